@@ -1,0 +1,1 @@
+//! The application's side: a Win32-shaped API over any transport.

@@ -1,0 +1,3 @@
+//! The `ringbridge` command.
+
+fn main() {}

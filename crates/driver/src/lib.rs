@@ -1,0 +1,1 @@
+//! The safe SDK for driver authors.

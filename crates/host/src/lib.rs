@@ -1,0 +1,1 @@
+//! The composition root: machines and the server for other processes.

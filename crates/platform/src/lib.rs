@@ -1,0 +1,1 @@
+//! The only code that talks to Linux, and its deterministic mock.

@@ -1,0 +1,3 @@
+//! The one tool of the repository.
+
+fn main() {}
