@@ -1,1 +1,5 @@
-//! How an application reaches a kernel, and its two-process form.
+//! The gate: how an application reaches a kernel ([`Transport`]), and that trait's two-process form.
+
+mod transport;
+
+pub use transport::{CreateFile, DirectoryEntry, Handle, IoStatus, Transport};

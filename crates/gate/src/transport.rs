@@ -1,0 +1,77 @@
+//! `Transport`: how an application reaches a kernel, whether in the same process or another.
+//!
+//! What the requests mean is the kernel's matter; how they travel is the implementation's. Names are NT
+//! paths (`\??\Name`); turning Win32 names and errors into NT's and back is left to `app`.
+
+use abi::NTSTATUS;
+
+/// A handle of the application's process in a kernel: a non-zero multiple of four, as on NT.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Handle(pub u32);
+
+/// The two words of an IO_STATUS_BLOCK.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct IoStatus {
+    /// The request's final status.
+    pub status: NTSTATUS,
+    /// Request-dependent; for transfers the number of bytes.
+    pub information: u64,
+}
+
+/// What `NtCreateFile` is asked for.
+#[derive(Clone, Copy, Debug)]
+pub struct CreateFile<'a> {
+    /// NT path, in UTF-16 without a terminating zero, for example `\??\My_Device`.
+    pub path: &'a [u16],
+    /// Access mask; generic bits allowed.
+    pub desired_access: u32,
+    /// FILE_ATTRIBUTE_*.
+    pub file_attributes: u32,
+    /// FILE_SHARE_*.
+    pub share_access: u32,
+    /// FILE_OPEN, FILE_CREATE, …
+    pub create_disposition: u32,
+    /// FILE_SYNCHRONOUS_IO_NONALERT, …
+    pub create_options: u32,
+}
+
+/// One entry of an object directory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DirectoryEntry {
+    /// The object's name, without its directory.
+    pub name: String,
+    /// The object type's name: `Device`, `SymbolicLink`, `Directory`, `Event`, …
+    pub type_name: String,
+    /// A symbolic link's target; empty for other types.
+    pub target: String,
+}
+
+/// One process's way into a kernel. Calls block the calling thread until they are answered.
+///
+/// Errors are NT's status codes. An implementation that has lost its kernel (the host died, the machine
+/// halted) answers `STATUS_PORT_DISCONNECTED` at once.
+pub trait Transport: Send + Sync {
+    /// `NtCreateFile`. Returns the handle and FILE_OPENED, FILE_CREATED, … as information.
+    ///
+    /// # Errors
+    /// The status of the create request; no handle exists then.
+    fn create_file(&self, request: &CreateFile<'_>) -> Result<(Handle, u64), NTSTATUS>;
+
+    /// `NtClose`. `STATUS_INVALID_HANDLE` when there is no such handle.
+    fn close(&self, handle: Handle) -> NTSTATUS;
+
+    /// `NtReadFile` at `offset` bytes (`None`: the file's current position). Fills the front of `buffer`.
+    fn read(&self, handle: Handle, buffer: &mut [u8], offset: Option<u64>) -> IoStatus;
+
+    /// `NtWriteFile` at `offset` bytes (`None`: the file's current position).
+    fn write(&self, handle: Handle, data: &[u8], offset: Option<u64>) -> IoStatus;
+
+    /// `NtDeviceIoControlFile`.
+    fn device_control(&self, handle: Handle, code: u32, input: &[u8], output: &mut [u8]) -> IoStatus;
+
+    /// The content of an object directory (`NtOpenDirectoryObject`, `NtQueryDirectoryObject`), by NT path.
+    ///
+    /// # Errors
+    /// `STATUS_OBJECT_NAME_NOT_FOUND`, `STATUS_OBJECT_TYPE_MISMATCH`, `STATUS_ACCESS_DENIED`.
+    fn query_directory(&self, path: &[u16]) -> Result<Vec<DirectoryEntry>, NTSTATUS>;
+}
