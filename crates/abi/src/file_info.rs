@@ -1,0 +1,599 @@
+//! File and volume information classes and the structures they carry.
+
+use core::ffi::c_void;
+
+use crate::*;
+
+/// `FILE_INFORMATION_CLASS`.
+pub type FILE_INFORMATION_CLASS = i32;
+pub const FileDirectoryInformation: FILE_INFORMATION_CLASS = 1;
+pub const FileFullDirectoryInformation: FILE_INFORMATION_CLASS = 2;
+pub const FileBothDirectoryInformation: FILE_INFORMATION_CLASS = 3;
+pub const FileBasicInformation: FILE_INFORMATION_CLASS = 4;
+pub const FileStandardInformation: FILE_INFORMATION_CLASS = 5;
+pub const FileInternalInformation: FILE_INFORMATION_CLASS = 6;
+pub const FileEaInformation: FILE_INFORMATION_CLASS = 7;
+pub const FileAccessInformation: FILE_INFORMATION_CLASS = 8;
+pub const FileNameInformation: FILE_INFORMATION_CLASS = 9;
+pub const FileRenameInformation: FILE_INFORMATION_CLASS = 10;
+pub const FileLinkInformation: FILE_INFORMATION_CLASS = 11;
+pub const FileNamesInformation: FILE_INFORMATION_CLASS = 12;
+pub const FileDispositionInformation: FILE_INFORMATION_CLASS = 13;
+pub const FilePositionInformation: FILE_INFORMATION_CLASS = 14;
+pub const FileFullEaInformation: FILE_INFORMATION_CLASS = 15;
+pub const FileModeInformation: FILE_INFORMATION_CLASS = 16;
+pub const FileAlignmentInformation: FILE_INFORMATION_CLASS = 17;
+pub const FileAllInformation: FILE_INFORMATION_CLASS = 18;
+pub const FileAllocationInformation: FILE_INFORMATION_CLASS = 19;
+pub const FileEndOfFileInformation: FILE_INFORMATION_CLASS = 20;
+pub const FileAlternateNameInformation: FILE_INFORMATION_CLASS = 21;
+pub const FileStreamInformation: FILE_INFORMATION_CLASS = 22;
+pub const FilePipeInformation: FILE_INFORMATION_CLASS = 23;
+pub const FilePipeLocalInformation: FILE_INFORMATION_CLASS = 24;
+pub const FilePipeRemoteInformation: FILE_INFORMATION_CLASS = 25;
+pub const FileMailslotQueryInformation: FILE_INFORMATION_CLASS = 26;
+pub const FileMailslotSetInformation: FILE_INFORMATION_CLASS = 27;
+pub const FileCompressionInformation: FILE_INFORMATION_CLASS = 28;
+pub const FileObjectIdInformation: FILE_INFORMATION_CLASS = 29;
+pub const FileCompletionInformation: FILE_INFORMATION_CLASS = 30;
+pub const FileMoveClusterInformation: FILE_INFORMATION_CLASS = 31;
+pub const FileQuotaInformation: FILE_INFORMATION_CLASS = 32;
+pub const FileReparsePointInformation: FILE_INFORMATION_CLASS = 33;
+pub const FileNetworkOpenInformation: FILE_INFORMATION_CLASS = 34;
+pub const FileAttributeTagInformation: FILE_INFORMATION_CLASS = 35;
+pub const FileTrackingInformation: FILE_INFORMATION_CLASS = 36;
+pub const FileIdBothDirectoryInformation: FILE_INFORMATION_CLASS = 37;
+pub const FileIdFullDirectoryInformation: FILE_INFORMATION_CLASS = 38;
+pub const FileValidDataLengthInformation: FILE_INFORMATION_CLASS = 39;
+pub const FileShortNameInformation: FILE_INFORMATION_CLASS = 40;
+pub const FileIoCompletionNotificationInformation: FILE_INFORMATION_CLASS = 41;
+pub const FileIoStatusBlockRangeInformation: FILE_INFORMATION_CLASS = 42;
+pub const FileIoPriorityHintInformation: FILE_INFORMATION_CLASS = 43;
+pub const FileSfioReserveInformation: FILE_INFORMATION_CLASS = 44;
+pub const FileSfioVolumeInformation: FILE_INFORMATION_CLASS = 45;
+pub const FileHardLinkInformation: FILE_INFORMATION_CLASS = 46;
+pub const FileProcessIdsUsingFileInformation: FILE_INFORMATION_CLASS = 47;
+pub const FileNormalizedNameInformation: FILE_INFORMATION_CLASS = 48;
+pub const FileNetworkPhysicalNameInformation: FILE_INFORMATION_CLASS = 49;
+pub const FileIdGlobalTxDirectoryInformation: FILE_INFORMATION_CLASS = 50;
+pub const FileIsRemoteDeviceInformation: FILE_INFORMATION_CLASS = 51;
+pub const FileUnusedInformation: FILE_INFORMATION_CLASS = 52;
+pub const FileNumaNodeInformation: FILE_INFORMATION_CLASS = 53;
+pub const FileStandardLinkInformation: FILE_INFORMATION_CLASS = 54;
+pub const FileRemoteProtocolInformation: FILE_INFORMATION_CLASS = 55;
+pub const FileRenameInformationBypassAccessCheck: FILE_INFORMATION_CLASS = 56;
+pub const FileLinkInformationBypassAccessCheck: FILE_INFORMATION_CLASS = 57;
+pub const FileVolumeNameInformation: FILE_INFORMATION_CLASS = 58;
+pub const FileIdInformation: FILE_INFORMATION_CLASS = 59;
+pub const FileIdExtdDirectoryInformation: FILE_INFORMATION_CLASS = 60;
+pub const FileReplaceCompletionInformation: FILE_INFORMATION_CLASS = 61;
+pub const FileHardLinkFullIdInformation: FILE_INFORMATION_CLASS = 62;
+pub const FileIdExtdBothDirectoryInformation: FILE_INFORMATION_CLASS = 63;
+pub const FileDispositionInformationEx: FILE_INFORMATION_CLASS = 64;
+pub const FileRenameInformationEx: FILE_INFORMATION_CLASS = 65;
+pub const FileRenameInformationExBypassAccessCheck: FILE_INFORMATION_CLASS = 66;
+pub const FileDesiredStorageClassInformation: FILE_INFORMATION_CLASS = 67;
+pub const FileStatInformation: FILE_INFORMATION_CLASS = 68;
+pub const FileMemoryPartitionInformation: FILE_INFORMATION_CLASS = 69;
+pub const FileStatLxInformation: FILE_INFORMATION_CLASS = 70;
+pub const FileCaseSensitiveInformation: FILE_INFORMATION_CLASS = 71;
+pub const FileLinkInformationEx: FILE_INFORMATION_CLASS = 72;
+pub const FileLinkInformationExBypassAccessCheck: FILE_INFORMATION_CLASS = 73;
+pub const FileStorageReserveIdInformation: FILE_INFORMATION_CLASS = 74;
+pub const FileCaseSensitiveInformationForceAccessCheck: FILE_INFORMATION_CLASS = 75;
+pub const FileMaximumInformation: FILE_INFORMATION_CLASS = 76;
+
+/// `FSINFOCLASS`.
+pub type FSINFOCLASS = i32;
+pub const FileFsVolumeInformation: FSINFOCLASS = 1;
+pub const FileFsLabelInformation: FSINFOCLASS = 2;
+pub const FileFsSizeInformation: FSINFOCLASS = 3;
+pub const FileFsDeviceInformation: FSINFOCLASS = 4;
+pub const FileFsAttributeInformation: FSINFOCLASS = 5;
+pub const FileFsControlInformation: FSINFOCLASS = 6;
+pub const FileFsFullSizeInformation: FSINFOCLASS = 7;
+pub const FileFsObjectIdInformation: FSINFOCLASS = 8;
+pub const FileFsDriverPathInformation: FSINFOCLASS = 9;
+pub const FileFsVolumeFlagsInformation: FSINFOCLASS = 10;
+pub const FileFsSectorSizeInformation: FSINFOCLASS = 11;
+pub const FileFsDataCopyInformation: FSINFOCLASS = 12;
+pub const FileFsMetadataSizeInformation: FSINFOCLASS = 13;
+pub const FileFsFullSizeInformationEx: FSINFOCLASS = 14;
+pub const FileFsMaximumInformation: FSINFOCLASS = 15;
+
+/// `DIRECTORY_NOTIFY_INFORMATION_CLASS`.
+pub type DIRECTORY_NOTIFY_INFORMATION_CLASS = i32;
+pub const DirectoryNotifyInformation: DIRECTORY_NOTIFY_INFORMATION_CLASS = 1;
+pub const DirectoryNotifyExtendedInformation: DIRECTORY_NOTIFY_INFORMATION_CLASS = 2;
+
+/// `IO_PRIORITY_HINT`.
+pub type IO_PRIORITY_HINT = i32;
+pub const IoPriorityVeryLow: IO_PRIORITY_HINT = 0;
+pub const IoPriorityLow: IO_PRIORITY_HINT = 1;
+pub const IoPriorityNormal: IO_PRIORITY_HINT = 2;
+pub const IoPriorityHigh: IO_PRIORITY_HINT = 3;
+pub const IoPriorityCritical: IO_PRIORITY_HINT = 4;
+pub const MaxIoPriorityTypes: IO_PRIORITY_HINT = 5;
+
+/// `FILE_BASIC_INFORMATION`.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct FILE_BASIC_INFORMATION {
+    pub CreationTime: LARGE_INTEGER,
+    pub LastAccessTime: LARGE_INTEGER,
+    pub LastWriteTime: LARGE_INTEGER,
+    pub ChangeTime: LARGE_INTEGER,
+    pub FileAttributes: u32,
+}
+
+/// `FILE_STANDARD_INFORMATION`.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct FILE_STANDARD_INFORMATION {
+    pub AllocationSize: LARGE_INTEGER,
+    pub EndOfFile: LARGE_INTEGER,
+    pub NumberOfLinks: u32,
+    pub DeletePending: BOOLEAN,
+    pub Directory: BOOLEAN,
+}
+
+/// `FILE_POSITION_INFORMATION`.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct FILE_POSITION_INFORMATION {
+    pub CurrentByteOffset: LARGE_INTEGER,
+}
+
+/// `FILE_NAME_INFORMATION`.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct FILE_NAME_INFORMATION {
+    pub FileNameLength: u32,
+    pub FileName: [u16; 1],
+}
+
+/// `FILE_ALIGNMENT_INFORMATION`.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct FILE_ALIGNMENT_INFORMATION {
+    pub AlignmentRequirement: u32,
+}
+
+/// `FILE_ATTRIBUTE_TAG_INFORMATION`.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct FILE_ATTRIBUTE_TAG_INFORMATION {
+    pub FileAttributes: u32,
+    pub ReparseTag: u32,
+}
+
+/// `FILE_DISPOSITION_INFORMATION`.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct FILE_DISPOSITION_INFORMATION {
+    pub DeleteFile: BOOLEAN,
+}
+
+/// `FILE_END_OF_FILE_INFORMATION`.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct FILE_END_OF_FILE_INFORMATION {
+    pub EndOfFile: LARGE_INTEGER,
+}
+
+/// `FILE_ALLOCATION_INFORMATION`.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct FILE_ALLOCATION_INFORMATION {
+    pub AllocationSize: LARGE_INTEGER,
+}
+
+/// `FILE_VALID_DATA_LENGTH_INFORMATION`.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct FILE_VALID_DATA_LENGTH_INFORMATION {
+    pub ValidDataLength: LARGE_INTEGER,
+}
+
+/// `FILE_NETWORK_OPEN_INFORMATION`.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct FILE_NETWORK_OPEN_INFORMATION {
+    pub CreationTime: LARGE_INTEGER,
+    pub LastAccessTime: LARGE_INTEGER,
+    pub LastWriteTime: LARGE_INTEGER,
+    pub ChangeTime: LARGE_INTEGER,
+    pub AllocationSize: LARGE_INTEGER,
+    pub EndOfFile: LARGE_INTEGER,
+    pub FileAttributes: u32,
+}
+
+/// `FILE_INTERNAL_INFORMATION`.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct FILE_INTERNAL_INFORMATION {
+    pub IndexNumber: LARGE_INTEGER,
+}
+
+/// `FILE_EA_INFORMATION`.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct FILE_EA_INFORMATION {
+    pub EaSize: u32,
+}
+
+/// `FILE_ACCESS_INFORMATION`.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct FILE_ACCESS_INFORMATION {
+    pub AccessFlags: ACCESS_MASK,
+}
+
+/// `FILE_MODE_INFORMATION`.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct FILE_MODE_INFORMATION {
+    pub Mode: u32,
+}
+
+/// `FILE_ALL_INFORMATION`.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct FILE_ALL_INFORMATION {
+    pub BasicInformation: FILE_BASIC_INFORMATION,
+    pub StandardInformation: FILE_STANDARD_INFORMATION,
+    pub InternalInformation: FILE_INTERNAL_INFORMATION,
+    pub EaInformation: FILE_EA_INFORMATION,
+    pub AccessInformation: FILE_ACCESS_INFORMATION,
+    pub PositionInformation: FILE_POSITION_INFORMATION,
+    pub ModeInformation: FILE_MODE_INFORMATION,
+    pub AlignmentInformation: FILE_ALIGNMENT_INFORMATION,
+    pub NameInformation: FILE_NAME_INFORMATION,
+}
+
+/// `FILE_RENAME_INFORMATION`.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct FILE_RENAME_INFORMATION {
+    pub ReplaceIfExists: BOOLEAN,
+    pub RootDirectory: HANDLE,
+    pub FileNameLength: u32,
+    pub FileName: [u16; 1],
+}
+
+/// `FILE_LINK_INFORMATION`.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct FILE_LINK_INFORMATION {
+    pub ReplaceIfExists: BOOLEAN,
+    pub RootDirectory: HANDLE,
+    pub FileNameLength: u32,
+    pub FileName: [u16; 1],
+}
+
+/// `FILE_STREAM_INFORMATION`.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct FILE_STREAM_INFORMATION {
+    pub NextEntryOffset: u32,
+    pub StreamNameLength: u32,
+    pub StreamSize: LARGE_INTEGER,
+    pub StreamAllocationSize: LARGE_INTEGER,
+    pub StreamName: [u16; 1],
+}
+
+/// `FILE_COMPLETION_INFORMATION`.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct FILE_COMPLETION_INFORMATION {
+    pub Port: HANDLE,
+    pub Key: *mut c_void,
+}
+
+/// `FILE_PIPE_INFORMATION`.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct FILE_PIPE_INFORMATION {
+    pub ReadMode: u32,
+    pub CompletionMode: u32,
+}
+
+/// `FILE_PIPE_LOCAL_INFORMATION`.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct FILE_PIPE_LOCAL_INFORMATION {
+    pub NamedPipeType: u32,
+    pub NamedPipeConfiguration: u32,
+    pub MaximumInstances: u32,
+    pub CurrentInstances: u32,
+    pub InboundQuota: u32,
+    pub ReadDataAvailable: u32,
+    pub OutboundQuota: u32,
+    pub WriteQuotaAvailable: u32,
+    pub NamedPipeState: u32,
+    pub NamedPipeEnd: u32,
+}
+
+/// `FILE_PIPE_REMOTE_INFORMATION`.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct FILE_PIPE_REMOTE_INFORMATION {
+    pub CollectDataTime: LARGE_INTEGER,
+    pub MaximumCollectionCount: u32,
+}
+
+/// `FILE_MAILSLOT_QUERY_INFORMATION`.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct FILE_MAILSLOT_QUERY_INFORMATION {
+    pub MaximumMessageSize: u32,
+    pub MailslotQuota: u32,
+    pub NextMessageSize: u32,
+    pub MessagesAvailable: u32,
+    pub ReadTimeout: LARGE_INTEGER,
+}
+
+/// `FILE_MAILSLOT_SET_INFORMATION`.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct FILE_MAILSLOT_SET_INFORMATION {
+    pub ReadTimeout: *mut LARGE_INTEGER,
+}
+
+/// `FILE_IO_PRIORITY_HINT_INFORMATION`.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct FILE_IO_PRIORITY_HINT_INFORMATION {
+    pub PriorityHint: IO_PRIORITY_HINT,
+}
+
+/// `FILE_IO_COMPLETION_NOTIFICATION_INFORMATION`.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct FILE_IO_COMPLETION_NOTIFICATION_INFORMATION {
+    pub Flags: u32,
+}
+
+/// `FILE_IS_REMOTE_DEVICE_INFORMATION`.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct FILE_IS_REMOTE_DEVICE_INFORMATION {
+    pub IsRemote: BOOLEAN,
+}
+
+/// `FILE_FULL_EA_INFORMATION`.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct FILE_FULL_EA_INFORMATION {
+    pub NextEntryOffset: u32,
+    pub Flags: u8,
+    pub EaNameLength: u8,
+    pub EaValueLength: u16,
+    pub EaName: [i8; 1],
+}
+
+/// `FILE_GET_EA_INFORMATION`.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct FILE_GET_EA_INFORMATION {
+    pub NextEntryOffset: u32,
+    pub EaNameLength: u8,
+    pub EaName: [i8; 1],
+}
+
+/// `FILE_GET_QUOTA_INFORMATION`.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct FILE_GET_QUOTA_INFORMATION {
+    pub NextEntryOffset: u32,
+    pub SidLength: u32,
+    pub Sid: SID,
+}
+
+/// `FILE_DIRECTORY_INFORMATION`.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct FILE_DIRECTORY_INFORMATION {
+    pub NextEntryOffset: u32,
+    pub FileIndex: u32,
+    pub CreationTime: LARGE_INTEGER,
+    pub LastAccessTime: LARGE_INTEGER,
+    pub LastWriteTime: LARGE_INTEGER,
+    pub ChangeTime: LARGE_INTEGER,
+    pub EndOfFile: LARGE_INTEGER,
+    pub AllocationSize: LARGE_INTEGER,
+    pub FileAttributes: u32,
+    pub FileNameLength: u32,
+    pub FileName: [u16; 1],
+}
+
+/// `FILE_FULL_DIR_INFORMATION`.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct FILE_FULL_DIR_INFORMATION {
+    pub NextEntryOffset: u32,
+    pub FileIndex: u32,
+    pub CreationTime: LARGE_INTEGER,
+    pub LastAccessTime: LARGE_INTEGER,
+    pub LastWriteTime: LARGE_INTEGER,
+    pub ChangeTime: LARGE_INTEGER,
+    pub EndOfFile: LARGE_INTEGER,
+    pub AllocationSize: LARGE_INTEGER,
+    pub FileAttributes: u32,
+    pub FileNameLength: u32,
+    pub EaSize: u32,
+    pub FileName: [u16; 1],
+}
+
+/// `FILE_BOTH_DIR_INFORMATION`.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct FILE_BOTH_DIR_INFORMATION {
+    pub NextEntryOffset: u32,
+    pub FileIndex: u32,
+    pub CreationTime: LARGE_INTEGER,
+    pub LastAccessTime: LARGE_INTEGER,
+    pub LastWriteTime: LARGE_INTEGER,
+    pub ChangeTime: LARGE_INTEGER,
+    pub EndOfFile: LARGE_INTEGER,
+    pub AllocationSize: LARGE_INTEGER,
+    pub FileAttributes: u32,
+    pub FileNameLength: u32,
+    pub EaSize: u32,
+    pub ShortNameLength: i8,
+    pub ShortName: [u16; 12],
+    pub FileName: [u16; 1],
+}
+
+/// `FILE_ID_FULL_DIR_INFORMATION`.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct FILE_ID_FULL_DIR_INFORMATION {
+    pub NextEntryOffset: u32,
+    pub FileIndex: u32,
+    pub CreationTime: LARGE_INTEGER,
+    pub LastAccessTime: LARGE_INTEGER,
+    pub LastWriteTime: LARGE_INTEGER,
+    pub ChangeTime: LARGE_INTEGER,
+    pub EndOfFile: LARGE_INTEGER,
+    pub AllocationSize: LARGE_INTEGER,
+    pub FileAttributes: u32,
+    pub FileNameLength: u32,
+    pub EaSize: u32,
+    pub FileId: LARGE_INTEGER,
+    pub FileName: [u16; 1],
+}
+
+/// `FILE_ID_BOTH_DIR_INFORMATION`.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct FILE_ID_BOTH_DIR_INFORMATION {
+    pub NextEntryOffset: u32,
+    pub FileIndex: u32,
+    pub CreationTime: LARGE_INTEGER,
+    pub LastAccessTime: LARGE_INTEGER,
+    pub LastWriteTime: LARGE_INTEGER,
+    pub ChangeTime: LARGE_INTEGER,
+    pub EndOfFile: LARGE_INTEGER,
+    pub AllocationSize: LARGE_INTEGER,
+    pub FileAttributes: u32,
+    pub FileNameLength: u32,
+    pub EaSize: u32,
+    pub ShortNameLength: i8,
+    pub ShortName: [u16; 12],
+    pub FileId: LARGE_INTEGER,
+    pub FileName: [u16; 1],
+}
+
+/// `FILE_NAMES_INFORMATION`.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct FILE_NAMES_INFORMATION {
+    pub NextEntryOffset: u32,
+    pub FileIndex: u32,
+    pub FileNameLength: u32,
+    pub FileName: [u16; 1],
+}
+
+/// `FILE_NOTIFY_INFORMATION`.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct FILE_NOTIFY_INFORMATION {
+    pub NextEntryOffset: u32,
+    pub Action: u32,
+    pub FileNameLength: u32,
+    pub FileName: [u16; 1],
+}
+
+/// `FILE_FS_DEVICE_INFORMATION`.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct FILE_FS_DEVICE_INFORMATION {
+    pub DeviceType: u32,
+    pub Characteristics: u32,
+}
+
+/// `FILE_FS_LABEL_INFORMATION`.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct FILE_FS_LABEL_INFORMATION {
+    pub VolumeLabelLength: u32,
+    pub VolumeLabel: [u16; 1],
+}
+
+/// `FILE_FS_VOLUME_INFORMATION`.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct FILE_FS_VOLUME_INFORMATION {
+    pub VolumeCreationTime: LARGE_INTEGER,
+    pub VolumeSerialNumber: u32,
+    pub VolumeLabelLength: u32,
+    pub SupportsObjects: BOOLEAN,
+    pub VolumeLabel: [u16; 1],
+}
+
+/// `FILE_FS_SIZE_INFORMATION`.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct FILE_FS_SIZE_INFORMATION {
+    pub TotalAllocationUnits: LARGE_INTEGER,
+    pub AvailableAllocationUnits: LARGE_INTEGER,
+    pub SectorsPerAllocationUnit: u32,
+    pub BytesPerSector: u32,
+}
+
+/// `FILE_FS_FULL_SIZE_INFORMATION`.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct FILE_FS_FULL_SIZE_INFORMATION {
+    pub TotalAllocationUnits: LARGE_INTEGER,
+    pub CallerAvailableAllocationUnits: LARGE_INTEGER,
+    pub ActualAvailableAllocationUnits: LARGE_INTEGER,
+    pub SectorsPerAllocationUnit: u32,
+    pub BytesPerSector: u32,
+}
+
+/// `FILE_FS_OBJECTID_INFORMATION`.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct FILE_FS_OBJECTID_INFORMATION {
+    pub ObjectId: [u8; 16],
+    pub ExtendedInfo: [u8; 48],
+}
+
+/// `FILE_FS_ATTRIBUTE_INFORMATION`.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct FILE_FS_ATTRIBUTE_INFORMATION {
+    pub FileSystemAttributes: u32,
+    pub MaximumComponentNameLength: u32,
+    pub FileSystemNameLength: u32,
+    pub FileSystemName: [u16; 1],
+}
+
+/// `FILE_FS_CONTROL_INFORMATION`.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct FILE_FS_CONTROL_INFORMATION {
+    pub FreeSpaceStartFiltering: LARGE_INTEGER,
+    pub FreeSpaceThreshold: LARGE_INTEGER,
+    pub FreeSpaceStopFiltering: LARGE_INTEGER,
+    pub DefaultQuotaThreshold: LARGE_INTEGER,
+    pub DefaultQuotaLimit: LARGE_INTEGER,
+    pub FileSystemControlFlags: u32,
+}
+
+/// `FILE_COMPRESSION_INFORMATION`.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct FILE_COMPRESSION_INFORMATION {
+    pub CompressedFileSize: LARGE_INTEGER,
+    pub CompressionFormat: u16,
+    pub CompressionUnitShift: u8,
+    pub ChunkShift: u8,
+    pub ClusterShift: u8,
+    pub Reserved: [u8; 3],
+}
+
+/// The volume information class of an IRP.
+pub type FS_INFORMATION_CLASS = FSINFOCLASS;
