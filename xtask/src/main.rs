@@ -1,3 +1,60 @@
-//! The one tool of the repository.
+//! The one tool of the repository, run as `cargo xtask`. Each file is one subcommand, beside `tools` (what the
+//! machine offers, installed where missing) and `workspace` (what cargo knows about the crates).
+//!
+//! It depends on no room of the house, so that it builds in seconds on a bare machine, and so that a broken room
+//! never takes the tool down that would say so. What it runs is written elsewhere: the demo conversation and the
+//! export table in the command line tool, the measurements in `benches`.
 
-fn main() {}
+#![forbid(unsafe_code)]
+
+mod bench;
+mod demo;
+mod docs;
+mod layers;
+mod sys;
+mod test;
+mod tools;
+mod workspace;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Builds, checks, measures and shows Ringbridge.
+///
+/// New here? `cargo xtask demo` builds a driver to a real .sys file, loads it on this machine and talks to it.
+/// Before you send a change: `cargo xtask test` runs exactly what the gate runs.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", verbatim_doc_comment)]
+struct Cli {
+    #[command(subcommand)]
+    command: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    Demo(demo::Args),
+    Test(test::Args),
+    Layers(layers::Args),
+    Sys(sys::Args),
+    Bench(bench::Args),
+    Docs(docs::Args),
+}
+
+fn main() -> ExitCode {
+    let outcome = match Cli::parse().command {
+        Task::Demo(args) => demo::run(&args),
+        Task::Test(args) => return test::run(&args),
+        Task::Layers(args) => layers::run(&args),
+        Task::Sys(args) => sys::run(&args),
+        Task::Bench(args) => bench::run(&args),
+        Task::Docs(args) => docs::run(&args),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

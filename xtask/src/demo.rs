@@ -1,0 +1,32 @@
+//! `cargo xtask demo`: the shortest way to see the house at work. The conversation itself is the command line tool's.
+
+use std::ffi::OsString;
+
+use anyhow::{Context, Result};
+
+use crate::workspace::{CLI, Workspace};
+use crate::{sys, tools};
+
+/// Build a driver, load it here, and talk to it.
+///
+/// Builds samples/hello to a real Windows driver (target/sys/hello.sys), loads that file into a Linux process under NT's
+/// rules, and shows an application opening its device, writing, reading and controlling it.
+#[derive(clap::Args)]
+#[command(
+    after_help = "Everything behind `demo` goes to the demo itself; `cargo xtask demo -- --help` lists what it takes."
+)]
+pub(crate) struct Args {
+    /// Passed on to `ringbridge demo`
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGUMENT")]
+    rest: Vec<OsString>,
+}
+
+pub(crate) fn run(args: &Args) -> Result<()> {
+    let workspace = Workspace::load()?;
+    sys::build(&workspace, &["hello".to_owned()])?.complete()?;
+    tools::succeed(workspace.cargo().args(["build", "--package", CLI]))
+        .context("ringbridge does not build")?;
+    let mut demo = workspace.cargo();
+    demo.args(["run", "--quiet", "--package", CLI, "--", "demo", "--sys-dir"]).arg(workspace.sys_dir());
+    tools::succeed(demo.args(&args.rest))
+}

@@ -1,0 +1,110 @@
+//! The graph of the repository as it lies on disk.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+
+use super::paths::{self, Named};
+use super::{Crate, Graph, Lints, ModuleEdge};
+use crate::workspace::{Package, Workspace};
+
+pub(super) fn graph(workspace: &Workspace) -> Result<Graph> {
+    let crates =
+        workspace.packages.iter().map(|package| read_crate(workspace, package)).collect::<Result<_>>()?;
+    let kernel = workspace.root.join("crates/kernel/src");
+    let modules = if kernel.exists() { module_edges(&read_sources(&kernel)?)? } else { Vec::new() };
+    Ok(Graph { crates, modules })
+}
+
+/// `crates/kernel` is the room `kernel`; `samples/hello` belongs to `samples`.
+fn room(folder: &str) -> String {
+    let inside = folder.strip_prefix("crates/").unwrap_or(folder);
+    inside.split('/').next().unwrap_or(inside).to_owned()
+}
+
+fn read_crate(workspace: &Workspace, package: &Package) -> Result<Crate> {
+    let sources = read_sources(&workspace.root.join(&package.folder).join("src"))?;
+    let mut lints = Lints::default();
+    for Source { file, text } in &sources {
+        let levels = paths::unsafe_levels(text).with_context(|| format!("{}/src/{file}", package.folder))?;
+        if file == "lib.rs" || file == "main.rs" {
+            lints.root.extend(levels);
+        } else if levels.iter().any(|level| level == "expect" || level == "allow") {
+            lints.lowered.push(file.clone());
+        }
+    }
+    let uses = package.uses.iter().map(|folder| room(folder)).collect();
+    Ok(Crate { room: room(&package.folder), uses, lints })
+}
+
+/// A source file, by its path below `src` and its text.
+pub(super) struct Source {
+    pub(super) file: String,
+    pub(super) text: String,
+}
+
+fn read_sources(folder: &Path) -> Result<Vec<Source>> {
+    let mut sources = Vec::new();
+    let mut open = vec![folder.to_owned()];
+    while let Some(path) = open.pop() {
+        if path.is_dir() {
+            let entries = fs::read_dir(&path).with_context(|| format!("cannot read {}", path.display()))?;
+            open.extend(entries.map(|entry| Ok(entry?.path())).collect::<Result<Vec<PathBuf>>>()?);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            let text =
+                fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+            let file = path.strip_prefix(folder).unwrap_or(&path).to_string_lossy().into_owned();
+            sources.push(Source { file, text });
+        }
+    }
+    sources.sort_by(|one, other| one.file.cmp(&other.file));
+    Ok(sources)
+}
+
+/// `io/irp.rs` and `io/irp/mod.rs` are `[io, irp]`; `lib.rs` is the root, `[]`.
+fn module_path(file: &str) -> Vec<String> {
+    let path = file.trim_end_matches(".rs");
+    let mut path: Vec<_> = path.split('/').map(str::to_owned).collect();
+    if path.last().is_some_and(|last| last == "mod") || path == ["lib"] {
+        path.pop();
+    }
+    path
+}
+
+/// Which module names which, by the sources' paths below `src`. Test code is left out; a name that the root file
+/// imports from a module counts as that module.
+pub(super) fn module_edges(sources: &[Source]) -> Result<Vec<ModuleEdge>> {
+    let mut files: Vec<(&str, Vec<String>, Named)> = Vec::new();
+    for Source { file, text } in sources {
+        let path = module_path(file);
+        let named = paths::named(text, &path).with_context(|| format!("crates/kernel/src/{file}"))?;
+        files.push((file, path, named));
+    }
+    let tests: Vec<_> = files.iter().flat_map(|(.., named)| named.test_modules.clone()).collect();
+    let roots = files.iter().filter(|(_, path, _)| path.is_empty());
+    let imported: BTreeMap<_, _> = roots.flat_map(|(.., named)| named.imported.clone()).collect();
+
+    if let Some(module) = imported.get("*") {
+        bail!("crates/kernel/src/lib.rs imports {module}::*, which hides what others name; list the items");
+    }
+
+    let mut edges = Vec::new();
+    for (file, path, named) in files {
+        let (Some(from), false) = (path.first(), tests.iter().any(|test| path.starts_with(test))) else {
+            continue;
+        };
+        for (to, line) in named.modules {
+            let to = if to == "*" { "*".to_owned() } else { imported.get(&to).cloned().unwrap_or(to) };
+            if to != *from {
+                edges.push(ModuleEdge {
+                    from: from.clone(),
+                    to,
+                    place: format!("crates/kernel/src/{file}:{line}"),
+                });
+            }
+        }
+    }
+    Ok(edges)
+}

@@ -1,0 +1,115 @@
+//! `cargo xtask test`: the gate for changes, and the only definition of it. Every part runs even when an earlier one
+//! failed; the test runner comes last, so that its own summary ends the output.
+
+use std::process::ExitCode;
+
+use anyhow::{Result, bail};
+
+use crate::workspace::Workspace;
+use crate::{docs, layers, sys, tools};
+
+/// Run everything that a change must pass.
+///
+/// In order: formatting, clippy, layers, drivers to .sys, documentation builds, generated pages are current, doc tests, and
+/// then unit and scenario tests (with cargo-nextest where it is installed, else `cargo test`). A part that fails does not
+/// stop those after it; a part whose tool is missing is skipped, and listed with the reason before the tests start. The exit
+/// status is 0 only when nothing failed. .ci/run calls exactly this.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Leave out the documentation build, the slowest part that seldom fails
+    #[arg(long)]
+    quick: bool,
+}
+
+pub(crate) fn run(args: &Args) -> ExitCode {
+    let workspace = match Workspace::load() {
+        Ok(workspace) => workspace,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let mut gate = Gate::default();
+    gate.part("format", || cargo_part(&workspace, "fmt", &["--all", "--check"]));
+    gate.part("clippy", || {
+        cargo_part(&workspace, "clippy", &["--workspace", "--all-targets", "--", "-D", "warnings"])
+    });
+    gate.part("layers", || layers::run(&layers::Args::default()).map(done));
+    gate.part("sys", || sys::build(&workspace, &[]).map(|report| report.skipped));
+    gate.part("doc", || if args.quick { Ok(vec!["--quick".to_owned()]) } else { doc(&workspace).map(done) });
+    gate.part("docs --check", || docs::run(&docs::Args { check: true }).map(done));
+    gate.part("doc tests", || {
+        tools::succeed(workspace.cargo().args(["test", "--doc", "--workspace", "--no-fail-fast"])).map(done)
+    });
+    gate.summarise();
+    let tests = tests(&workspace);
+    // The runner has said what failed: another line would hide its summary.
+    if gate.failed.is_empty() && tests.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// What became of the parts so far.
+#[derive(Default)]
+struct Gate {
+    passed: Vec<&'static str>,
+    skipped: Vec<String>,
+    failed: Vec<&'static str>,
+}
+
+impl Gate {
+    /// Runs a part, which fails, or returns the reasons why something of it was skipped.
+    fn part(&mut self, name: &'static str, run: impl FnOnce() -> Result<Vec<String>>) {
+        eprintln!("\n==> {name}");
+        match run() {
+            Ok(reasons) if reasons.is_empty() => self.passed.push(name),
+            Ok(reasons) => self.skipped.extend(reasons.iter().map(|reason| format!("{name}: {reason}"))),
+            Err(error) => {
+                eprintln!("error: {error:#}");
+                self.failed.push(name);
+            }
+        }
+    }
+
+    fn summarise(&self) {
+        eprintln!("\n==> before the tests");
+        eprintln!("passed:  {}", self.passed.join(", "));
+        for skipped in &self.skipped {
+            eprintln!("skipped: {skipped}");
+        }
+        for failed in &self.failed {
+            eprintln!("FAILED:  {failed}");
+        }
+    }
+}
+
+fn done((): ()) -> Vec<String> {
+    Vec::new()
+}
+
+/// A cargo subcommand that not every machine has.
+fn cargo_part(workspace: &Workspace, subcommand: &str, arguments: &[&str]) -> Result<Vec<String>> {
+    if !tools::cargo_has(subcommand) {
+        return Ok(vec![format!("`cargo {subcommand}` is not installed")]);
+    }
+    tools::succeed(workspace.cargo().arg(subcommand).args(arguments)).map(done)
+}
+
+fn doc(workspace: &Workspace) -> Result<()> {
+    let mut command = workspace.cargo();
+    command.args(["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings");
+    tools::succeed(&mut command)
+}
+
+fn tests(workspace: &Workspace) -> Result<()> {
+    eprintln!("\n==> tests");
+    let mut command = workspace.cargo();
+    if tools::cargo_has("nextest") {
+        command.args(["nextest", "run"]);
+    } else {
+        // Doc tests ran before.
+        command.args(["test", "--lib", "--bins", "--tests", "--examples"]);
+    }
+    if !command.args(["--workspace", "--no-fail-fast"]).status()?.success() {
+        bail!("tests failed");
+    }
+    Ok(())
+}
