@@ -85,12 +85,18 @@ impl Linker {
     pub(crate) fn find() -> Result<Self> {
         let beside = ["rustc", DEBIAN_RUSTC].into_iter().filter_map(rust_lld);
         let in_path = ["rust-lld", "lld-link", "lld-link-19"].into_iter().filter_map(in_path);
-        if let Some(program) = beside.chain(in_path).next() {
-            return Ok(Self { program });
+        let mut found = beside.chain(in_path).map(|program| Self { program });
+        if let Some(linker) = found.find(Self::runs) {
+            return Ok(linker);
         }
         debian::install(&["lld-19"]).context("no linker for .sys files (rust-lld or lld-link)")?;
-        let program = in_path_after_install("lld-link-19")?;
+        let program =
+            self::in_path("lld-link-19").context("lld-19 is installed, but lld-link-19 is not in PATH")?;
         Ok(Self { program })
+    }
+
+    fn runs(&self) -> bool {
+        quiet(self.command().arg("--version"))
     }
 
     /// A command that takes `link.exe`'s arguments, or `lib.exe`'s after `/lib`.
@@ -242,8 +248,4 @@ fn headers() -> Option<PathBuf> {
 fn in_path(program: &str) -> Option<PathBuf> {
     let path = env::var_os("PATH")?;
     env::split_paths(&path).map(|folder| folder.join(program)).find(|file| file.is_file())
-}
-
-fn in_path_after_install(program: &str) -> Result<PathBuf> {
-    in_path(program).with_context(|| format!("{program} was installed but is not in PATH"))
 }

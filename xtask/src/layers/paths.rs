@@ -99,8 +99,8 @@ impl Walk {
                     }
                     return index;
                 }
-                // A leading `::`, or the end of something that is no path.
-                _ => return index,
+                // Generic arguments end it, and a leading `::` begins a path to another crate.
+                _ => break,
             }
             if !is_separator(tokens, index) {
                 break;
