@@ -15,10 +15,12 @@ pub mod images;
 pub mod landing;
 pub mod linux;
 pub mod memory;
+pub mod mock;
 pub mod pages;
 pub mod routines;
 pub mod scheduler;
 pub mod shared_memory;
 
 pub use linux::Linux;
+pub use mock::Mock;
 pub use scheduler::{Parked, Parker, Platform};
