@@ -31,7 +31,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         eprintln!("bench: rows that need it will be missing: {line}");
     }
     let mut bench = workspace.cargo();
-    bench.args(["run", "--release", "--quiet", "--package", BENCHES, "--"]).args(&args.rows);
+    bench.args(["run", "--release", "--package", BENCHES, "--"]).args(&args.rows);
     if args.json {
         bench.arg("--json");
     }

@@ -74,13 +74,12 @@ pub(crate) fn build(workspace: &Workspace, names: &[String]) -> Result<Report> {
     let folder = workspace.sys_dir();
     fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
     let mut report = Report::default();
-    if !crates.is_empty() {
-        rust::build(workspace, &crates, &mut report)?;
+    let built_crates = if crates.is_empty() { Ok(()) } else { rust::build(workspace, &crates, &mut report) };
+    let built_sources = if sources.is_empty() { Ok(()) } else { c::build(workspace, &sources, &mut report) };
+    match (built_crates, built_sources) {
+        (Err(error), Err(other)) => Err(error.context(format!("{other:#}"))),
+        (built_crates, built_sources) => built_crates.and(built_sources).map(|()| report),
     }
-    if !sources.is_empty() {
-        c::build(workspace, &sources, &mut report)?;
-    }
-    Ok(report)
 }
 
 fn listed(crates: &[rust::Driver<'_>], sources: &[std::path::PathBuf]) -> String {
@@ -102,13 +101,24 @@ fn refuse_shared_names(crates: &[rust::Driver<'_>], sources: &[std::path::PathBu
 /// Puts a finished image in its place and prints where and how large.
 fn publish(image: &Path, folder: &Path, name: &str) -> Result<()> {
     let place = folder.join(format!("{name}.sys"));
-    let new = fs::read(image).with_context(|| format!("the build left no {}", image.display()))?;
-    if fs::read(&place).ok().as_deref() != Some(&new) {
-        let half = folder.join(format!("{name}.sys.new"));
-        fs::write(&half, &new)
-            .and_then(|()| fs::rename(&half, &place))
-            .with_context(|| format!("cannot write {}", place.display()))?;
-    }
-    eprintln!("sys: {} ({} bytes)", place.display(), new.len());
+    let size = replace(image, &place)?;
+    eprintln!("sys: {} ({size} bytes)", place.display());
     Ok(())
+}
+
+/// Puts symbols beside the image, under the name that its debug directory gives.
+fn publish_symbols(built: &Path, folder: &Path, stem: &str) -> Result<()> {
+    let file = format!("{stem}.pdb");
+    replace(&built.join(&file), &folder.join(&file)).map(drop)
+}
+
+/// Copies in one step for whoever reads the target, and leaves one alone that is the same. Returns the size in bytes.
+fn replace(source: &Path, target: &Path) -> Result<usize> {
+    let new = fs::read(source).with_context(|| format!("the build left no {}", source.display()))?;
+    if fs::read(target).ok().as_deref() != Some(&new) {
+        let half = target.with_added_extension("new");
+        let written = fs::write(&half, &new).and_then(|()| fs::rename(&half, target));
+        written.with_context(|| format!("cannot write {}", target.display()))?;
+    }
+    Ok(new.len())
 }

@@ -3,7 +3,7 @@
 
 use std::process::ExitCode;
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 
 use crate::workspace::Workspace;
 use crate::{docs, layers, sys, tools};
@@ -42,9 +42,9 @@ pub(crate) fn run(args: &Args) -> ExitCode {
         tools::succeed(workspace.cargo().args(["test", "--doc", "--workspace", "--no-fail-fast"])).map(done)
     });
     gate.summarise();
-    let tests = tests(&workspace);
+    let tests_passed = tests(&workspace);
     // The runner has said what failed: another line would hide its summary.
-    if gate.failed.is_empty() && tests.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    if gate.failed.is_empty() && tests_passed { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 /// What became of the parts so far.
@@ -88,7 +88,9 @@ fn done((): ()) -> Vec<String> {
 /// A cargo subcommand that not every machine has.
 fn cargo_part(workspace: &Workspace, subcommand: &str, arguments: &[&str]) -> Result<Vec<String>> {
     if !tools::cargo_has(subcommand) {
-        return Ok(vec![format!("`cargo {subcommand}` is not installed")]);
+        return Ok(vec![format!(
+            "`cargo {subcommand}` is not installed (rustup component add rustfmt clippy)"
+        )]);
     }
     tools::succeed(workspace.cargo().arg(subcommand).args(arguments)).map(done)
 }
@@ -99,7 +101,8 @@ fn doc(workspace: &Workspace) -> Result<()> {
     tools::succeed(&mut command)
 }
 
-fn tests(workspace: &Workspace) -> Result<()> {
+/// Whether all tests passed.
+fn tests(workspace: &Workspace) -> bool {
     eprintln!("\n==> tests");
     let mut command = workspace.cargo();
     if tools::cargo_has("nextest") {
@@ -108,8 +111,9 @@ fn tests(workspace: &Workspace) -> Result<()> {
         // Doc tests ran before.
         command.args(["test", "--lib", "--bins", "--tests", "--examples"]);
     }
-    if !command.args(["--workspace", "--no-fail-fast"]).status()?.success() {
-        bail!("tests failed");
-    }
-    Ok(())
+    command.args(["--workspace", "--no-fail-fast"]);
+    command.status().map(|status| status.success()).unwrap_or_else(|error| {
+        eprintln!("error: the tests cannot be started: {error}");
+        false
+    })
 }

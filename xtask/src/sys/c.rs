@@ -8,7 +8,7 @@ use std::{env, thread};
 
 use anyhow::{Context, Result, bail};
 
-use super::{LINK, Report, publish};
+use super::{LINK, Report, publish, publish_symbols};
 use crate::tools::{self, WindowsC};
 use crate::workspace::Workspace;
 
@@ -27,8 +27,7 @@ pub(super) fn name(source: &Path) -> String {
 }
 
 pub(super) fn build(workspace: &Workspace, sources: &[PathBuf], report: &mut Report) -> Result<()> {
-    let current = |source: &&PathBuf| !is_current(workspace, source);
-    let stale: Vec<_> = sources.iter().filter(current).collect();
+    let stale: Vec<_> = sources.iter().filter(|source| !is_current(workspace, source)).collect();
     eprintln!("sys: {} C drivers, {} to build", sources.len(), stale.len());
     if stale.is_empty() {
         return Ok(());
@@ -40,7 +39,7 @@ pub(super) fn build(workspace: &Workspace, sources: &[PathBuf], report: &mut Rep
             return Ok(());
         }
     };
-    let work = workspace.target.join("sys-build");
+    let work = work(workspace);
     fs::create_dir_all(&work).with_context(|| format!("cannot create {}", work.display()))?;
     let libraries = import_libraries(workspace, &compiler, &work)?;
     let lanes = thread::available_parallelism().map_or(1, usize::from).min(stale.len());
@@ -79,8 +78,7 @@ fn build_one(
     tools::succeed(&mut link).with_context(|| {
         format!("{name}.c does not link (is an export missing in tests/drivers/ntoskrnl.def?)")
     })?;
-    let symbols = work.join(format!("{name}.pdb"));
-    fs::copy(&symbols, workspace.sys_dir().join(format!("{name}.pdb"))).context("cannot copy symbols")?;
+    publish_symbols(work, &workspace.sys_dir(), &name)?;
     publish(&image, &workspace.sys_dir(), &name)
 }
 
@@ -98,10 +96,19 @@ fn import_libraries(workspace: &Workspace, compiler: &WindowsC, work: &Path) -> 
     Ok(libraries)
 }
 
+/// Where objects, import libraries and images are made.
+fn work(workspace: &Workspace) -> PathBuf {
+    workspace.target.join("sys-build")
+}
+
 /// Whether the `.sys` is newer than everything it is made from, this tool included.
 fn is_current(workspace: &Workspace, source: &Path) -> bool {
-    let image = workspace.sys_dir().join(format!("{}.sys", name(source)));
-    let Some(built) = modified(&image) else { return false };
+    let file = format!("{}.sys", name(source));
+    // Its copy in the `sys` folder keeps an older date when the image came out the same.
+    let Some(built) = modified(&work(workspace).join(&file)) else { return false };
+    if !workspace.sys_dir().join(&file).exists() {
+        return false;
+    }
     let mut inputs = vec![source.to_owned()];
     for ending in ["h", "def"] {
         inputs.extend(with_ending(&folder(workspace), ending).unwrap_or_default());

@@ -1,10 +1,8 @@
 //! Driver crates: one `cargo build` for Windows, then a copy of each cdylib under its driver's name.
 
-use std::fs;
-
 use anyhow::{Context, Result, bail};
 
-use super::{LINK, Report, publish};
+use super::{LINK, Report, publish, publish_symbols};
 use crate::tools::{self, WINDOWS, WindowsRust};
 use crate::workspace::Workspace;
 
@@ -56,12 +54,7 @@ pub(super) fn build(workspace: &Workspace, drivers: &[Driver<'_>], report: &mut 
             bail!("{} is a driver without `crate-type = [\"cdylib\", \"rlib\"]`", driver.package);
         };
         publish(&built.join(format!("{cdylib}.dll")), &workspace.sys_dir(), driver.name)?;
-        // Under its own name, which the image's debug directory repeats.
-        let symbols = built.join(format!("{cdylib}.pdb"));
-        if symbols.exists() {
-            fs::copy(&symbols, workspace.sys_dir().join(format!("{cdylib}.pdb")))
-                .context("cannot copy symbols")?;
-        }
+        publish_symbols(&built, &workspace.sys_dir(), cdylib)?;
     }
     Ok(())
 }
