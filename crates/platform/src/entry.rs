@@ -396,8 +396,10 @@ impl Region {
         self.private().frame()
     }
 
+    /// Replaces the innermost export frame. For the exception dispatcher, which continues driver code in other
+    /// frames, or calls handlers on behalf of the frame that raised.
     #[inline]
-    pub(crate) fn set_frame(self, frame: *mut ExportFrame) {
+    pub fn set_frame(self, frame: *mut ExportFrame) {
         self.private().set_frame(frame);
     }
 

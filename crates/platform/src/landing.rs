@@ -14,8 +14,19 @@ use crate::entry::{self, Region, Stop};
 pub struct Raise {
     /// What was raised.
     pub record: EXCEPTION_RECORD,
-    /// Establisher frame that the search phase chose (its stack address), when it has run already.
-    pub target: Option<u64>,
+    /// Where it is taken, when the search phase has run already.
+    pub target: Option<Target>,
+}
+
+/// The frame that takes an exception, and how it continues: what `RtlUnwindEx` is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// Establisher frame (its stack address).
+    pub frame: u64,
+    /// Where the function continues when everything inside of it has been unwound.
+    pub instruction: u64,
+    /// RAX there.
+    pub value: u64,
 }
 
 impl std::fmt::Debug for Raise {
