@@ -72,6 +72,10 @@ const KERNEL: &[(&str, &[&str])] = &[
     ("fs", &["io", "ob", "ex", "ps", "cm", "se", "mm", "ke", "raw"]),
 ];
 
+/// The kernel's module that holds all the others together. Everybody may name it; what is then reached through its
+/// fields counts as named (see `read`), so that it opens no way round the order.
+const WIRING: &str = "kernel";
+
 /// Everything that the check looks at.
 #[derive(Default)]
 struct Graph {
@@ -159,6 +163,9 @@ fn check_modules(edges: &[ModuleEdge], violations: &mut Vec<String>) {
         let mut open = vec![(first, vec![first.to.as_str()])];
         while let Some((edge, chain)) = open.pop() {
             let allowed = edge.to == first.from || may_use.contains(&edge.to.as_str());
+            if edge.to == WIRING {
+                continue;
+            }
             if row(&edge.to).is_some() && !allowed {
                 let chain = chain.join(" → ");
                 let rule = listed(may_use);

@@ -11,6 +11,8 @@ use proc_macro2::{Delimiter, Ident, TokenStream, TokenTree};
 pub(super) struct Named {
     /// First segment and line; `*` for a glob of the crate's root.
     pub(super) modules: Vec<(String, usize)>,
+    /// Fields and methods that it reaches into, and line.
+    pub(super) fields: Vec<(String, usize)>,
     /// Out-of-line modules that exist in tests only, by their full path.
     pub(super) test_modules: Vec<Vec<String>>,
     /// Names that the crate's root imports from a module: (`Irp`, `io`). Only for the root file.
@@ -72,6 +74,7 @@ impl Walk {
                 // In the root file an import may start with a module's bare name.
                 index = self.resolve(tokens, index + 1, Vec::new());
             } else {
+                self.named.fields.extend(field(tokens, index));
                 if let TokenTree::Group(group) = &tokens[index] {
                     self.tokens(&group.stream().into_iter().collect::<Vec<_>>());
                 }
@@ -162,6 +165,13 @@ fn inline_module(tokens: &[TokenTree], index: usize) -> Option<(String, Vec<Toke
     };
     let is_module = is_word(keyword, "mod") && body.delimiter() == Delimiter::Brace;
     is_module.then(|| Some((word(name)?, body.stream().into_iter().collect())))?
+}
+
+/// The name behind a `.` that is no part of a range.
+fn field(tokens: &[TokenTree], index: usize) -> Option<(String, usize)> {
+    let range = index.checked_sub(1).is_some_and(|before| is_punct(&tokens[before], '.'));
+    let name = tokens.get(index + 1)?;
+    (is_punct(&tokens[index], '.') && !range).then(|| Some((word(name)?, name.span().start().line)))?
 }
 
 fn starts_path(tokens: &[TokenTree], index: usize) -> bool {

@@ -1,13 +1,13 @@
 //! The graph of the repository as it lies on disk.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
 use super::paths::{self, Named};
-use super::{Crate, Graph, Lints, ModuleEdge};
+use super::{Crate, Graph, KERNEL, Lints, ModuleEdge, WIRING};
 use crate::workspace::{Package, Workspace};
 
 pub(super) fn graph(workspace: &Workspace) -> Result<Graph> {
@@ -74,7 +74,7 @@ fn module_path(file: &str) -> Vec<String> {
 }
 
 /// Which module names which, by the sources' paths below `src`. Test code is left out; a name that the root file
-/// imports from a module counts as that module.
+/// imports from a module counts as that module. In a room that names [`WIRING`], so does a field called like a room.
 pub(super) fn module_edges(sources: &[Source]) -> Result<Vec<ModuleEdge>> {
     let mut files: Vec<(&str, Vec<String>, Named)> = Vec::new();
     for Source { file, text } in sources {
@@ -90,21 +90,24 @@ pub(super) fn module_edges(sources: &[Source]) -> Result<Vec<ModuleEdge>> {
         bail!("crates/kernel/src/lib.rs imports {module}::*, which hides what others name; list the items");
     }
 
+    files.retain(|(_, path, _)| !path.is_empty() && !tests.iter().any(|test| path.starts_with(test)));
     let mut edges = Vec::new();
-    for (file, path, named) in files {
-        let (Some(from), false) = (path.first(), tests.iter().any(|test| path.starts_with(test))) else {
-            continue;
-        };
-        for (to, line) in named.modules {
-            let to = if to == "*" { "*".to_owned() } else { imported.get(&to).cloned().unwrap_or(to) };
-            if to != *from {
-                edges.push(ModuleEdge {
-                    from: from.clone(),
-                    to,
-                    place: format!("crates/kernel/src/{file}:{line}"),
-                });
-            }
+    for (file, path, named) in &files {
+        for (to, line) in &named.modules {
+            let to = if to == "*" { to } else { imported.get(to).unwrap_or(to) };
+            edges.extend(edge(file, path, to, *line));
         }
     }
+    let wired: BTreeSet<_> =
+        edges.iter().filter(|edge| edge.to == WIRING).map(|edge| edge.from.clone()).collect();
+    for (file, path, named) in files.iter().filter(|(_, path, _)| wired.contains(&path[0])) {
+        let reached = named.fields.iter().filter(|(name, _)| KERNEL.iter().any(|(module, _)| module == name));
+        edges.extend(reached.filter_map(|(to, line)| edge(file, path, to, *line)));
+    }
     Ok(edges)
+}
+
+fn edge(file: &str, path: &[String], to: &str, line: usize) -> Option<ModuleEdge> {
+    let place = format!("crates/kernel/src/{file}:{line}");
+    (path[0] != to).then(|| ModuleEdge { from: path[0].clone(), to: to.to_owned(), place })
 }

@@ -169,6 +169,18 @@ fn a_name_that_the_root_re_exports_counts_as_its_module() {
 }
 
 #[test]
+fn a_room_reached_through_the_kernels_fields_counts_as_named() {
+    let root = ("lib.rs", "mod kernel; pub use kernel::Kernel;");
+    let wiring = ("kernel.rs", "use crate::{io, ke}; struct Kernel { io: io::Io }");
+    let wait = ("ke/wait.rs", "fn f(kernel: &crate::Kernel) { for _ in 0..io { kernel.io.start() } }");
+    let graph = Graph { crates: Vec::new(), modules: module_edges(&sources(&[root, wiring, wait])).unwrap() };
+    let violations = check(&graph);
+    assert_eq!(violations, ["crates/kernel/src/ke/wait.rs:1: ke names io; it may name: raw"]);
+    let stranger = ("ke/wait.rs", "fn f(file: &File) { file.io.start() }");
+    assert_eq!(edges(&[stranger]), Vec::<String>::new());
+}
+
+#[test]
 fn test_code_may_name_anything() {
     let inline = "#[cfg(test)]\n#[allow(x)]\nmod tests { use crate::io::Irp; }\nuse crate::mm::Mdl;";
     assert_eq!(edges(&[("ob.rs", inline)]), ["ob → mm"]);
