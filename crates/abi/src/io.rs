@@ -190,3 +190,10 @@ pub const fn METHOD_FROM_CTL_CODE(code: u32) -> u32 {
 pub const fn DEVICE_TYPE_FROM_CTL_CODE(code: u32) -> u32 {
     code >> 16
 }
+
+/// The access that a handle needs for an I/O control code: `FILE_ANY_ACCESS`, or `FILE_READ_ACCESS` and
+/// `FILE_WRITE_ACCESS`.
+#[must_use]
+pub const fn ACCESS_FROM_CTL_CODE(code: u32) -> u32 {
+    code >> 14 & 3
+}

@@ -399,9 +399,8 @@ pub const THREAD_WAIT_OBJECTS: u32 = 3;
 /// The most objects that one wait can name.
 pub const MAXIMUM_WAIT_OBJECTS: u32 = 64;
 
+/// Publicly known offsets of the processor control region, in bytes from the GS base.
 pub mod gs {
-    //! Publicly known offsets of the processor control region, in bytes.
-
     /// Linear address of the region itself.
     pub const SELF: usize = 0x18;
     /// Address of the current processor block.

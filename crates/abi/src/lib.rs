@@ -12,7 +12,13 @@
     reason = "fields and constants carry the public headers' names, whose documentation is theirs"
 )]
 
+#[macro_use]
+mod names;
+
 mod base;
+mod bugchecks;
+#[rustfmt::skip]
+mod bugcodes;
 mod device;
 mod driver;
 mod exception;
@@ -26,13 +32,20 @@ mod layout_checks;
 mod major;
 mod mdl;
 mod pnp;
+mod ports;
 mod security;
 mod stack;
 mod status;
 mod status_codes;
 mod user_shared;
+mod win32;
+mod win32_codes;
+#[rustfmt::skip]
+mod win32_map;
 
 pub use base::*;
+pub use bugchecks::*;
+pub use bugcodes::*;
 pub use device::*;
 pub use driver::*;
 pub use exception::*;
@@ -45,8 +58,11 @@ pub use ke::*;
 pub use major::*;
 pub use mdl::*;
 pub use pnp::*;
+pub use ports::*;
 pub use security::*;
 pub use stack::*;
 pub use status::*;
 pub use status_codes::*;
 pub use user_shared::*;
+pub use win32::*;
+pub use win32_codes::*;

@@ -189,7 +189,7 @@ pub struct CM_PARTIAL_RESOURCE_LIST {
 }
 
 /// `Generic` of [`CM_PARTIAL_RESOURCE_DESCRIPTOR_U`].
-#[repr(C)]
+#[repr(C, packed(4))]
 #[derive(Clone, Copy)]
 pub struct CM_PARTIAL_RESOURCE_DESCRIPTOR_U_GENERIC {
     pub Start: PHYSICAL_ADDRESS,
@@ -197,7 +197,7 @@ pub struct CM_PARTIAL_RESOURCE_DESCRIPTOR_U_GENERIC {
 }
 
 /// `Port` of [`CM_PARTIAL_RESOURCE_DESCRIPTOR_U`].
-#[repr(C)]
+#[repr(C, packed(4))]
 #[derive(Clone, Copy)]
 pub struct CM_PARTIAL_RESOURCE_DESCRIPTOR_U_PORT {
     pub Start: PHYSICAL_ADDRESS,
@@ -205,7 +205,7 @@ pub struct CM_PARTIAL_RESOURCE_DESCRIPTOR_U_PORT {
 }
 
 /// `Interrupt` of [`CM_PARTIAL_RESOURCE_DESCRIPTOR_U`].
-#[repr(C)]
+#[repr(C, packed(4))]
 #[derive(Clone, Copy)]
 pub struct CM_PARTIAL_RESOURCE_DESCRIPTOR_U_INTERRUPT {
     pub Level: u32,
@@ -214,7 +214,7 @@ pub struct CM_PARTIAL_RESOURCE_DESCRIPTOR_U_INTERRUPT {
 }
 
 /// `Raw` of [`CM_PARTIAL_RESOURCE_DESCRIPTOR_U_MESSAGE_INTERRUPT_U`].
-#[repr(C)]
+#[repr(C, packed(4))]
 #[derive(Clone, Copy)]
 pub struct CM_PARTIAL_RESOURCE_DESCRIPTOR_U_MESSAGE_INTERRUPT_U_RAW {
     pub Reserved: u16,
@@ -224,7 +224,7 @@ pub struct CM_PARTIAL_RESOURCE_DESCRIPTOR_U_MESSAGE_INTERRUPT_U_RAW {
 }
 
 /// `Translated` of [`CM_PARTIAL_RESOURCE_DESCRIPTOR_U_MESSAGE_INTERRUPT_U`].
-#[repr(C)]
+#[repr(C, packed(4))]
 #[derive(Clone, Copy)]
 pub struct CM_PARTIAL_RESOURCE_DESCRIPTOR_U_MESSAGE_INTERRUPT_U_TRANSLATED {
     pub Level: u32,
@@ -233,7 +233,7 @@ pub struct CM_PARTIAL_RESOURCE_DESCRIPTOR_U_MESSAGE_INTERRUPT_U_TRANSLATED {
 }
 
 /// `u` of [`CM_PARTIAL_RESOURCE_DESCRIPTOR_U_MESSAGE_INTERRUPT`].
-#[repr(C)]
+#[repr(C, packed(4))]
 #[derive(Clone, Copy)]
 pub union CM_PARTIAL_RESOURCE_DESCRIPTOR_U_MESSAGE_INTERRUPT_U {
     pub Raw: CM_PARTIAL_RESOURCE_DESCRIPTOR_U_MESSAGE_INTERRUPT_U_RAW,
@@ -241,14 +241,14 @@ pub union CM_PARTIAL_RESOURCE_DESCRIPTOR_U_MESSAGE_INTERRUPT_U {
 }
 
 /// `MessageInterrupt` of [`CM_PARTIAL_RESOURCE_DESCRIPTOR_U`].
-#[repr(C)]
+#[repr(C, packed(4))]
 #[derive(Clone, Copy)]
 pub struct CM_PARTIAL_RESOURCE_DESCRIPTOR_U_MESSAGE_INTERRUPT {
     pub u: CM_PARTIAL_RESOURCE_DESCRIPTOR_U_MESSAGE_INTERRUPT_U,
 }
 
 /// `Memory` of [`CM_PARTIAL_RESOURCE_DESCRIPTOR_U`].
-#[repr(C)]
+#[repr(C, packed(4))]
 #[derive(Clone, Copy)]
 pub struct CM_PARTIAL_RESOURCE_DESCRIPTOR_U_MEMORY {
     pub Start: PHYSICAL_ADDRESS,
@@ -256,7 +256,7 @@ pub struct CM_PARTIAL_RESOURCE_DESCRIPTOR_U_MEMORY {
 }
 
 /// `Dma` of [`CM_PARTIAL_RESOURCE_DESCRIPTOR_U`].
-#[repr(C)]
+#[repr(C, packed(4))]
 #[derive(Clone, Copy)]
 pub struct CM_PARTIAL_RESOURCE_DESCRIPTOR_U_DMA {
     pub Channel: u32,
@@ -265,14 +265,14 @@ pub struct CM_PARTIAL_RESOURCE_DESCRIPTOR_U_DMA {
 }
 
 /// `DevicePrivate` of [`CM_PARTIAL_RESOURCE_DESCRIPTOR_U`].
-#[repr(C)]
+#[repr(C, packed(4))]
 #[derive(Clone, Copy)]
 pub struct CM_PARTIAL_RESOURCE_DESCRIPTOR_U_DEVICE_PRIVATE {
     pub Data: [u32; 3],
 }
 
 /// `BusNumber` of [`CM_PARTIAL_RESOURCE_DESCRIPTOR_U`].
-#[repr(C)]
+#[repr(C, packed(4))]
 #[derive(Clone, Copy)]
 pub struct CM_PARTIAL_RESOURCE_DESCRIPTOR_U_BUS_NUMBER {
     pub Start: u32,
@@ -281,7 +281,7 @@ pub struct CM_PARTIAL_RESOURCE_DESCRIPTOR_U_BUS_NUMBER {
 }
 
 /// `DeviceSpecificData` of [`CM_PARTIAL_RESOURCE_DESCRIPTOR_U`].
-#[repr(C)]
+#[repr(C, packed(4))]
 #[derive(Clone, Copy)]
 pub struct CM_PARTIAL_RESOURCE_DESCRIPTOR_U_DEVICE_SPECIFIC_DATA {
     pub DataSize: u32,
@@ -290,7 +290,7 @@ pub struct CM_PARTIAL_RESOURCE_DESCRIPTOR_U_DEVICE_SPECIFIC_DATA {
 }
 
 /// `Memory40` of [`CM_PARTIAL_RESOURCE_DESCRIPTOR_U`].
-#[repr(C)]
+#[repr(C, packed(4))]
 #[derive(Clone, Copy)]
 pub struct CM_PARTIAL_RESOURCE_DESCRIPTOR_U_MEMORY40 {
     pub Start: PHYSICAL_ADDRESS,
@@ -298,7 +298,7 @@ pub struct CM_PARTIAL_RESOURCE_DESCRIPTOR_U_MEMORY40 {
 }
 
 /// `Memory48` of [`CM_PARTIAL_RESOURCE_DESCRIPTOR_U`].
-#[repr(C)]
+#[repr(C, packed(4))]
 #[derive(Clone, Copy)]
 pub struct CM_PARTIAL_RESOURCE_DESCRIPTOR_U_MEMORY48 {
     pub Start: PHYSICAL_ADDRESS,
@@ -306,7 +306,7 @@ pub struct CM_PARTIAL_RESOURCE_DESCRIPTOR_U_MEMORY48 {
 }
 
 /// `Memory64` of [`CM_PARTIAL_RESOURCE_DESCRIPTOR_U`].
-#[repr(C)]
+#[repr(C, packed(4))]
 #[derive(Clone, Copy)]
 pub struct CM_PARTIAL_RESOURCE_DESCRIPTOR_U_MEMORY64 {
     pub Start: PHYSICAL_ADDRESS,
@@ -314,7 +314,7 @@ pub struct CM_PARTIAL_RESOURCE_DESCRIPTOR_U_MEMORY64 {
 }
 
 /// `u` of [`CM_PARTIAL_RESOURCE_DESCRIPTOR`].
-#[repr(C)]
+#[repr(C, packed(4))]
 #[derive(Clone, Copy)]
 pub union CM_PARTIAL_RESOURCE_DESCRIPTOR_U {
     pub Generic: CM_PARTIAL_RESOURCE_DESCRIPTOR_U_GENERIC,
@@ -332,7 +332,7 @@ pub union CM_PARTIAL_RESOURCE_DESCRIPTOR_U {
 }
 
 /// `CM_PARTIAL_RESOURCE_DESCRIPTOR`.
-#[repr(C)]
+#[repr(C, packed(4))]
 #[derive(Clone, Copy)]
 pub struct CM_PARTIAL_RESOURCE_DESCRIPTOR {
     pub Type: u8,

@@ -1,34 +1,20 @@
-//! The page that the kernel shares with every process.
+//! The page that the kernel shares with every process, as ntddk.h of current kits lays it out.
 
 use crate::*;
 
-/// `KSYSTEM_TIME`.
+/// Where a driver reads the page.
+pub const KI_USER_SHARED_DATA: u64 = 0xFFFF_F780_0000_0000;
+
+/// A 64-bit count that a reader takes without a lock: high, low, then `High2Time` again until both highs agree.
 #[repr(C)]
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub struct KSYSTEM_TIME {
     pub LowPart: u32,
     pub High1Time: i32,
     pub High2Time: i32,
 }
 
-/// `s` of [`KUSER_SHARED_DATA_U`].
-#[repr(C)]
-#[derive(Clone, Copy)]
-pub struct KUSER_SHARED_DATA_U_S {
-    pub ReservedTickCountOverlay: [u32; 3],
-    pub TickCountPad: [u32; 1],
-}
-
-/// `u` of [`KUSER_SHARED_DATA`].
-#[repr(C)]
-#[derive(Clone, Copy)]
-pub union KUSER_SHARED_DATA_U {
-    pub TickCount: KSYSTEM_TIME,
-    pub TickCountQuad: u64,
-    pub s: KUSER_SHARED_DATA_U_S,
-}
-
-/// `KUSER_SHARED_DATA`.
+/// System-wide facts and clocks. Times are in units of 100 ns.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct KUSER_SHARED_DATA {
@@ -44,56 +30,76 @@ pub struct KUSER_SHARED_DATA {
     pub CryptoExponent: u32,
     pub TimeZoneId: u32,
     pub LargePageMinimum: u32,
-    pub Reserved2: [u32; 7],
+    pub AitSamplingValue: u32,
+    pub AppCompatFlag: u32,
+    pub RNGSeedVersion: u64,
+    pub GlobalValidationRunlevel: u32,
+    pub TimeZoneBiasStamp: i32,
+    pub NtBuildNumber: u32,
     pub NtProductType: NT_PRODUCT_TYPE,
     pub ProductTypeIsValid: BOOLEAN,
+    pub Reserved0: [BOOLEAN; 1],
+    pub NativeProcessorArchitecture: u16,
     pub NtMajorVersion: u32,
     pub NtMinorVersion: u32,
-    pub ProcessorFeatures: [BOOLEAN; 64],
+    pub ProcessorFeatures: [BOOLEAN; PROCESSOR_FEATURE_MAX],
     pub Reserved1: u32,
     pub Reserved3: u32,
     pub TimeSlip: u32,
     pub AlternativeArchitecture: ALTERNATIVE_ARCHITECTURE_TYPE,
-    pub AltArchitecturePad: [u32; 1],
+    pub BootId: u32,
     pub SystemExpirationDate: LARGE_INTEGER,
     pub SuiteMask: u32,
     pub KdDebuggerEnabled: BOOLEAN,
-    pub NXSupportPolicy: u8,
+    pub MitigationPolicies: u8,
+    pub CyclesPerYield: u16,
     pub ActiveConsoleId: u32,
     pub DismountCount: u32,
     pub ComPlusPackage: u32,
     pub LastSystemRITEventTickCount: u32,
     pub NumberOfPhysicalPages: u32,
     pub SafeBootMode: BOOLEAN,
-    pub TscQpcData: u8,
-    pub TscQpcPad: [u8; 2],
+    pub VirtualizationFlags: u8,
+    pub Reserved12: [u8; 2],
     pub SharedDataFlags: u32,
     pub DataFlagsPad: [u32; 1],
     pub TestRetInstruction: u64,
+    pub QpcFrequency: i64,
     pub SystemCall: u32,
-    pub SystemCallReturn: u32,
-    pub SystemCallPad: [u64; 3],
-    pub u: KUSER_SHARED_DATA_U,
+    pub Reserved2: u32,
+    pub SystemCallPad: [u64; 2],
+    pub TickCount: KSYSTEM_TIME,
+    pub TickCountPad: [u32; 1],
     pub Cookie: u32,
     pub CookiePad: [u32; 1],
     pub ConsoleSessionForegroundProcessId: i64,
-    pub Wow64SharedInformation: [u32; 16],
+    pub TimeUpdateLock: u64,
+    pub BaselineSystemTimeQpc: u64,
+    pub BaselineInterruptTimeQpc: u64,
+    pub QpcSystemTimeIncrement: u64,
+    pub QpcInterruptTimeIncrement: u64,
+    pub QpcSystemTimeIncrementShift: u8,
+    pub QpcInterruptTimeIncrementShift: u8,
+    pub UnparkedProcessorCount: u16,
+    pub EnclaveFeatureMask: [u32; 4],
+    pub TelemetryCoverageRound: u32,
     pub UserModeGlobalLogger: [u16; 16],
     pub ImageFileExecutionOptions: u32,
     pub LangGenerationCount: u32,
-    pub Reserved5: u64,
+    pub Reserved4: u64,
     pub InterruptTimeBias: u64,
-    pub TscQpcBias: u64,
+    pub QpcBias: u64,
     pub ActiveProcessorCount: u32,
-    pub ActiveGroupCount: u16,
-    pub Reserved4: u16,
-    pub AitSamplingValue: u32,
-    pub AppCompatFlag: u32,
-    pub SystemDllNativeRelocation: u64,
-    pub SystemDllWowRelocation: u32,
-    pub XStatePad: [u32; 1],
+    pub ActiveGroupCount: u8,
+    pub Reserved9: u8,
+    pub QpcData: u16,
+    pub TimeZoneBiasEffectiveStart: LARGE_INTEGER,
+    pub TimeZoneBiasEffectiveEnd: LARGE_INTEGER,
     pub XState: XSTATE_CONFIGURATION,
 }
+
+/// Number of entries of `ProcessorFeatures`.
+pub const PROCESSOR_FEATURE_MAX: usize = 64;
 
 /// `XSTATE_CONFIGURATION`.
 #[repr(C)]
