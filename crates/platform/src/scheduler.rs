@@ -33,7 +33,7 @@ pub trait Platform: Send + Sync + 'static {
     /// Blocks the calling thread until `parker` is unparked or `deadline` (in interrupt time) has come.
     ///
     /// A pending unpark is consumed and makes this return at once, even if the deadline has passed. There are no
-    /// spurious returns. One thread at a time may park on a parker.
+    /// spurious returns. `u64::MAX` never comes. One thread at a time may park on a parker.
     fn park(&self, parker: &Parker, deadline: Option<u64>) -> Parked;
 
     /// Lets the thread parked on `parker` go on, or, if none is, the next one that parks there. Two unparks before

@@ -168,7 +168,7 @@ impl Baton {
             return Err(io::Error::new(io::ErrorKind::WouldBlock, "the mock's thread limit is reached"));
         }
         this.start(&mut state, name, body)?;
-        this.yield_turn(state, me);
+        drop(this.yield_turn(state, me));
         Ok(())
     }
 
@@ -181,7 +181,7 @@ impl Baton {
         let handle = thread::Builder::new().name(name.to_owned()).spawn(move || {
             OWN.set(Some((Arc::as_ptr(&baton).addr(), number)));
             let result = catch_unwind(AssertUnwindSafe(|| {
-                baton.wait_turn(baton.state(), number, &own_turn);
+                drop(baton.wait_turn(baton.state(), number, &own_turn));
                 body();
             }));
             baton.end(number, result.err());
@@ -210,6 +210,7 @@ impl Baton {
             state.last_park(me);
             return Parked::Unparked;
         }
+        let deadline = deadline.filter(|&deadline| deadline != u64::MAX);
         if deadline.is_none_or(|deadline| deadline > state.now) {
             let address = (&raw const parker.word).addr();
             assert!(state.parked_on(address).is_none(), "two threads park on one parker");
