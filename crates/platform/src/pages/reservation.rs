@@ -15,6 +15,9 @@ use super::{
 };
 use crate::shared_memory::SharedMemory;
 
+/// NT and Linux keep the 64 KiB below free, so that null pointers fault.
+const LOWEST_ADDRESS: usize = 0x1_0000;
+
 /// A range of addresses that belongs to its owner alone. Its pages fault until they are committed; dropping it
 /// unmaps everything in it.
 ///
@@ -231,10 +234,13 @@ pub fn reserve_window(len: usize) -> Result<Reservation, PagesError> {
 /// Reserves a range in which nothing is mapped.
 pub(crate) fn reserve(address: usize, len: usize) -> Result<(), PagesError> {
     check_range(address, len, ADDRESS_LIMIT)?;
+    if address < LOWEST_ADDRESS {
+        return Err(PagesError::OutOfRange);
+    }
     // SAFETY: FIXED_NOREPLACE leaves existing mappings alone.
     let got = match unsafe { map_nothing(address, len, MapFlags::FIXED_NOREPLACE) } {
         Ok(got) => got,
-        // The lowest pages, which Linux gives to nobody.
+        // Below what this system's `vm.mmap_min_addr` allows.
         Err(Errno::PERM) => return Err(PagesError::OutOfRange),
         Err(error) => return Err(error.into()),
     };
