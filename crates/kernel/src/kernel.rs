@@ -1,0 +1,231 @@
+//! `Kernel`: one NT, made of its rooms, and how it ends (bugcheck).
+
+use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use abi::{CONTEXT, EXCEPTION_RECORD, NTSTATUS};
+use platform::Platform;
+use platform::entry::{EntryOwner, Stop};
+use platform::pages::PagesError;
+
+use crate::trace::{Event, Trace};
+use crate::{cm, io, ke, mm, ob, ps, raw};
+
+/// What a machine is made of.
+#[derive(Clone, Copy, Debug)]
+pub struct Configuration {
+    /// Virtual processors, at least one. One is the default: lost wake-ups show there.
+    pub processors: u32,
+    /// Bytes that pool may hold in all, at most 16 GiB.
+    pub pool_limit: usize,
+}
+
+impl Default for Configuration {
+    fn default() -> Self {
+        Self { processors: 1, pool_limit: 1 << 30 }
+    }
+}
+
+/// Why a machine could not be made.
+#[derive(Debug)]
+pub enum StartError {
+    /// No room in the address map, or no memory.
+    Pages(PagesError),
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Pages(error) => write!(formatter, "no system space for another machine: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for StartError {}
+
+impl From<PagesError> for StartError {
+    fn from(error: PagesError) -> Self {
+        Self::Pages(error)
+    }
+}
+
+/// An exception, as a report keeps it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Exception {
+    /// Its status code, for example STATUS_ACCESS_VIOLATION.
+    pub status: NTSTATUS,
+    /// The instruction's address.
+    pub address: u64,
+    /// Its parameters; for an access violation 0 read, 1 write or 8 execute, and the address.
+    pub parameters: Vec<u64>,
+}
+
+/// A return address on a driver's stack.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StackFrame {
+    /// The instruction's address.
+    pub address: u64,
+    /// File name of the image that it lies in; empty outside of images.
+    pub image: String,
+    /// Offset from the image's first byte.
+    pub offset: u64,
+}
+
+/// Walks driver stacks for reports. The loader knows how; the host brings it to the kernel.
+pub trait StackWalker: Send + Sync {
+    /// The frames from `context` outwards, or, without one, from the export call that the thread is in.
+    fn walk(&self, context: Option<&CONTEXT>) -> Vec<StackFrame>;
+}
+
+/// A machine's end: the first bugcheck, with what was known at that moment.
+#[derive(Clone)]
+pub struct Bugcheck {
+    /// Stop code and parameters.
+    pub stop: Stop,
+    /// The exception behind it, if one was.
+    pub exception: Option<Exception>,
+    /// The registers of the driver code that it happened in, if known.
+    pub context: Option<Box<CONTEXT>>,
+    /// The driver's stack, innermost frame first; empty when unknown.
+    pub stack: Vec<StackFrame>,
+    /// The IRP that the thread was dispatching, by address; 0 if none.
+    pub irp: u64,
+    /// IRQL of the thread.
+    pub irql: u8,
+}
+
+/// One NT: all state of a machine.
+pub struct Kernel {
+    /// Threads, parking and clocks.
+    pub platform: Arc<dyn Platform>,
+    /// Dispatcher: waits, processors, timers.
+    pub ke: ke::Dispatcher,
+    /// System space and pool.
+    pub mm: mm::MemoryManager,
+    /// Namespace and object types.
+    pub ob: ob::ObjectManager,
+    /// Processes and threads.
+    pub ps: ps::Processes,
+    /// The registry.
+    pub cm: cm::Registry,
+    /// Drivers, devices, IRPs.
+    pub io: io::IoManager,
+    /// Observers.
+    pub trace: Trace,
+    halted: AtomicBool,
+    bugcheck: OnceLock<Bugcheck>,
+    stack_walker: OnceLock<Arc<dyn StackWalker>>,
+}
+
+/// Gives entry records their types.
+pub(crate) struct Nt;
+
+impl raw::Machine for Nt {
+    type Kernel = Kernel;
+    type Thread = ke::Thread;
+}
+
+impl Kernel {
+    /// A machine without drivers: the namespace's fixed directories, the system process.
+    ///
+    /// # Errors
+    /// When there is no address space or memory for it.
+    pub fn new(platform: Arc<dyn Platform>, configuration: Configuration) -> Result<Arc<Self>, StartError> {
+        Ok(Arc::new(Self {
+            ke: ke::Dispatcher::new(configuration.processors.max(1)),
+            mm: mm::MemoryManager::new(&*platform, configuration.pool_limit)?,
+            ob: ob::ObjectManager::new(),
+            ps: ps::Processes::new(),
+            cm: cm::Registry::new(),
+            io: io::IoManager::new(),
+            trace: Trace::default(),
+            halted: AtomicBool::new(false),
+            bugcheck: OnceLock::new(),
+            stack_walker: OnceLock::new(),
+            platform,
+        }))
+    }
+
+    /// Runs `body` with the kernel and thread that the calling code is in; `None` outside of every machine.
+    #[inline]
+    pub fn with_current<R>(body: impl FnOnce(&Self, &ke::Thread) -> R) -> Option<R> {
+        raw::with_current::<Nt, R>(body)
+    }
+
+    /// Whether a bugcheck has stopped the machine.
+    #[inline]
+    #[must_use]
+    pub fn is_halted(&self) -> bool {
+        self.halted.load(Ordering::Acquire)
+    }
+
+    /// The bugcheck that stopped the machine.
+    #[must_use]
+    pub fn bugcheck(&self) -> Option<&Bugcheck> {
+        self.bugcheck.get()
+    }
+
+    /// Sets who walks stacks for reports. Only the first call counts.
+    pub fn set_stack_walker(&self, walker: Arc<dyn StackWalker>) {
+        let _already_set = self.stack_walker.set(walker);
+    }
+
+    /// Stops the machine for a reason that is no exception: `KeBugCheckEx`.
+    pub fn bug_check(&self, code: u32, parameters: [u64; 4]) {
+        self.halt(Stop { code, parameters }, None, None);
+    }
+
+    /// Stops the machine. Only the first call's report is kept. Every thread that waits in it is woken, and every
+    /// later call into it fails at once.
+    fn halt(&self, stop: Stop, exception: Option<Exception>, context: Option<&CONTEXT>) {
+        if self.halted.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let stack = self.stack_walker.get().map(|walker| walker.walk(context)).unwrap_or_default();
+        let bugcheck = Bugcheck {
+            stop,
+            exception,
+            context: context.map(|context| Box::new(*context)),
+            stack,
+            irp: io::current_irp(),
+            irql: self.ke.current_irql(),
+        };
+        // The swap above let one thread through.
+        let _only_once = self.bugcheck.set(bugcheck);
+        self.trace.emit(|| Event::Bugcheck { stop });
+        self.ke.wake_all(self);
+    }
+}
+
+impl EntryOwner for Kernel {
+    fn unhandled(&self, stop: Stop, record: &EXCEPTION_RECORD, context: &CONTEXT) {
+        let count = usize::try_from(record.NumberParameters).unwrap_or(0);
+        let exception = Exception {
+            status: record.ExceptionCode,
+            address: record.ExceptionAddress.addr() as u64,
+            parameters: record.ExceptionInformation.iter().take(count).map(|word| *word as u64).collect(),
+        };
+        self.halt(stop, Some(exception), Some(context));
+    }
+
+    fn read_cr8(&self) -> u8 {
+        self.ke.current_irql()
+    }
+
+    fn write_cr8(&self, irql: u8) -> bool {
+        if irql > abi::HIGH_LEVEL {
+            return false;
+        }
+        if irql >= self.ke.current_irql() {
+            self.ke.raise_irql(self, irql);
+        } else {
+            self.ke.lower_irql(self, irql);
+        }
+        true
+    }
+
+    fn shared_user_data(&self) -> usize {
+        self.mm.shared_user_data(&*self.platform)
+    }
+}

@@ -1,0 +1,173 @@
+//! System space: one slab of addresses a machine, handed out in ranges of whole pages.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use platform::pages::{self, PAGE_SIZE, PagesError, Protection, Reservation};
+
+/// A machine's slab of system space. Cheap to clone; the last clone returns the slab to Linux.
+#[derive(Clone, Debug)]
+pub struct SystemSpace {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    slab: Reservation,
+    /// Free ranges by start; values are ends. Both are offsets into the slab.
+    free: Mutex<BTreeMap<usize, usize>>,
+}
+
+/// A range of system space: not accessible until committed, returned when dropped.
+#[derive(Debug)]
+pub struct SystemRange {
+    space: SystemSpace,
+    offset: usize,
+    length: usize,
+}
+
+impl SystemSpace {
+    pub(crate) fn new() -> Result<Self, PagesError> {
+        let slab = pages::reserve_system_slab()?;
+        // The first page stays unused, so that small offsets from it fault.
+        let free = BTreeMap::from([(PAGE_SIZE, slab.len())]);
+        Ok(Self { inner: Arc::new(Inner { slab, free: Mutex::new(free) }) })
+    }
+
+    /// All addresses of the slab.
+    #[must_use]
+    pub fn range(&self) -> Range<usize> {
+        self.inner.slab.range()
+    }
+
+    /// Takes `length` bytes, rounded up to pages, first fit.
+    ///
+    /// # Errors
+    /// `NoMemory` when no free range is long enough.
+    pub fn allocate(&self, length: usize) -> Result<SystemRange, PagesError> {
+        let length = length.max(1).checked_next_multiple_of(PAGE_SIZE).ok_or(PagesError::NoMemory)?;
+        let mut free = self.free();
+        let found =
+            free.iter().find(|(start, end)| *end - *start >= length).map(|(start, end)| (*start, *end));
+        let (start, end) = found.ok_or(PagesError::NoMemory)?;
+        free.remove(&start);
+        if start + length < end {
+            free.insert(start + length, end);
+        }
+        drop(free);
+        Ok(SystemRange { space: self.clone(), offset: start, length })
+    }
+
+    fn free(&self) -> MutexGuard<'_, BTreeMap<usize, usize>> {
+        self.inner.free.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn release(&self, offset: usize, length: usize) {
+        let mut free = self.free();
+        let (mut start, mut end) = (offset, offset + length);
+        if let Some(after) = free.remove(&end) {
+            end = after;
+        }
+        if let Some((before, before_end)) = free.range(..start).next_back().map(|(from, to)| (*from, *to))
+            && before_end == start
+        {
+            start = before;
+        }
+        free.insert(start, end);
+    }
+}
+
+impl SystemRange {
+    /// First address.
+    #[must_use]
+    pub fn base(&self) -> usize {
+        self.space.inner.slab.base() + self.offset
+    }
+
+    /// Length in bytes, a multiple of the page size.
+    #[must_use]
+    #[expect(clippy::len_without_is_empty, reason = "a range is never empty")]
+    pub fn len(&self) -> usize {
+        self.length
+    }
+
+    /// All addresses.
+    #[must_use]
+    pub fn range(&self) -> Range<usize> {
+        self.base()..self.base() + self.length
+    }
+
+    /// Backs `length` bytes at `offset` with zeroed memory. Both are multiples of the page size.
+    ///
+    /// # Errors
+    /// `OutOfRange`, `Misaligned`, `NoMemory`.
+    pub fn commit(&self, offset: usize, length: usize, protection: Protection) -> Result<(), PagesError> {
+        self.check(offset, length)?;
+        self.space.inner.slab.commit(self.offset + offset, length, protection)
+    }
+
+    /// Changes the protection of committed pages.
+    ///
+    /// # Errors
+    /// As for [`SystemRange::commit`].
+    pub fn protect(&self, offset: usize, length: usize, protection: Protection) -> Result<(), PagesError> {
+        self.check(offset, length)?;
+        self.space.inner.slab.protect(self.offset + offset, length, protection)
+    }
+
+    fn check(&self, offset: usize, length: usize) -> Result<(), PagesError> {
+        match offset.checked_add(length) {
+            Some(end) if end <= self.length => Ok(()),
+            _ => Err(PagesError::OutOfRange),
+        }
+    }
+}
+
+impl Drop for SystemRange {
+    fn drop(&mut self) {
+        // When Linux cannot take the pages back, the addresses are not handed out again.
+        if self.space.inner.slab.decommit(self.offset, self.length).is_ok() {
+            self.space.release(self.offset, self.length);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_do_not_overlap_and_come_back_merged() {
+        let space = SystemSpace::new().expect("a slab");
+        let ranges: Vec<_> = (1..20).map(|pages| space.allocate(pages * PAGE_SIZE).expect("room")).collect();
+        for pair in ranges.windows(2) {
+            assert!(pair[0].range().end <= pair[1].range().start);
+        }
+        drop(ranges);
+        assert_eq!(space.free().len(), 1);
+    }
+
+    #[test]
+    fn a_length_that_cannot_be_had_is_an_error() {
+        let space = SystemSpace::new().expect("a slab");
+        assert!(space.allocate(usize::MAX).is_err());
+        assert!(space.allocate(space.range().len()).is_err());
+        assert_eq!(space.allocate(0).expect("a page").len(), PAGE_SIZE);
+    }
+
+    #[test]
+    fn committed_pages_are_zero_also_when_used_again() {
+        platform::fault::install().expect("handlers");
+        let space = SystemSpace::new().expect("a slab");
+        let range = space.allocate(PAGE_SIZE).expect("room");
+        range.commit(0, PAGE_SIZE, Protection::ReadWrite).expect("memory");
+        let address = range.base() as u64;
+        crate::raw::write(address, 7_u64).expect("writable");
+        drop(range);
+        assert!(crate::raw::read::<u64>(address).is_err());
+        let range = space.allocate(PAGE_SIZE).expect("room");
+        range.commit(0, PAGE_SIZE, Protection::ReadWrite).expect("memory");
+        assert_eq!(crate::raw::read::<u64>(range.base() as u64).expect("readable"), 0);
+    }
+}

@@ -1,0 +1,9 @@
+//! Objects.
+/// Objects.
+#[derive(Debug)]
+pub struct ObjectManager;
+impl ObjectManager {
+    pub(crate) fn new() -> Self {
+        Self
+    }
+}

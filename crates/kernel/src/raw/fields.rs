@@ -1,0 +1,191 @@
+//! Guarded reads and writes of driver memory, and the declaration of raw objects.
+
+use platform::landing::Unwind;
+use platform::memory::{self, AccessViolation, Scalar};
+use platform::pages::{SYSTEM_SPACE, USER_PROBE_ADDRESS};
+
+use super::Outcome;
+
+fn raised(violation: AccessViolation) -> Unwind {
+    Unwind::access_violation(violation.operation, violation.address)
+}
+
+/// Whether all of a range lies where driver and application memory lies: below `MmUserProbeAddress` (windows, and
+/// images that had to stay at a low base) or in system space.
+#[inline]
+#[must_use]
+pub fn is_driver_memory(address: u64, length: usize) -> bool {
+    let Some(end) = address.checked_add(length as u64) else { return false };
+    end <= USER_PROBE_ADDRESS as u64
+        || (address >= SYSTEM_SPACE.start as u64 && end <= SYSTEM_SPACE.end as u64)
+}
+
+#[inline]
+fn writable(address: u64, length: usize) -> Outcome<()> {
+    if is_driver_memory(address, length) {
+        return Ok(());
+    }
+    // Drivers compiled into this process keep their statics and heap where the process keeps its own.
+    if super::driver_code::is_inside_native() {
+        return Ok(());
+    }
+    Err(Unwind::access_violation(1, address))
+}
+
+/// Reads a scalar.
+///
+/// # Errors
+/// An access violation to raise in the driver.
+#[inline]
+pub fn read<T: Scalar>(address: u64) -> Outcome<T> {
+    T::read(address).map_err(raised)
+}
+
+/// Writes a scalar to driver memory.
+///
+/// # Errors
+/// An access violation to raise in the driver, also for addresses that are not driver memory.
+#[inline]
+pub fn write<T: Scalar>(address: u64, value: T) -> Outcome<()> {
+    writable(address, size_of::<T>())?;
+    // SAFETY: driver memory holds no Rust values.
+    unsafe { T::write(address, value) }.map_err(raised)
+}
+
+/// Exchanges a pointer atomically, as `InterlockedExchangePointer` in driver code does.
+///
+/// # Errors
+/// As for [`write`].
+#[inline]
+pub fn exchange(address: u64, value: u64) -> Outcome<u64> {
+    writable(address, 8)?;
+    // SAFETY: driver memory holds no Rust values.
+    unsafe { memory::exchange(address, value) }.map_err(raised)
+}
+
+/// Adds to a longword atomically; returns what stood there before.
+///
+/// # Errors
+/// As for [`write`].
+#[inline]
+pub fn fetch_add(address: u64, value: u32) -> Outcome<u32> {
+    writable(address, 4)?;
+    // SAFETY: driver memory holds no Rust values.
+    unsafe { memory::fetch_add(address, value) }.map_err(raised)
+}
+
+/// Fills `destination` from driver memory.
+///
+/// # Errors
+/// As for [`read`].
+#[inline]
+pub fn copy_from(destination: &mut [u8], source: u64) -> Outcome<()> {
+    memory::copy_from(destination, source).map_err(raised)
+}
+
+/// Copies `source` into driver memory.
+///
+/// # Errors
+/// As for [`write`]; bytes before the fault have been written.
+#[inline]
+pub fn copy_to(destination: u64, source: &[u8]) -> Outcome<()> {
+    writable(destination, source.len())?;
+    // SAFETY: driver memory holds no Rust values.
+    unsafe { memory::copy_to(destination, source) }.map_err(raised)
+}
+
+/// Copies between two places of driver memory, forwards.
+///
+/// # Errors
+/// As for [`write`].
+#[inline]
+pub fn copy_within(destination: u64, source: u64, length: usize) -> Outcome<()> {
+    writable(destination, length)?;
+    // SAFETY: driver memory holds no Rust values.
+    unsafe { memory::copy(destination, source, length) }.map_err(raised)
+}
+
+/// Fills `length` bytes of driver memory.
+///
+/// # Errors
+/// As for [`write`].
+#[inline]
+pub fn fill(destination: u64, value: u8, length: usize) -> Outcome<()> {
+    writable(destination, length)?;
+    // SAFETY: driver memory holds no Rust values.
+    unsafe { memory::fill(destination, value, length) }.map_err(raised)
+}
+
+/// Copies UTF-16 `source` into driver memory.
+///
+/// # Errors
+/// As for [`write`].
+pub fn copy_wide(destination: u64, source: &[u16]) -> Outcome<()> {
+    for (unit, address) in source.iter().zip((destination..).step_by(2)) {
+        write(address, *unit)?;
+    }
+    Ok(())
+}
+
+/// Declares a raw object: a `Copy` address of an `abi` structure with a getter and a setter for each field.
+///
+/// Getters return `Outcome<T>`, setters `Outcome<()>`; both fail with an access violation.
+macro_rules! raw_object {
+    ($(#[$attribute:meta])* $name:ident: $layout:ty {
+        $($get:ident, $set:ident: $type:ty = $($field:ident).+;)*
+    }) => {
+        $(#[$attribute])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub struct $name(u64);
+
+        impl $name {
+            /// Size of the structure in bytes.
+            pub const SIZE: usize = size_of::<$layout>();
+
+            /// The object at `address`, which need not be valid: accesses check.
+            #[inline]
+            #[must_use]
+            pub const fn at(address: u64) -> Self {
+                Self(address)
+            }
+
+            /// Where it is.
+            #[inline]
+            #[must_use]
+            pub const fn address(self) -> u64 {
+                self.0
+            }
+
+            /// Whether the pointer is NULL.
+            #[inline]
+            #[must_use]
+            pub const fn is_null(self) -> bool {
+                self.0 == 0
+            }
+
+            $(
+                #[doc = concat!("Reads `", stringify!($($field).+), "`.")]
+                ///
+                /// # Errors
+                /// An access violation to raise in the driver.
+                #[inline]
+                pub fn $get(self) -> $crate::raw::Outcome<$type> {
+                    const OFFSET: usize = ::core::mem::offset_of!($layout, $($field).+);
+                    $crate::raw::read(self.0.wrapping_add(OFFSET as u64))
+                }
+
+                #[doc = concat!("Writes `", stringify!($($field).+), "`.")]
+                ///
+                /// # Errors
+                /// An access violation to raise in the driver.
+                #[inline]
+                pub fn $set(self, value: $type) -> $crate::raw::Outcome<()> {
+                    const OFFSET: usize = ::core::mem::offset_of!($layout, $($field).+);
+                    $crate::raw::write(self.0.wrapping_add(OFFSET as u64), value)
+                }
+            )*
+        }
+    };
+}
+
+pub(crate) use raw_object;

@@ -1,0 +1,123 @@
+//! What happens in a machine, for whoever watches. Costs one predictable branch when nobody does.
+
+use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use abi::NTSTATUS;
+use platform::entry::Stop;
+
+/// Something that happened.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Event {
+    /// Driver code called an export.
+    Export {
+        /// Its name, as in the table of exports.
+        name: &'static str,
+        /// The first four arguments, as words.
+        arguments: [u64; 4],
+    },
+    /// The I/O manager made an IRP for a request.
+    IrpCreated {
+        /// Its address.
+        irp: u64,
+        /// IRP_MJ_*.
+        major: u8,
+        /// Name of the device at the top of the stack, empty when it has none.
+        device: String,
+    },
+    /// A driver's dispatch routine is called.
+    IrpDispatched {
+        /// Its address.
+        irp: u64,
+        /// IRP_MJ_*.
+        major: u8,
+        /// The driver's name, `\Driver\name`.
+        driver: String,
+    },
+    /// The dispatch routine returned.
+    IrpReturned {
+        /// Its address.
+        irp: u64,
+        /// What the routine returned.
+        status: NTSTATUS,
+    },
+    /// A driver completed the IRP (`IofCompleteRequest`).
+    IrpCompleted {
+        /// Its address.
+        irp: u64,
+        /// `IoStatus.Status`.
+        status: NTSTATUS,
+        /// `IoStatus.Information`.
+        information: u64,
+        /// The priority boost, `IO_*_INCREMENT`.
+        boost: u8,
+    },
+    /// A driver printed a line (`DbgPrint`), without its line end.
+    DebugPrint {
+        /// The text.
+        text: String,
+    },
+    /// A driver returned from its dispatch routine without completing or pending the IRP.
+    IrpForgotten {
+        /// Its address.
+        irp: u64,
+        /// The driver's name.
+        driver: String,
+    },
+    /// The machine stopped.
+    Bugcheck {
+        /// Stop code and parameters.
+        stop: Stop,
+    },
+}
+
+/// Watches a machine. Called on the thread where the event happens, inside the kernel: must not call into it.
+pub trait Observer: Send + Sync {
+    /// Something happened.
+    fn observe(&self, event: &Event);
+}
+
+/// The observers of a machine.
+#[derive(Default)]
+pub struct Trace {
+    watched: AtomicBool,
+    observers: RwLock<Vec<Arc<dyn Observer>>>,
+}
+
+impl fmt::Debug for Trace {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Trace").field("watched", &self.watched).finish_non_exhaustive()
+    }
+}
+
+impl Trace {
+    /// Adds an observer, for the machine's life.
+    pub fn watch(&self, observer: Arc<dyn Observer>) {
+        self.observers.write().unwrap_or_else(PoisonError::into_inner).push(observer);
+        self.watched.store(true, Ordering::Release);
+    }
+
+    /// Whether anyone watches.
+    #[inline]
+    #[must_use]
+    pub fn is_watched(&self) -> bool {
+        self.watched.load(Ordering::Relaxed)
+    }
+
+    /// Tells the observers; `event` is made only when there are any.
+    #[inline]
+    pub fn emit(&self, event: impl FnOnce() -> Event) {
+        if self.is_watched() {
+            self.tell(&event());
+        }
+    }
+
+    #[cold]
+    fn tell(&self, event: &Event) {
+        for observer in self.observers.read().unwrap_or_else(PoisonError::into_inner).iter() {
+            observer.observe(event);
+        }
+    }
+}
