@@ -12,7 +12,7 @@ pub union DEVICE_OBJECT_QUEUE {
     pub Wcb: WAIT_CONTEXT_BLOCK,
 }
 
-/// `DEVICE_OBJECT`.
+/// A logical, virtual or physical device of a driver; `StackSize` counts the locations that its IRPs need.
 #[repr(C, align(16))]
 #[derive(Clone, Copy)]
 pub struct DEVICE_OBJECT {
@@ -43,7 +43,7 @@ pub struct DEVICE_OBJECT {
     pub Reserved: *mut c_void,
 }
 
-/// `DEVOBJ_EXTENSION`.
+/// The I/O manager's part of a device object, which drivers do not read.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct DEVOBJ_EXTENSION {
@@ -52,7 +52,7 @@ pub struct DEVOBJ_EXTENSION {
     pub DeviceObject: *mut DEVICE_OBJECT,
 }
 
-/// `WAIT_CONTEXT_BLOCK`.
+/// A queued wait for an adapter or controller.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct WAIT_CONTEXT_BLOCK {
@@ -65,7 +65,7 @@ pub struct WAIT_CONTEXT_BLOCK {
     pub BufferChainingDpc: *mut KDPC,
 }
 
-/// `VPB`.
+/// Ties a mounted volume's device object to the disk's.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct VPB {

@@ -4,7 +4,7 @@ use core::ffi::c_void;
 
 use crate::*;
 
-/// `DRIVER_OBJECT`.
+/// A loaded driver: its image, its devices and its dispatch table.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct DRIVER_OBJECT {
@@ -25,7 +25,7 @@ pub struct DRIVER_OBJECT {
     pub MajorFunction: [DRIVER_DISPATCH; 28],
 }
 
-/// `DRIVER_EXTENSION`.
+/// The part of a driver object that holds `AddDevice` and the service key's name.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct DRIVER_EXTENSION {
@@ -35,36 +35,36 @@ pub struct DRIVER_EXTENSION {
     pub ServiceKeyName: UNICODE_STRING,
 }
 
-/// `DRIVER_INITIALIZE`.
+/// `DriverEntry`: driver object and registry path. PASSIVE_LEVEL.
 pub type DRIVER_INITIALIZE =
     Option<unsafe extern "win64" fn(*mut DRIVER_OBJECT, *mut UNICODE_STRING) -> NTSTATUS>;
 
-/// `DRIVER_ADD_DEVICE`.
+/// Attaches a device object to a new physical device object. PASSIVE_LEVEL.
 pub type DRIVER_ADD_DEVICE =
     Option<unsafe extern "win64" fn(*mut DRIVER_OBJECT, *mut DEVICE_OBJECT) -> NTSTATUS>;
 
-/// `DRIVER_DISPATCH`.
+/// Handles one major function. PASSIVE_LEVEL, up to DISPATCH_LEVEL for some.
 pub type DRIVER_DISPATCH = Option<unsafe extern "win64" fn(*mut DEVICE_OBJECT, *mut IRP) -> NTSTATUS>;
 
-/// `DRIVER_STARTIO`.
+/// Starts the next request of a device queue. DISPATCH_LEVEL.
 pub type DRIVER_STARTIO = Option<unsafe extern "win64" fn(*mut DEVICE_OBJECT, *mut IRP)>;
 
-/// `DRIVER_UNLOAD`.
+/// Undoes what `DriverEntry` did. PASSIVE_LEVEL.
 pub type DRIVER_UNLOAD = Option<unsafe extern "win64" fn(*mut DRIVER_OBJECT)>;
 
-/// `DRIVER_CANCEL`.
+/// Cancels an IRP; entered at DISPATCH_LEVEL with the cancel spin lock held, which it releases to `CancelIrql`.
 pub type DRIVER_CANCEL = Option<unsafe extern "win64" fn(*mut DEVICE_OBJECT, *mut IRP)>;
 
-/// `DRIVER_CONTROL`.
+/// Runs when an adapter or controller has been granted. DISPATCH_LEVEL.
 pub type DRIVER_CONTROL = Option<
     unsafe extern "win64" fn(*mut DEVICE_OBJECT, *mut IRP, *mut c_void, *mut c_void) -> IO_ALLOCATION_ACTION,
 >;
 
-/// `DRIVER_LIST_CONTROL`.
+/// Receives a scatter/gather list. DISPATCH_LEVEL.
 pub type DRIVER_LIST_CONTROL =
     Option<unsafe extern "win64" fn(*mut DEVICE_OBJECT, *mut IRP, *mut SCATTER_GATHER_LIST, *mut c_void)>;
 
-/// `SCATTER_GATHER_LIST`.
+/// Physical pieces of a transfer.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct SCATTER_GATHER_LIST {
@@ -73,7 +73,7 @@ pub struct SCATTER_GATHER_LIST {
     pub Elements: [SCATTER_GATHER_ELEMENT; 1],
 }
 
-/// `SCATTER_GATHER_ELEMENT`.
+/// One physical piece of a transfer.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct SCATTER_GATHER_ELEMENT {
@@ -82,24 +82,24 @@ pub struct SCATTER_GATHER_ELEMENT {
     pub Reserved: usize,
 }
 
-/// `IO_COMPLETION_ROUTINE`.
+/// Sees an IRP on its way up; `STATUS_MORE_PROCESSING_REQUIRED` keeps it. Up to DISPATCH_LEVEL.
 pub type IO_COMPLETION_ROUTINE =
     Option<unsafe extern "win64" fn(*mut DEVICE_OBJECT, *mut IRP, *mut c_void) -> NTSTATUS>;
 
-/// `PIO_APC_ROUTINE`.
+/// A caller's routine that runs as an APC when its request completes.
 pub type PIO_APC_ROUTINE = Option<unsafe extern "win64" fn(*mut c_void, *mut IO_STATUS_BLOCK, u32)>;
 
-/// `IO_WORKITEM_ROUTINE`.
+/// A device's work item. PASSIVE_LEVEL.
 pub type IO_WORKITEM_ROUTINE = Option<unsafe extern "win64" fn(*mut DEVICE_OBJECT, *mut c_void)>;
 
-/// `IO_WORKITEM_ROUTINE_EX`.
+/// A work item that receives its own address. PASSIVE_LEVEL.
 pub type IO_WORKITEM_ROUTINE_EX =
     Option<unsafe extern "win64" fn(*mut c_void, *mut c_void, *mut IO_WORKITEM)>;
 
-/// `IO_TIMER_ROUTINE`.
+/// A device's once-a-second timer. DISPATCH_LEVEL.
 pub type IO_TIMER_ROUTINE = Option<unsafe extern "win64" fn(*mut DEVICE_OBJECT, *mut c_void)>;
 
-/// `IO_DPC_ROUTINE`.
+/// A device's deferred procedure call. DISPATCH_LEVEL.
 pub type IO_DPC_ROUTINE =
     Option<unsafe extern "win64" fn(*mut KDPC, *mut DEVICE_OBJECT, *mut IRP, *mut c_void)>;
 

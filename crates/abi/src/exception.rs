@@ -4,7 +4,7 @@ use core::ffi::c_void;
 
 use crate::*;
 
-/// `EXCEPTION_RECORD`.
+/// What happened, where, and its parameters.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct EXCEPTION_RECORD {
@@ -16,7 +16,7 @@ pub struct EXCEPTION_RECORD {
     pub ExceptionInformation: [usize; 15],
 }
 
-/// `EXCEPTION_POINTERS`.
+/// The record and the context of an exception, as a filter sees them.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct EXCEPTION_POINTERS {
@@ -24,7 +24,7 @@ pub struct EXCEPTION_POINTERS {
     pub ContextRecord: *mut CONTEXT,
 }
 
-/// `M128A`.
+/// One 128-bit register.
 #[repr(C, align(16))]
 #[derive(Clone, Copy)]
 pub struct M128A {
@@ -32,7 +32,7 @@ pub struct M128A {
     pub High: i64,
 }
 
-/// `XSAVE_FORMAT`.
+/// x87 and SSE state as `FXSAVE` stores it.
 #[repr(C, align(16))]
 #[derive(Clone, Copy)]
 pub struct XSAVE_FORMAT {
@@ -54,7 +54,7 @@ pub struct XSAVE_FORMAT {
     pub Reserved4: [u8; 96],
 }
 
-/// `CONTEXT`.
+/// Every register of a thread; `ContextFlags` says which parts hold.
 #[repr(C, align(16))]
 #[derive(Clone, Copy)]
 pub struct CONTEXT {

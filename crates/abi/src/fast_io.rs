@@ -4,7 +4,7 @@ use core::ffi::c_void;
 
 use crate::*;
 
-/// `FAST_IO_DISPATCH`.
+/// Routines that serve requests without an IRP; a null entry, or FALSE, makes the I/O manager build one.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct FAST_IO_DISPATCH {
@@ -38,7 +38,7 @@ pub struct FAST_IO_DISPATCH {
     pub ReleaseForCcFlush: FAST_IO_RELEASE_FOR_CCFLUSH,
 }
 
-/// `FAST_IO_CHECK_IF_POSSIBLE`.
+/// The `CHECK_IF_POSSIBLE` entry of [`FAST_IO_DISPATCH`].
 pub type FAST_IO_CHECK_IF_POSSIBLE = Option<
     unsafe extern "win64" fn(
         *mut FILE_OBJECT,
@@ -52,7 +52,7 @@ pub type FAST_IO_CHECK_IF_POSSIBLE = Option<
     ) -> BOOLEAN,
 >;
 
-/// `FAST_IO_READ`.
+/// The `READ` entry of [`FAST_IO_DISPATCH`].
 pub type FAST_IO_READ = Option<
     unsafe extern "win64" fn(
         *mut FILE_OBJECT,
@@ -66,7 +66,7 @@ pub type FAST_IO_READ = Option<
     ) -> BOOLEAN,
 >;
 
-/// `FAST_IO_WRITE`.
+/// The `WRITE` entry of [`FAST_IO_DISPATCH`].
 pub type FAST_IO_WRITE = Option<
     unsafe extern "win64" fn(
         *mut FILE_OBJECT,
@@ -80,7 +80,7 @@ pub type FAST_IO_WRITE = Option<
     ) -> BOOLEAN,
 >;
 
-/// `FAST_IO_QUERY_BASIC_INFO`.
+/// The `QUERY_BASIC_INFO` entry of [`FAST_IO_DISPATCH`].
 pub type FAST_IO_QUERY_BASIC_INFO = Option<
     unsafe extern "win64" fn(
         *mut FILE_OBJECT,
@@ -91,7 +91,7 @@ pub type FAST_IO_QUERY_BASIC_INFO = Option<
     ) -> BOOLEAN,
 >;
 
-/// `FAST_IO_QUERY_STANDARD_INFO`.
+/// The `QUERY_STANDARD_INFO` entry of [`FAST_IO_DISPATCH`].
 pub type FAST_IO_QUERY_STANDARD_INFO = Option<
     unsafe extern "win64" fn(
         *mut FILE_OBJECT,
@@ -102,7 +102,7 @@ pub type FAST_IO_QUERY_STANDARD_INFO = Option<
     ) -> BOOLEAN,
 >;
 
-/// `FAST_IO_LOCK`.
+/// The `LOCK` entry of [`FAST_IO_DISPATCH`].
 pub type FAST_IO_LOCK = Option<
     unsafe extern "win64" fn(
         *mut FILE_OBJECT,
@@ -117,7 +117,7 @@ pub type FAST_IO_LOCK = Option<
     ) -> BOOLEAN,
 >;
 
-/// `FAST_IO_UNLOCK_SINGLE`.
+/// The `UNLOCK_SINGLE` entry of [`FAST_IO_DISPATCH`].
 pub type FAST_IO_UNLOCK_SINGLE = Option<
     unsafe extern "win64" fn(
         *mut FILE_OBJECT,
@@ -130,7 +130,7 @@ pub type FAST_IO_UNLOCK_SINGLE = Option<
     ) -> BOOLEAN,
 >;
 
-/// `FAST_IO_UNLOCK_ALL`.
+/// The `UNLOCK_ALL` entry of [`FAST_IO_DISPATCH`].
 pub type FAST_IO_UNLOCK_ALL = Option<
     unsafe extern "win64" fn(
         *mut FILE_OBJECT,
@@ -140,7 +140,7 @@ pub type FAST_IO_UNLOCK_ALL = Option<
     ) -> BOOLEAN,
 >;
 
-/// `FAST_IO_UNLOCK_ALL_BY_KEY`.
+/// The `UNLOCK_ALL_BY_KEY` entry of [`FAST_IO_DISPATCH`].
 pub type FAST_IO_UNLOCK_ALL_BY_KEY = Option<
     unsafe extern "win64" fn(
         *mut FILE_OBJECT,
@@ -151,7 +151,7 @@ pub type FAST_IO_UNLOCK_ALL_BY_KEY = Option<
     ) -> BOOLEAN,
 >;
 
-/// `FAST_IO_DEVICE_CONTROL`.
+/// The `DEVICE_CONTROL` entry of [`FAST_IO_DISPATCH`].
 pub type FAST_IO_DEVICE_CONTROL = Option<
     unsafe extern "win64" fn(
         *mut FILE_OBJECT,
@@ -166,16 +166,16 @@ pub type FAST_IO_DEVICE_CONTROL = Option<
     ) -> BOOLEAN,
 >;
 
-/// `FAST_IO_ACQUIRE_FILE`.
+/// The `ACQUIRE_FILE` entry of [`FAST_IO_DISPATCH`].
 pub type FAST_IO_ACQUIRE_FILE = Option<unsafe extern "win64" fn(*mut FILE_OBJECT)>;
 
-/// `FAST_IO_RELEASE_FILE`.
+/// The `RELEASE_FILE` entry of [`FAST_IO_DISPATCH`].
 pub type FAST_IO_RELEASE_FILE = Option<unsafe extern "win64" fn(*mut FILE_OBJECT)>;
 
-/// `FAST_IO_DETACH_DEVICE`.
+/// The `DETACH_DEVICE` entry of [`FAST_IO_DISPATCH`].
 pub type FAST_IO_DETACH_DEVICE = Option<unsafe extern "win64" fn(*mut DEVICE_OBJECT, *mut DEVICE_OBJECT)>;
 
-/// `FAST_IO_QUERY_NETWORK_OPEN_INFO`.
+/// The `QUERY_NETWORK_OPEN_INFO` entry of [`FAST_IO_DISPATCH`].
 pub type FAST_IO_QUERY_NETWORK_OPEN_INFO = Option<
     unsafe extern "win64" fn(
         *mut FILE_OBJECT,
@@ -186,7 +186,7 @@ pub type FAST_IO_QUERY_NETWORK_OPEN_INFO = Option<
     ) -> BOOLEAN,
 >;
 
-/// `FAST_IO_ACQUIRE_FOR_MOD_WRITE`.
+/// The `ACQUIRE_FOR_MOD_WRITE` entry of [`FAST_IO_DISPATCH`].
 pub type FAST_IO_ACQUIRE_FOR_MOD_WRITE = Option<
     unsafe extern "win64" fn(
         *mut FILE_OBJECT,
@@ -196,7 +196,7 @@ pub type FAST_IO_ACQUIRE_FOR_MOD_WRITE = Option<
     ) -> NTSTATUS,
 >;
 
-/// `FAST_IO_MDL_READ`.
+/// The `MDL_READ` entry of [`FAST_IO_DISPATCH`].
 pub type FAST_IO_MDL_READ = Option<
     unsafe extern "win64" fn(
         *mut FILE_OBJECT,
@@ -209,11 +209,11 @@ pub type FAST_IO_MDL_READ = Option<
     ) -> BOOLEAN,
 >;
 
-/// `FAST_IO_MDL_READ_COMPLETE`.
+/// The `MDL_READ_COMPLETE` entry of [`FAST_IO_DISPATCH`].
 pub type FAST_IO_MDL_READ_COMPLETE =
     Option<unsafe extern "win64" fn(*mut FILE_OBJECT, *mut MDL, *mut DEVICE_OBJECT) -> BOOLEAN>;
 
-/// `FAST_IO_PREPARE_MDL_WRITE`.
+/// The `PREPARE_MDL_WRITE` entry of [`FAST_IO_DISPATCH`].
 pub type FAST_IO_PREPARE_MDL_WRITE = Option<
     unsafe extern "win64" fn(
         *mut FILE_OBJECT,
@@ -226,12 +226,12 @@ pub type FAST_IO_PREPARE_MDL_WRITE = Option<
     ) -> BOOLEAN,
 >;
 
-/// `FAST_IO_MDL_WRITE_COMPLETE`.
+/// The `MDL_WRITE_COMPLETE` entry of [`FAST_IO_DISPATCH`].
 pub type FAST_IO_MDL_WRITE_COMPLETE = Option<
     unsafe extern "win64" fn(*mut FILE_OBJECT, *mut LARGE_INTEGER, *mut MDL, *mut DEVICE_OBJECT) -> BOOLEAN,
 >;
 
-/// `FAST_IO_READ_COMPRESSED`.
+/// The `READ_COMPRESSED` entry of [`FAST_IO_DISPATCH`].
 pub type FAST_IO_READ_COMPRESSED = Option<
     unsafe extern "win64" fn(
         *mut FILE_OBJECT,
@@ -247,7 +247,7 @@ pub type FAST_IO_READ_COMPRESSED = Option<
     ) -> BOOLEAN,
 >;
 
-/// `FAST_IO_WRITE_COMPRESSED`.
+/// The `WRITE_COMPRESSED` entry of [`FAST_IO_DISPATCH`].
 pub type FAST_IO_WRITE_COMPRESSED = Option<
     unsafe extern "win64" fn(
         *mut FILE_OBJECT,
@@ -263,28 +263,28 @@ pub type FAST_IO_WRITE_COMPRESSED = Option<
     ) -> BOOLEAN,
 >;
 
-/// `FAST_IO_MDL_READ_COMPLETE_COMPRESSED`.
+/// The `MDL_READ_COMPLETE_COMPRESSED` entry of [`FAST_IO_DISPATCH`].
 pub type FAST_IO_MDL_READ_COMPLETE_COMPRESSED =
     Option<unsafe extern "win64" fn(*mut FILE_OBJECT, *mut MDL, *mut DEVICE_OBJECT) -> BOOLEAN>;
 
-/// `FAST_IO_MDL_WRITE_COMPLETE_COMPRESSED`.
+/// The `MDL_WRITE_COMPLETE_COMPRESSED` entry of [`FAST_IO_DISPATCH`].
 pub type FAST_IO_MDL_WRITE_COMPLETE_COMPRESSED = Option<
     unsafe extern "win64" fn(*mut FILE_OBJECT, *mut LARGE_INTEGER, *mut MDL, *mut DEVICE_OBJECT) -> BOOLEAN,
 >;
 
-/// `FAST_IO_QUERY_OPEN`.
+/// The `QUERY_OPEN` entry of [`FAST_IO_DISPATCH`].
 pub type FAST_IO_QUERY_OPEN = Option<
     unsafe extern "win64" fn(*mut IRP, *mut FILE_NETWORK_OPEN_INFORMATION, *mut DEVICE_OBJECT) -> BOOLEAN,
 >;
 
-/// `FAST_IO_RELEASE_FOR_MOD_WRITE`.
+/// The `RELEASE_FOR_MOD_WRITE` entry of [`FAST_IO_DISPATCH`].
 pub type FAST_IO_RELEASE_FOR_MOD_WRITE =
     Option<unsafe extern "win64" fn(*mut FILE_OBJECT, *mut ERESOURCE, *mut DEVICE_OBJECT) -> NTSTATUS>;
 
-/// `FAST_IO_ACQUIRE_FOR_CCFLUSH`.
+/// The `ACQUIRE_FOR_CCFLUSH` entry of [`FAST_IO_DISPATCH`].
 pub type FAST_IO_ACQUIRE_FOR_CCFLUSH =
     Option<unsafe extern "win64" fn(*mut FILE_OBJECT, *mut DEVICE_OBJECT) -> NTSTATUS>;
 
-/// `FAST_IO_RELEASE_FOR_CCFLUSH`.
+/// The `RELEASE_FOR_CCFLUSH` entry of [`FAST_IO_DISPATCH`].
 pub type FAST_IO_RELEASE_FOR_CCFLUSH =
     Option<unsafe extern "win64" fn(*mut FILE_OBJECT, *mut DEVICE_OBJECT) -> NTSTATUS>;

@@ -4,7 +4,7 @@ use core::ffi::c_void;
 
 use crate::*;
 
-/// `FILE_OBJECT`.
+/// One open of a device or file. `FsContext` and `FsContext2` are the driver's.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct FILE_OBJECT {
@@ -40,7 +40,7 @@ pub struct FILE_OBJECT {
     pub FileObjectExtension: *mut c_void,
 }
 
-/// `SECTION_OBJECT_POINTERS`.
+/// What the memory manager and cache know about an open file.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct SECTION_OBJECT_POINTERS {
@@ -49,7 +49,7 @@ pub struct SECTION_OBJECT_POINTERS {
     pub ImageSectionObject: *mut c_void,
 }
 
-/// `IO_COMPLETION_CONTEXT`.
+/// The completion port of a file object and the key of its packets.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct IO_COMPLETION_CONTEXT {
@@ -57,7 +57,7 @@ pub struct IO_COMPLETION_CONTEXT {
     pub Key: *mut c_void,
 }
 
-/// `NAMED_PIPE_CREATE_PARAMETERS`.
+/// What a named pipe's creation adds to a create.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct NAMED_PIPE_CREATE_PARAMETERS {
@@ -71,7 +71,7 @@ pub struct NAMED_PIPE_CREATE_PARAMETERS {
     pub TimeoutSpecified: BOOLEAN,
 }
 
-/// `MAILSLOT_CREATE_PARAMETERS`.
+/// What a mailslot's creation adds to a create.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct MAILSLOT_CREATE_PARAMETERS {

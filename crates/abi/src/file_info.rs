@@ -4,7 +4,7 @@ use core::ffi::c_void;
 
 use crate::*;
 
-/// `FILE_INFORMATION_CLASS`.
+/// What a file query or set carries.
 pub type FILE_INFORMATION_CLASS = i32;
 pub const FileDirectoryInformation: FILE_INFORMATION_CLASS = 1;
 pub const FileFullDirectoryInformation: FILE_INFORMATION_CLASS = 2;
@@ -83,7 +83,7 @@ pub const FileStorageReserveIdInformation: FILE_INFORMATION_CLASS = 74;
 pub const FileCaseSensitiveInformationForceAccessCheck: FILE_INFORMATION_CLASS = 75;
 pub const FileMaximumInformation: FILE_INFORMATION_CLASS = 76;
 
-/// `FSINFOCLASS`.
+/// What a volume query or set carries.
 pub type FSINFOCLASS = i32;
 pub const FileFsVolumeInformation: FSINFOCLASS = 1;
 pub const FileFsLabelInformation: FSINFOCLASS = 2;
@@ -101,12 +101,12 @@ pub const FileFsMetadataSizeInformation: FSINFOCLASS = 13;
 pub const FileFsFullSizeInformationEx: FSINFOCLASS = 14;
 pub const FileFsMaximumInformation: FSINFOCLASS = 15;
 
-/// `DIRECTORY_NOTIFY_INFORMATION_CLASS`.
+/// How a directory change is reported.
 pub type DIRECTORY_NOTIFY_INFORMATION_CLASS = i32;
 pub const DirectoryNotifyInformation: DIRECTORY_NOTIFY_INFORMATION_CLASS = 1;
 pub const DirectoryNotifyExtendedInformation: DIRECTORY_NOTIFY_INFORMATION_CLASS = 2;
 
-/// `IO_PRIORITY_HINT`.
+/// How urgent a request is.
 pub type IO_PRIORITY_HINT = i32;
 pub const IoPriorityVeryLow: IO_PRIORITY_HINT = 0;
 pub const IoPriorityLow: IO_PRIORITY_HINT = 1;
@@ -115,7 +115,7 @@ pub const IoPriorityHigh: IO_PRIORITY_HINT = 3;
 pub const IoPriorityCritical: IO_PRIORITY_HINT = 4;
 pub const MaxIoPriorityTypes: IO_PRIORITY_HINT = 5;
 
-/// `FILE_BASIC_INFORMATION`.
+/// File information, `FileBasicInformation`. Lengths are in bytes, times in units of 100 ns since 1601.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct FILE_BASIC_INFORMATION {
@@ -126,7 +126,7 @@ pub struct FILE_BASIC_INFORMATION {
     pub FileAttributes: u32,
 }
 
-/// `FILE_STANDARD_INFORMATION`.
+/// File information, `FileStandardInformation`. Lengths are in bytes, times in units of 100 ns since 1601.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct FILE_STANDARD_INFORMATION {
@@ -137,14 +137,14 @@ pub struct FILE_STANDARD_INFORMATION {
     pub Directory: BOOLEAN,
 }
 
-/// `FILE_POSITION_INFORMATION`.
+/// File information, `FilePositionInformation`. Lengths are in bytes, times in units of 100 ns since 1601.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct FILE_POSITION_INFORMATION {
     pub CurrentByteOffset: LARGE_INTEGER,
 }
 
-/// `FILE_NAME_INFORMATION`.
+/// File information, `FileNameInformation`. Lengths are in bytes, times in units of 100 ns since 1601.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct FILE_NAME_INFORMATION {
@@ -152,14 +152,14 @@ pub struct FILE_NAME_INFORMATION {
     pub FileName: [u16; 1],
 }
 
-/// `FILE_ALIGNMENT_INFORMATION`.
+/// File information, `FileAlignmentInformation`. Lengths are in bytes, times in units of 100 ns since 1601.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct FILE_ALIGNMENT_INFORMATION {
     pub AlignmentRequirement: u32,
 }
 
-/// `FILE_ATTRIBUTE_TAG_INFORMATION`.
+/// File information, `FileAttributeTagInformation`. Lengths are in bytes, times in units of 100 ns since 1601.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct FILE_ATTRIBUTE_TAG_INFORMATION {
@@ -167,35 +167,35 @@ pub struct FILE_ATTRIBUTE_TAG_INFORMATION {
     pub ReparseTag: u32,
 }
 
-/// `FILE_DISPOSITION_INFORMATION`.
+/// File information, `FileDispositionInformation`. Lengths are in bytes, times in units of 100 ns since 1601.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct FILE_DISPOSITION_INFORMATION {
     pub DeleteFile: BOOLEAN,
 }
 
-/// `FILE_END_OF_FILE_INFORMATION`.
+/// File information, `FileEndOfFileInformation`. Lengths are in bytes, times in units of 100 ns since 1601.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct FILE_END_OF_FILE_INFORMATION {
     pub EndOfFile: LARGE_INTEGER,
 }
 
-/// `FILE_ALLOCATION_INFORMATION`.
+/// File information, `FileAllocationInformation`. Lengths are in bytes, times in units of 100 ns since 1601.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct FILE_ALLOCATION_INFORMATION {
     pub AllocationSize: LARGE_INTEGER,
 }
 
-/// `FILE_VALID_DATA_LENGTH_INFORMATION`.
+/// File information, `FileValidDataLengthInformation`. Lengths are in bytes, times in units of 100 ns since 1601.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct FILE_VALID_DATA_LENGTH_INFORMATION {
     pub ValidDataLength: LARGE_INTEGER,
 }
 
-/// `FILE_NETWORK_OPEN_INFORMATION`.
+/// File information, `FileNetworkOpenInformation`. Lengths are in bytes, times in units of 100 ns since 1601.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct FILE_NETWORK_OPEN_INFORMATION {
@@ -208,35 +208,35 @@ pub struct FILE_NETWORK_OPEN_INFORMATION {
     pub FileAttributes: u32,
 }
 
-/// `FILE_INTERNAL_INFORMATION`.
+/// File information, `FileInternalInformation`. Lengths are in bytes, times in units of 100 ns since 1601.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct FILE_INTERNAL_INFORMATION {
     pub IndexNumber: LARGE_INTEGER,
 }
 
-/// `FILE_EA_INFORMATION`.
+/// File information, `FileEaInformation`. Lengths are in bytes, times in units of 100 ns since 1601.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct FILE_EA_INFORMATION {
     pub EaSize: u32,
 }
 
-/// `FILE_ACCESS_INFORMATION`.
+/// File information, `FileAccessInformation`. Lengths are in bytes, times in units of 100 ns since 1601.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct FILE_ACCESS_INFORMATION {
     pub AccessFlags: ACCESS_MASK,
 }
 
-/// `FILE_MODE_INFORMATION`.
+/// File information, `FileModeInformation`. Lengths are in bytes, times in units of 100 ns since 1601.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct FILE_MODE_INFORMATION {
     pub Mode: u32,
 }
 
-/// `FILE_ALL_INFORMATION`.
+/// File information, `FileAllInformation`. Lengths are in bytes, times in units of 100 ns since 1601.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct FILE_ALL_INFORMATION {
@@ -251,7 +251,7 @@ pub struct FILE_ALL_INFORMATION {
     pub NameInformation: FILE_NAME_INFORMATION,
 }
 
-/// `FILE_RENAME_INFORMATION`.
+/// File information, `FileRenameInformation`. Lengths are in bytes, times in units of 100 ns since 1601.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct FILE_RENAME_INFORMATION {
@@ -261,7 +261,7 @@ pub struct FILE_RENAME_INFORMATION {
     pub FileName: [u16; 1],
 }
 
-/// `FILE_LINK_INFORMATION`.
+/// File information, `FileLinkInformation`. Lengths are in bytes, times in units of 100 ns since 1601.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct FILE_LINK_INFORMATION {
@@ -271,7 +271,7 @@ pub struct FILE_LINK_INFORMATION {
     pub FileName: [u16; 1],
 }
 
-/// `FILE_STREAM_INFORMATION`.
+/// File information, `FileStreamInformation`. Lengths are in bytes, times in units of 100 ns since 1601.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct FILE_STREAM_INFORMATION {
@@ -282,7 +282,7 @@ pub struct FILE_STREAM_INFORMATION {
     pub StreamName: [u16; 1],
 }
 
-/// `FILE_COMPLETION_INFORMATION`.
+/// File information, `FileCompletionInformation`. Lengths are in bytes, times in units of 100 ns since 1601.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct FILE_COMPLETION_INFORMATION {
@@ -290,7 +290,7 @@ pub struct FILE_COMPLETION_INFORMATION {
     pub Key: *mut c_void,
 }
 
-/// `FILE_PIPE_INFORMATION`.
+/// File information, `FilePipeInformation`. Lengths are in bytes, times in units of 100 ns since 1601.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct FILE_PIPE_INFORMATION {
@@ -298,7 +298,7 @@ pub struct FILE_PIPE_INFORMATION {
     pub CompletionMode: u32,
 }
 
-/// `FILE_PIPE_LOCAL_INFORMATION`.
+/// File information, `FilePipeLocalInformation`. Lengths are in bytes, times in units of 100 ns since 1601.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct FILE_PIPE_LOCAL_INFORMATION {
@@ -314,7 +314,7 @@ pub struct FILE_PIPE_LOCAL_INFORMATION {
     pub NamedPipeEnd: u32,
 }
 
-/// `FILE_PIPE_REMOTE_INFORMATION`.
+/// File information, `FilePipeRemoteInformation`. Lengths are in bytes, times in units of 100 ns since 1601.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct FILE_PIPE_REMOTE_INFORMATION {
@@ -322,7 +322,7 @@ pub struct FILE_PIPE_REMOTE_INFORMATION {
     pub MaximumCollectionCount: u32,
 }
 
-/// `FILE_MAILSLOT_QUERY_INFORMATION`.
+/// File information, `FileMailslotQueryInformation`. Lengths are in bytes, times in units of 100 ns since 1601.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct FILE_MAILSLOT_QUERY_INFORMATION {
@@ -333,35 +333,35 @@ pub struct FILE_MAILSLOT_QUERY_INFORMATION {
     pub ReadTimeout: LARGE_INTEGER,
 }
 
-/// `FILE_MAILSLOT_SET_INFORMATION`.
+/// File information, `FileMailslotSetInformation`. Lengths are in bytes, times in units of 100 ns since 1601.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct FILE_MAILSLOT_SET_INFORMATION {
     pub ReadTimeout: *mut LARGE_INTEGER,
 }
 
-/// `FILE_IO_PRIORITY_HINT_INFORMATION`.
+/// File information, `FileIoPriorityHintInformation`. Lengths are in bytes, times in units of 100 ns since 1601.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct FILE_IO_PRIORITY_HINT_INFORMATION {
     pub PriorityHint: IO_PRIORITY_HINT,
 }
 
-/// `FILE_IO_COMPLETION_NOTIFICATION_INFORMATION`.
+/// File information, `FileIoCompletionNotificationInformation`. Lengths are in bytes, times in units of 100 ns since 1601.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct FILE_IO_COMPLETION_NOTIFICATION_INFORMATION {
     pub Flags: u32,
 }
 
-/// `FILE_IS_REMOTE_DEVICE_INFORMATION`.
+/// File information, `FileIsRemoteDeviceInformation`. Lengths are in bytes, times in units of 100 ns since 1601.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct FILE_IS_REMOTE_DEVICE_INFORMATION {
     pub IsRemote: BOOLEAN,
 }
 
-/// `FILE_FULL_EA_INFORMATION`.
+/// File information, `FileFullEaInformation`. Lengths are in bytes, times in units of 100 ns since 1601.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct FILE_FULL_EA_INFORMATION {
@@ -372,7 +372,7 @@ pub struct FILE_FULL_EA_INFORMATION {
     pub EaName: [i8; 1],
 }
 
-/// `FILE_GET_EA_INFORMATION`.
+/// File information, `FileGetEaInformation`. Lengths are in bytes, times in units of 100 ns since 1601.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct FILE_GET_EA_INFORMATION {
@@ -381,7 +381,7 @@ pub struct FILE_GET_EA_INFORMATION {
     pub EaName: [i8; 1],
 }
 
-/// `FILE_GET_QUOTA_INFORMATION`.
+/// File information, `FileGetQuotaInformation`. Lengths are in bytes, times in units of 100 ns since 1601.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct FILE_GET_QUOTA_INFORMATION {
@@ -390,7 +390,7 @@ pub struct FILE_GET_QUOTA_INFORMATION {
     pub Sid: SID,
 }
 
-/// `FILE_DIRECTORY_INFORMATION`.
+/// File information, `FileDirectoryInformation`. Lengths are in bytes, times in units of 100 ns since 1601.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct FILE_DIRECTORY_INFORMATION {
@@ -407,7 +407,7 @@ pub struct FILE_DIRECTORY_INFORMATION {
     pub FileName: [u16; 1],
 }
 
-/// `FILE_FULL_DIR_INFORMATION`.
+/// File information, `FileFullDirInformation`. Lengths are in bytes, times in units of 100 ns since 1601.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct FILE_FULL_DIR_INFORMATION {
@@ -425,7 +425,7 @@ pub struct FILE_FULL_DIR_INFORMATION {
     pub FileName: [u16; 1],
 }
 
-/// `FILE_BOTH_DIR_INFORMATION`.
+/// File information, `FileBothDirInformation`. Lengths are in bytes, times in units of 100 ns since 1601.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct FILE_BOTH_DIR_INFORMATION {
@@ -445,7 +445,7 @@ pub struct FILE_BOTH_DIR_INFORMATION {
     pub FileName: [u16; 1],
 }
 
-/// `FILE_ID_FULL_DIR_INFORMATION`.
+/// File information, `FileIdFullDirInformation`. Lengths are in bytes, times in units of 100 ns since 1601.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct FILE_ID_FULL_DIR_INFORMATION {
@@ -464,7 +464,7 @@ pub struct FILE_ID_FULL_DIR_INFORMATION {
     pub FileName: [u16; 1],
 }
 
-/// `FILE_ID_BOTH_DIR_INFORMATION`.
+/// File information, `FileIdBothDirInformation`. Lengths are in bytes, times in units of 100 ns since 1601.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct FILE_ID_BOTH_DIR_INFORMATION {
@@ -485,7 +485,7 @@ pub struct FILE_ID_BOTH_DIR_INFORMATION {
     pub FileName: [u16; 1],
 }
 
-/// `FILE_NAMES_INFORMATION`.
+/// File information, `FileNamesInformation`. Lengths are in bytes, times in units of 100 ns since 1601.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct FILE_NAMES_INFORMATION {
@@ -495,7 +495,7 @@ pub struct FILE_NAMES_INFORMATION {
     pub FileName: [u16; 1],
 }
 
-/// `FILE_NOTIFY_INFORMATION`.
+/// File information, `FileNotifyInformation`. Lengths are in bytes, times in units of 100 ns since 1601.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct FILE_NOTIFY_INFORMATION {
@@ -505,7 +505,7 @@ pub struct FILE_NOTIFY_INFORMATION {
     pub FileName: [u16; 1],
 }
 
-/// `FILE_FS_DEVICE_INFORMATION`.
+/// Volume information, `FileFsDeviceInformation`. Lengths are in bytes.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct FILE_FS_DEVICE_INFORMATION {
@@ -513,7 +513,7 @@ pub struct FILE_FS_DEVICE_INFORMATION {
     pub Characteristics: u32,
 }
 
-/// `FILE_FS_LABEL_INFORMATION`.
+/// Volume information, `FileFsLabelInformation`. Lengths are in bytes.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct FILE_FS_LABEL_INFORMATION {
@@ -521,7 +521,7 @@ pub struct FILE_FS_LABEL_INFORMATION {
     pub VolumeLabel: [u16; 1],
 }
 
-/// `FILE_FS_VOLUME_INFORMATION`.
+/// Volume information, `FileFsVolumeInformation`. Lengths are in bytes.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct FILE_FS_VOLUME_INFORMATION {
@@ -532,7 +532,7 @@ pub struct FILE_FS_VOLUME_INFORMATION {
     pub VolumeLabel: [u16; 1],
 }
 
-/// `FILE_FS_SIZE_INFORMATION`.
+/// Volume information, `FileFsSizeInformation`. Lengths are in bytes.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct FILE_FS_SIZE_INFORMATION {
@@ -542,7 +542,7 @@ pub struct FILE_FS_SIZE_INFORMATION {
     pub BytesPerSector: u32,
 }
 
-/// `FILE_FS_FULL_SIZE_INFORMATION`.
+/// Volume information, `FileFsFullSizeInformation`. Lengths are in bytes.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct FILE_FS_FULL_SIZE_INFORMATION {
@@ -553,7 +553,7 @@ pub struct FILE_FS_FULL_SIZE_INFORMATION {
     pub BytesPerSector: u32,
 }
 
-/// `FILE_FS_OBJECTID_INFORMATION`.
+/// Volume information, `FileFsObjectidInformation`. Lengths are in bytes.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct FILE_FS_OBJECTID_INFORMATION {
@@ -561,7 +561,7 @@ pub struct FILE_FS_OBJECTID_INFORMATION {
     pub ExtendedInfo: [u8; 48],
 }
 
-/// `FILE_FS_ATTRIBUTE_INFORMATION`.
+/// Volume information, `FileFsAttributeInformation`. Lengths are in bytes.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct FILE_FS_ATTRIBUTE_INFORMATION {
@@ -571,7 +571,7 @@ pub struct FILE_FS_ATTRIBUTE_INFORMATION {
     pub FileSystemName: [u16; 1],
 }
 
-/// `FILE_FS_CONTROL_INFORMATION`.
+/// Volume information, `FileFsControlInformation`. Lengths are in bytes.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct FILE_FS_CONTROL_INFORMATION {
@@ -583,7 +583,7 @@ pub struct FILE_FS_CONTROL_INFORMATION {
     pub FileSystemControlFlags: u32,
 }
 
-/// `FILE_COMPRESSION_INFORMATION`.
+/// File information, `FileCompressionInformation`. Lengths are in bytes, times in units of 100 ns since 1601.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct FILE_COMPRESSION_INFORMATION {

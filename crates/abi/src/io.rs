@@ -1,10 +1,11 @@
-//! What the I/O manager shares with drivers besides its objects: control codes, object type codes, boosts, cancel-safe queues, remove locks.
+//! What the I/O manager shares with drivers besides its objects: control codes, object type codes, boosts,
+//! cancel-safe queues, remove locks.
 
 use core::ffi::c_void;
 
 use crate::*;
 
-/// `IO_CSQ`.
+/// A cancel-safe IRP queue: the driver's six routines.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct IO_CSQ {
@@ -18,7 +19,7 @@ pub struct IO_CSQ {
     pub ReservePointer: *mut c_void,
 }
 
-/// `IO_CSQ_IRP_CONTEXT`.
+/// Ties a queued IRP to its cancel-safe queue.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct IO_CSQ_IRP_CONTEXT {
@@ -27,37 +28,37 @@ pub struct IO_CSQ_IRP_CONTEXT {
     pub Csq: *mut IO_CSQ,
 }
 
-/// `PIO_CSQ_INSERT_IRP`.
+/// Inserts an IRP into the driver's queue.
 pub type PIO_CSQ_INSERT_IRP = Option<unsafe extern "win64" fn(*mut IO_CSQ, *mut IRP)>;
 
-/// `PIO_CSQ_INSERT_IRP_EX`.
+/// Inserts an IRP, or refuses with a status.
 pub type PIO_CSQ_INSERT_IRP_EX =
     Option<unsafe extern "win64" fn(*mut IO_CSQ, *mut IRP, *mut c_void) -> NTSTATUS>;
 
-/// `PIO_CSQ_REMOVE_IRP`.
+/// Removes an IRP from the driver's queue.
 pub type PIO_CSQ_REMOVE_IRP = Option<unsafe extern "win64" fn(*mut IO_CSQ, *mut IRP)>;
 
-/// `PIO_CSQ_PEEK_NEXT_IRP`.
+/// The next matching IRP after one, or null.
 pub type PIO_CSQ_PEEK_NEXT_IRP =
     Option<unsafe extern "win64" fn(*mut IO_CSQ, *mut IRP, *mut c_void) -> *mut IRP>;
 
-/// `PIO_CSQ_ACQUIRE_LOCK`.
+/// Takes the lock of the driver's queue.
 pub type PIO_CSQ_ACQUIRE_LOCK = Option<unsafe extern "win64" fn(*mut IO_CSQ, *mut u8)>;
 
-/// `PIO_CSQ_RELEASE_LOCK`.
+/// Releases the lock of the driver's queue.
 pub type PIO_CSQ_RELEASE_LOCK = Option<unsafe extern "win64" fn(*mut IO_CSQ, KIRQL)>;
 
-/// `PIO_CSQ_COMPLETE_CANCELED_IRP`.
+/// Completes an IRP that was cancelled while queued.
 pub type PIO_CSQ_COMPLETE_CANCELED_IRP = Option<unsafe extern "win64" fn(*mut IO_CSQ, *mut IRP)>;
 
-/// `IO_REMOVE_LOCK`.
+/// Counts the users of a device that can be removed.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct IO_REMOVE_LOCK {
     pub Common: IO_REMOVE_LOCK_COMMON_BLOCK,
 }
 
-/// `IO_REMOVE_LOCK_COMMON_BLOCK`.
+/// The count and the event of a remove lock.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct IO_REMOVE_LOCK_COMMON_BLOCK {
@@ -67,7 +68,7 @@ pub struct IO_REMOVE_LOCK_COMMON_BLOCK {
     pub RemoveEvent: KEVENT,
 }
 
-/// `IO_REMOVE_LOCK_DBG_BLOCK`.
+/// What a remove lock of a checked build tracks.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct IO_REMOVE_LOCK_DBG_BLOCK {
@@ -83,13 +84,13 @@ pub struct IO_REMOVE_LOCK_DBG_BLOCK {
     pub Blocks: *mut IO_REMOVE_LOCK_TRACKING_BLOCK,
 }
 
-/// `IO_ALLOCATION_ACTION`.
+/// What becomes of an adapter or controller after its control routine.
 pub type IO_ALLOCATION_ACTION = i32;
 pub const KeepObject: IO_ALLOCATION_ACTION = 1;
 pub const DeallocateObject: IO_ALLOCATION_ACTION = 2;
 pub const DeallocateObjectKeepRegisters: IO_ALLOCATION_ACTION = 3;
 
-/// `CREATE_FILE_TYPE`.
+/// What kind of object a create makes.
 pub type CREATE_FILE_TYPE = i32;
 pub const CreateFileTypeNone: CREATE_FILE_TYPE = 0;
 pub const CreateFileTypeNamedPipe: CREATE_FILE_TYPE = 1;

@@ -68,7 +68,7 @@ pub union IRP_TAIL {
     pub CompletionKey: *mut c_void,
 }
 
-/// `IRP`.
+/// An I/O request packet; its stack locations follow it in memory.
 #[repr(C, align(16))]
 #[derive(Clone, Copy)]
 pub struct IRP {

@@ -21,14 +21,14 @@ pub struct DISPATCHER_HEADER {
     pub WaitListHead: LIST_ENTRY,
 }
 
-/// `KEVENT`.
+/// An event; notification events stay signalled, synchronization events release one waiter.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct KEVENT {
     pub Header: DISPATCHER_HEADER,
 }
 
-/// `KMUTANT`.
+/// A mutex that knows its owner.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct KMUTANT {
@@ -39,7 +39,7 @@ pub struct KMUTANT {
     pub ApcDisable: u8,
 }
 
-/// `KSEMAPHORE`.
+/// A counting semaphore.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct KSEMAPHORE {
@@ -47,7 +47,7 @@ pub struct KSEMAPHORE {
     pub Limit: i32,
 }
 
-/// `KTIMER`.
+/// A timer; `DueTime` is in units of 100 ns, `Period` in milliseconds.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct KTIMER {
@@ -59,7 +59,7 @@ pub struct KTIMER {
     pub Period: u32,
 }
 
-/// `KDPC`.
+/// A deferred procedure call.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct KDPC {
@@ -74,7 +74,7 @@ pub struct KDPC {
     pub DpcData: *mut c_void,
 }
 
-/// `KAPC`.
+/// An asynchronous procedure call.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct KAPC {
@@ -96,7 +96,7 @@ pub struct KAPC {
     pub Inserted: BOOLEAN,
 }
 
-/// `KWAIT_BLOCK`.
+/// One object of one thread's wait.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct KWAIT_BLOCK {
@@ -110,7 +110,7 @@ pub struct KWAIT_BLOCK {
     pub SpareLong: i32,
 }
 
-/// `KDEVICE_QUEUE`.
+/// A device's queue of requests and its busy flag.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct KDEVICE_QUEUE {
@@ -121,7 +121,7 @@ pub struct KDEVICE_QUEUE {
     pub Busy: BOOLEAN,
 }
 
-/// `KDEVICE_QUEUE_ENTRY`.
+/// A request in a device queue.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct KDEVICE_QUEUE_ENTRY {
@@ -130,7 +130,7 @@ pub struct KDEVICE_QUEUE_ENTRY {
     pub Inserted: BOOLEAN,
 }
 
-/// `FAST_MUTEX`.
+/// A mutex that raises its owner to APC_LEVEL and is not recursive.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct FAST_MUTEX {
@@ -141,7 +141,7 @@ pub struct FAST_MUTEX {
     pub OldIrql: u32,
 }
 
-/// `KGATE`.
+/// The wait object of a guarded mutex.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct KGATE {
@@ -164,7 +164,7 @@ pub union KGUARDED_MUTEX_U {
     pub CombinedApcDisable: u32,
 }
 
-/// `KGUARDED_MUTEX`.
+/// A mutex that disables all APCs of its owner.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct KGUARDED_MUTEX {
@@ -175,7 +175,7 @@ pub struct KGUARDED_MUTEX {
     pub u: KGUARDED_MUTEX_U,
 }
 
-/// `OWNER_ENTRY`.
+/// One owner of a resource and its count.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct OWNER_ENTRY {
@@ -191,7 +191,7 @@ pub union ERESOURCE_U {
     pub CreatorBackTraceIndex: usize,
 }
 
-/// `ERESOURCE`.
+/// A reader/writer lock.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct ERESOURCE {
@@ -211,7 +211,7 @@ pub struct ERESOURCE {
     pub SpinLock: KSPIN_LOCK,
 }
 
-/// `WORK_QUEUE_ITEM`.
+/// A work item of the system worker threads.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct WORK_QUEUE_ITEM {
@@ -220,7 +220,7 @@ pub struct WORK_QUEUE_ITEM {
     pub Parameter: *mut c_void,
 }
 
-/// `KSPIN_LOCK_QUEUE`.
+/// A processor's place in a queued spin lock.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct KSPIN_LOCK_QUEUE {
@@ -228,7 +228,7 @@ pub struct KSPIN_LOCK_QUEUE {
     pub Lock: *mut usize,
 }
 
-/// `KLOCK_QUEUE_HANDLE`.
+/// A caller's place in an in-stack queued spin lock, and the IRQL to return to.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct KLOCK_QUEUE_HANDLE {
@@ -236,7 +236,7 @@ pub struct KLOCK_QUEUE_HANDLE {
     pub OldIrql: KIRQL,
 }
 
-/// `KWAIT_REASON`.
+/// Why a thread waits.
 pub type KWAIT_REASON = i32;
 pub const Executive: KWAIT_REASON = 0;
 pub const FreePage: KWAIT_REASON = 1;
@@ -280,14 +280,14 @@ pub const WrDeferredPreempt: KWAIT_REASON = 38;
 pub const WrPhysicalFault: KWAIT_REASON = 39;
 pub const MaximumWaitReason: KWAIT_REASON = 40;
 
-/// `KDPC_IMPORTANCE`.
+/// Where a DPC enters its queue.
 pub type KDPC_IMPORTANCE = i32;
 pub const LowImportance: KDPC_IMPORTANCE = 0;
 pub const MediumImportance: KDPC_IMPORTANCE = 1;
 pub const HighImportance: KDPC_IMPORTANCE = 2;
 pub const MediumHighImportance: KDPC_IMPORTANCE = 3;
 
-/// `WORK_QUEUE_TYPE`.
+/// Which worker threads run a work item.
 pub type WORK_QUEUE_TYPE = i32;
 pub const CriticalWorkQueue: WORK_QUEUE_TYPE = 0;
 pub const DelayedWorkQueue: WORK_QUEUE_TYPE = 1;
@@ -299,14 +299,14 @@ pub const SuperCriticalWorkQueue: WORK_QUEUE_TYPE = 6;
 pub const MaximumWorkQueue: WORK_QUEUE_TYPE = 7;
 pub const CustomPriorityWorkQueue: WORK_QUEUE_TYPE = 32;
 
-/// `KSTART_ROUTINE`.
+/// The body of a system thread. PASSIVE_LEVEL.
 pub type KSTART_ROUTINE = Option<unsafe extern "win64" fn(*mut c_void)>;
 
-/// `KDEFERRED_ROUTINE`.
+/// The body of a DPC. DISPATCH_LEVEL.
 pub type KDEFERRED_ROUTINE =
     Option<unsafe extern "win64" fn(*mut KDPC, *mut c_void, *mut c_void, *mut c_void)>;
 
-/// `PKKERNEL_ROUTINE`.
+/// Runs in kernel mode before an APC is delivered. APC_LEVEL.
 pub type PKKERNEL_ROUTINE = Option<
     unsafe extern "win64" fn(
         *mut KAPC,
@@ -317,31 +317,31 @@ pub type PKKERNEL_ROUTINE = Option<
     ),
 >;
 
-/// `PKNORMAL_ROUTINE`.
+/// The body of an APC. PASSIVE_LEVEL.
 pub type PKNORMAL_ROUTINE = Option<unsafe extern "win64" fn(*mut c_void, *mut c_void, *mut c_void)>;
 
-/// `PKRUNDOWN_ROUTINE`.
+/// Runs for an APC that its thread did not live to see.
 pub type PKRUNDOWN_ROUTINE = Option<unsafe extern "win64" fn(*mut KAPC)>;
 
-/// `WORKER_THREAD_ROUTINE`.
+/// The body of a work item. PASSIVE_LEVEL.
 pub type WORKER_THREAD_ROUTINE = Option<unsafe extern "win64" fn(*mut c_void)>;
 
-/// `KSERVICE_ROUTINE`.
+/// An interrupt service routine. The device's IRQL.
 pub type KSERVICE_ROUTINE = Option<unsafe extern "win64" fn(*mut KINTERRUPT, *mut c_void) -> BOOLEAN>;
 
-/// `KSYNCHRONIZE_ROUTINE`.
+/// Runs while the interrupt is held off. The device's IRQL.
 pub type KSYNCHRONIZE_ROUTINE = Option<unsafe extern "win64" fn(*mut c_void) -> BOOLEAN>;
 
-/// `EXT_CALLBACK`.
+/// The callback of a timer with extended parameters. DISPATCH_LEVEL.
 pub type EXT_CALLBACK = Option<unsafe extern "win64" fn(*mut EX_TIMER, *mut c_void)>;
 
-/// `PALLOCATE_FUNCTION`.
+/// Allocates an entry of a lookaside list.
 pub type PALLOCATE_FUNCTION = Option<unsafe extern "win64" fn(POOL_TYPE, usize, u32) -> *mut c_void>;
 
-/// `PFREE_FUNCTION`.
+/// Frees an entry of a lookaside list.
 pub type PFREE_FUNCTION = Option<unsafe extern "win64" fn(*mut c_void)>;
 
-/// `CALLBACK_FUNCTION`.
+/// A routine registered with a callback object.
 pub type CALLBACK_FUNCTION = Option<unsafe extern "win64" fn(*mut c_void, *mut c_void, *mut c_void)>;
 
 pub const LOW_LEVEL: u8 = 0x0;

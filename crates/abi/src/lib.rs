@@ -1,4 +1,13 @@
-//! NT's layouts, constants and status codes exactly as in the public headers.
+//! NT's x64 layouts, constants and status codes exactly as in the public headers; no behaviour.
+//!
+//! Everything is re-exported flat (`abi::IRP`). Spelling is C's. Unnamed unions and structures of the headers carry the
+//! names that `DUMMYUNIONNAME` gives them in C (`u`, `u2`, `s`), or are left out where one member says it all; named
+//! parts are types of their own (`IRP_TAIL_OVERLAY`). Bit fields of one word are that word; `_pad` fields are what
+//! `POINTER_ALIGNMENT` leaves. Enumerations are integers and constants, for a driver may store any value. Function
+//! pointers are `Option<unsafe extern "win64" fn>`, so that zeroed memory is valid for every type here.
+//!
+//! `headers/generate.py` writes the tables and the compile-time checks from mingw-w64's copy of the headers;
+//! `headers/public_only.tsv` lists what Microsoft publishes and that copy lacks.
 #![no_std]
 #![forbid(unsafe_code)]
 #![expect(
@@ -31,8 +40,12 @@ mod ke;
 mod layout_checks;
 mod major;
 mod mdl;
+mod object;
 mod pnp;
 mod ports;
+mod ps;
+mod registry;
+mod rtl;
 mod security;
 mod stack;
 mod status;
@@ -57,8 +70,12 @@ pub use irp::*;
 pub use ke::*;
 pub use major::*;
 pub use mdl::*;
+pub use object::*;
 pub use pnp::*;
 pub use ports::*;
+pub use ps::*;
+pub use registry::*;
+pub use rtl::*;
 pub use security::*;
 pub use stack::*;
 pub use status::*;

@@ -4,7 +4,7 @@ use core::ffi::c_void;
 
 use crate::*;
 
-/// `MDL`.
+/// Describes a buffer by its pages, whose frame numbers follow it in memory.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct MDL {
@@ -18,13 +18,13 @@ pub struct MDL {
     pub ByteOffset: u32,
 }
 
-/// `LOCK_OPERATION`.
+/// What locked pages will be used for.
 pub type LOCK_OPERATION = i32;
 pub const IoReadAccess: LOCK_OPERATION = 0;
 pub const IoWriteAccess: LOCK_OPERATION = 1;
 pub const IoModifyAccess: LOCK_OPERATION = 2;
 
-/// `POOL_TYPE`.
+/// Which pool an allocation comes from.
 pub type POOL_TYPE = i32;
 pub const NonPagedPool: POOL_TYPE = 0;
 pub const NonPagedPoolExecute: POOL_TYPE = 0;
@@ -50,7 +50,7 @@ pub const NonPagedPoolNx: POOL_TYPE = 512;
 pub const NonPagedPoolNxCacheAligned: POOL_TYPE = 516;
 pub const NonPagedPoolSessionNx: POOL_TYPE = 544;
 
-/// `MEMORY_CACHING_TYPE`.
+/// How the processor caches a mapping.
 pub type MEMORY_CACHING_TYPE = i32;
 pub const MmNonCached: MEMORY_CACHING_TYPE = 0;
 pub const MmCached: MEMORY_CACHING_TYPE = 1;
@@ -61,13 +61,13 @@ pub const MmUSWCCached: MEMORY_CACHING_TYPE = 5;
 pub const MmMaximumCacheType: MEMORY_CACHING_TYPE = 6;
 pub const MmNotMapped: MEMORY_CACHING_TYPE = -1;
 
-/// `MM_PAGE_PRIORITY`.
+/// How hard a mapping may press for system resources.
 pub type MM_PAGE_PRIORITY = i32;
 pub const LowPagePriority: MM_PAGE_PRIORITY = 0;
 pub const NormalPagePriority: MM_PAGE_PRIORITY = 16;
 pub const HighPagePriority: MM_PAGE_PRIORITY = 32;
 
-/// `EX_POOL_PRIORITY`.
+/// How hard an allocation may press for pool.
 pub type EX_POOL_PRIORITY = i32;
 pub const LowPoolPriority: EX_POOL_PRIORITY = 0;
 pub const LowPoolPrioritySpecialPoolOverrun: EX_POOL_PRIORITY = 8;
@@ -79,12 +79,12 @@ pub const HighPoolPriority: EX_POOL_PRIORITY = 32;
 pub const HighPoolPrioritySpecialPoolOverrun: EX_POOL_PRIORITY = 40;
 pub const HighPoolPrioritySpecialPoolUnderrun: EX_POOL_PRIORITY = 41;
 
-/// `SECTION_INHERIT`.
+/// Whether a child process inherits a view.
 pub type SECTION_INHERIT = i32;
 pub const ViewShare: SECTION_INHERIT = 1;
 pub const ViewUnmap: SECTION_INHERIT = 2;
 
-/// `MM_SYSTEM_SIZE`.
+/// How much memory the system has, roughly.
 pub type MM_SYSTEM_SIZE = i32;
 pub const MmSmallSystem: MM_SYSTEM_SIZE = 0;
 pub const MmMediumSystem: MM_SYSTEM_SIZE = 1;
@@ -138,7 +138,7 @@ pub union GENERAL_LOOKASIDE_U6 {
     pub LastAllocateHits: u32,
 }
 
-/// `GENERAL_LOOKASIDE`.
+/// A lookaside list's free entries, counters and routines, aligned to a cache line.
 #[repr(C, align(64))]
 #[derive(Clone, Copy)]
 pub struct GENERAL_LOOKASIDE {
@@ -160,21 +160,21 @@ pub struct GENERAL_LOOKASIDE {
     pub Future: [u32; 2],
 }
 
-/// `NPAGED_LOOKASIDE_LIST`.
+/// A lookaside list of nonpaged entries.
 #[repr(C, align(64))]
 #[derive(Clone, Copy)]
 pub struct NPAGED_LOOKASIDE_LIST {
     pub L: GENERAL_LOOKASIDE,
 }
 
-/// `PAGED_LOOKASIDE_LIST`.
+/// A lookaside list of pageable entries.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct PAGED_LOOKASIDE_LIST {
     pub L: GENERAL_LOOKASIDE,
 }
 
-/// `LOOKASIDE_LIST_EX`.
+/// A lookaside list with routines that receive it.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct LOOKASIDE_LIST_EX {
@@ -229,7 +229,7 @@ pub union GENERAL_LOOKASIDE_POOL_U6 {
     pub LastAllocateHits: u32,
 }
 
-/// `GENERAL_LOOKASIDE_POOL`.
+/// A lookaside list's free entries, counters and routines.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct GENERAL_LOOKASIDE_POOL {
@@ -251,11 +251,11 @@ pub struct GENERAL_LOOKASIDE_POOL {
     pub Future: [u32; 2],
 }
 
-/// `PALLOCATE_FUNCTION_EX`.
+/// Allocates an entry of an extended lookaside list.
 pub type PALLOCATE_FUNCTION_EX =
     Option<unsafe extern "win64" fn(POOL_TYPE, usize, u32, *mut LOOKASIDE_LIST_EX) -> *mut c_void>;
 
-/// `PFREE_FUNCTION_EX`.
+/// Frees an entry of an extended lookaside list.
 pub type PFREE_FUNCTION_EX = Option<unsafe extern "win64" fn(*mut c_void, *mut LOOKASIDE_LIST_EX)>;
 
 pub const MDL_MAPPED_TO_SYSTEM_VA: i16 = 0x1;
@@ -313,3 +313,40 @@ pub const SEC_LARGE_PAGES: u32 = 0x80000000;
 
 pub const PAGE_SHIFT: usize = 0xc;
 pub const PAGE_SIZE: usize = 0x1000;
+
+/// A region of pages with equal attributes, as `ZwQueryVirtualMemory` reports it. `RegionSize` is in bytes.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct MEMORY_BASIC_INFORMATION {
+    pub BaseAddress: *mut c_void,
+    pub AllocationBase: *mut c_void,
+    pub AllocationProtect: u32,
+    pub PartitionId: u16,
+    pub RegionSize: usize,
+    pub State: u32,
+    pub Protect: u32,
+    pub Type: u32,
+}
+
+/// Flags of `ExAllocatePool2`, `POOL_FLAG_*`.
+pub type POOL_FLAGS = u64;
+pub const POOL_FLAG_USE_QUOTA: POOL_FLAGS = 0x1;
+pub const POOL_FLAG_UNINITIALIZED: POOL_FLAGS = 0x2;
+pub const POOL_FLAG_SESSION: POOL_FLAGS = 0x4;
+pub const POOL_FLAG_CACHE_ALIGNED: POOL_FLAGS = 0x8;
+pub const POOL_FLAG_RESERVED1: POOL_FLAGS = 0x10;
+pub const POOL_FLAG_RAISE_ON_FAILURE: POOL_FLAGS = 0x20;
+pub const POOL_FLAG_NON_PAGED: POOL_FLAGS = 0x40;
+pub const POOL_FLAG_NON_PAGED_EXECUTE: POOL_FLAGS = 0x80;
+pub const POOL_FLAG_PAGED: POOL_FLAGS = 0x100;
+pub const POOL_FLAG_RESERVED2: POOL_FLAGS = 0x200;
+pub const POOL_FLAG_RESERVED3: POOL_FLAGS = 0x400;
+
+pub const POOL_NX_ALLOCATION: u32 = 0x200;
+pub const POOL_ZERO_ALLOCATION: u32 = 0x400;
+
+/// Refuses to execute through a mapping of an MDL, for its priority argument.
+pub const MdlMappingNoExecute: u32 = 0x4000_0000;
+/// Refuses to write through a mapping of an MDL, for its priority argument.
+pub const MdlMappingNoWrite: u32 = 0x8000_0000;
+pub const MDL_PAGE_CONTENTS_INVARIANT: i16 = 0x4000;

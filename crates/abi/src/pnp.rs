@@ -4,7 +4,7 @@ use core::ffi::c_void;
 
 use crate::*;
 
-/// `DEVICE_CAPABILITIES`.
+/// What a device can do, as `IRP_MN_QUERY_CAPABILITIES` answers.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct DEVICE_CAPABILITIES {
@@ -21,7 +21,7 @@ pub struct DEVICE_CAPABILITIES {
     pub D3Latency: u32,
 }
 
-/// `INTERFACE`.
+/// Head of every interface that `IRP_MN_QUERY_INTERFACE` fills in.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct INTERFACE {
@@ -32,7 +32,7 @@ pub struct INTERFACE {
     pub InterfaceDereference: PINTERFACE_DEREFERENCE,
 }
 
-/// `CM_RESOURCE_LIST`.
+/// Resources of a device, one full descriptor a bus.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct CM_RESOURCE_LIST {
@@ -40,7 +40,7 @@ pub struct CM_RESOURCE_LIST {
     pub List: [CM_FULL_RESOURCE_DESCRIPTOR; 1],
 }
 
-/// `CM_FULL_RESOURCE_DESCRIPTOR`.
+/// Resources of a device on one bus.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct CM_FULL_RESOURCE_DESCRIPTOR {
@@ -49,7 +49,7 @@ pub struct CM_FULL_RESOURCE_DESCRIPTOR {
     pub PartialResourceList: CM_PARTIAL_RESOURCE_LIST,
 }
 
-/// `POWER_STATE`.
+/// A system or a device power state.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub union POWER_STATE {
@@ -57,7 +57,7 @@ pub union POWER_STATE {
     pub DeviceState: DEVICE_POWER_STATE,
 }
 
-/// `POWER_SEQUENCE`.
+/// How often a device has entered each power state.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct POWER_SEQUENCE {
@@ -66,14 +66,14 @@ pub struct POWER_SEQUENCE {
     pub SequenceD3: u32,
 }
 
-/// `SYSTEM_POWER_STATE_CONTEXT`.
+/// Where a system power request comes from; reserved for the system.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct SYSTEM_POWER_STATE_CONTEXT {
     pub ContextAsUlong: u32,
 }
 
-/// `DEVICE_RELATIONS`.
+/// The answer to `IRP_MN_QUERY_DEVICE_RELATIONS`; `Count` referenced objects.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct DEVICE_RELATIONS {
@@ -81,7 +81,7 @@ pub struct DEVICE_RELATIONS {
     pub Objects: [*mut DEVICE_OBJECT; 1],
 }
 
-/// `PNP_BUS_INFORMATION`.
+/// Which bus a child device is on.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct PNP_BUS_INFORMATION {
@@ -90,13 +90,13 @@ pub struct PNP_BUS_INFORMATION {
     pub BusNumber: u32,
 }
 
-/// `PINTERFACE_REFERENCE`.
+/// Takes a reference on an interface.
 pub type PINTERFACE_REFERENCE = Option<unsafe extern "win64" fn(*mut c_void)>;
 
-/// `PINTERFACE_DEREFERENCE`.
+/// Releases a reference on an interface.
 pub type PINTERFACE_DEREFERENCE = Option<unsafe extern "win64" fn(*mut c_void)>;
 
-/// `INTERFACE_TYPE`.
+/// Kind of bus.
 pub type INTERFACE_TYPE = i32;
 pub const InterfaceTypeUndefined: INTERFACE_TYPE = -1;
 pub const Internal: INTERFACE_TYPE = 0;
@@ -119,7 +119,7 @@ pub const Vmcs: INTERFACE_TYPE = 16;
 pub const ACPIBus: INTERFACE_TYPE = 17;
 pub const MaximumInterfaceType: INTERFACE_TYPE = 18;
 
-/// `SYSTEM_POWER_STATE`.
+/// Power state of the system.
 pub type SYSTEM_POWER_STATE = i32;
 pub const PowerSystemUnspecified: SYSTEM_POWER_STATE = 0;
 pub const PowerSystemWorking: SYSTEM_POWER_STATE = 1;
@@ -130,7 +130,7 @@ pub const PowerSystemHibernate: SYSTEM_POWER_STATE = 5;
 pub const PowerSystemShutdown: SYSTEM_POWER_STATE = 6;
 pub const PowerSystemMaximum: SYSTEM_POWER_STATE = 7;
 
-/// `DEVICE_POWER_STATE`.
+/// Power state of a device.
 pub type DEVICE_POWER_STATE = i32;
 pub const PowerDeviceUnspecified: DEVICE_POWER_STATE = 0;
 pub const PowerDeviceD0: DEVICE_POWER_STATE = 1;
@@ -139,12 +139,12 @@ pub const PowerDeviceD2: DEVICE_POWER_STATE = 3;
 pub const PowerDeviceD3: DEVICE_POWER_STATE = 4;
 pub const PowerDeviceMaximum: DEVICE_POWER_STATE = 5;
 
-/// `POWER_STATE_TYPE`.
+/// Whether a power state is the system's or a device's.
 pub type POWER_STATE_TYPE = i32;
 pub const SystemPowerState: POWER_STATE_TYPE = 0;
 pub const DevicePowerState: POWER_STATE_TYPE = 1;
 
-/// `DEVICE_RELATION_TYPE`.
+/// Which relations of a device are asked for.
 pub type DEVICE_RELATION_TYPE = i32;
 pub const BusRelations: DEVICE_RELATION_TYPE = 0;
 pub const EjectionRelations: DEVICE_RELATION_TYPE = 1;
@@ -154,7 +154,7 @@ pub const TargetDeviceRelation: DEVICE_RELATION_TYPE = 4;
 pub const SingleBusRelations: DEVICE_RELATION_TYPE = 5;
 pub const TransportRelations: DEVICE_RELATION_TYPE = 6;
 
-/// `BUS_QUERY_ID_TYPE`.
+/// Which identifier of a device is asked for.
 pub type BUS_QUERY_ID_TYPE = i32;
 pub const BusQueryDeviceID: BUS_QUERY_ID_TYPE = 0;
 pub const BusQueryHardwareIDs: BUS_QUERY_ID_TYPE = 1;
@@ -163,12 +163,12 @@ pub const BusQueryInstanceID: BUS_QUERY_ID_TYPE = 3;
 pub const BusQueryDeviceSerialNumber: BUS_QUERY_ID_TYPE = 4;
 pub const BusQueryContainerID: BUS_QUERY_ID_TYPE = 5;
 
-/// `DEVICE_TEXT_TYPE`.
+/// Which description of a device is asked for.
 pub type DEVICE_TEXT_TYPE = i32;
 pub const DeviceTextDescription: DEVICE_TEXT_TYPE = 0;
 pub const DeviceTextLocationInformation: DEVICE_TEXT_TYPE = 1;
 
-/// `DEVICE_USAGE_NOTIFICATION_TYPE`.
+/// Which special file a device will carry.
 pub type DEVICE_USAGE_NOTIFICATION_TYPE = i32;
 pub const DeviceUsageTypeUndefined: DEVICE_USAGE_NOTIFICATION_TYPE = 0;
 pub const DeviceUsageTypePaging: DEVICE_USAGE_NOTIFICATION_TYPE = 1;
@@ -178,7 +178,7 @@ pub const DeviceUsageTypeBoot: DEVICE_USAGE_NOTIFICATION_TYPE = 4;
 pub const DeviceUsageTypePostDisplay: DEVICE_USAGE_NOTIFICATION_TYPE = 5;
 pub const DeviceUsageTypeGuestAssigned: DEVICE_USAGE_NOTIFICATION_TYPE = 6;
 
-/// `CM_PARTIAL_RESOURCE_LIST`.
+/// The descriptors of one bus; `Count` of them.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct CM_PARTIAL_RESOURCE_LIST {
@@ -331,7 +331,7 @@ pub union CM_PARTIAL_RESOURCE_DESCRIPTOR_U {
     pub Memory64: CM_PARTIAL_RESOURCE_DESCRIPTOR_U_MEMORY64,
 }
 
-/// `CM_PARTIAL_RESOURCE_DESCRIPTOR`.
+/// One resource: a port range, memory range, interrupt or channel. Packed to four bytes.
 #[repr(C, packed(4))]
 #[derive(Clone, Copy)]
 pub struct CM_PARTIAL_RESOURCE_DESCRIPTOR {

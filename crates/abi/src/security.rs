@@ -12,7 +12,7 @@ pub union ACCESS_STATE_PRIVILEGES {
     pub PrivilegeSet: PRIVILEGE_SET,
 }
 
-/// `ACCESS_STATE`.
+/// Progress of an access check: what remains, what is granted, who asks.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct ACCESS_STATE {
@@ -34,7 +34,7 @@ pub struct ACCESS_STATE {
     pub ObjectTypeName: UNICODE_STRING,
 }
 
-/// `IO_SECURITY_CONTEXT`.
+/// Who creates, and with which access.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct IO_SECURITY_CONTEXT {
@@ -44,7 +44,7 @@ pub struct IO_SECURITY_CONTEXT {
     pub FullCreateOptions: u32,
 }
 
-/// `SECURITY_SUBJECT_CONTEXT`.
+/// The tokens of a caller.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct SECURITY_SUBJECT_CONTEXT {
@@ -54,7 +54,7 @@ pub struct SECURITY_SUBJECT_CONTEXT {
     pub ProcessAuditId: *mut c_void,
 }
 
-/// `INITIAL_PRIVILEGE_SET`.
+/// Privileges with room for three.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct INITIAL_PRIVILEGE_SET {
@@ -63,7 +63,7 @@ pub struct INITIAL_PRIVILEGE_SET {
     pub Privilege: [LUID_AND_ATTRIBUTES; 3],
 }
 
-/// `PRIVILEGE_SET`.
+/// Privileges; `PrivilegeCount` of them.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct PRIVILEGE_SET {
@@ -72,7 +72,7 @@ pub struct PRIVILEGE_SET {
     pub Privilege: [LUID_AND_ATTRIBUTES; 1],
 }
 
-/// `LUID`.
+/// Locally unique identifier.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct LUID {
@@ -80,7 +80,7 @@ pub struct LUID {
     pub HighPart: i32,
 }
 
-/// `LUID_AND_ATTRIBUTES`.
+/// A privilege and whether it is enabled.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct LUID_AND_ATTRIBUTES {
@@ -88,7 +88,7 @@ pub struct LUID_AND_ATTRIBUTES {
     pub Attributes: u32,
 }
 
-/// `SECURITY_QUALITY_OF_SERVICE`.
+/// How far a server may impersonate.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct SECURITY_QUALITY_OF_SERVICE {
@@ -98,14 +98,14 @@ pub struct SECURITY_QUALITY_OF_SERVICE {
     pub EffectiveOnly: BOOLEAN,
 }
 
-/// `SECURITY_IMPERSONATION_LEVEL`.
+/// How far a server may impersonate, by degree.
 pub type SECURITY_IMPERSONATION_LEVEL = i32;
 pub const SecurityAnonymous: SECURITY_IMPERSONATION_LEVEL = 0;
 pub const SecurityIdentification: SECURITY_IMPERSONATION_LEVEL = 1;
 pub const SecurityImpersonation: SECURITY_IMPERSONATION_LEVEL = 2;
 pub const SecurityDelegation: SECURITY_IMPERSONATION_LEVEL = 3;
 
-/// `GENERIC_MAPPING`.
+/// What the generic rights mean for a type of object.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct GENERIC_MAPPING {
@@ -115,7 +115,7 @@ pub struct GENERIC_MAPPING {
     pub GenericAll: ACCESS_MASK,
 }
 
-/// `ACL`.
+/// Head of an access control list. `AclSize` is in bytes.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct ACL {
@@ -126,7 +126,7 @@ pub struct ACL {
     pub Sbz2: u16,
 }
 
-/// `ACE_HEADER`.
+/// Head of an access control entry. `AceSize` is in bytes.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct ACE_HEADER {
@@ -135,14 +135,14 @@ pub struct ACE_HEADER {
     pub AceSize: u16,
 }
 
-/// `SID_IDENTIFIER_AUTHORITY`.
+/// The authority that issued an identifier.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct SID_IDENTIFIER_AUTHORITY {
     pub Value: [u8; 6],
 }
 
-/// `SECURITY_DESCRIPTOR`.
+/// Owner, group and lists of an object, by address.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct SECURITY_DESCRIPTOR {
@@ -155,7 +155,7 @@ pub struct SECURITY_DESCRIPTOR {
     pub Dacl: *mut ACL,
 }
 
-/// `SID`.
+/// A security identifier; `SubAuthorityCount` values follow.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct SID {

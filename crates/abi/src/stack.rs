@@ -441,7 +441,7 @@ pub union IO_STACK_LOCATION_PARAMETERS {
     pub Others: IO_STACK_LOCATION_PARAMETERS_OTHERS,
 }
 
-/// `IO_STACK_LOCATION`.
+/// One driver's share of an IRP.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct IO_STACK_LOCATION {

@@ -101,7 +101,7 @@ pub struct KUSER_SHARED_DATA {
 /// Number of entries of `ProcessorFeatures`.
 pub const PROCESSOR_FEATURE_MAX: usize = 64;
 
-/// `XSTATE_CONFIGURATION`.
+/// Which extended processor states are enabled, and where they are saved.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct XSTATE_CONFIGURATION {
@@ -111,7 +111,7 @@ pub struct XSTATE_CONFIGURATION {
     pub Features: [XSTATE_FEATURE; 64],
 }
 
-/// `XSTATE_FEATURE`.
+/// Place of one extended state, in bytes.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct XSTATE_FEATURE {
@@ -119,13 +119,13 @@ pub struct XSTATE_FEATURE {
     pub Size: u32,
 }
 
-/// `NT_PRODUCT_TYPE`.
+/// Workstation, domain controller or server.
 pub type NT_PRODUCT_TYPE = i32;
 pub const NtProductWinNt: NT_PRODUCT_TYPE = 1;
 pub const NtProductLanManNt: NT_PRODUCT_TYPE = 2;
 pub const NtProductServer: NT_PRODUCT_TYPE = 3;
 
-/// `ALTERNATIVE_ARCHITECTURE_TYPE`.
+/// Variant of the PC architecture.
 pub type ALTERNATIVE_ARCHITECTURE_TYPE = i32;
 pub const StandardDesign: ALTERNATIVE_ARCHITECTURE_TYPE = 0;
 pub const NEC98x86: ALTERNATIVE_ARCHITECTURE_TYPE = 1;

@@ -401,6 +401,16 @@ layout! { GENERAL_LOOKASIDE_POOL 0x60;
     0x30 u4.AllocateEx, 0x30 u4.Allocate, 0x38 u5.FreeEx, 0x38 u5.Free, 0x40 ListEntry, 0x50 LastTotalAllocates,
     0x54 u6.LastAllocateMisses, 0x54 u6.LastAllocateHits, 0x58 Future,
 }
+layout! { MEMORY_BASIC_INFORMATION 0x30;
+    0x0 BaseAddress, 0x8 AllocationBase, 0x10 AllocationProtect, 0x18 RegionSize, 0x20 State, 0x24 Protect,
+    0x28 Type,
+}
+layout! { OBJECT_NAME_INFORMATION 0x10;
+    0x0 Name,
+}
+layout! { OBJECT_HANDLE_INFORMATION 0x8;
+    0x0 HandleAttributes, 0x4 GrantedAccess,
+}
 layout! { DEVICE_CAPABILITIES 0x40;
     0x0 Size, 0x2 Version, 0x8 Address, 0xc UINumber, 0x10 DeviceState, 0x2c SystemWake, 0x30 DeviceWake,
     0x34 D1Latency, 0x38 D2Latency, 0x3c D3Latency,
@@ -446,6 +456,75 @@ layout! { CM_PARTIAL_RESOURCE_DESCRIPTOR 0x14;
     0xc u.DeviceSpecificData.Reserved2, 0x4 u.Memory40, 0x4 u.Memory40.Start, 0xc u.Memory40.Length40,
     0x4 u.Memory48, 0x4 u.Memory48.Start, 0xc u.Memory48.Length48, 0x4 u.Memory64, 0x4 u.Memory64.Start,
     0xc u.Memory64.Length64,
+}
+layout! { PS_CREATE_NOTIFY_INFO 0x48;
+    0x0 Size, 0x8 Flags, 0x10 ParentProcessId, 0x18 CreatingThreadId, 0x28 FileObject, 0x30 ImageFileName,
+    0x38 CommandLine, 0x40 CreationStatus,
+}
+layout! { IMAGE_INFO 0x28;
+    0x0 Properties, 0x8 ImageBase, 0x10 ImageSelector, 0x18 ImageSize, 0x20 ImageSectionNumber,
+}
+layout! { KBUGCHECK_CALLBACK_RECORD 0x40;
+    0x0 Entry, 0x10 CallbackRoutine, 0x18 Buffer, 0x20 Length, 0x28 Component, 0x30 Checksum, 0x38 State,
+}
+layout! { KBUGCHECK_REASON_CALLBACK_RECORD 0x30;
+    0x0 Entry, 0x10 CallbackRoutine, 0x18 Component, 0x20 Checksum, 0x28 Reason, 0x2c State,
+}
+layout! { KEY_BASIC_INFORMATION 0x18;
+    0x0 LastWriteTime, 0x8 TitleIndex, 0xc NameLength, 0x10 Name,
+}
+layout! { KEY_NODE_INFORMATION 0x20;
+    0x0 LastWriteTime, 0x8 TitleIndex, 0xc ClassOffset, 0x10 ClassLength, 0x14 NameLength, 0x18 Name,
+}
+layout! { KEY_FULL_INFORMATION 0x30;
+    0x0 LastWriteTime, 0x8 TitleIndex, 0xc ClassOffset, 0x10 ClassLength, 0x14 SubKeys, 0x18 MaxNameLen,
+    0x1c MaxClassLen, 0x20 Values, 0x24 MaxValueNameLen, 0x28 MaxValueDataLen, 0x2c Class,
+}
+layout! { KEY_VALUE_BASIC_INFORMATION 0x10;
+    0x0 TitleIndex, 0x4 Type, 0x8 NameLength, 0xc Name,
+}
+layout! { KEY_VALUE_FULL_INFORMATION 0x18;
+    0x0 TitleIndex, 0x4 Type, 0x8 DataOffset, 0xc DataLength, 0x10 NameLength, 0x14 Name,
+}
+layout! { KEY_VALUE_PARTIAL_INFORMATION 0x10;
+    0x0 TitleIndex, 0x4 Type, 0x8 DataLength, 0xc Data,
+}
+layout! { KEY_VALUE_ENTRY 0x18;
+    0x0 ValueName, 0x8 DataLength, 0xc DataOffset, 0x10 Type,
+}
+layout! { RTL_QUERY_REGISTRY_TABLE 0x38;
+    0x0 QueryRoutine, 0x8 Flags, 0x10 Name, 0x18 EntryContext, 0x20 DefaultType, 0x28 DefaultData,
+    0x30 DefaultLength,
+}
+layout! { TIME_FIELDS 0x10;
+    0x0 Year, 0x2 Month, 0x4 Day, 0x6 Hour, 0x8 Minute, 0xa Second, 0xc Milliseconds, 0xe Weekday,
+}
+layout! { RTL_BITMAP 0x10;
+    0x0 SizeOfBitMap, 0x8 Buffer,
+}
+layout! { OSVERSIONINFOW 0x114;
+    0x0 dwOSVersionInfoSize, 0x4 dwMajorVersion, 0x8 dwMinorVersion, 0xc dwBuildNumber, 0x10 dwPlatformId,
+    0x14 szCSDVersion,
+}
+layout! { OSVERSIONINFOEXW 0x11c;
+    0x0 dwOSVersionInfoSize, 0x4 dwMajorVersion, 0x8 dwMinorVersion, 0xc dwBuildNumber, 0x10 dwPlatformId,
+    0x14 szCSDVersion, 0x114 wServicePackMajor, 0x116 wServicePackMinor, 0x118 wSuiteMask, 0x11a wProductType,
+    0x11b wReserved,
+}
+layout! { RTL_SPLAY_LINKS 0x18;
+    0x0 Parent, 0x8 LeftChild, 0x10 RightChild,
+}
+layout! { RTL_BALANCED_LINKS 0x20;
+    0x0 Parent, 0x8 LeftChild, 0x10 RightChild, 0x18 Balance, 0x19 Reserved,
+}
+layout! { RTL_GENERIC_TABLE 0x48;
+    0x0 TableRoot, 0x8 InsertOrderList, 0x18 OrderedPointer, 0x20 WhichOrderedElement,
+    0x24 NumberGenericTableElements, 0x28 CompareRoutine, 0x30 AllocateRoutine, 0x38 FreeRoutine, 0x40 TableContext,
+}
+layout! { RTL_AVL_TABLE 0x68;
+    0x0 BalancedRoot, 0x20 OrderedPointer, 0x28 WhichOrderedElement, 0x2c NumberGenericTableElements,
+    0x30 DepthOfTree, 0x38 RestartKey, 0x40 DeleteCount, 0x48 CompareRoutine, 0x50 AllocateRoutine, 0x58 FreeRoutine,
+    0x60 TableContext,
 }
 layout! { ACCESS_STATE 0xa0;
     0x0 OperationID, 0x8 SecurityEvaluated, 0x9 GenerateAudit, 0xa GenerateOnClose, 0xb PrivilegesAllocated,

@@ -16,3 +16,5 @@ layout! { KUSER_SHARED_DATA size_of::<KUSER_SHARED_DATA>();
     0x380 UserModeGlobalLogger, 0x3A0 ImageFileExecutionOptions, 0x3B0 InterruptTimeBias, 0x3B8 QpcBias,
     0x3C0 ActiveProcessorCount, 0x3C6 QpcData, 0x3C8 TimeZoneBiasEffectiveStart, 0x3D8 XState,
 }
+layout! { KEY_NAME_INFORMATION 8; 0 NameLength, 4 Name, }
+layout! { MEMORY_BASIC_INFORMATION 0x30; 0x14 PartitionId, }

@@ -275,6 +275,13 @@ values! {
     SEC_COMMIT = 0x8000000, MEM_LARGE_PAGES = 0x20000000, SEC_LARGE_PAGES = 0x80000000, PAGE_SHIFT = 0xc,
     PAGE_SIZE = 0x1000,
 }
+// object.rs
+values! {
+    OBJ_INHERIT = 0x2, OBJ_PERMANENT = 0x10, OBJ_EXCLUSIVE = 0x20, OBJ_CASE_INSENSITIVE = 0x40, OBJ_OPENIF = 0x80,
+    OBJ_OPENLINK = 0x100, OBJ_KERNEL_HANDLE = 0x200, OBJ_FORCE_ACCESS_CHECK = 0x400,
+    OBJ_IGNORE_IMPERSONATED_DEVICEMAP = 0x800, OBJ_DONT_REPARSE = 0x1000, OBJ_VALID_ATTRIBUTES = 0x1ff2,
+    OBJ_NAME_PATH_SEPARATOR = 0x5c, OBJECT_TYPE_CREATE = 0x1, OBJECT_TYPE_ALL_ACCESS = 0xf0001,
+}
 // pnp.rs
 values! {
     InterfaceTypeUndefined = -0x1, Internal = 0x0, Isa = 0x1, Eisa = 0x2, MicroChannel = 0x3, TurboChannel = 0x4,
@@ -293,6 +300,80 @@ values! {
     DeviceUsageTypePostDisplay = 0x5, DeviceUsageTypeGuestAssigned = 0x6, PowerActionNone = 0x0,
     PowerActionReserved = 0x1, PowerActionSleep = 0x2, PowerActionHibernate = 0x3, PowerActionShutdown = 0x4,
     PowerActionShutdownReset = 0x5, PowerActionShutdownOff = 0x6, PowerActionWarmEject = 0x7,
+}
+// ps.rs
+values! {
+    KbCallbackInvalid = 0x0, KbCallbackReserved1 = 0x1, KbCallbackSecondaryDumpData = 0x2, KbCallbackDumpIo = 0x3,
+    KbCallbackAddPages = 0x4, KbCallbackSecondaryMultiPartDumpData = 0x5, KbCallbackRemovePages = 0x6,
+    KbCallbackTriageDumpData = 0x7, ProcessBasicInformation = 0x0, ProcessQuotaLimits = 0x1, ProcessIoCounters = 0x2,
+    ProcessVmCounters = 0x3, ProcessTimes = 0x4, ProcessBasePriority = 0x5, ProcessRaisePriority = 0x6,
+    ProcessDebugPort = 0x7, ProcessExceptionPort = 0x8, ProcessAccessToken = 0x9, ProcessLdtInformation = 0xa,
+    ProcessLdtSize = 0xb, ProcessDefaultHardErrorMode = 0xc, ProcessIoPortHandlers = 0xd,
+    ProcessPooledUsageAndLimits = 0xe, ProcessWorkingSetWatch = 0xf, ProcessUserModeIOPL = 0x10,
+    ProcessEnableAlignmentFaultFixup = 0x11, ProcessPriorityClass = 0x12, ProcessWx86Information = 0x13,
+    ProcessHandleCount = 0x14, ProcessAffinityMask = 0x15, ProcessPriorityBoost = 0x16, ProcessDeviceMap = 0x17,
+    ProcessSessionInformation = 0x18, ProcessForegroundInformation = 0x19, ProcessWow64Information = 0x1a,
+    ProcessImageFileName = 0x1b, ProcessLUIDDeviceMapsEnabled = 0x1c, ProcessBreakOnTermination = 0x1d,
+    ProcessDebugObjectHandle = 0x1e, ProcessDebugFlags = 0x1f, ProcessHandleTracing = 0x20, ProcessIoPriority = 0x21,
+    ProcessExecuteFlags = 0x22, ProcessTlsInformation = 0x23, ProcessCookie = 0x24, ProcessImageInformation = 0x25,
+    ProcessCycleTime = 0x26, ProcessPagePriority = 0x27, ProcessInstrumentationCallback = 0x28,
+    ProcessThreadStackAllocation = 0x29, ProcessWorkingSetWatchEx = 0x2a, ProcessImageFileNameWin32 = 0x2b,
+    ProcessImageFileMapping = 0x2c, ProcessAffinityUpdateMode = 0x2d, ProcessMemoryAllocationMode = 0x2e,
+    ProcessGroupInformation = 0x2f, ProcessTokenVirtualizationEnabled = 0x30, ProcessConsoleHostProcess = 0x31,
+    ProcessWindowInformation = 0x32, MaxProcessInfoClass = 0x33, ThreadBasicInformation = 0x0, ThreadTimes = 0x1,
+    ThreadPriority = 0x2, ThreadBasePriority = 0x3, ThreadAffinityMask = 0x4, ThreadImpersonationToken = 0x5,
+    ThreadDescriptorTableEntry = 0x6, ThreadEnableAlignmentFaultFixup = 0x7, ThreadEventPair_Reusable = 0x8,
+    ThreadQuerySetWin32StartAddress = 0x9, ThreadZeroTlsCell = 0xa, ThreadPerformanceCount = 0xb,
+    ThreadAmILastThread = 0xc, ThreadIdealProcessor = 0xd, ThreadPriorityBoost = 0xe, ThreadSetTlsArrayAddress = 0xf,
+    ThreadIsIoPending = 0x10, ThreadHideFromDebugger = 0x11, ThreadBreakOnTermination = 0x12,
+    ThreadSwitchLegacyState = 0x13, ThreadIsTerminated = 0x14, ThreadLastSystemCall = 0x15, ThreadIoPriority = 0x16,
+    ThreadCycleTime = 0x17, ThreadPagePriority = 0x18, ThreadActualBasePriority = 0x19, ThreadTebInformation = 0x1a,
+    ThreadCSwitchMon = 0x1b, ThreadCSwitchPmu = 0x1c, ThreadWow64Context = 0x1d, ThreadGroupInformation = 0x1e,
+    ThreadUmsInformation = 0x1f, ThreadCounterProfiling = 0x20, ThreadIdealProcessorEx = 0x21,
+    MaxThreadInfoClass = 0x22,
+}
+// registry.rs
+values! {
+    KeyBasicInformation = 0x0, KeyNodeInformation = 0x1, KeyFullInformation = 0x2, KeyNameInformation = 0x3,
+    KeyCachedInformation = 0x4, KeyFlagsInformation = 0x5, KeyVirtualizationInformation = 0x6,
+    KeyHandleTagsInformation = 0x7, KeyTrustInformation = 0x8, KeyLayerInformation = 0x9, MaxKeyInfoClass = 0xa,
+    KeyValueBasicInformation = 0x0, KeyValueFullInformation = 0x1, KeyValuePartialInformation = 0x2,
+    KeyValueFullInformationAlign64 = 0x3, KeyValuePartialInformationAlign64 = 0x4, KeyValueLayerInformation = 0x5,
+    MaxKeyValueInfoClass = 0x6, RegNtDeleteKey = 0x0, RegNtPreDeleteKey = 0x0, RegNtSetValueKey = 0x1,
+    RegNtPreSetValueKey = 0x1, RegNtDeleteValueKey = 0x2, RegNtPreDeleteValueKey = 0x2, RegNtSetInformationKey = 0x3,
+    RegNtPreSetInformationKey = 0x3, RegNtRenameKey = 0x4, RegNtPreRenameKey = 0x4, RegNtEnumerateKey = 0x5,
+    RegNtPreEnumerateKey = 0x5, RegNtEnumerateValueKey = 0x6, RegNtPreEnumerateValueKey = 0x6, RegNtQueryKey = 0x7,
+    RegNtPreQueryKey = 0x7, RegNtQueryValueKey = 0x8, RegNtPreQueryValueKey = 0x8, RegNtQueryMultipleValueKey = 0x9,
+    RegNtPreQueryMultipleValueKey = 0x9, RegNtPreCreateKey = 0xa, RegNtPostCreateKey = 0xb, RegNtPreOpenKey = 0xc,
+    RegNtPostOpenKey = 0xd, RegNtKeyHandleClose = 0xe, RegNtPreKeyHandleClose = 0xe, RegNtPostDeleteKey = 0xf,
+    RegNtPostSetValueKey = 0x10, RegNtPostDeleteValueKey = 0x11, RegNtPostSetInformationKey = 0x12,
+    RegNtPostRenameKey = 0x13, RegNtPostEnumerateKey = 0x14, RegNtPostEnumerateValueKey = 0x15,
+    RegNtPostQueryKey = 0x16, RegNtPostQueryValueKey = 0x17, RegNtPostQueryMultipleValueKey = 0x18,
+    RegNtPostKeyHandleClose = 0x19, RegNtPreCreateKeyEx = 0x1a, RegNtPostCreateKeyEx = 0x1b,
+    RegNtPreOpenKeyEx = 0x1c, RegNtPostOpenKeyEx = 0x1d, RegNtPreFlushKey = 0x1e, RegNtPostFlushKey = 0x1f,
+    RegNtPreLoadKey = 0x20, RegNtPostLoadKey = 0x21, RegNtPreUnLoadKey = 0x22, RegNtPostUnLoadKey = 0x23,
+    RegNtPreQueryKeySecurity = 0x24, RegNtPostQueryKeySecurity = 0x25, RegNtPreSetKeySecurity = 0x26,
+    RegNtPostSetKeySecurity = 0x27, RegNtCallbackObjectContextCleanup = 0x28, RegNtPreRestoreKey = 0x29,
+    RegNtPostRestoreKey = 0x2a, RegNtPreSaveKey = 0x2b, RegNtPostSaveKey = 0x2c, RegNtPreReplaceKey = 0x2d,
+    RegNtPostReplaceKey = 0x2e, RegNtPreQueryKeyName = 0x2f, RegNtPostQueryKeyName = 0x30,
+    MaxRegNtNotifyClass = 0x31, REG_NONE = 0x0, REG_SZ = 0x1, REG_EXPAND_SZ = 0x2, REG_BINARY = 0x3, REG_DWORD = 0x4,
+    REG_DWORD_LITTLE_ENDIAN = 0x4, REG_DWORD_BIG_ENDIAN = 0x5, REG_LINK = 0x6, REG_MULTI_SZ = 0x7,
+    REG_RESOURCE_LIST = 0x8, REG_FULL_RESOURCE_DESCRIPTOR = 0x9, REG_RESOURCE_REQUIREMENTS_LIST = 0xa,
+    REG_QWORD = 0xb, REG_QWORD_LITTLE_ENDIAN = 0xb, REG_OPTION_NON_VOLATILE = 0x0, REG_OPTION_RESERVED = 0x0,
+    REG_CREATED_NEW_KEY = 0x1, REG_OPTION_VOLATILE = 0x1, REG_OPENED_EXISTING_KEY = 0x2,
+    REG_OPTION_CREATE_LINK = 0x2, REG_OPTION_BACKUP_RESTORE = 0x4, REG_OPTION_OPEN_LINK = 0x8,
+    RTL_REGISTRY_ABSOLUTE = 0x0, RTL_QUERY_REGISTRY_SUBKEY = 0x1, RTL_REGISTRY_SERVICES = 0x1,
+    RTL_QUERY_REGISTRY_TOPKEY = 0x2, RTL_REGISTRY_CONTROL = 0x2, RTL_REGISTRY_WINDOWS_NT = 0x3,
+    RTL_QUERY_REGISTRY_REQUIRED = 0x4, RTL_REGISTRY_DEVICEMAP = 0x4, RTL_REGISTRY_USER = 0x5,
+    RTL_REGISTRY_MAXIMUM = 0x6, RTL_QUERY_REGISTRY_NOVALUE = 0x8, RTL_QUERY_REGISTRY_NOEXPAND = 0x10,
+    RTL_QUERY_REGISTRY_DIRECT = 0x20, RTL_QUERY_REGISTRY_DELETE = 0x40, RTL_REGISTRY_HANDLE = 0x40000000,
+    RTL_REGISTRY_OPTIONAL = 0x80000000,
+}
+// rtl.rs
+values! {
+    GenericLessThan = 0x0, GenericGreaterThan = 0x1, GenericEqual = 0x2, TableEmptyTree = 0x0, TableFoundNode = 0x1,
+    TableInsertAsLeft = 0x2, TableInsertAsRight = 0x3, DPFLTR_ERROR_LEVEL = 0x0, DPFLTR_WARNING_LEVEL = 0x1,
+    DPFLTR_TRACE_LEVEL = 0x2, DPFLTR_INFO_LEVEL = 0x3, DPFLTR_MASK = 0x80000000,
 }
 // security.rs
 values! {
