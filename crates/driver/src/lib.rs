@@ -1,1 +1,138 @@
-//! The safe SDK for driver authors.
+//! The safe SDK for driver authors: NT's words, Rust's rules.
+//!
+//! One source builds twice. For Windows it becomes a `.sys` whose imports come from `ntoskrnl.exe`, without the WDK; on
+//! Linux it is compiled into the process and its imports come from Ringbridge, under names of their own. There is no
+//! second way into the kernel: both use the same layouts, calling convention and exports.
+//!
+//! A driver implements two traits. [`Driver`] has the driver's life: `entry`, `unload`. [`Dispatch`] belongs to the
+//! device context, which lives in the device extension, and has one method a major function:
+//!
+//! ```
+//! # extern crate ringbridge_driver as driver;
+//! use driver::abi::NTSTATUS;
+//! use driver::{Answer, Buffered, Close, Create, Dispatch, Driver, DriverObject, Read, UnicodeStr, utf16};
+//!
+//! driver::driver_entry!(Zeroes);
+//!
+//! struct Zeroes;
+//!
+//! impl Driver for Zeroes {
+//!     type Device = Zero;
+//!
+//!     fn entry(driver: &DriverObject<Self>, _registry_path: UnicodeStr<'_>) -> Result<(), NTSTATUS> {
+//!         driver.device(Zero).name(utf16!(r"\Device\Zero")).symbolic_link(utf16!(r"\??\Zero")).create()?;
+//!         Ok(())
+//!     }
+//! }
+//!
+//! struct Zero;
+//!
+//! impl Dispatch for Zero {
+//!     type Io = Buffered;
+//!
+//!     fn create(&self, request: Create) -> impl Answer {
+//!         request.complete()
+//!     }
+//!
+//!     fn close(&self, request: Close) -> impl Answer {
+//!         request.complete()
+//!     }
+//!
+//!     fn read(&self, mut request: Read) -> impl Answer {
+//!         request.output().fill(0, usize::MAX);
+//!         request.complete()
+//!     }
+//! }
+//! ```
+//!
+//! # Answering a request
+//!
+//! A request arrives by value, and only consuming it gives the [`Completion`] that a dispatch method must return. So a
+//! request that is forgotten does not compile:
+//!
+//! ```compile_fail,E0277
+//! # extern crate ringbridge_driver as driver;
+//! # use driver::*;
+//! # struct Zero;
+//! impl Dispatch for Zero {
+//!     type Io = Buffered;
+//!     fn read(&self, request: Read) -> impl Answer {}
+//! }
+//! ```
+//!
+//! nor does one that is answered twice:
+//!
+//! ```compile_fail,E0382
+//! # extern crate ringbridge_driver as driver;
+//! # use driver::*;
+//! # struct Zero;
+//! impl Dispatch for Zero {
+//!     type Io = Buffered;
+//!     fn read(&self, request: Read) -> impl Answer {
+//!         request.complete();
+//!         request.complete()
+//!     }
+//! }
+//! ```
+//!
+//! nor can a request or its answer be put aside, in the device or in another thread, since neither is `Send`:
+//!
+//! ```compile_fail,E0277
+//! # extern crate ringbridge_driver as driver;
+//! # use driver::*;
+//! struct Hoarder {
+//!     stolen: SpinLock<Option<Read>>,
+//! }
+//! impl Dispatch for Hoarder {
+//!     type Io = Buffered;
+//! }
+//! ```
+//!
+//! The method's return completes the IRP (`IofCompleteRequest` is the last thing that the entry point does), so no lock
+//! of the driver is held then, and the device cannot go while the driver's code still uses it.
+//!
+//! # Panics
+//!
+//! A panic in a driver is a bug check of its machine, with stop code [`RUST_PANIC`]: on Windows the computer's, on
+//! Linux that of the Ringbridge machine, never the end of the process.
+//!
+//! # What this crate leaves to others
+//!
+//! Layouts and status codes are `abi`'s, behaviour is the kernel's. Requests answered later, MDLs, events and threads
+//! join here as modules beside [`Read`] and its kin; until then [`nt`] has the raw calls, and is `unsafe`.
+#![no_std]
+#![expect(unsafe_code, reason = "the room where NT's raw interface becomes a safe one")]
+
+#[cfg(not(windows))]
+extern crate std;
+
+pub use abi;
+
+mod buffer;
+mod bugcheck;
+mod control;
+mod device;
+mod dispatch;
+mod driver;
+mod irp;
+pub mod nt;
+mod pool;
+mod print;
+mod request;
+mod spin_lock;
+mod string;
+#[cfg(windows)]
+mod windows;
+
+pub use buffer::Output;
+pub use bugcheck::RUST_PANIC;
+pub use control::{BufferedControl, DeviceControl, DirectControl, NeitherControl};
+pub use device::{Device, DeviceBuilder};
+pub use dispatch::{Answer, Dispatch};
+pub use driver::{Driver, DriverObject, driver_entry};
+pub use irp::Completion;
+pub use pool::{PoolBox, Tag};
+pub use print::Text;
+pub use request::{Buffered, Cleanup, Close, Create, Direct, Mode, Neither, Read, Write};
+pub use spin_lock::SpinLock;
+pub use string::{UnicodeStr, Utf16};

@@ -1,0 +1,182 @@
+//! IRP_MJ_DEVICE_CONTROL: one request type a transfer method, since the method decides where the bytes are.
+
+use core::slice;
+
+use abi::{
+    METHOD_BUFFERED, METHOD_FROM_CTL_CODE, METHOD_IN_DIRECT, METHOD_OUT_DIRECT, NTSTATUS, STATUS_SUCCESS,
+};
+
+use crate::Output;
+use crate::irp::{Completion, Irp};
+
+/// An I/O control request, by the transfer method in its code.
+///
+/// The application chooses the code, so a driver looks at the method that came before it looks for bytes. NT has checked
+/// the code's access bits against the handle already.
+#[must_use = "a request is answered"]
+pub enum DeviceControl {
+    /// METHOD_BUFFERED.
+    Buffered(BufferedControl),
+    /// METHOD_IN_DIRECT or METHOD_OUT_DIRECT.
+    Direct(DirectControl),
+    /// METHOD_NEITHER.
+    Neither(NeitherControl),
+}
+
+impl DeviceControl {
+    pub(crate) fn new(irp: Irp) -> Self {
+        let parameters = irp.parameters();
+        // SAFETY: the dispatch entry of IRP_MJ_DEVICE_CONTROL made `irp`.
+        let control = unsafe { parameters.DeviceIoControl };
+        let code = control.IoControlCode;
+        let input_length = control.InputBufferLength as usize;
+        let output_length = control.OutputBufferLength as usize;
+        match METHOD_FROM_CTL_CODE(code) {
+            METHOD_BUFFERED => {
+                Self::Buffered(BufferedControl { irp, code, input_length, output_length, written: 0 })
+            }
+            METHOD_IN_DIRECT | METHOD_OUT_DIRECT => {
+                Self::Direct(DirectControl { irp, code, input_length, output_length })
+            }
+            _ => Self::Neither(NeitherControl { irp, code, input_length, output_length }),
+        }
+    }
+
+    /// The control code.
+    #[must_use]
+    pub fn code(&self) -> u32 {
+        match self {
+            Self::Buffered(request) => request.code(),
+            Self::Direct(request) => request.code(),
+            Self::Neither(request) => request.code(),
+        }
+    }
+
+    /// Answers with a failure and no bytes.
+    pub fn fail(self, status: NTSTATUS) -> Completion {
+        match self {
+            Self::Buffered(request) => request.fail(status),
+            Self::Direct(request) => request.fail(status),
+            Self::Neither(request) => request.fail(status),
+        }
+    }
+}
+
+/// A METHOD_BUFFERED control. One system buffer carries both directions: the input lies in it until output replaces it,
+/// which borrowing keeps apart.
+#[must_use = "a request is answered"]
+pub struct BufferedControl {
+    irp: Irp,
+    code: u32,
+    input_length: usize,
+    output_length: usize,
+    written: usize,
+}
+
+/// A METHOD_IN_DIRECT or METHOD_OUT_DIRECT control: input in the system buffer, the second buffer behind an MDL.
+#[must_use = "a request is answered"]
+pub struct DirectControl {
+    irp: Irp,
+    code: u32,
+    input_length: usize,
+    output_length: usize,
+}
+
+/// A METHOD_NEITHER control: both buffers are the application's own addresses.
+#[must_use = "a request is answered"]
+pub struct NeitherControl {
+    irp: Irp,
+    code: u32,
+    input_length: usize,
+    output_length: usize,
+}
+
+macro_rules! control {
+    ($($request:ident)*) => {$(
+        impl $request {
+            /// The control code.
+            #[must_use]
+            pub fn code(&self) -> u32 {
+                self.code
+            }
+
+            /// Bytes of input; may be 0.
+            #[must_use]
+            pub fn input_length(&self) -> usize {
+                self.input_length
+            }
+
+            /// Bytes that the second buffer has; may be 0.
+            #[must_use]
+            pub fn output_length(&self) -> usize {
+                self.output_length
+            }
+
+            /// Answers with a failure and no bytes.
+            pub fn fail(self, status: NTSTATUS) -> Completion {
+                self.irp.answer(status, 0)
+            }
+        }
+    )*};
+}
+
+control! { BufferedControl DirectControl NeitherControl }
+
+impl BufferedControl {
+    /// The input, while no output has been written over it.
+    #[must_use]
+    pub fn input(&self) -> &[u8] {
+        input(&self.irp, self.input_length)
+    }
+
+    /// The input, to be changed in place for [`complete_in_place`](Self::complete_in_place).
+    pub fn input_mut(&mut self) -> &mut [u8] {
+        let buffer = self.irp.system_buffer();
+        if self.input_length == 0 || buffer.is_null() {
+            return &mut [];
+        }
+        // SAFETY: the system buffer holds the input, and the request borrows it exclusively.
+        unsafe { slice::from_raw_parts_mut(buffer, self.input_length) }
+    }
+
+    /// The bytes to give, written over the input. Asked for again, it goes on where it stopped.
+    pub fn output(&mut self) -> Output<'_> {
+        // SAFETY: the system buffer has room for the longer of input and output, and is null only if both are 0.
+        unsafe { Output::new(self.irp.system_buffer(), self.output_length, &mut self.written) }
+    }
+
+    /// Answers with STATUS_SUCCESS and the bytes written to the output.
+    pub fn complete(self) -> Completion {
+        self.complete_with(STATUS_SUCCESS)
+    }
+
+    /// Answers with `status` and the bytes written to the output. NT copies them for success and for warnings such as
+    /// STATUS_BUFFER_OVERFLOW, not for errors.
+    pub fn complete_with(self, status: NTSTATUS) -> Completion {
+        self.irp.answer(status, self.written)
+    }
+
+    /// Answers with STATUS_SUCCESS and the buffer as it stands: as much of the input as the output has room for, without
+    /// copying it.
+    pub fn complete_in_place(self) -> Completion {
+        let length = self.input_length.min(self.output_length);
+        self.irp.answer(STATUS_SUCCESS, length)
+    }
+}
+
+impl DirectControl {
+    /// The input.
+    #[must_use]
+    pub fn input(&self) -> &[u8] {
+        input(&self.irp, self.input_length)
+    }
+}
+
+fn input(irp: &Irp, length: usize) -> &[u8] {
+    let buffer = irp.system_buffer();
+    if length == 0 || buffer.is_null() {
+        return &[];
+    }
+    // SAFETY: the system buffer holds the input, NT filled it and nobody else changes it.
+    unsafe { slice::from_raw_parts(buffer, length) }
+}

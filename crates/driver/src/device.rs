@@ -1,0 +1,213 @@
+//! Device objects with a typed context in the device extension, and their names.
+
+use core::marker::PhantomData;
+use core::ptr::{self, NonNull};
+
+use abi::{
+    DEVICE_OBJECT, DEVICE_TYPE, DRIVER_OBJECT, FILE_DEVICE_SECURE_OPEN, FILE_DEVICE_UNKNOWN, NTSTATUS,
+    STATUS_INVALID_PARAMETER,
+};
+
+use crate::nt::{IoCreateDevice, IoCreateSymbolicLink, IoDeleteDevice, IoDeleteSymbolicLink};
+use crate::pool::POOL_ALIGNMENT;
+use crate::{Dispatch, Driver, DriverObject, Mode, UnicodeStr};
+
+/// What the SDK keeps in the device extension. Fields are dropped in this order: the name that applications use goes
+/// first, so that nobody finds a device whose context is gone.
+struct Extension<C> {
+    link: Option<SymbolicLink>,
+    context: C,
+}
+
+/// A symbolic link that goes when its owner does.
+struct SymbolicLink {
+    name: UnicodeStr<'static>,
+}
+
+impl SymbolicLink {
+    fn new(name: UnicodeStr<'static>, device_name: UnicodeStr<'_>) -> Result<Self, NTSTATUS> {
+        // SAFETY: both strings are valid during the call, and the I/O manager copies them.
+        let status = unsafe { IoCreateSymbolicLink(name.as_raw(), device_name.as_raw()) };
+        if status.is_success() { Ok(Self { name }) } else { Err(status) }
+    }
+}
+
+impl Drop for SymbolicLink {
+    fn drop(&mut self) {
+        // SAFETY: a valid string. A failure means that somebody else removed the link, which leaves nothing to do.
+        let _ = unsafe { IoDeleteSymbolicLink(self.name.as_raw()) };
+    }
+}
+
+/// A device that is about to be created; [`DriverObject::device`] starts one.
+#[must_use = "`create` creates the device"]
+pub struct DeviceBuilder<'d, D: Driver> {
+    driver: &'d DriverObject<D>,
+    context: D::Device,
+    name: Option<UnicodeStr<'static>>,
+    symbolic_link: Option<UnicodeStr<'static>>,
+    device_type: DEVICE_TYPE,
+    characteristics: u32,
+    exclusive: bool,
+}
+
+impl<'d, D: Driver> DeviceBuilder<'d, D> {
+    pub(crate) fn new(driver: &'d DriverObject<D>, context: D::Device) -> Self {
+        Self {
+            driver,
+            context,
+            name: None,
+            symbolic_link: None,
+            device_type: FILE_DEVICE_UNKNOWN,
+            characteristics: FILE_DEVICE_SECURE_OPEN,
+            exclusive: false,
+        }
+    }
+
+    /// The device's name, such as `\Device\My_Device`.
+    pub fn name(mut self, name: UnicodeStr<'static>) -> Self {
+        self.name = Some(name);
+        self
+    }
+
+    /// A second name, where applications look: `\??\My_Device` is their `\\.\My_Device`. Deleted with the device.
+    pub fn symbolic_link(mut self, name: UnicodeStr<'static>) -> Self {
+        self.symbolic_link = Some(name);
+        self
+    }
+
+    /// One of `FILE_DEVICE_*`, instead of `FILE_DEVICE_UNKNOWN`.
+    pub fn device_type(mut self, device_type: DEVICE_TYPE) -> Self {
+        self.device_type = device_type;
+        self
+    }
+
+    /// Device characteristics, instead of `FILE_DEVICE_SECURE_OPEN` alone (which applies the device's security
+    /// descriptor to names below the device too).
+    pub fn characteristics(mut self, characteristics: u32) -> Self {
+        self.characteristics = characteristics;
+        self
+    }
+
+    /// Allows one open handle at a time; a second open fails with STATUS_ACCESS_DENIED.
+    pub fn exclusive(mut self) -> Self {
+        self.exclusive = true;
+        self
+    }
+
+    /// Creates the device, then its symbolic link. IRQL: PASSIVE_LEVEL.
+    ///
+    /// The device lives until the driver is unloaded, or until [`Driver::entry`] fails. Fails as `IoCreateDevice` and
+    /// `IoCreateSymbolicLink` do (STATUS_OBJECT_NAME_COLLISION, STATUS_INSUFFICIENT_RESOURCES, …), leaving nothing behind,
+    /// and with STATUS_INVALID_PARAMETER for a symbolic link to a device without a name.
+    pub fn create(self) -> Result<Device<'d, D::Device>, NTSTATUS> {
+        if self.symbolic_link.is_some() && self.name.is_none() {
+            return Err(STATUS_INVALID_PARAMETER);
+        }
+        let object = self.create_object()?;
+        // SAFETY: valid, and not yet open to requests.
+        let extension = unsafe { (*object.as_ptr()).DeviceExtension }.cast::<Extension<D::Device>>();
+        // SAFETY: the extension was created with this size and alignment.
+        unsafe { extension.write(Extension { link: None, context: self.context }) };
+        // SAFETY: as above.
+        unsafe { (*object.as_ptr()).Flags |= <D::Device as Dispatch>::Io::FLAGS };
+        if let (Some(link), Some(name)) = (self.symbolic_link, self.name) {
+            match SymbolicLink::new(link, name) {
+                // SAFETY: written above, and nobody else has the device yet.
+                Ok(link) => unsafe { (*extension).link = Some(link) },
+                Err(status) => {
+                    // SAFETY: created above, with this context, and returned to nobody.
+                    unsafe { delete::<D::Device>(object) };
+                    return Err(status);
+                }
+            }
+        }
+        Ok(Device { object, driver: PhantomData })
+    }
+
+    fn create_object(&self) -> Result<NonNull<DEVICE_OBJECT>, NTSTATUS> {
+        const {
+            assert!(align_of::<Extension<D::Device>>() <= POOL_ALIGNMENT, "extensions are 16-byte aligned");
+            // DEVICE_OBJECT.Size counts both.
+            let size = size_of::<DEVICE_OBJECT>() + size_of::<Extension<D::Device>>();
+            assert!(size <= u16::MAX as usize, "a device object and its extension have at most 65,535 bytes");
+        }
+        #[expect(clippy::cast_possible_truncation, reason = "checked above")]
+        let size = size_of::<Extension<D::Device>>() as u32;
+        let name = self.name.as_ref().map_or(ptr::null(), UnicodeStr::as_raw);
+        let mut object = ptr::null_mut();
+        // SAFETY: the driver object is valid in `entry`; the name is copied.
+        let status = unsafe {
+            IoCreateDevice(
+                self.driver.as_raw(),
+                size,
+                name,
+                self.device_type,
+                self.characteristics,
+                self.exclusive.into(),
+                &raw mut object,
+            )
+        };
+        if status.is_success() { NonNull::new(object).ok_or(STATUS_INVALID_PARAMETER) } else { Err(status) }
+    }
+}
+
+/// A device of this driver.
+pub struct Device<'d, C> {
+    object: NonNull<DEVICE_OBJECT>,
+    driver: PhantomData<&'d C>,
+}
+
+impl<'d, C> Device<'d, C> {
+    /// The context that the device was created with.
+    #[must_use]
+    pub fn context(&self) -> &'d C {
+        // SAFETY: the device has a context of this type, and lives at least as long as the borrow of its driver.
+        unsafe { context(self.object.as_ptr()) }
+    }
+
+    /// For NT's functions.
+    #[must_use]
+    pub fn as_raw(&self) -> *mut DEVICE_OBJECT {
+        self.object.as_ptr()
+    }
+}
+
+/// # Safety
+///
+/// `device` was created by [`DeviceBuilder::create`] with a context of type `C`, and is not deleted during `'a`.
+pub(crate) unsafe fn context<'a, C>(device: *mut DEVICE_OBJECT) -> &'a C {
+    // SAFETY: the caller's contract.
+    let extension = unsafe { (*device).DeviceExtension }.cast::<Extension<C>>();
+    // SAFETY: the caller's contract.
+    unsafe { &(*extension).context }
+}
+
+/// Deletes all devices of a driver, the newest first.
+///
+/// # Safety
+///
+/// Their contexts are of type `C`, and no request and no reference of the driver uses them any more.
+pub(crate) unsafe fn delete_all<C>(driver: NonNull<DRIVER_OBJECT>) {
+    // SAFETY: a driver object that is initialised or unloaded.
+    let mut next = unsafe { (*driver.as_ptr()).DeviceObject };
+    while let Some(device) = NonNull::new(next) {
+        // Read before the device goes. One that is still referenced stays in the list, so no second pass.
+        // SAFETY: a device in the list is valid.
+        next = unsafe { (*device.as_ptr()).NextDevice };
+        // SAFETY: the caller's contract.
+        unsafe { delete::<C>(device) };
+    }
+}
+
+/// # Safety
+///
+/// As [`delete_all`].
+unsafe fn delete<C>(device: NonNull<DEVICE_OBJECT>) {
+    // SAFETY: the caller's contract.
+    let extension = unsafe { (*device.as_ptr()).DeviceExtension }.cast::<Extension<C>>();
+    // SAFETY: written when the device was created, dropped once.
+    unsafe { extension.drop_in_place() };
+    // SAFETY: the driver's own device, which it does not use again.
+    unsafe { IoDeleteDevice(device.as_ptr()) };
+}

@@ -1,0 +1,115 @@
+//! The driver's life: DriverEntry, the driver object, DriverUnload.
+
+use core::marker::PhantomData;
+use core::ptr::NonNull;
+
+use abi::{
+    DRIVER_OBJECT, NTSTATUS, STATUS_INVALID_PARAMETER, STATUS_SUCCESS, STATUS_UNSUCCESSFUL, UNICODE_STRING,
+};
+
+use crate::bugcheck::guard;
+use crate::{DeviceBuilder, Dispatch, Tag, UnicodeStr, device, dispatch};
+
+/// A driver. [`driver_entry!`](crate::driver_entry) makes it loadable.
+pub trait Driver: Sized + 'static {
+    /// The context of the driver's devices; a driver with several kinds of devices uses an enum.
+    type Device: Dispatch;
+
+    /// What the driver's pool is called in reports. In a `.sys` it is also the tag of `alloc`'s heap.
+    const POOL_TAG: Tag = Tag::DEFAULT;
+
+    /// DriverEntry: creates devices. `registry_path` is the driver's key. IRQL: PASSIVE_LEVEL, in a system thread.
+    ///
+    /// A failure is what loading the driver returns; devices created before it are deleted, and [`unload`](Self::unload)
+    /// is not called.
+    fn entry(driver: &DriverObject<Self>, registry_path: UnicodeStr<'_>) -> Result<(), NTSTATUS>;
+
+    /// DriverUnload, before the driver's symbolic links and devices are deleted (newest first). Called when no handle to
+    /// them is open. IRQL: PASSIVE_LEVEL, in a system thread.
+    fn unload(driver: &DriverObject<Self>) {
+        let _ = driver;
+    }
+}
+
+/// The driver object of `D`, which owns the driver's devices.
+pub struct DriverObject<D> {
+    object: NonNull<DRIVER_OBJECT>,
+    driver: PhantomData<fn() -> D>,
+}
+
+impl<D: Driver> DriverObject<D> {
+    /// Starts a device with this context; [`DeviceBuilder::create`] creates it.
+    pub fn device(&self, context: D::Device) -> DeviceBuilder<'_, D> {
+        DeviceBuilder::new(self, context)
+    }
+
+    /// For NT's functions.
+    #[must_use]
+    pub fn as_raw(&self) -> *mut DRIVER_OBJECT {
+        self.object.as_ptr()
+    }
+}
+
+/// What [`driver_entry!`](crate::driver_entry) exports: fills in the driver object and calls [`Driver::entry`].
+///
+/// # Safety
+///
+/// For the I/O manager only: `driver` is a driver object that is being initialised, `registry_path` valid during the
+/// call.
+pub unsafe extern "win64" fn driver_entry<D: Driver>(
+    driver: *mut DRIVER_OBJECT,
+    registry_path: *mut UNICODE_STRING,
+) -> NTSTATUS {
+    let Some(object) = NonNull::new(driver) else { return STATUS_INVALID_PARAMETER };
+    guard(|| {
+        #[cfg(windows)]
+        crate::windows::set_heap_tag(D::POOL_TAG);
+        // SAFETY: the caller's contract; `D`'s devices are created through `DriverObject<D>` alone.
+        unsafe { dispatch::fill_table::<D::Device>(object) };
+        // SAFETY: the caller's contract.
+        unsafe { (*object.as_ptr()).DriverUnload = Some(driver_unload::<D>) };
+        // SAFETY: the caller's contract.
+        let registry_path = unsafe { UnicodeStr::from_raw(registry_path) };
+        let Err(status) = D::entry(&DriverObject { object, driver: PhantomData }, registry_path) else {
+            return STATUS_SUCCESS;
+        };
+        // SAFETY: devices of a driver that is being initialised take no requests yet.
+        unsafe { device::delete_all::<D::Device>(object) };
+        // A success code here would keep a driver loaded that has just said it failed.
+        if status.is_success() { STATUS_UNSUCCESSFUL } else { status }
+    })
+}
+
+/// `DRIVER_OBJECT.DriverUnload`.
+unsafe extern "win64" fn driver_unload<D: Driver>(driver: *mut DRIVER_OBJECT) {
+    // SAFETY: NT unloads no null driver.
+    let object = unsafe { NonNull::new_unchecked(driver) };
+    guard(|| {
+        D::unload(&DriverObject { object, driver: PhantomData });
+        // SAFETY: NT calls this when no request and no handle is left.
+        unsafe { device::delete_all::<D::Device>(object) };
+    });
+}
+
+/// Makes a [`Driver`] loadable, once in its crate's root.
+///
+/// Everywhere it defines `pub const DRIVER_ENTRY: DRIVER_INITIALIZE`, which a Ringbridge machine is given to load the
+/// driver that is compiled into the process. For Windows it also exports the symbol `DriverEntry`; on Linux no symbol is
+/// exported, since many drivers share one process.
+#[macro_export]
+macro_rules! driver_entry {
+    ($driver:ty) => {
+        /// The driver's entry point.
+        pub const DRIVER_ENTRY: $crate::abi::DRIVER_INITIALIZE = Some($crate::driver_entry::<$driver>);
+
+        #[cfg(windows)]
+        #[unsafe(no_mangle)]
+        unsafe extern "win64" fn DriverEntry(
+            driver: *mut $crate::abi::DRIVER_OBJECT,
+            registry_path: *mut $crate::abi::UNICODE_STRING,
+        ) -> $crate::abi::NTSTATUS {
+            // SAFETY: the I/O manager's call, handed on.
+            unsafe { $crate::driver_entry::<$driver>(driver, registry_path) }
+        }
+    };
+}

@@ -1,0 +1,71 @@
+//! NT's own functions, as drivers import them. Each is declared once; where its symbol comes from depends on the
+//! system: `ntoskrnl.exe` on Windows (an import by name, no import library), Ringbridge's exports on Linux.
+//!
+//! The safe layer above calls these; so may a driver, in `unsafe`, for what the layer does not cover yet. Contracts are
+//! those of the Windows driver documentation, under the function's name.
+
+use core::ffi::{c_char, c_void};
+
+use abi::{
+    BOOLEAN, DEVICE_OBJECT, DEVICE_TYPE, DRIVER_OBJECT, IRP, KIRQL, KSPIN_LOCK, NTSTATUS, POOL_TYPE,
+    UNICODE_STRING,
+};
+
+macro_rules! ntoskrnl {
+    ($($(#[$doc:meta])* fn $name:ident $arguments:tt $(-> $result:ty)?;)*) => {
+        #[cfg(windows)]
+        #[link(name = "ntoskrnl.exe", kind = "raw-dylib", modifiers = "+verbatim")]
+        unsafe extern "win64" {
+            $($(#[$doc])* pub fn $name $arguments $(-> $result)?;)*
+        }
+
+        #[cfg(not(windows))]
+        unsafe extern "win64" {
+            $(
+                $(#[$doc])*
+                #[link_name = concat!("ringbridge_nt_", stringify!($name))]
+                pub fn $name $arguments $(-> $result)?;
+            )*
+        }
+    };
+}
+
+ntoskrnl! {
+    /// Creates a device object with a zeroed extension of `DeviceExtensionSize` bytes. IRQL: PASSIVE_LEVEL.
+    fn IoCreateDevice(
+        DriverObject: *mut DRIVER_OBJECT,
+        DeviceExtensionSize: u32,
+        DeviceName: *const UNICODE_STRING,
+        DeviceType: DEVICE_TYPE,
+        DeviceCharacteristics: u32,
+        Exclusive: BOOLEAN,
+        DeviceObject: *mut *mut DEVICE_OBJECT,
+    ) -> NTSTATUS;
+    /// Deletes a device object, when its last reference is gone. IRQL: PASSIVE_LEVEL (APC_LEVEL on newer systems).
+    fn IoDeleteDevice(DeviceObject: *mut DEVICE_OBJECT);
+    /// Makes one name lead to another. IRQL: PASSIVE_LEVEL.
+    fn IoCreateSymbolicLink(SymbolicLinkName: *const UNICODE_STRING, DeviceName: *const UNICODE_STRING) -> NTSTATUS;
+    /// Removes a symbolic link. IRQL: PASSIVE_LEVEL.
+    fn IoDeleteSymbolicLink(SymbolicLinkName: *const UNICODE_STRING) -> NTSTATUS;
+    /// Ends the driver's work on an IRP. IRQL: up to DISPATCH_LEVEL.
+    fn IofCompleteRequest(Irp: *mut IRP, PriorityBoost: i8);
+    /// Allocates pool; null when there is none. 16-byte aligned, from a page on page aligned. IRQL: up to
+    /// DISPATCH_LEVEL (paged pool: APC_LEVEL).
+    fn ExAllocatePoolWithTag(PoolType: POOL_TYPE, NumberOfBytes: usize, Tag: u32) -> *mut c_void;
+    /// Frees pool. IRQL: up to DISPATCH_LEVEL (paged pool: APC_LEVEL).
+    fn ExFreePoolWithTag(P: *mut c_void, Tag: u32);
+    /// Raises IRQL to DISPATCH_LEVEL and takes the lock; returns the IRQL before. IRQL: up to DISPATCH_LEVEL.
+    fn KeAcquireSpinLockRaiseToDpc(SpinLock: *mut KSPIN_LOCK) -> KIRQL;
+    /// Releases the lock and goes back to the IRQL before. IRQL: DISPATCH_LEVEL.
+    fn KeReleaseSpinLock(SpinLock: *mut KSPIN_LOCK, NewIrql: KIRQL);
+    /// Sends at most 512 bytes of formatted text to the debugger. IRQL: any, as long as the text is not wide.
+    fn DbgPrint(Format: *const c_char, ...) -> u32;
+    /// Stops the machine. IRQL: any.
+    fn KeBugCheckEx(
+        BugCheckCode: u32,
+        BugCheckParameter1: usize,
+        BugCheckParameter2: usize,
+        BugCheckParameter3: usize,
+        BugCheckParameter4: usize,
+    ) -> !;
+}

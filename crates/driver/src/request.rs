@@ -1,0 +1,225 @@
+//! The requests of the major functions, except I/O control: what each asks, and the ways to answer it.
+
+use core::marker::PhantomData;
+use core::slice;
+
+use abi::{DO_BUFFERED_IO, DO_DIRECT_IO, NTSTATUS, STATUS_SUCCESS};
+
+use crate::irp::{Completion, Irp};
+use crate::{Output, UnicodeStr};
+
+/// How a device's reads and writes reach its buffers: [`Buffered`], [`Direct`] or [`Neither`].
+pub trait Mode: sealed::Mode {
+    /// What the mode is in `DEVICE_OBJECT.Flags`.
+    const FLAGS: u32;
+}
+
+mod sealed {
+    pub trait Mode {}
+}
+
+/// `DO_BUFFERED_IO`: NT copies between the application's memory and a system buffer.
+pub enum Buffered {}
+
+/// `DO_DIRECT_IO`: the application's memory is locked and described by an MDL.
+pub enum Direct {}
+
+/// Neither flag: the driver gets the application's address and is on its own.
+pub enum Neither {}
+
+macro_rules! modes {
+    ($($mode:ident = $flags:expr;)*) => {$(
+        impl sealed::Mode for $mode {}
+        impl Mode for $mode {
+            const FLAGS: u32 = $flags;
+        }
+    )*};
+}
+
+modes! {
+    Buffered = DO_BUFFERED_IO;
+    Direct = DO_DIRECT_IO;
+    Neither = 0;
+}
+
+macro_rules! plain_requests {
+    ($($(#[$doc:meta])* $request:ident;)*) => {$(
+        $(#[$doc])*
+        #[must_use = "a request is answered"]
+        pub struct $request {
+            irp: Irp,
+        }
+
+        impl $request {
+            pub(crate) fn new(irp: Irp) -> Self {
+                Self { irp }
+            }
+
+            /// Answers with STATUS_SUCCESS.
+            pub fn complete(self) -> Completion {
+                self.irp.answer(STATUS_SUCCESS, 0)
+            }
+
+            /// Answers with a failure.
+            pub fn fail(self, status: NTSTATUS) -> Completion {
+                self.irp.answer(status, 0)
+            }
+        }
+    )*};
+}
+
+plain_requests! {
+    /// IRP_MJ_CREATE: somebody opens the device. A failure gives no handle, and no cleanup or close follows.
+    Create;
+    /// IRP_MJ_CLEANUP: the last handle of a file object is closed, in the context of the process that closes it.
+    Cleanup;
+    /// IRP_MJ_CLOSE: the last reference to a file object is gone, in any context, at PASSIVE_LEVEL.
+    Close;
+}
+
+impl Create {
+    /// What was opened below the device: for `\\.\My_Device\a\b` it is `\a\b`, for `\\.\My_Device` empty.
+    #[must_use]
+    pub fn file_name(&self) -> UnicodeStr<'_> {
+        let Some(file) = self.irp.file_object() else { return UnicodeStr::new(&[]) };
+        // SAFETY: the file object outlives the request that makes it.
+        let name = unsafe { &raw const (*file.as_ptr()).FileName };
+        // SAFETY: as above; the name changes only if the driver changes it.
+        unsafe { UnicodeStr::from_raw(name) }
+    }
+}
+
+/// IRP_MJ_READ. `M` is the device's [`Dispatch::Io`](crate::Dispatch::Io).
+#[must_use = "a request is answered"]
+pub struct Read<M = Buffered> {
+    irp: Irp,
+    length: usize,
+    byte_offset: i64,
+    key: u32,
+    written: usize,
+    mode: PhantomData<M>,
+}
+
+impl<M: Mode> Read<M> {
+    pub(crate) fn new(irp: Irp) -> Self {
+        let parameters = irp.parameters();
+        // SAFETY: the dispatch entry of IRP_MJ_READ made `irp`.
+        let read = unsafe { parameters.Read };
+        let (length, byte_offset, key) = (read.Length as usize, read.ByteOffset, read.Key);
+        Self { irp, length, byte_offset, key, written: 0, mode: PhantomData }
+    }
+
+    /// Bytes asked for; may be 0.
+    #[must_use]
+    pub fn length(&self) -> usize {
+        self.length
+    }
+
+    /// Where to read, in bytes from the start, if the device has such a thing as a position.
+    #[must_use]
+    pub fn byte_offset(&self) -> i64 {
+        self.byte_offset
+    }
+
+    /// The caller's key to a locked range.
+    #[must_use]
+    pub fn key(&self) -> u32 {
+        self.key
+    }
+
+    /// Answers with STATUS_SUCCESS and the bytes written to the output.
+    pub fn complete(self) -> Completion {
+        self.complete_with(STATUS_SUCCESS)
+    }
+
+    /// Answers with `status` and the bytes written to the output. NT copies them for success and for warnings such as
+    /// STATUS_BUFFER_OVERFLOW, not for errors.
+    pub fn complete_with(self, status: NTSTATUS) -> Completion {
+        self.irp.answer(status, self.written)
+    }
+
+    /// Answers with a failure and no bytes.
+    pub fn fail(self, status: NTSTATUS) -> Completion {
+        self.irp.answer(status, 0)
+    }
+}
+
+impl Read<Buffered> {
+    /// The bytes to give, [`length`](Self::length) at most. Asked for again, it goes on where it stopped.
+    pub fn output(&mut self) -> Output<'_> {
+        // SAFETY: a buffered read has a system buffer of `length` bytes, null for 0.
+        unsafe { Output::new(self.irp.system_buffer(), self.length, &mut self.written) }
+    }
+}
+
+/// IRP_MJ_WRITE. `M` is the device's [`Dispatch::Io`](crate::Dispatch::Io).
+#[must_use = "a request is answered"]
+pub struct Write<M = Buffered> {
+    irp: Irp,
+    length: usize,
+    byte_offset: i64,
+    key: u32,
+    mode: PhantomData<M>,
+}
+
+impl<M: Mode> Write<M> {
+    pub(crate) fn new(irp: Irp) -> Self {
+        let parameters = irp.parameters();
+        // SAFETY: the dispatch entry of IRP_MJ_WRITE made `irp`.
+        let write = unsafe { parameters.Write };
+        let (length, byte_offset, key) = (write.Length as usize, write.ByteOffset, write.Key);
+        Self { irp, length, byte_offset, key, mode: PhantomData }
+    }
+
+    /// Bytes offered; may be 0.
+    #[must_use]
+    pub fn length(&self) -> usize {
+        self.length
+    }
+
+    /// Where to write, in bytes from the start, if the device has such a thing as a position.
+    #[must_use]
+    pub fn byte_offset(&self) -> i64 {
+        self.byte_offset
+    }
+
+    /// The caller's key to a locked range.
+    #[must_use]
+    pub fn key(&self) -> u32 {
+        self.key
+    }
+
+    /// Answers with STATUS_SUCCESS: all bytes were taken.
+    pub fn complete(self) -> Completion {
+        let length = self.length;
+        self.irp.answer(STATUS_SUCCESS, length)
+    }
+
+    /// Answers with STATUS_SUCCESS: the first `taken` bytes were.
+    ///
+    /// # Panics
+    ///
+    /// With more than were offered.
+    pub fn complete_partly(self, taken: usize) -> Completion {
+        assert!(taken <= self.length, "a write of {} bytes cannot take {taken}", self.length);
+        self.irp.answer(STATUS_SUCCESS, taken)
+    }
+
+    /// Answers with a failure; nothing was taken.
+    pub fn fail(self, status: NTSTATUS) -> Completion {
+        self.irp.answer(status, 0)
+    }
+}
+
+impl Write<Buffered> {
+    /// The bytes offered.
+    #[must_use]
+    pub fn data(&self) -> &[u8] {
+        let buffer = self.irp.system_buffer();
+        if self.length == 0 || buffer.is_null() {
+            return &[];
+        }
+        // SAFETY: a buffered write has a system buffer of `length` bytes, which NT filled and nobody else changes.
+        unsafe { slice::from_raw_parts(buffer, self.length) }
+    }
+}
