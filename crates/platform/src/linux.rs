@@ -73,22 +73,11 @@ impl Platform for Linux {
         if deadline.is_some_and(|deadline| self.interrupt_time() >= deadline) {
             return Parked::TimedOut;
         }
-        let announced =
-            parker.word.compare_exchange(word::EMPTY, word::PARKED, Ordering::Acquire, Ordering::Acquire);
-        if let Err(found) = announced {
-            assert_eq!(found, word::UNPARKED, "two threads park on one parker");
-            parker.word.store(word::EMPTY, Ordering::Relaxed);
-            return Parked::Unparked;
-        }
-        sleep(parker, deadline.map(|deadline| self.clock.monotonic(deadline)))
+        block(parker, deadline.map(|deadline| self.clock.monotonic(deadline)))
     }
 
     fn unpark(&self, parker: &Parker) {
-        if parker.word.swap(word::UNPARKED, Ordering::Release) == word::PARKED {
-            // Fails only for an address that is not mapped, and `parker` is borrowed.
-            let woken = futex::wake(&parker.word, futex::Flags::PRIVATE, 1);
-            debug_assert!(woken.is_ok(), "{woken:?}");
-        }
+        unblock(parker);
     }
 
     fn preemption_point(&self) {}
@@ -114,6 +103,27 @@ pub(crate) fn check_name(name: &str) -> io::Result<()> {
 
 fn take_unpark(parker: &Parker) -> bool {
     parker.word.compare_exchange(word::UNPARKED, word::EMPTY, Ordering::Acquire, Ordering::Relaxed).is_ok()
+}
+
+/// Blocks until the parker is unparked or `CLOCK_MONOTONIC` has come to `until`.
+pub(crate) fn block(parker: &Parker, until: Option<futex::Timespec>) -> Parked {
+    let announced =
+        parker.word.compare_exchange(word::EMPTY, word::PARKED, Ordering::Acquire, Ordering::Acquire);
+    if let Err(found) = announced {
+        assert_eq!(found, word::UNPARKED, "two threads park on one parker");
+        parker.word.store(word::EMPTY, Ordering::Relaxed);
+        return Parked::Unparked;
+    }
+    sleep(parker, until)
+}
+
+/// Ends a [`block`], now or in advance.
+pub(crate) fn unblock(parker: &Parker) {
+    if parker.word.swap(word::UNPARKED, Ordering::Release) == word::PARKED {
+        // Fails only for an address that is not mapped, and `parker` is borrowed.
+        let woken = futex::wake(&parker.word, futex::Flags::PRIVATE, 1);
+        debug_assert!(woken.is_ok(), "{woken:?}");
+    }
 }
 
 /// Sleeps until the word leaves `PARKED`, whatever wakes the thread meanwhile.
