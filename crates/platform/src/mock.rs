@@ -2,9 +2,10 @@
 //! and a clock that moves only when nothing else can.
 //!
 //! The thread that runs holds the baton and gives it up at schedule points alone: before `park`, before and after
-//! `unpark`, at `preemption_point`, `relax`, `spawn`, and at its end. Which thread comes next is drawn from a seed or taken
-//! from a list ([`Mock::with_schedule`]); what was chosen is recorded ([`Mock::schedule`]), and the same list gives
-//! the same history. All threads of a mock share one processor of the machine. Code between two schedule points is not interleaved: memory orderings are loom's business.
+//! `unpark`, at `preemption_point`, `relax`, `spawn`, and at its end. Which thread comes next is drawn from a seed
+//! or taken from a list ([`Mock::with_schedule`]); what was chosen is recorded ([`Mock::schedule`]), and the same
+//! list gives the same history. Code between two schedule points is not interleaved: memory orderings are loom's
+//! business. All threads of a mock share one of the machine's processors.
 
 mod baton;
 mod choices;
