@@ -45,6 +45,8 @@ impl std::fmt::Debug for Raise {
 pub enum Unwind {
     /// An exception that a frame further out takes, or that an export raises in its caller.
     Raise(Box<Raise>),
+    /// The thread ends with this exit status (`PsTerminateSystemThread`); its `__finally` blocks do not run.
+    Exit(abi::NTSTATUS),
     /// The machine has stopped; nothing of its driver code runs again.
     Halt,
 }
