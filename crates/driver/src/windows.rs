@@ -80,6 +80,24 @@ core::arch::global_asm!(
     "__CxxFrameHandler3:",
     "mov eax, 1",
     "ret",
+    // Called with the size of a frame over a page in rax, before the frame is made; every register stays. Touches each
+    // page on the way down, so that an overflow meets the guard page.
+    ".globl __chkstk",
+    "__chkstk:",
+    "push rcx",
+    "push rax",
+    "lea rcx, [rsp + 24]",
+    "2: cmp rax, 0x1000",
+    "jbe 3f",
+    "sub rcx, 0x1000",
+    "test [rcx], rcx",
+    "sub rax, 0x1000",
+    "jmp 2b",
+    "3: sub rcx, rax",
+    "test [rcx], rcx",
+    "pop rax",
+    "pop rcx",
+    "ret",
 );
 
 #[expect(dead_code, reason = "calls come from the compiler: copies, fills, comparisons")]
