@@ -10,7 +10,7 @@ use abi::{
 use crate::bugcheck::guard;
 use crate::{DeviceBuilder, Dispatch, Tag, UnicodeStr, device, dispatch};
 
-/// A driver. [`driver_entry!`](crate::driver_entry) makes it loadable.
+/// A driver. [`driver_entry!`](macro@crate::driver_entry) makes it loadable.
 pub trait Driver: Sized + 'static {
     /// The context of the driver's devices; a driver with several kinds of devices uses an enum.
     type Device: Dispatch;
@@ -50,7 +50,7 @@ impl<D: Driver> DriverObject<D> {
     }
 }
 
-/// What [`driver_entry!`](crate::driver_entry) exports: fills in the driver object and calls [`Driver::entry`].
+/// What [`driver_entry!`](macro@crate::driver_entry) exports: fills in the driver object and calls [`Driver::entry`].
 ///
 /// # Safety
 ///

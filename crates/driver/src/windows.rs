@@ -40,14 +40,14 @@ unsafe impl GlobalAlloc for PoolHeap {
         let first = block.wrapping_add(size_of::<*mut u8>());
         let aligned = first.wrapping_add(first.align_offset(layout.align()));
         // SAFETY: `aligned` is at most `extra` into the block and at least a pointer behind its start.
-        unsafe { aligned.cast::<*mut u8>().sub(1).write_unaligned(block) };
+        unsafe { aligned.cast::<*mut u8>().wrapping_sub(1).write_unaligned(block) };
         aligned
     }
 
     unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
         let block = if layout.align() > POOL_ALIGNMENT {
             // SAFETY: `alloc` wrote it there for layouts like this one.
-            unsafe { memory.cast::<*mut u8>().sub(1).read_unaligned() }
+            unsafe { memory.cast::<*mut u8>().wrapping_sub(1).read_unaligned() }
         } else {
             memory
         };
@@ -100,11 +100,15 @@ core::arch::global_asm!(
     "ret",
 );
 
-#[expect(dead_code, reason = "calls come from the compiler: copies, fills, comparisons")]
+#[expect(
+    dead_code,
+    reason = "called by what the compiler makes of copies, fills and comparisons, and by `alloc`"
+)]
 #[link(name = "ntoskrnl.exe", kind = "raw-dylib", modifiers = "+verbatim")]
 unsafe extern "C" {
     fn memcpy();
     fn memmove();
     fn memset();
     fn memcmp();
+    fn strlen();
 }

@@ -252,8 +252,10 @@ extern "win64" fn ringbridge_nt_KeReleaseSpinLock(lock: *mut KSPIN_LOCK, irql: K
 // Rust cannot define a variadic function; Win64 passes these two arguments alike either way.
 #[unsafe(no_mangle)]
 extern "win64" fn ringbridge_nt_DbgPrint(format: *const c_char, argument: *const c_char) -> u32 {
-    // SAFETY: strings that end in 0.
-    let (format, argument) = unsafe { (CStr::from_ptr(format), CStr::from_ptr(argument)) };
+    // SAFETY: a string that ends in 0.
+    let format = unsafe { CStr::from_ptr(format) };
+    // SAFETY: as above.
+    let argument = unsafe { CStr::from_ptr(argument) };
     assert_eq!(format, c"%s", "text is no format");
     DEBUGGER.with_borrow_mut(|texts| texts.push(argument.to_str().unwrap().to_owned()));
     0
