@@ -108,6 +108,7 @@ pub fn map(
     }
     guard::prepare(&facts, &memory, options.security_cookie);
     memory.protect(&facts).map_err(|reason| no_memory(&facts, reason))?;
+    crate::seh::install();
     let tables = Box::new(Tables::new(name, memory.range(), facts.functions));
     let cookie = (&raw const *tables).expose_provenance();
     let registration = images::register(memory.range(), cookie).map_err(MapError::Register)?;

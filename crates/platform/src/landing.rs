@@ -70,6 +70,7 @@ impl Unwind {
         // SAFETY: EXCEPTION_RECORD is plain data for which all zeroes is a value.
         let mut record: EXCEPTION_RECORD = unsafe { std::mem::zeroed() };
         record.ExceptionCode = status;
+        record.ExceptionFlags = abi::EXCEPTION_NONCONTINUABLE;
         let mut count = 0;
         for (slot, parameter) in record.ExceptionInformation.iter_mut().zip(parameters) {
             *slot = usize::try_from(*parameter).unwrap_or(usize::MAX);

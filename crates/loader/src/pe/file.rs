@@ -123,7 +123,7 @@ impl<'a> File<'a> {
                 "its section or file alignment is not a sensible power of two",
             ));
         }
-        if self.preferred_base() % 0x1_0000 != 0 {
+        if !self.preferred_base().is_multiple_of(0x1_0000) {
             return Err(ImageError::NotAnImage("its base is not a multiple of 64 KiB"));
         }
         if self.preferred_base().checked_add(u64::from(self.size)).is_none() {
@@ -212,7 +212,7 @@ impl<'a> File<'a> {
         let last = section.rva.checked_add(section.size);
         if section.size == 0 {
             Some("it is empty")
-        } else if section.rva % self.section_alignment() != 0 {
+        } else if !section.rva.is_multiple_of(self.section_alignment()) {
             Some("its address is not aligned")
         } else if section.rva < before {
             Some("it overlaps what lies before it, or sections are not in order")

@@ -38,7 +38,7 @@ pub(crate) fn walk(file: &File<'_>, mut visit: impl FnMut(u32)) -> Result<(), Im
             // Padding at the end.
             break;
         }
-        if length < BLOCK_HEADER || length > table.len() || length % 2 != 0 {
+        if length < BLOCK_HEADER || length > table.len() || !length.is_multiple_of(2) {
             return Err(ImageError::malformed(WHAT, page, "a block's size is wrong"));
         }
         for entry in table[BLOCK_HEADER..length].chunks_exact(2) {

@@ -7,32 +7,34 @@ use std::sync::{Arc, Mutex};
 use abi::{CONTEXT, EXCEPTION_RECORD};
 use loader::map::{Image, Options, ReservedSpace, Resolution, Resolver, map};
 use loader::pe::ImportSymbol;
+use loader::seh::{StackFrame, stack_walk};
 use platform::entry::{self, Entrant, EntryOwner, KernelStack, Region, Stop};
 use platform::landing::{self, Code, Unwind};
 use platform::pages::{Protection, Reservation, SYSTEM_SLAB, SYSTEM_SPACE};
 
 /// What the machine was told when it stopped.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Report {
-    pub stop: Stop,
-    pub exception: u32,
-    pub rip: u64,
+pub(crate) struct Report {
+    pub(crate) stop: Stop,
+    pub(crate) exception: u32,
+    pub(crate) rip: u64,
+    pub(crate) frames: Vec<StackFrame>,
 }
 
-pub struct Machine {
+pub(crate) struct Machine {
     reservation: Arc<Reservation>,
     space: Arc<ReservedSpace>,
     stack: KernelStack,
-    pub reports: Mutex<Vec<Report>>,
-    pub irql: Mutex<u8>,
-    pub shared: Box<[u64; 512]>,
+    pub(crate) reports: Mutex<Vec<Report>>,
+    pub(crate) irql: Mutex<u8>,
+    pub(crate) shared: Box<[u64; 512]>,
 }
 
 const IMAGES: usize = 64 << 20;
 const STACK: usize = 256 << 10;
 
 impl Machine {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let seed = usize::try_from(std::process::id()).expect("a small number");
         let slab = 256 << 20;
         let reservation =
@@ -50,16 +52,16 @@ impl Machine {
         Self { reservation, space, stack, reports: Mutex::default(), irql: Mutex::new(0), shared }
     }
 
-    pub fn space(&self) -> Arc<ReservedSpace> {
+    pub(crate) fn space(&self) -> Arc<ReservedSpace> {
         Arc::clone(&self.space)
     }
 
-    pub fn load(&self, name: &str, bytes: &[u8], resolver: &dyn Resolver) -> Image {
+    pub(crate) fn load(&self, name: &str, bytes: &[u8], resolver: &dyn Resolver) -> Image {
         map(name, bytes, self.space(), resolver, Options::default()).unwrap_or_else(|error| panic!("{error}"))
     }
 
     /// Runs `inside` with the thread inside this machine.
-    pub fn enter<T>(&self, inside: impl FnOnce(Region) -> T) -> T {
+    pub(crate) fn enter<T>(&self, inside: impl FnOnce(Region) -> T) -> T {
         let region = entry::prepare().expect("a region");
         let entrant = Entrant {
             owner: self,
@@ -73,7 +75,7 @@ impl Machine {
     }
 
     /// Calls an exported function of an image.
-    pub fn call(&self, image: &Image, function: &str, arguments: &[u64]) -> Result<u64, Unwind> {
+    pub(crate) fn call(&self, image: &Image, function: &str, arguments: &[u64]) -> Result<u64, Unwind> {
         let address = image.export(function).unwrap_or_else(|| panic!("{image:?} exports no {function}"));
         self.enter(|region| {
             // SAFETY: the thread is inside the machine, and the function is driver code.
@@ -81,14 +83,16 @@ impl Machine {
         })
     }
 
-    pub fn value(&self, image: &Image, function: &str, arguments: &[u64]) -> u64 {
+    pub(crate) fn value(&self, image: &Image, function: &str, arguments: &[u64]) -> u64 {
         self.call(image, function, arguments).unwrap_or_else(|unwind| panic!("{function}: {unwind:?}"))
     }
 }
 
 impl EntryOwner for Machine {
     fn unhandled(&self, stop: Stop, record: &EXCEPTION_RECORD, context: &CONTEXT) {
-        let report = Report { stop, exception: record.ExceptionCode.bits(), rip: context.Rip };
+        let region = entry::region().expect("driver code stopped");
+        let frames = stack_walk(region, context);
+        let report = Report { stop, exception: record.ExceptionCode.bits(), rip: context.Rip, frames };
         self.reports.lock().expect("not poisoned").push(report);
     }
 
@@ -107,7 +111,7 @@ impl EntryOwner for Machine {
 }
 
 /// A resolver that is a table.
-pub struct Table(pub &'static [(&'static str, Resolution)]);
+pub(crate) struct Table(pub(crate) &'static [(&'static str, Resolution)]);
 
 impl Resolver for Table {
     fn resolve(&self, dll: &str, symbol: ImportSymbol<'_>) -> Resolution {
@@ -122,11 +126,11 @@ thread_local! {
 }
 
 /// Records a value; driver code calls it through its `Note` import.
-pub fn note(value: u64) {
+pub(crate) fn note(value: u64) {
     NOTES.with_borrow_mut(|notes| notes.push(value));
 }
 
 /// What was recorded on this thread since the last call.
-pub fn take_notes() -> Vec<u64> {
+pub(crate) fn take_notes() -> Vec<u64> {
     NOTES.take()
 }

@@ -2,7 +2,8 @@
 
 #![allow(dead_code, reason = "every test program uses its own part of this")]
 
-pub mod machine;
+pub(crate) mod kernel;
+pub(crate) mod machine;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -28,12 +29,12 @@ fn run(command: &mut Command) {
 }
 
 /// The driver made from `tests/images/NAME.c`.
-pub fn image(name: &str) -> Vec<u8> {
+pub(crate) fn image(name: &str) -> Vec<u8> {
     image_with(name, &[])
 }
 
 /// As [`image`], with further arguments for the linker.
-pub fn image_with(name: &str, link: &[&str]) -> Vec<u8> {
+pub(crate) fn image_with(name: &str, link: &[&str]) -> Vec<u8> {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{}", std::process::id()));
     fs::create_dir_all(&folder).expect("a folder for images");
     let object = folder.join("image.obj");
@@ -41,7 +42,7 @@ pub fn image_with(name: &str, link: &[&str]) -> Vec<u8> {
     let library = folder.join("kernel.lib");
     run(Command::new("clang-19")
         .args(["--target=x86_64-pc-windows-msvc", "-fasync-exceptions", "-O1", "-Wall", "-Wextra", "-c"])
-        .args(["-g", "-gcodeview", "-ffreestanding"])
+        .args(["-g", "-gcodeview", "-ffreestanding", "-fasynchronous-unwind-tables"])
         .arg(sources().join(format!("{name}.c")))
         .arg("-o")
         .arg(&object));
