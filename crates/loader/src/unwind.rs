@@ -127,3 +127,6 @@ fn establisher(info: &Info, offset: u64, context: &CONTEXT) -> Result<u64, Unwin
 pub(crate) fn read_stack(address: u64) -> Result<u64, UnwindError> {
     u64::read(address).map_err(|_| UnwindError::Stack(address))
 }
+
+#[cfg(test)]
+mod tests;

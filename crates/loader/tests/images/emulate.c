@@ -1,0 +1,168 @@
+// Instructions that work in a kernel and fault in a process.
+typedef unsigned char u8;
+typedef unsigned short u16;
+typedef unsigned int u32;
+typedef unsigned long long u64;
+
+__declspec(dllimport) void Note(u64 value);
+
+#define SHARED 0xFFFFF78000000000ull
+#define AT(type, offset) (*(volatile type *)(SHARED + (offset)))
+#define CODE ((u32)__exception_code())
+#define EXPORT __declspec(dllexport)
+
+EXPORT u64 ReadCr8(void) {
+    u64 value;
+    __asm__ volatile("mov %%cr8, %0" : "=r"(value));
+    return value;
+}
+
+EXPORT u64 ReadCr8IntoR15(void) {
+    u64 value;
+    __asm__ volatile("mov %%cr8, %%r15\n\tmov %%r15, %0" : "=r"(value) : : "r15");
+    return value;
+}
+
+EXPORT void WriteCr8(u64 value) { __asm__ volatile("mov %0, %%cr8" : : "r"(value)); }
+
+EXPORT u64 WriteBadCr8(u64 value) {
+    __try {
+        WriteCr8(value);
+        return 0;
+    } __except (1) {
+        return CODE;
+    }
+}
+
+EXPORT u64 Load8(u64 offset) { return AT(u8, offset); }
+EXPORT u64 Load16(u64 offset) { return AT(u16, offset); }
+EXPORT u64 Load32(u64 offset) { return AT(u32, offset); }
+EXPORT u64 Load64(u64 offset) { return AT(u64, offset); }
+EXPORT u64 LoadSigned16(u64 offset) { return (u64)(long long)AT(short, offset); }
+EXPORT u64 LoadSigned32(u64 offset) { return (u64)(long long)AT(int, offset); }
+
+EXPORT u64 LoadLowByte(u64 keep, u64 offset) {
+    __asm__ volatile("movb (%1), %b0" : "+a"(keep) : "r"(SHARED + offset));
+    return keep;
+}
+
+EXPORT u64 LoadIntoItsBase(u64 offset) {
+    u64 base = SHARED + offset;
+    __asm__ volatile("mov (%0), %0" : "+r"(base));
+    return base;
+}
+
+EXPORT u64 LoadWordIntoItsBase(u64 offset) {
+    u64 base = SHARED + offset;
+    __asm__ volatile("movw (%0), %w0" : "+r"(base));
+    return base;
+}
+
+EXPORT u64 LoadConstantAddress(void) {
+    u64 value;
+    __asm__ volatile("movabs 0xFFFFF78000000320, %%rax" : "=a"(value));
+    return value;
+}
+
+EXPORT u64 LoadIndexed(u64 index) {
+    u64 value;
+    __asm__ volatile("mov 8(%1,%2,8), %0" : "=r"(value) : "r"(SHARED), "r"(index));
+    return value;
+}
+
+EXPORT u64 AddAndFlags(u64 offset, u64 value) {
+    u64 flags;
+    __asm__ volatile("add (%2), %1\n\tpushfq\n\tpop %0" : "=r"(flags), "+r"(value) : "r"(SHARED + offset) : "cc");
+    Note(value);
+    return flags & 0x8D5;
+}
+
+EXPORT u64 CompareEqual(u64 offset, u64 value) {
+    u8 equal;
+    __asm__ volatile("cmp (%1), %2\n\tsete %0" : "=r"(equal) : "r"(SHARED + offset), "r"(value) : "cc");
+    return equal;
+}
+
+EXPORT u64 Multiply(u64 offset, u64 value) {
+    u64 high = 0;
+    __asm__ volatile("mulq (%2)" : "+a"(value), "+d"(high) : "r"(SHARED + offset) : "cc");
+    Note(high);
+    return value;
+}
+
+EXPORT u64 LoadVector(u64 offset) {
+    u64 halves[2] __attribute__((aligned(16)));
+    __asm__ volatile("movdqa (%1), %%xmm7\n\tmovdqa %%xmm7, %0" : "=m"(halves) : "r"(SHARED + offset) : "xmm7");
+    Note(halves[0]);
+    return halves[1];
+}
+
+// Every register keeps its value across an emulated instruction.
+EXPORT u64 RegistersSurvive(u64 seed) {
+    u64 sum;
+    __asm__ volatile("mov %1, %%rbx\n\tlea 1(%%rbx), %%rsi\n\tlea 2(%%rbx), %%rdi\n\tlea 3(%%rbx), %%r8\n\t"
+                     "lea 4(%%rbx), %%r9\n\tlea 5(%%rbx), %%r10\n\tlea 6(%%rbx), %%r11\n\tlea 7(%%rbx), %%r12\n\t"
+                     "lea 8(%%rbx), %%r13\n\tlea 9(%%rbx), %%r14\n\tlea 10(%%rbx), %%r15\n\tmovq %%rbx, %%xmm3\n\t"
+                     "movabs $0xFFFFF78000000000, %%rcx\n\tmov (%%rcx), %%rdx\n\tmov %%cr8, %%rax\n\t"
+                     "movq %%xmm3, %%rax\n\tadd %%rbx, %%rax\n\tadd %%rsi, %%rax\n\tadd %%rdi, %%rax\n\tadd %%r8, %%rax\n\t"
+                     "add %%r9, %%rax\n\tadd %%r10, %%rax\n\tadd %%r11, %%rax\n\tadd %%r12, %%rax\n\tadd %%r13, %%rax\n\t"
+                     "add %%r14, %%rax\n\tadd %%r15, %%rax\n\tmov %%rax, %0"
+                     : "=m"(sum) : "r"(seed)
+                     : "rax", "rbx", "rcx", "rdx", "rsi", "rdi", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15", "xmm3", "cc");
+    return sum;
+}
+
+EXPORT void WriteShared(void) {
+    __try {
+        AT(u32, 0) = 1;
+    } __except (1) {
+        Note(99);
+    }
+}
+
+static int note_place(void *pointers, u64 place) {
+    struct { unsigned code, flags; void *next; u64 address; unsigned count; u64 information[15]; } *record = *(void **)pointers;
+    Note(record->code);
+    Note(record->address - place);
+    return 1;
+}
+
+#define PLACED(instruction)                                                                                     \
+    u64 place;                                                                                                  \
+    __asm__ volatile("lea 1f(%%rip), %0" : "=r"(place));                                                        \
+    __try {                                                                                                     \
+        __asm__ volatile("1: " instruction "\n\tnop" : : "a"(0), "d"(0), "c"(0) : "memory");                    \
+        return 0;                                                                                               \
+    } __except (note_place(__exception_info(), place)) {                                                        \
+        return CODE;                                                                                            \
+    }
+
+EXPORT u64 Int3(void) { PLACED("int3") }
+EXPORT u64 LongInt3(void) { PLACED(".byte 0xCD, 3") }
+EXPORT u64 Int2c(void) { PLACED("int $0x2c") }
+EXPORT u64 Int2d(void) { PLACED("int $0x2d") }
+EXPORT u64 Rdmsr(void) { PLACED("rdmsr") }
+EXPORT u64 Wrmsr(void) { PLACED("wrmsr") }
+EXPORT u64 In(void) { PLACED("inb %%dx, %%al") }
+EXPORT u64 Out(void) { PLACED("outb %%al, %%dx") }
+EXPORT u64 Hlt(void) { PLACED("hlt") }
+EXPORT u64 Cli(void) { PLACED("cli") }
+EXPORT u64 Sti(void) { PLACED("sti") }
+EXPORT u64 ReadCr3(void) { PLACED("mov %%cr3, %%rax") }
+EXPORT u64 Ud2(void) { PLACED("ud2") }
+
+EXPORT void FastFail(u64 reason) {
+    __try {
+        __asm__ volatile("int $0x29" : : "c"(reason));
+    } __except (Note(98), 1) {
+        Note(99);
+    }
+}
+
+EXPORT u64 CurrentThread(void) {
+    u64 thread;
+    __asm__ volatile("mov %%gs:0x188, %0" : "=r"(thread));
+    return thread;
+}
+
+int DriverEntry(void) { return 0; }
