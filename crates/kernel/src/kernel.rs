@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, Weak};
 
 use abi::{CONTEXT, EXCEPTION_RECORD, NTSTATUS};
 use platform::Platform;
@@ -113,6 +113,7 @@ pub struct Kernel {
     pub io: io::IoManager,
     /// Observers.
     pub trace: Trace,
+    this: Weak<Self>,
     halted: AtomicBool,
     bugcheck: OnceLock<Bugcheck>,
     stack_walker: OnceLock<Arc<dyn StackWalker>>,
@@ -132,9 +133,11 @@ impl Kernel {
     /// # Errors
     /// When there is no address space or memory for it.
     pub fn new(platform: Arc<dyn Platform>, configuration: Configuration) -> Result<Arc<Self>, StartError> {
-        Ok(Arc::new(Self {
+        let memory = mm::MemoryManager::new(&*platform, configuration.pool_limit)?;
+        Ok(Arc::new_cyclic(|this| Self {
+            this: this.clone(),
             ke: ke::Dispatcher::new(configuration.processors.max(1)),
-            mm: mm::MemoryManager::new(&*platform, configuration.pool_limit)?,
+            mm: memory,
             ob: ob::ObjectManager::new(),
             ps: ps::Processes::new(),
             cm: cm::Registry::new(),
@@ -151,6 +154,18 @@ impl Kernel {
     #[inline]
     pub fn with_current<R>(body: impl FnOnce(&Self, &ke::Thread) -> R) -> Option<R> {
         raw::with_current::<Nt, R>(body)
+    }
+
+    /// The machine, to be kept; `None` while it is being torn down.
+    #[must_use]
+    pub fn arc(&self) -> Option<Arc<Self>> {
+        self.this.upgrade()
+    }
+
+    /// Address of the current thread's thread object; 0 outside of the machine.
+    #[inline]
+    pub(crate) fn current_thread_object(&self) -> u64 {
+        Self::with_current(|_, thread| thread.object()).unwrap_or(0)
     }
 
     /// Whether a bugcheck has stopped the machine.
@@ -195,6 +210,7 @@ impl Kernel {
         let _only_once = self.bugcheck.set(bugcheck);
         self.trace.emit(|| Event::Bugcheck { stop });
         self.ke.wake_all(self);
+        self.io.wake_all(self);
     }
 }
 

@@ -66,6 +66,16 @@ pub enum Event {
         /// The driver's name.
         driver: String,
     },
+    /// Something was asked for that is not implemented; the caller got STATUS_NOT_IMPLEMENTED.
+    NotImplemented {
+        /// What.
+        what: &'static str,
+    },
+    /// A driver has been unloaded.
+    DriverUnloaded {
+        /// What it left behind.
+        report: crate::io::UnloadReport,
+    },
     /// The machine stopped.
     Bugcheck {
         /// Stop code and parameters.

@@ -1,9 +1,5 @@
-//! Registry.
-/// Registry.
-#[derive(Debug)]
-pub struct Registry;
-impl Registry {
-    pub(crate) fn new() -> Self {
-        Self
-    }
-}
+//! The configuration manager: registry keys and values, in memory, gone with the machine.
+
+mod key;
+
+pub use key::{Registry, Value};

@@ -1,13 +1,107 @@
-//! I/O.
-/// I/O.
+//! The I/O manager: drivers, devices, files, and the IRPs that travel between them.
+//!
+//! A request: `request` builds the IRP for the target's top device and buffer mode, `dispatch` calls drivers,
+//! `completion` brings the IRP back up, `request` copies the result out. Names and handles are `ob`'s; what a
+//! driver's image is made of is the loader's.
+
+mod completion;
+mod device;
+mod dispatch;
+mod driver;
+mod file;
+mod open;
+mod packet;
+mod request;
+mod symbolic_link;
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use platform::pages::{SYSTEM_SPACE, USER_PROBE_ADDRESS};
+
+pub use completion::complete_request;
+pub use device::{Device, DeviceParameters, create_device, delete_device};
+pub use dispatch::call_driver;
+pub use driver::{
+    Driver, DriverEntryFailure, DriverImage, LoadError, UnloadOutcome, UnloadReport, load_driver, unload_driver,
+};
+pub use file::File;
+pub use open::{OpenRequest, create_file};
+pub use packet::current_irp;
+pub use request::{DeviceControl, IoResult, device_control, read, write};
+pub use symbolic_link::{create_symbolic_link, delete_symbolic_link};
+
+use packet::PacketTable;
+
+/// State of the I/O manager of a machine.
 #[derive(Debug)]
-pub struct IoManager;
+pub struct IoManager {
+    drivers: RwLock<Vec<Arc<Driver>>>,
+    packets: Arc<PacketTable>,
+    next_driver: AtomicU32,
+    invalid_device_request: AtomicU64,
+    /// Which driver made a symbolic link, by folded path: for the reports of what drivers leave behind.
+    link_makers: RwLock<HashMap<Vec<u16>, u32>>,
+}
+
 impl IoManager {
     pub(crate) fn new() -> Self {
-        Self
+        Self {
+            drivers: RwLock::default(),
+            packets: Arc::default(),
+            next_driver: AtomicU32::new(1),
+            invalid_device_request: AtomicU64::new(0),
+            link_makers: RwLock::default(),
+        }
     }
-}
-/// The IRP.
-pub fn current_irp() -> u64 {
-    0
+
+    /// Sets the address of the dispatch routine that unset major functions have: driver code may read and call it.
+    pub fn set_invalid_device_request(&self, routine: u64) {
+        self.invalid_device_request.store(routine, Ordering::Release);
+    }
+
+    #[inline]
+    pub(crate) fn invalid_device_request(&self) -> u64 {
+        self.invalid_device_request.load(Ordering::Relaxed)
+    }
+
+    /// All loaded drivers, in the order of loading.
+    #[must_use]
+    pub fn drivers(&self) -> Vec<Arc<Driver>> {
+        self.drivers.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The driver with this service name, without regard to case.
+    #[must_use]
+    pub fn driver(&self, name: &str) -> Option<Arc<Driver>> {
+        self.drivers().into_iter().find(|driver| driver.name.eq_ignore_ascii_case(name))
+    }
+
+    /// The driver whose driver object is at `address`.
+    #[must_use]
+    pub fn driver_at(&self, address: u64) -> Option<Arc<Driver>> {
+        self.drivers().into_iter().find(|driver| driver.object.address() == address)
+    }
+
+    /// The driver that the calling code belongs to: by the return address of the export it called, else by whose
+    /// routine the kernel called last on this thread.
+    #[must_use]
+    pub fn calling_driver(&self) -> Option<u32> {
+        let address = crate::raw::return_address();
+        let in_image = address < USER_PROBE_ADDRESS as u64
+            || (SYSTEM_SPACE.start as u64..SYSTEM_SPACE.end as u64).contains(&address);
+        if address != 0 && in_image {
+            let drivers = self.drivers.read().unwrap_or_else(PoisonError::into_inner);
+            if let Some(driver) = drivers.iter().find(|driver| driver.range.contains(&address)) {
+                return Some(driver.id);
+            }
+        }
+        dispatch::running_driver()
+    }
+
+    /// Wakes every thread that waits for an IRP, for a machine that has stopped.
+    pub(crate) fn wake_all(&self, kernel: &crate::Kernel) {
+        self.packets.wake_all(kernel);
+    }
 }

@@ -7,6 +7,8 @@ mod shared_user_data;
 mod space;
 mod stack;
 
+use std::sync::Arc;
+
 use platform::Platform;
 use platform::pages::PagesError;
 
@@ -22,14 +24,14 @@ pub struct MemoryManager {
     /// Where images, pool and kernel stacks lie.
     pub space: SystemSpace,
     /// Pool.
-    pub pool: Pool,
+    pub pool: Arc<Pool>,
     shared_user_data: SharedUserData,
 }
 
 impl MemoryManager {
     pub(crate) fn new(platform: &dyn Platform, pool_limit: usize) -> Result<Self, PagesError> {
         let space = SystemSpace::new()?;
-        let pool = Pool::new(space.clone(), pool_limit);
+        let pool = Arc::new(Pool::new(space.clone(), pool_limit));
         let shared_user_data = SharedUserData::new(&space, platform)?;
         Ok(Self { space, pool, shared_user_data })
     }

@@ -1,9 +1,15 @@
-//! Objects.
-/// Objects.
-#[derive(Debug)]
-pub struct ObjectManager;
-impl ObjectManager {
-    pub(crate) fn new() -> Self {
-        Self
-    }
-}
+//! The object manager: objects and their life, the namespace, handles.
+//!
+//! What an object *is* belongs to the room that registers its type; this room never names devices or files.
+
+mod directory;
+mod handle;
+mod name;
+mod namespace;
+mod object;
+
+pub use directory::{Directory, SymbolicLink};
+pub use handle::{HandleEntry, HandleTable};
+pub use name::{eq_ignore_case, upcase};
+pub use namespace::{Found, ObjectManager};
+pub use object::{Object, ObjectBody, ObjectType};

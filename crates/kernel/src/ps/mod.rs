@@ -1,9 +1,9 @@
-//! Processes.
-/// Processes.
-#[derive(Debug)]
-pub struct Processes;
-impl Processes {
-    pub(crate) fn new() -> Self {
-        Self
-    }
-}
+//! Processes and threads: whose handles, whose context, and how a Linux thread becomes one of a machine's.
+
+mod attach;
+mod process;
+mod system_thread;
+
+pub use attach::inside;
+pub use process::{Process, Processes, SYSTEM_PROCESS_ID};
+pub use system_thread::{ThreadBody, spawn_system_thread};

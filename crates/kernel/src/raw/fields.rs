@@ -6,7 +6,7 @@ use platform::pages::{SYSTEM_SPACE, USER_PROBE_ADDRESS};
 
 use super::Outcome;
 
-fn raised(violation: AccessViolation) -> Unwind {
+pub(super) fn raised(violation: AccessViolation) -> Unwind {
     Unwind::access_violation(violation.operation, violation.address)
 }
 

@@ -10,6 +10,7 @@ mod current;
 mod driver_code;
 mod fields;
 mod objects;
+mod user_buffer;
 
 pub use current::{Inside, Machine, enter, with_current};
 pub use driver_code::{call, is_image, return_address};
@@ -21,7 +22,11 @@ pub use objects::{
     UnicodeString,
 };
 
+pub use user_buffer::{InputBuffer, OutputBuffer};
+
+use platform::landing::Unwind;
+
 pub(crate) use fields::raw_object;
 
 /// What a kernel service called by driver code returns: its value, or how control leaves the driver's call.
-pub type Outcome<T> = Result<T, platform::landing::Unwind>;
+pub type Outcome<T> = Result<T, Unwind>;

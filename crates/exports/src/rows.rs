@@ -1,0 +1,61 @@
+//! The rows, in files by NT's prefixes.
+
+mod dbg;
+mod ex;
+mod io;
+mod ke;
+mod missing;
+mod mm;
+mod ob;
+mod ps;
+mod routines;
+mod rtl;
+mod seh;
+
+use crate::{Row, data};
+
+pub(crate) use missing::MISSING;
+
+/// All rows, in no particular order.
+#[must_use]
+pub fn all() -> Vec<Row> {
+    let files = [
+        dbg::VARIADIC_ROWS,
+        ex::ROWS,
+        io::ROWS,
+        ke::ROWS,
+        mm::ROWS,
+        ob::ROWS,
+        ps::ROWS,
+        routines::ROWS,
+        rtl::ROWS,
+        seh::ROWS,
+        MISSING,
+    ];
+    files.into_iter().flatten().copied().chain(data::rows()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn every_name_stands_in_one_row() {
+        let mut names = HashSet::new();
+        for row in all() {
+            for name in row.aliases.iter().chain([&row.name]) {
+                assert!(names.insert(*name), "{name} stands twice");
+            }
+        }
+    }
+
+    #[test]
+    fn every_implemented_row_is_documented() {
+        for row in all().iter().filter(|row| row.support != crate::Support::Missing) {
+            assert!(row.doc.trim().ends_with('.'), "{}: {:?}", row.name, row.doc);
+            assert!(!row.signature.is_empty(), "{}", row.name);
+        }
+    }
+}

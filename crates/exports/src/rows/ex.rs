@@ -1,0 +1,158 @@
+//! `Ex…` and `Probe…`: pool, raising, checking application buffers.
+
+use kernel::mm::{PoolError, PoolOwner};
+use kernel::{Kernel, Outcome, Unwind, raw};
+use platform::pages::{PAGE_SIZE, USER_PROBE_ADDRESS};
+
+use crate::Call;
+use crate::row::rows;
+
+/// PagedPool and its variants have this bit of POOL_TYPE.
+const PAGED: u32 = 1;
+/// POOL_RAISE_IF_ALLOCATION_FAILURE.
+const RAISE: u32 = 16;
+/// POOL_FLAG_UNINITIALIZED, POOL_FLAG_RAISE_ON_FAILURE, POOL_FLAG_PAGED.
+const FLAG_UNINITIALIZED: u64 = 0x2;
+const FLAG_RAISE: u64 = 0x20;
+const FLAG_PAGED: u64 = 0x100;
+/// The tag of `ExAllocatePool`, which takes none.
+const NO_TAG: u32 = u32::from_le_bytes(*b"None");
+
+fn allocate(call: Call<'_>, size: u64, tag: u32, paged: bool, raise: bool) -> Outcome<u64> {
+    let owner = PoolOwner(call.kernel.io.calling_driver().unwrap_or(0));
+    let size = usize::try_from(size).unwrap_or(usize::MAX);
+    match call.kernel.mm.pool.allocate(size, tag, owner, paged) {
+        Some(block) => Ok(block.address),
+        None if raise => Err(Unwind::status(abi::STATUS_INSUFFICIENT_RESOURCES)),
+        None => Ok(0),
+    }
+}
+
+/// Frees a block; what a driver does wrong is a bugcheck. `tag` 0 is not compared.
+fn free(kernel: &Kernel, address: u64, tag: u32) -> Outcome<()> {
+    const ALREADY_FREED: u64 = 0x7;
+    const WRONG_TAG: u64 = 0xA;
+    const OVERRUN: u64 = 0x20;
+    /// PROTECTED_POOL, which drivers put into tags.
+    const PROTECTED: u32 = 0x8000_0000;
+    let held = kernel.mm.pool.find(address).filter(|block| block.address == address);
+    let stop = |code, parameters| {
+        kernel.bug_check(code, parameters);
+        Err(Unwind::Halt)
+    };
+    if let Some(block) = held
+        && tag != 0
+        && (tag ^ block.tag) & !PROTECTED != 0
+    {
+        return stop(abi::BAD_POOL_CALLER, [WRONG_TAG, address, u64::from(block.tag), u64::from(tag)]);
+    }
+    match kernel.mm.pool.free(address) {
+        Ok(_) => Ok(()),
+        Err(PoolError::NotAllocated) => stop(abi::BAD_POOL_CALLER, [ALREADY_FREED, 0, 0, address]),
+        Err(PoolError::Overrun(block)) => {
+            stop(abi::BAD_POOL_HEADER, [OVERRUN, address, address + block.size as u64, u64::from(block.tag)])
+        }
+    }
+}
+
+/// What `ProbeForRead` and `ProbeForWrite` check before they touch memory. False for no bytes: nothing is checked then.
+fn probe(address: u64, length: u64, alignment: u32) -> Outcome<bool> {
+    if length == 0 {
+        return Ok(false);
+    }
+    if alignment > 1 && address & u64::from(alignment - 1) != 0 {
+        return Err(Unwind::status(abi::STATUS_DATATYPE_MISALIGNMENT));
+    }
+    match address.checked_add(length) {
+        Some(end) if end <= USER_PROBE_ADDRESS as u64 => Ok(true),
+        _ => Err(Unwind::access_violation(0, USER_PROBE_ADDRESS as u64)),
+    }
+}
+
+rows! {
+    dll = "ntoskrnl.exe";
+
+    /// Allocates pool with a tag; the content is not initialised.
+    irql(DISPATCH_LEVEL)
+    fn ExAllocatePoolWithTag(call, pool_type: u32, number_of_bytes: u64, tag: u32) -> u64 {
+        allocate(call, number_of_bytes, tag, pool_type & PAGED != 0, pool_type & RAISE != 0)
+    }
+
+    /// Allocates pool without a tag of its own.
+    irql(DISPATCH_LEVEL)
+    fn ExAllocatePool(call, pool_type: u32, number_of_bytes: u64) -> u64 {
+        allocate(call, number_of_bytes, NO_TAG, pool_type & PAGED != 0, pool_type & RAISE != 0)
+    }
+
+    /// Allocates pool; zeroed unless POOL_FLAG_UNINITIALIZED is given.
+    irql(DISPATCH_LEVEL)
+    fn ExAllocatePool2(call, flags: u64, number_of_bytes: u64, tag: u32) -> u64 {
+        if tag == 0 || number_of_bytes == 0 {
+            if flags & FLAG_RAISE != 0 {
+                return Err(Unwind::status(abi::STATUS_INVALID_PARAMETER));
+            }
+            return Ok(0);
+        }
+        let address = allocate(call, number_of_bytes, tag, flags & FLAG_PAGED != 0, flags & FLAG_RAISE != 0)?;
+        if address != 0 && flags & FLAG_UNINITIALIZED == 0 {
+            raw::fill(address, 0, usize::try_from(number_of_bytes).unwrap_or(0))?;
+        }
+        Ok(address)
+    }
+
+    /// Frees pool; bugchecks when the tag is not the block's.
+    irql(DISPATCH_LEVEL)
+    fn ExFreePoolWithTag(call, address: u64, tag: u32) -> () {
+        free(call.kernel, address, tag)
+    }
+
+    /// Frees pool.
+    irql(DISPATCH_LEVEL)
+    fn ExFreePool(call, address: u64) -> () {
+        free(call.kernel, address, 0)
+    }
+
+    /// Raises an exception with a status in the caller.
+    irql(HIGH_LEVEL)
+    fn ExRaiseStatus(call, status: u32) -> () {
+        let _ = call;
+        Err(loader::seh::raise_status(abi::NTSTATUS::from_bits(status)))
+    }
+
+    /// Raises STATUS_ACCESS_VIOLATION in the caller.
+    irql(HIGH_LEVEL)
+    fn ExRaiseAccessViolation(call) -> () {
+        let _ = call;
+        Err(loader::seh::raise_status(abi::STATUS_ACCESS_VIOLATION))
+    }
+
+    /// Raises STATUS_DATATYPE_MISALIGNMENT in the caller.
+    irql(HIGH_LEVEL)
+    fn ExRaiseDatatypeMisalignment(call) -> () {
+        let _ = call;
+        Err(loader::seh::raise_status(abi::STATUS_DATATYPE_MISALIGNMENT))
+    }
+
+    /// Checks that a buffer lies in the application's part of the address space and is aligned.
+    irql(APC_LEVEL)
+    fn ProbeForRead(call, address: u64, length: u64, alignment: u32) -> () {
+        let _ = call;
+        probe(address, length, alignment).map(drop)
+    }
+
+    /// As ProbeForRead, and that every page of the buffer can be written.
+    irql(APC_LEVEL)
+    fn ProbeForWrite(call, address: u64, length: u64, alignment: u32) -> () {
+        let _ = call;
+        if probe(address, length, alignment)? {
+            let last = address + length - 1;
+            let page = PAGE_SIZE as u64;
+            let mut at = address;
+            while at <= last {
+                raw::write(at, raw::read::<u8>(at)?)?;
+                at = (at / page + 1) * page;
+            }
+        }
+        Ok(())
+    }
+}

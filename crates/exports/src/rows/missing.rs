@@ -1,0 +1,451 @@
+//! Exports that real drivers import and that are not implemented: each is a named stub. Implementing one means
+//! writing its row and taking its name away here.
+
+use crate::stub::missing;
+
+missing! {
+    "fltmgr.sys":
+        FltAcquirePushLockExclusiveEx FltAcquirePushLockSharedEx FltAcquireResourceExclusive
+        FltAllocateCallbackData FltAllocateContext FltAllocateExtraCreateParameter
+        FltAllocateExtraCreateParameterList FltAllocateGenericWorkItem FltAllocatePoolAlignedWithTag
+        FltBuildDefaultSecurityDescriptor FltCancelFileOpen FltCancelIo FltCancellableWaitForSingleObject
+        FltCbdqDisable FltCbdqInitialize FltCbdqInsertIo FltCbdqRemoveNextIo FltCheckAndGrowNameControl
+        FltClearCancelCompletion FltClose FltCloseClientPort FltCloseCommunicationPort
+        FltCloseSectionForDataScan FltCompletePendedPostOperation FltCompletePendedPreOperation
+        FltCreateCommunicationPort FltCreateFile FltCreateFileEx FltCreateFileEx2
+        FltCreateSectionForDataScan FltCreateSystemVolumeInformationFolder FltDeleteContext
+        FltDeleteInstanceContext FltDeletePushLock FltDeleteStreamHandleContext FltDetachVolume
+        FltDoCompletionProcessingWhenSafe FltEnlistInTransaction FltEnumerateInstances
+        FltFindExtraCreateParameter FltFreeCallbackData FltFreeExtraCreateParameter
+        FltFreeExtraCreateParameterList FltFreeGenericWorkItem FltFreePoolAlignedWithTag
+        FltFreeSecurityDescriptor FltFsControlFile FltGetDestinationFileNameInformation FltGetDeviceObject
+        FltGetDiskDeviceObject FltGetEcpListFromCallbackData FltGetFileContext FltGetFileNameInformation
+        FltGetFileNameInformationUnsafe FltGetFileSystemType FltGetInstanceContext FltGetIrpName
+        FltGetNextExtraCreateParameter FltGetRoutineAddress FltGetStreamContext FltGetStreamHandleContext
+        FltGetTransactionContext FltGetTunneledName FltGetVolumeContext FltGetVolumeFromFileObject
+        FltGetVolumeFromInstance FltGetVolumeGuidName FltGetVolumeName FltGetVolumeProperties
+        FltInitializePushLock FltInsertExtraCreateParameter FltIsDirectory FltIsEcpAcknowledged
+        FltIsEcpFromUserMode FltIsIoCanceled FltIsVolumeWritable FltLockUserBuffer FltObjectDereference
+        FltObjectReference FltParseFileName FltParseFileNameInformation FltPerformAsynchronousIo
+        FltPerformSynchronousIo FltQueryInformationFile FltQueueGenericWorkItem FltReadFile
+        FltReferenceContext FltReferenceFileNameInformation FltRegisterFilter FltRegisterForDataScan
+        FltReleaseContext FltReleaseFileNameInformation FltReleasePushLockEx FltReleaseResource
+        FltRequestOperationStatusCallback FltReuseCallbackData FltSendMessage FltSetCallbackDataDirty
+        FltSetCancelCompletion FltSetEcpListIntoCallbackData FltSetFileContext FltSetInformationFile
+        FltSetInstanceContext FltSetStreamContext FltSetStreamHandleContext FltSetTransactionContext
+        FltSetVolumeContext FltStartFiltering FltSupportsStreamHandleContexts FltUnregisterFilter
+        FltWriteFile;
+    "fwpkclnt.sys":
+        FwpmCalloutAdd0 FwpmCalloutDeleteByKey0 FwpmEngineClose0 FwpmEngineOpen0 FwpmFilterAdd0
+        FwpmFilterDeleteByKey0 FwpmProviderAdd0 FwpmProviderDeleteByKey0 FwpmSubLayerAdd0
+        FwpmSubLayerDeleteByKey0 FwpmTransactionAbort0 FwpmTransactionBegin0 FwpmTransactionCommit0
+        FwpsAllocateNetBufferAndNetBufferList0 FwpsCalloutRegister0 FwpsCalloutUnregisterByKey0
+        FwpsFlowAssociateContext0 FwpsFlowRemoveContext0 FwpsFreeNetBufferList0 FwpsInjectForwardAsync0
+        FwpsInjectNetworkReceiveAsync0 FwpsInjectNetworkSendAsync0 FwpsInjectionHandleCreate0
+        FwpsInjectionHandleDestroy0 FwpsQueryPacketInjectionState0;
+    "hal.dll":
+        HalGetBusDataByOffset HalMakeBeep HalSetBusDataByOffset KeQueryPerformanceCounter
+        KeStallExecutionProcessor;
+    "ksecdd.sys":
+        BCryptCloseAlgorithmProvider BCryptCreateHash BCryptDestroyHash BCryptDestroyKey BCryptFinishHash
+        BCryptGenRandom BCryptHashData BCryptImportKeyPair BCryptOpenAlgorithmProvider BCryptVerifySignature;
+    "ksi.dll":
+        KsiInitialize KsiInitializeApc KsiInitializeDpc KsiInitializeSystemProcess KsiInitializeWorkItem
+        KsiInsertQueueApc KsiInsertQueueDpc KsiQueueWorkItem KsiRemoveQueueApc KsiSystemProcess
+        KsiUninitialize;
+    "ndis.sys":
+        NdisAdvanceNetBufferDataStart NdisAllocateNetBufferListPool NdisAllocateNetBufferPool
+        NdisFreeNetBufferListPool NdisFreeNetBufferPool NdisGetDataBuffer NdisRetreatNetBufferDataStart;
+    "netio.sys":
+        WskCaptureProviderNPI WskDeregister WskRegister WskReleaseProviderNPI;
+    "ntoskrnl.exe":
+        BCryptDecrypt BCryptGenerateSymmetricKey BCryptGetProperty BCryptImportKey BCryptSetProperty
+        CcCanIWrite CcCoherencyFlushAndPurgeCache CcCopyRead CcCopyReadEx CcCopyWrite CcCopyWriteEx
+        CcCopyWriteWontFlush CcDeferWrite CcFlushCache CcGetFileObjectFromBcb CcInitializeCacheMap
+        CcIsThereDirtyData CcMapData CcMdlRead CcMdlReadComplete CcMdlWriteAbort CcMdlWriteComplete
+        CcPinMappedData CcPinRead CcPrepareMdlWrite CcPreparePinWrite CcPurgeCacheSection CcRepinBcb
+        CcSetAdditionalCacheAttributes CcSetAdditionalCacheAttributesEx CcSetBcbOwnerPointer
+        CcSetDirtyPinnedData CcSetFileSizes CcSetReadAheadGranularity CcUninitializeCacheMap CcUnpinData
+        CcUnpinDataForThread CcUnpinRepinnedBcb CcWaitForCurrentLazyWriterActivity CcZeroData
+        CmCallbackGetKeyObjectID CmCallbackGetKeyObjectIDEx CmCallbackReleaseKeyObjectIDEx
+        CmGetBoundTransaction CmGetCallbackVersion CmKeyObjectType CmRegisterCallback CmRegisterCallbackEx
+        CmSetCallbackObjectContext CmUnRegisterCallback DbgBreakPoint DbgBreakPointWithStatus
+        DbgSetDebugFilterState DbgSetDebugPrintCallback EtwActivityIdControl EtwEventEnabled EtwRegister
+        EtwSetInformation EtwUnregister EtwWrite EtwWriteTransfer ExAcquireFastMutex
+        ExAcquireFastMutexUnsafe ExAcquirePushLockExclusiveEx ExAcquireResourceExclusiveLite
+        ExAcquireResourceSharedLite ExAcquireRundownProtection ExAcquireRundownProtectionCacheAware
+        ExAcquireRundownProtectionEx ExAcquireSharedStarveExclusive ExAcquireSharedWaitForExclusive
+        ExAcquireSpinLockExclusive ExAcquireSpinLockExclusiveAtDpcLevel ExAcquireSpinLockShared
+        ExAcquireSpinLockSharedAtDpcLevel ExAllocateFromLookasideListEx ExAllocateFromNPagedLookasideList
+        ExAllocateFromPagedLookasideList ExAllocatePool3 ExAllocatePoolWithQuota ExAllocatePoolWithQuotaTag
+        ExAllocatePoolWithTagPriority ExAllocatePoolZero ExAllocateTimer ExCancelTimer
+        ExConvertExclusiveToSharedLite ExCreateCallback ExDeleteLookasideListEx ExDeleteNPagedLookasideList
+        ExDeletePagedLookasideList ExDeleteResourceLite ExDeleteTimer ExDesktopObjectType
+        ExEnterCriticalRegionAndAcquireResourceExclusive ExEnterCriticalRegionAndAcquireResourceShared
+        ExEnumHandleTable ExEventObjectType ExFreeToLookasideListEx ExFreeToNPagedLookasideList
+        ExFreeToPagedLookasideList ExGetCurrentProcessorCounts ExGetCurrentProcessorCpuUsage
+        ExGetExclusiveWaiterCount ExGetFirmwareEnvironmentVariable ExGetPreviousMode ExGetSharedWaiterCount
+        ExInitializeLookasideListEx ExInitializeNPagedLookasideList ExInitializePagedLookasideList
+        ExInitializePushLock ExInitializeResourceLite ExInitializeRundownProtection
+        ExInitializeRundownProtectionCacheAware ExInitializeZone ExInterlockedAddLargeInteger
+        ExInterlockedAddUlong ExInterlockedInsertHeadList ExInterlockedInsertTailList
+        ExInterlockedPopEntryList ExInterlockedPushEntryList ExInterlockedRemoveHeadList
+        ExIsProcessorFeaturePresent ExIsResourceAcquiredExclusiveLite ExIsResourceAcquiredSharedLite
+        ExLocalTimeToSystemTime ExNotifyCallback ExQueryDepthSList ExQueryTimerResolution
+        ExQueryWnfStateData ExQueueWorkItem ExRaiseHardError ExReInitializeRundownProtection
+        ExReInitializeRundownProtectionCacheAware ExRegisterCallback ExReinitializeResourceLite
+        ExReleaseFastMutex ExReleaseFastMutexUnsafe ExReleasePushLockExclusiveEx
+        ExReleaseResourceAndLeaveCriticalRegion ExReleaseResourceForThreadLite ExReleaseResourceLite
+        ExReleaseRundownProtection ExReleaseRundownProtectionCacheAware ExReleaseRundownProtectionEx
+        ExReleaseSpinLockExclusive ExReleaseSpinLockShared ExReleaseSpinLockSharedFromDpcLevel
+        ExRundownCompleted ExSemaphoreObjectType ExSetResourceOwnerPointer ExSetTimer ExSetTimerResolution
+        ExSizeOfRundownProtectionCacheAware ExSubscribeWnfStateChange ExSystemTimeToLocalTime
+        ExTryConvertSharedSpinLockExclusive ExTryToAcquireFastMutex ExUnregisterCallback ExUuidCreate
+        ExVerifySuite ExWaitForRundownProtectionRelease ExWaitForRundownProtectionReleaseCacheAware
+        ExWindowStationObjectType ExfAcquirePushLockExclusive ExfAcquirePushLockShared ExfReleasePushLock
+        ExfReleasePushLockShared ExfUnblockPushLock ExpInterlockedFlushSList ExpInterlockedPopEntrySList
+        ExpInterlockedPushEntrySList FltAcquirePushLockExclusive FltAcquirePushLockShared
+        FltAcquireResourceShared FltAttachVolume FltEnumerateFilters FltEnumerateVolumes FltFlushBuffers
+        FltGetBottomInstance FltGetFileNameFormat FltGetFileNameQueryMethod FltGetFilterInformation
+        FltGetRequestorProcessId FltGetRequestorSessionId FltGetVolumeFromName FltGetVolumeInformation
+        FltLoadFilter FltReleasePushLock FltUnloadFilter FsRtlAcquireFileExclusive FsRtlAddLargeMcbEntry
+        FsRtlAddToTunnelCache FsRtlAllocateExtraCreateParameter FsRtlAllocateExtraCreateParameterList
+        FsRtlAllocateFileLock FsRtlAllocatePool FsRtlAllocatePoolWithQuota FsRtlAllocatePoolWithQuotaTag
+        FsRtlAllocatePoolWithTag FsRtlAreNamesEqual FsRtlAreThereCurrentOrInProgressFileLocks
+        FsRtlAreThereWaitingFileLocks FsRtlAreVolumeStartupApplicationsComplete FsRtlBalanceReads
+        FsRtlCancellableWaitForSingleObject FsRtlCheckLockForReadAccess FsRtlCheckLockForWriteAccess
+        FsRtlCheckOplock FsRtlCheckOplockEx FsRtlCopyRead FsRtlCopyWrite FsRtlCreateSectionForDataScan
+        FsRtlCurrentBatchOplock FsRtlCurrentOplockH FsRtlDeleteKeyFromTunnelCache FsRtlDeleteTunnelCache
+        FsRtlDeregisterUncProvider FsRtlDismountComplete FsRtlDissectDbcs FsRtlDissectName
+        FsRtlDoesDbcsContainWildCards FsRtlDoesNameContainWildCards FsRtlFastCheckLockForRead
+        FsRtlFastCheckLockForWrite FsRtlFastUnlockAll FsRtlFastUnlockAllByKey FsRtlFastUnlockSingle
+        FsRtlFindExtraCreateParameter FsRtlFindInTunnelCache FsRtlFreeExtraCreateParameter
+        FsRtlFreeExtraCreateParameterList FsRtlFreeFileLock FsRtlGetEcpListFromIrp FsRtlGetFileSize
+        FsRtlGetNextFileLock FsRtlGetNextLargeMcbEntry FsRtlGetSectorSizeInformation FsRtlInitializeFileLock
+        FsRtlInitializeLargeMcb FsRtlInitializeOplock FsRtlInitializeTunnelCache
+        FsRtlInsertExtraCreateParameter FsRtlIsDbcsInExpression FsRtlIsEcpFromUserMode FsRtlIsFatDbcsLegal
+        FsRtlIsHpfsDbcsLegal FsRtlIsNameInExpression FsRtlIsNtstatusExpected FsRtlIsPagingFile
+        FsRtlIsSystemPagingFile FsRtlIsTotalDeviceFailure FsRtlKernelFsControlFile
+        FsRtlLegalAnsiCharacterArray FsRtlLookupLargeMcbEntry FsRtlLookupLastLargeMcbEntry
+        FsRtlLookupLastLargeMcbEntryAndIndex FsRtlMdlRead FsRtlMdlReadComplete FsRtlMdlReadCompleteDev
+        FsRtlMdlReadDev FsRtlMdlWriteCompleteDev FsRtlMupGetProviderInfoFromFileObject
+        FsRtlNormalizeNtstatus FsRtlNotifyCleanup FsRtlNotifyCleanupAll FsRtlNotifyFilterChangeDirectory
+        FsRtlNotifyFilterReportChange FsRtlNotifyFullChangeDirectory FsRtlNotifyFullReportChange
+        FsRtlNotifyInitializeSync FsRtlNotifyReportChange FsRtlNotifyUninitializeSync FsRtlNotifyVolumeEvent
+        FsRtlNumberOfRunsInLargeMcb FsRtlNumberOfRunsInMcb FsRtlOplockBreakH FsRtlOplockFsctrl
+        FsRtlOplockIsFastIoPossible FsRtlOplockIsSharedRequest FsRtlPostPagingFileStackOverflow
+        FsRtlPostStackOverflow FsRtlPrepareMdlWriteDev FsRtlPrivateLock FsRtlProcessFileLock
+        FsRtlQueryKernelEaFile FsRtlRegisterFileSystemFilterCallbacks FsRtlRegisterUncProvider
+        FsRtlRegisterUncProviderEx FsRtlReleaseFile FsRtlRemoveDotsFromPath FsRtlRemoveExtraCreateParameter
+        FsRtlRemoveLargeMcbEntry FsRtlSetKernelEaFile FsRtlSplitLargeMcb FsRtlTeardownPerStreamContexts
+        FsRtlTruncateLargeMcb FsRtlUninitializeFileLock FsRtlUninitializeLargeMcb FsRtlUninitializeOplock
+        FsRtlUpdateDiskCounters FsRtlValidateReparsePointBuffer FsRtlVolumeDeviceToCorrelationId
+        FwpmBfeStateGet0 FwpmBfeStateSubscribeChanges0 FwpmBfeStateUnsubscribeChanges0
+        FwpmCalloutCreateEnumHandle0 FwpmCalloutDeleteById0 FwpmCalloutDestroyEnumHandle0 FwpmCalloutEnum0
+        FwpmCalloutGetByKey0 FwpmFilterCreateEnumHandle0 FwpmFilterDeleteById0 FwpmFilterDestroyEnumHandle0
+        FwpmFilterEnum0 FwpmFreeMemory0 FwpmProviderContextDeleteByKey0 FwpmProviderCreateEnumHandle0
+        FwpmProviderDestroyEnumHandle0 FwpmProviderEnum0 FwpmSubLayerCreateEnumHandle0
+        FwpmSubLayerDestroyEnumHandle0 FwpmSubLayerEnum0 FwpsAcquireClassifyHandle0
+        FwpsAcquireWritableLayerDataPointer0 FwpsAllocateCloneNetBufferList0 FwpsApplyModifiedLayerData0
+        FwpsCalloutRegister1 FwpsCalloutRegister2 FwpsCalloutRegister3 FwpsCalloutUnregisterById0
+        FwpsClassifyOptionSet0 FwpsCloneStreamData0 FwpsCompleteClassify0 FwpsCompleteOperation0
+        FwpsConstructIpHeaderForTransportPacket0 FwpsCopyStreamDataToBuffer0 FwpsDereferenceNetBufferList0
+        FwpsDiscardClonedStreamData0 FwpsFlowAbort0 FwpsFreeCloneNetBufferList0
+        FwpsGetPacketListSecurityInformation0 FwpsInjectMacReceiveAsync0 FwpsInjectMacSendAsync0
+        FwpsInjectTransportReceiveAsync0 FwpsInjectTransportSendAsync0 FwpsInjectTransportSendAsync1
+        FwpsPendClassify0 FwpsPendOperation0 FwpsQueryConnectionRedirectState0 FwpsRedirectHandleCreate0
+        FwpsRedirectHandleDestroy0 FwpsReferenceNetBufferList0 FwpsReleaseClassifyHandle0
+        FwpsStreamContinue0 FwpsStreamInjectAsync0 GetDefaultCompartmentId GetSecurityUserInfo
+        HalAllocateCommonBuffer HalAllocateCrashDumpRegisters HalAllocateHardwareCounters
+        HalAssignSlotResources HalDispatchTable HalDisplayString HalExamineMBR HalFreeCommonBuffer
+        HalFreeHardwareCounters HalGetAdapter HalGetBusData HalGetInterruptVector HalPrivateDispatchTable
+        HalQueryDisplayParameters HalReturnToFirmware HalSendNMI HalSetBusData HalSetDisplayParameters
+        HalTranslateBusAddress InbvAcquireDisplayOwnership InbvDisplayString InbvEnableDisplayString
+        InbvIsBootDriverInstalled InbvNotifyDisplayOwnershipLost InbvResetDisplay InbvSetScrollRegion
+        InbvSetTextColor InbvSolidColorFill InitializeSListHead IoAcquireCancelSpinLock
+        IoAcquireRemoveLockEx IoAcquireVpbSpinLock IoAdapterObjectType IoAllocateAdapterChannel
+        IoAllocateDriverObjectExtension IoAllocateErrorLogEntry IoAllocateIrp IoAllocateIrpEx IoAllocateMdl
+        IoAllocateWorkItem IoAssignResources IoAttachDevice IoAttachDeviceByPointer
+        IoAttachDeviceToDeviceStack IoAttachDeviceToDeviceStackSafe IoBuildAsynchronousFsdRequest
+        IoBuildDeviceIoControlRequest IoBuildPartialMdl IoBuildSynchronousFsdRequest IoCancelIrp
+        IoCancelMiniCompletionPacket IoCheckEaBufferValidity IoCheckFunctionAccess IoCheckShareAccess
+        IoCompletionObjectType IoConnectInterrupt IoCreateController IoCreateDisk IoCreateDriver
+        IoCreateFile IoCreateFileEx IoCreateFileSpecifyDeviceObjectHint IoCreateNotificationEvent
+        IoCreateStreamFileObject IoCreateStreamFileObjectLite IoCreateSynchronizationEvent
+        IoCreateSystemThread IoCsqInitialize IoCsqInitializeEx IoCsqInsertIrp IoCsqInsertIrpEx
+        IoCsqRemoveIrp IoCsqRemoveNextIrp IoDeleteController IoDetachDevice IoDeviceHandlerObjectType
+        IoDeviceObjectType IoDisconnectInterrupt IoDriverObjectType IoEnqueueIrp IoEnumerateDeviceObjectList
+        IoEnumerateRegisteredFiltersList IoFileObjectType IoForwardIrpSynchronously IoFreeErrorLogEntry
+        IoFreeIrp IoFreeMdl IoFreeWorkItem IoGetAttachedDevice IoGetAttachedDeviceReference
+        IoGetBaseFileSystemDeviceObject IoGetConfigurationInformation IoGetCurrentProcess
+        IoGetDeviceAttachmentBaseRef IoGetDeviceInterfaceAlias IoGetDeviceInterfaces
+        IoGetDeviceObjectPointer IoGetDeviceProperty IoGetDevicePropertyData IoGetDeviceToVerify
+        IoGetDiskDeviceObject IoGetDmaAdapter IoGetDriverObjectExtension IoGetFileObjectGenericMapping
+        IoGetInitialStack IoGetIoPriorityHint IoGetIrpExtraCreateParameter IoGetLowerDeviceObject
+        IoGetOplockKeyContextEx IoGetPagingIoPriority IoGetRelatedDeviceObject IoGetRequestorProcess
+        IoGetRequestorProcessId IoGetRequestorSessionId IoGetTopLevelIrp IoGetTransactionParameterBlock
+        IoInitializeIrp IoInitializeMiniCompletionPacket IoInitializeRemoveLockEx IoInitializeTimer
+        IoInitializeWorkItem IoInvalidateDeviceRelations IoInvalidateDeviceState IoIs32bitProcess
+        IoIsFileObjectIgnoringSharing IoIsFileOriginRemote IoIsOperationSynchronous IoIsSystemThread
+        IoIsWdmVersionAvailable IoMakeAssociatedIrp IoOpenDeviceInterfaceRegistryKey IoOpenDeviceRegistryKey
+        IoOpenDriverRegistryKey IoQueryDeviceDescription IoQueryFileDosDeviceName IoQueryFileInformation
+        IoQueryFullDriverPath IoQueueWorkItem IoQueueWorkItemEx IoRaiseHardError
+        IoRaiseInformationalHardError IoReadDiskSignature IoReadPartitionTable IoReadPartitionTableEx
+        IoRegisterBootDriverCallback IoRegisterBootDriverReinitialization IoRegisterDeviceInterface
+        IoRegisterDriverReinitialization IoRegisterFileSystem IoRegisterFsRegistrationChange
+        IoRegisterPlugPlayNotification IoRegisterShutdownNotification IoReleaseCancelSpinLock
+        IoReleaseRemoveLockAndWaitEx IoReleaseRemoveLockEx IoReleaseVpbSpinLock IoRemoveIoCompletion
+        IoRemoveShareAccess IoReportDetectedDevice IoReportResourceUsage
+        IoReportTargetDeviceChangeAsynchronous IoRetrievePriorityInfo IoReuseIrp IoSetCompletionRoutineEx
+        IoSetDeviceInterfacePropertyData IoSetDeviceInterfaceState IoSetDeviceToVerify
+        IoSetHardErrorOrVerifyDevice IoSetIoCompletion IoSetIoCompletionEx IoSetIoCompletionEx3
+        IoSetIoPriorityHint IoSetIrpExtraCreateParameter IoSetPartitionInformation
+        IoSetPartitionInformationEx IoSetShareAccess IoSetStartIoAttributes IoSetSystemPartition
+        IoSetThreadHardErrorMode IoSetTopLevelIrp IoSizeofWorkItem IoStartNextPacket IoStartPacket
+        IoStartTimer IoStopTimer IoThreadToProcess IoUninitializeWorkItem IoUnregisterBootDriverCallback
+        IoUnregisterFileSystem IoUnregisterFsRegistrationChange IoUnregisterPlugPlayNotification
+        IoUnregisterPlugPlayNotificationEx IoUnregisterShutdownNotification IoUpdateShareAccess
+        IoVerifyPartitionTable IoVerifyVolume IoVolumeDeviceToDosName IoVolumeDeviceToGuid
+        IoWMIDeviceObjectToProviderId IoWMIExecuteMethod IoWMIOpenBlock IoWMIQueryAllData
+        IoWMIQuerySingleInstance IoWMIRegistrationControl IoWMISetNotificationCallback
+        IoWMISetSingleInstance IoWMIWriteEvent IoWithinStackLimits IoWriteErrorLogEntry
+        IoWritePartitionTable IoWritePartitionTableEx KdChangeOption KdDisableDebugger KdEnableDebugger
+        KdRefreshDebuggerNotPresent KdSystemDebugControl KeAcquireGuardedMutex
+        KeAcquireInStackQueuedSpinLock KeAcquireInStackQueuedSpinLockAtDpcLevel
+        KeAcquireInStackQueuedSpinLockRaiseToSynch KeAcquireInterruptSpinLock KeAcquireQueuedSpinLock
+        KeAcquireQueuedSpinLockRaiseToSynch KeAcquireSpinLockAtDpcLevel KeAcquireSpinLockForDpc
+        KeAcquireSpinLockRaiseToDpc KeAcquireSpinLockRaiseToSynch KeAddProcessorAffinityEx
+        KeAreAllApcsDisabled KeAreApcsDisabled KeAttachProcess KeCancelTimer KeCapturePersistentThreadState
+        KeDelayExecutionThread KeDeregisterBugCheckCallback KeDeregisterBugCheckReasonCallback
+        KeDeregisterNmiCallback KeDetachProcess KeEnterCriticalRegion KeEnterGuardedRegion
+        KeExpandKernelStackAndCalloutEx KeFlushEntireTb KeFlushIoBuffers KeFlushQueuedDpcs
+        KeGetCurrentNodeNumber KeGetCurrentProcessorNumberEx KeGetProcessorNumberFromIndex
+        KeGetRecommendedSharedDataAlignment KeInitializeAffinityEx KeInitializeApc
+        KeInitializeCrashDumpHeader KeInitializeDeviceQueue KeInitializeDpc KeInitializeGuardedMutex
+        KeInitializeMutant KeInitializeMutex KeInitializeQueue KeInitializeSemaphore KeInitializeSpinLock
+        KeInitializeThreadedDpc KeInitializeTimer KeInitializeTimerEx KeInsertByKeyDeviceQueue
+        KeInsertDeviceQueue KeInsertHeadQueue KeInsertQueue KeInsertQueueApc KeInsertQueueDpc
+        KeInvalidateAllCaches KeInvalidateRangeAllCaches KeIpiGenericCall KeIsAttachedProcess
+        KeIsExecutingDpc KeLeaveCriticalRegion KeLeaveGuardedRegion KeQueryActiveGroupCount
+        KeQueryActiveProcessorCount KeQueryActiveProcessorCountEx KeQueryActiveProcessors
+        KeQueryDpcWatchdogInformation KeQueryGroupAffinity KeQueryHighestNodeNumber
+        KeQueryInterruptTimePrecise KeQueryMaximumGroupCount KeQueryMaximumProcessorCount
+        KeQueryMaximumProcessorCountEx KeQueryPrcbAddress KeQueryPriorityThread KeQueryTimeIncrement
+        KeQueryUnbiasedInterruptTimePrecise KeReadStateMutex KeReadStateQueue KeReadStateTimer
+        KeRegisterBugCheckCallback KeRegisterBugCheckReasonCallback KeRegisterNmiCallback
+        KeReleaseGuardedMutex KeReleaseInStackQueuedSpinLock KeReleaseInStackQueuedSpinLockFromDpcLevel
+        KeReleaseInterruptSpinLock KeReleaseMutant KeReleaseMutex KeReleaseQueuedSpinLock KeReleaseSemaphore
+        KeReleaseSpinLock KeReleaseSpinLockForDpc KeReleaseSpinLockFromDpcLevel KeRemoveByKeyDeviceQueue
+        KeRemoveDeviceQueue KeRemoveEntryDeviceQueue KeRemoveQueue KeRemoveQueueDpc KeRemoveQueueDpcEx
+        KeRemoveQueueEx KeRestoreFloatingPointState KeRevertToUserAffinityThread
+        KeRevertToUserAffinityThreadEx KeRevertToUserGroupAffinityThread KeRundownQueue
+        KeSaveFloatingPointState KeSetBasePriorityThread KeSetCoalescableTimer KeSetImportanceDpc
+        KeSetKernelStackSwapEnable KeSetPriorityThread KeSetSystemAffinityThread KeSetSystemAffinityThreadEx
+        KeSetSystemGroupAffinityThread KeSetTargetProcessorDpc KeSetTargetProcessorDpcEx KeSetTimer
+        KeSetTimerEx KeStackAttachProcess KeSynchronizeExecution KeTestAlertThread KeTestSpinLock
+        KeTryToAcquireQueuedSpinLock KeTryToAcquireQueuedSpinLockRaiseToSynch
+        KeTryToAcquireSpinLockAtDpcLevel KeUnstackDetachProcess KeWaitForMultipleObjects
+        KeWaitForMutexObject KeWaitForSingleObject KsAddItemToObjectBag KsCreateFilterFactory
+        KsDefaultAddEventHandler KsGenerateEvents KsGetDevice KsGetDeviceForDeviceObject KsGetFilterFromIrp
+        KsGetFirstChild KsGetNextSibling KsGetObjectFromFileObject KsGetPinFromIrp KsInitializeDriver
+        KsPinAttemptProcessing KsPinGetLeadingEdgeStreamPointer KsPinGetReferenceClockInterface
+        KsRemoveItemFromObjectBag KsStreamPointerAdvance KsStreamPointerClone KsStreamPointerDelete
+        KsStreamPointerGetIrp KsStreamPointerSetStatusCode KsStreamPointerUnlock LdrAccessResource
+        LdrFindResource_U LpcPortObjectType LsaFreeReturnBuffer Mm64BitPhysicalAddress MmAdvanceMdl
+        MmAllocateContiguousMemory MmAllocateContiguousMemorySpecifyCache MmAllocateMappingAddress
+        MmAllocateNonCachedMemory MmAllocatePagesForMdl MmAllocatePagesForMdlEx MmBuildMdlForNonPagedPool
+        MmCanFileBeTruncated MmCopyMemory MmCopyVirtualMemory MmCreateMdl MmCreateSection
+        MmDoesFileHaveUserWritableReferences MmFlushImageSection MmForceSectionClosed MmFreeContiguousMemory
+        MmFreeContiguousMemorySpecifyCache MmFreeMappingAddress MmFreeNonCachedMemory MmFreePagesFromMdl
+        MmGetPhysicalAddress MmGetPhysicalMemoryRanges MmGetVirtualForPhysical MmIsDriverVerifying
+        MmIsNonPagedSystemAddressValid MmIsRecursiveIoFault MmIsThisAnNtAsSystem MmIsVerifierEnabled
+        MmLockPagableDataSection MmLockPagableSectionByHandle MmMapIoSpace MmMapIoSpaceEx MmMapLockedPages
+        MmMapLockedPagesSpecifyCache MmMapLockedPagesWithReservedMapping MmMapViewInSystemSpace
+        MmMapViewInSystemSpaceEx MmMapViewOfSection MmPageEntireDriver MmPrefetchPages MmProbeAndLockPages
+        MmProbeAndLockProcessPages MmProtectMdlSystemAddress MmQuerySystemSize MmResetDriverPaging
+        MmSectionObjectType MmSecureVirtualMemory MmSizeOfMdl MmUnlockPagableImageSection MmUnlockPages
+        MmUnmapIoSpace MmUnmapLockedPages MmUnmapReservedMapping MmUnmapViewInSystemSpace
+        MmUnmapViewOfSection MmUnsecureVirtualMemory MupSurrogateDeregisterProvider MupSurrogateGetFileName
+        MupSurrogateGetUncProviderDeviceObject MupSurrogateRegisterProvider MupSurrogateRestartIo
+        MupSurrogateSetUndecoratedFileName NdisAdvanceNetBufferListDataStart NdisAllocateBuffer
+        NdisAllocateBufferPool NdisAllocateGenericObject NdisAllocateMdl NdisAllocateMemory
+        NdisAllocateMemoryWithTagPriority NdisAllocateNetBufferAndNetBufferList NdisAllocatePacket
+        NdisAllocatePacketPool NdisCancelTimer NdisCloseAdapter NdisCopyFromNetBufferToNetBuffer
+        NdisCopyReceiveNetBufferListInfo NdisCopySendNetBufferListInfo NdisDeregisterDeviceEx
+        NdisDeregisterProtocol NdisFCancelSendNetBufferLists NdisFDeregisterFilterDriver
+        NdisFIndicateReceiveNetBufferLists NdisFIndicateStatus NdisFRegisterFilterDriver
+        NdisFReturnNetBufferLists NdisFSendNetBufferLists NdisFSendNetBufferListsComplete NdisFSetAttributes
+        NdisFreeBufferPool NdisFreeGenericObject NdisFreeMemory NdisFreeNetBufferList NdisFreePacket
+        NdisFreePacketPool NdisGetVersion NdisInitializeEvent NdisInitializeTimer NdisOpenAdapter
+        NdisRegisterDeviceEx NdisRegisterProtocol NdisResetEvent NdisRetreatNetBufferListDataStart
+        NdisSetEvent NdisSetTimer NdisUnchainBufferAtFront NdisWaitEvent Ndr64AsyncClientCall
+        NetioInitializeWorkQueue NetioInsertWorkQueue NetioNrtDispatch NetioNrtIsTrackerDevice NetioNrtStart
+        NetioNrtStop NetioSetTriageBlock NetioShutdownWorkQueue NetioTimerWorkItemInitialize
+        NetioTimerWorkItemShutdown NetioTimerWorkItemStart NicmCreateInstance NicmDeregisterClassFactory
+        NlsMbCodePageTag NlsMbOemCodePageTag NlsOemLeadByteInfo NmrClientAttachProvider
+        NmrClientDetachProviderComplete NmrDeregisterClient NmrDeregisterProvider
+        NmrProviderDetachClientComplete NmrRegisterClient NmrRegisterProvider
+        NmrWaitForClientDeregisterComplete NmrWaitForProviderDeregisterComplete NsiAllocateAndGetTable
+        NsiDeregisterChangeNotification NsiFreeTable NsiGetAllParameters NsiRegisterChangeNotification
+        NsiRegisterChangeNotificationEx NtAllocateVirtualMemory NtCreateFile NtCreateSection
+        NtDeviceIoControlFile NtFreeVirtualMemory NtFsControlFile NtMapViewOfSection NtOpenFile
+        NtOpenProcess NtQueryDirectoryFile NtQueryInformationFile NtQueryInformationProcess
+        NtQueryInformationThread NtQueryInformationToken NtQuerySystemInformation NtReadFile
+        NtSetInformationFile NtSetInformationThread NtSetSecurityObject NtShutdownSystem
+        NtWaitForSingleObject NtWriteFile ObCloseHandle ObCreateObject ObCreateObjectType
+        ObDereferenceObjectDeferDelete ObDereferenceSecurityDescriptor ObDuplicateObject
+        ObFindHandleForObject ObGetFilterVersion ObGetObjectSecurity ObGetObjectType ObInsertObject
+        ObLogSecurityDescriptor ObMakeTemporaryObject ObOpenObjectByName ObOpenObjectByPointer
+        ObQueryNameString ObQueryObjectAuditingByHandle ObReferenceObjectByHandle
+        ObReferenceObjectByHandleWithTag ObReferenceObjectByName ObReferenceObjectByPointer
+        ObReferenceSecurityDescriptor ObRegisterCallbacks ObReleaseObjectSecurity ObSetHandleAttributes
+        ObSetSecurityObjectByPointer ObUnRegisterCallbacks ObfDereferenceObjectWithTag
+        ObfReferenceObjectWithTag PcAddAdapterDevice PcDispatchIrp PcGetPhysicalDeviceObject
+        PcInitializeAdapterDriver PcNewMiniport PcNewPort PcNewServiceGroup PcRegisterAdapterPowerManagement
+        PcRegisterPhysicalConnection PcRegisterSubdevice PcoreAddConfiguration PcoreGetResourceCount
+        PcoreIsLoaded PcoreRegister PcoreRemoveAllConfigurations PcoreUnregister PcoreVersion PcwAddInstance
+        PcwRegister PcwUnregister PoCallDriver PoFxSetDeviceIdleTimeout PoQueryWatchdogTime
+        PoRegisterPowerSettingCallback PoRegisterSystemState PoRequestPowerIrp PoSetPowerState
+        PoSetSystemState PoStartNextPowerIrp PoUnregisterPowerSettingCallback PoUnregisterSystemState
+        PsAcquireProcessExitSynchronization PsAssignImpersonationToken PsAttachSiloToCurrentThread
+        PsChargeProcessPoolQuota PsCreateSiloContext PsDereferenceImpersonationToken
+        PsDereferencePrimaryToken PsDereferenceSiloContext PsDetachSiloFromCurrentThread PsGetContextThread
+        PsGetCurrentProcess PsGetCurrentProcessSessionId PsGetCurrentProcessWow64Process
+        PsGetCurrentServerSilo PsGetCurrentThreadTeb PsGetPermanentSiloContext
+        PsGetProcessCreateTimeQuadPart PsGetProcessDebugPort PsGetProcessExitProcessCalled
+        PsGetProcessExitStatus PsGetProcessExitTime PsGetProcessId PsGetProcessImageFileName
+        PsGetProcessInheritedFromUniqueProcessId PsGetProcessJob PsGetProcessPeb PsGetProcessProtection
+        PsGetProcessSectionBaseAddress PsGetProcessSessionId PsGetProcessWin32Process
+        PsGetProcessWow64Process PsGetSiloIdentifier PsGetSiloMonitorContextSlot PsGetThreadExitStatus
+        PsGetThreadHardErrorsAreDisabled PsGetThreadId PsGetThreadProcess PsGetThreadProcessId
+        PsGetThreadSessionId PsGetThreadTeb PsGetThreadWin32Thread PsGetVersion PsImpersonateClient
+        PsInitialSystemProcess PsInsertPermanentSiloContext PsIsDiskCountersEnabled PsIsProcessBeingDebugged
+        PsIsProtectedProcess PsIsThreadImpersonating PsIsThreadTerminating PsJobType PsLoadedModuleList
+        PsLoadedModuleResource PsLookupProcessByProcessId PsLookupProcessThreadByCid
+        PsLookupThreadByThreadId PsProcessType PsReferenceImpersonationToken PsReferencePrimaryToken
+        PsReferenceProcessFilePointer PsReferenceSiloContext PsRegisterSiloMonitor
+        PsReleaseProcessExitSynchronization PsRemoveCreateThreadNotifyRoutine PsRemoveLoadImageNotifyRoutine
+        PsResumeProcess PsReturnPoolQuota PsRevertToSelf PsSetContextThread PsSetCreateProcessNotifyRoutine
+        PsSetCreateProcessNotifyRoutineEx PsSetCreateThreadNotifyRoutine PsSetCreateThreadNotifyRoutineEx
+        PsSetLoadImageNotifyRoutine PsSetThreadHardErrorsAreDisabled PsStartSiloMonitor PsSuspendProcess
+        PsThreadType PsUnregisterSiloMonitor PsUpdateDiskCounters PsWrapApcWow64Thread RpcAsyncCancelCall
+        RpcAsyncCompleteCall RpcAsyncInitializeHandle RpcBindingBind RpcBindingCreateW RpcBindingFree
+        RpcBindingSetOption RpcBindingUnbind RpcExceptionFilter RtlAbsoluteToSelfRelativeSD
+        RtlAddAccessAllowedAce RtlAddAccessAllowedAceEx RtlAddAce RtlAddRange RtlAllocateHeap
+        RtlAnsiCharToUnicodeChar RtlAnsiStringToUnicodeSize RtlAnsiStringToUnicodeString
+        RtlAppendUnicodeStringToString RtlAppendUnicodeToString RtlAreBitsClear RtlAreBitsSet RtlAssert
+        RtlCaptureStackBackTrace RtlCharToInteger RtlCheckRegistryKey RtlCleanupTimerWheel
+        RtlCleanupTimerWheelEntry RtlClearAllBits RtlClearBits RtlCmDecodeMemIoResource
+        RtlCompareMemoryUlong RtlCompareString RtlCompareUnicodeStrings RtlConvertSidToUnicodeString
+        RtlConvertUlongToLargeInteger RtlCopyLuid RtlCopyMdlToBuffer RtlCopyMdlToMdl RtlCopySid
+        RtlCopyString RtlCreateAcl RtlCreateHeap RtlCreateRegistryKey RtlCreateSecurityDescriptor
+        RtlCreateSystemVolumeInformationFolder RtlCreateUnicodeString RtlCreateUserThread RtlDelete
+        RtlDeleteElementGenericTable RtlDeleteElementGenericTableAvl RtlDeleteNoSplay RtlDeleteRegistryValue
+        RtlDestroyHeap RtlDowncaseUnicodeString RtlDuplicateUnicodeString RtlEnumerateGenericTable
+        RtlEnumerateGenericTableAvl RtlEnumerateGenericTableLikeADirectory
+        RtlEnumerateGenericTableWithoutSplaying RtlEnumerateGenericTableWithoutSplayingAvl RtlEqualLuid
+        RtlEqualSid RtlEqualString RtlEthernetAddressToStringW RtlFindClearBits RtlFindClearBitsAndSet
+        RtlFindExportedRoutineByName RtlFindFirstRunClear RtlFindLeastSignificantBit RtlFindLongestRunClear
+        RtlFindMessage RtlFindNextForwardRunClear RtlFindSetBits RtlFindUnicodePrefix
+        RtlFormatCurrentUserKeyPath RtlFreeAnsiString RtlFreeHeap RtlFreeOemString RtlFreeRangeList
+        RtlFreeUnicodeString RtlGUIDFromString RtlGenerate8dot3Name RtlGetAce RtlGetDaclSecurityDescriptor
+        RtlGetElementGenericTable RtlGetElementGenericTableAvl RtlGetGroupSecurityDescriptor
+        RtlGetNextExpiredTimerWheelEntry RtlGetOwnerSecurityDescriptor RtlGetSaclSecurityDescriptor
+        RtlGetVersion RtlImageDirectoryEntryToData RtlImageNtHeader RtlImageNtHeaderEx
+        RtlIndicateTimerWheelEntryTimerStart RtlInitAnsiStringEx RtlInitUnicodeStringEx RtlInitializeBitMap
+        RtlInitializeGenericTable RtlInitializeGenericTableAvl RtlInitializeRangeList RtlInitializeSid
+        RtlInitializeTimerWheel RtlInitializeTimerWheelEntry RtlInitializeUnicodePrefix
+        RtlInsertElementGenericTable RtlInsertElementGenericTableAvl RtlInsertUnicodePrefix
+        RtlInt64ToUnicodeString RtlIntegerToUnicode RtlIntegerToUnicodeString RtlIpv4AddressToStringA
+        RtlIpv4AddressToStringExW RtlIpv4StringToAddressA RtlIpv4StringToAddressExW RtlIpv4StringToAddressW
+        RtlIpv6AddressToStringA RtlIpv6AddressToStringExW RtlIpv6StringToAddressA RtlIpv6StringToAddressExW
+        RtlIpv6StringToAddressW RtlIsGenericTableEmpty RtlIsGenericTableEmptyAvl RtlIsNameLegalDOS8Dot3
+        RtlIsNtDdiVersionAvailable RtlIsValidOemCharacter RtlLengthRequiredSid RtlLengthSecurityDescriptor
+        RtlLengthSid RtlLookupElementGenericTable RtlLookupElementGenericTableAvl RtlMapGenericMask
+        RtlNtStatusToDosError RtlNumberGenericTableElements RtlNumberGenericTableElementsAvl
+        RtlNumberOfClearBits RtlNumberOfSetBitsUlongPtr RtlOemStringToCountedUnicodeString
+        RtlOemStringToUnicodeSize RtlOemStringToUnicodeString RtlOemToUnicodeN RtlPrefetchMemoryNonTemporal
+        RtlPrefixUnicodeString RtlQueryRegistryValues RtlRandom RtlRandomEx RtlRemoveUnicodePrefix
+        RtlReturnTimerWheelEntry RtlRunOnceExecuteOnce RtlSecondsSince1970ToTime RtlSetAllBits RtlSetBit
+        RtlSetBits RtlSetDaclSecurityDescriptor RtlSetGroupSecurityDescriptor RtlSetOwnerSecurityDescriptor
+        RtlSetSaclSecurityDescriptor RtlSplay RtlStringFromGUID RtlSubAuthorityCountSid RtlSubAuthoritySid
+        RtlSuspendTimerWheel RtlTestBit RtlTimeFieldsToTime RtlTimeToSecondsSince1970 RtlTimeToTimeFields
+        RtlTraceDatabaseDestroy RtlUTF8ToUnicodeN RtlUnicodeStringToAnsiString
+        RtlUnicodeStringToCountedOemString RtlUnicodeStringToInteger RtlUnicodeStringToOemString
+        RtlUnicodeToMultiByteN RtlUnicodeToUTF8N RtlUpcaseUnicodeChar RtlUpcaseUnicodeString
+        RtlUpcaseUnicodeStringToCountedOemString RtlUpcaseUnicodeToMultiByteN RtlUpdateCurrentTimerWheelTick
+        RtlUpperChar RtlUpperString RtlValidRelativeSecurityDescriptor RtlValidSecurityDescriptor
+        RtlValidSid RtlValidateUnicodeString RtlVerifyVersionInfo RtlVirtualUnwind RtlVolumeDeviceToDosName
+        RtlWalkFrameChain RtlWriteRegistryValue RtlxAnsiStringToUnicodeSize RxAcquireExclusiveFcbPagingInMRx
+        RxAcquireExclusiveFcbResourceInMRx RxAcquireLogicalViewRundownInMRx RxAcquirePowerContextLock
+        RxAcquireSharedFcbResourceInMRx RxAttachIrpToRxContext RxClearLogicalRdrVNetRootCredential
+        RxClearMinirdrCancelRoutine RxCloseAndFreeMRxStateOnFcb RxCloseAndFreeMRxStateOnLogicalView
+        RxCompleteRequestEx RxCreateLinkedVNetRoot RxCreateNetFobx RxCreateRxContext RxDeleteLinkedVNetRoot
+        RxDereference RxDereferenceAndDeleteRxContext_Real RxDereferenceCredential
+        RxDeregisterSrvOpenWithBufferingManager RxDetachIrpFromRxContext
+        RxDoesOplockStateChangeOnSrvOpenClose RxDoesRedirSupportLogicalViews RxDowngradeFcbToSharedInMRx
+        RxFcbTableNameFromFcb RxFinalizeConnection RxFindEa RxFindFirstPhysicalRdrVNetRootFromNetRoot
+        RxFindRegisteredMiniRedir RxFinishFcbInitialization RxFlushFcbInSystemCache RxFsdDispatch
+        RxGetDeviceObjectOfInstance RxGetRDBSSProcess RxGetShareRights RxInitNetInfoFromFcb
+        RxInitializeLowIoContext RxIsCompatibleSecurityContext RxIsCredentialOrphaned
+        RxIsFcbPagingInMRxAcquiredExclusive RxIsFcbPagingInMRxAcquiredShared RxIsUserCredentialPresent
+        RxIterateOnFcbOpens RxIterateOnLViewFcbsInMRx RxIterateOnVNetRoots RxLastComponentUnicodeString
+        RxLockEnumerator RxLowIoCompletion RxLowIoGetBufferAddress RxNotifyBufferingManagerOfCompletedOpen
+        RxNotifyBufferingManagerOfPendingOpen RxOrphanCredential RxOrphanFobx RxPostToWorkerThread
+        RxPrefixTableEndLookup RxPrefixTableLookupFirstObject RxPrefixTableLookupNameEx
+        RxPrefixTableLookupNextObject RxPrefixTableUnwindLastEnum RxPurgeFcbInSystemCache
+        RxQueryDeepestLViewInPath RxQueryNetRootCachingMode RxRecreateVNetRoot RxReference
+        RxReferenceCredential RxRegisterLogicalMinirdr RxRegisterMinirdr RxReleaseFcbPagingInMRx
+        RxReleaseFcbResourceInMRx RxReleaseLViewRundownInMRx RxReleasePowerContextLock
+        RxRemoveDollarDataSuffix RxScavengeRelatedClosePendingFobxs RxScavengeRelatedFobxs
+        RxSetBasicInfoInFcb RxSetFcbDispatchTable RxSetFcbNameTargetType RxSetMinirdrCancelRoutine
+        RxSidFromRxContext RxSubjectContextFromRxContext RxUnOrphanCredential RxUnmarkOrphanableFobx
+        RxUnregisterMinirdr RxUpdateFcbPowerState RxUpdateNetRootCachingMode RxUpdateOplockStateOnCreate
+        RxpTrackDereference RxpTrackReference SeAccessCheck SeAppendPrivileges SeAssignSecurity
+        SeAssignSecurityEx SeCaptureSecurityDescriptor SeCaptureSubjectContext SeCaptureSubjectContextEx
+        SeCreateAccessState SeCreateClientSecurity SeCreateClientSecurityFromSubjectContext
+        SeDeassignSecurity SeDeleteAccessState SeDeleteClientSecurity SeDeleteObjectAuditAlarm SeExports
+        SeFilterToken SeFreePrivileges SeGetCachedSigningLevel SeImpersonateClient SeImpersonateClientEx
+        SeLocateProcessImageName SeLockSubjectContext SeMarkLogonSessionForTerminationNotification
+        SeOpenObjectAuditAlarm SePrivilegeCheck SeQueryAuthenticationIdToken SeQueryInformationToken
+        SeQuerySecurityDescriptorInfo SeQuerySessionIdToken SeRegisterLogonSessionTerminatedRoutine
+        SeReleaseSecurityDescriptor SeReleaseSubjectContext SeSetSecurityDescriptorInfo
+        SeSinglePrivilegeCheck SeTokenIsAdmin SeTokenIsRestricted SeTokenObjectType SeTokenType
+        SeUnlockSubjectContext SeUnregisterLogonSessionTerminatedRoutine Space Tbsi_Revoke_Attestation
+        TdiCopyBufferToMdl TdiCopyMdlToBuffer TdiDeregisterPnPHandlers TdiInitialize TdiMapUserRequest
+        TdiMatchPdoWithChainedReceiveContext TdiRegisterPnPHandlers TdiReturnChainedReceives
+        TmCommitComplete TmEnableCallbacks TmRollbackComplete TmTransactionObjectType
+        USBD_CreateConfigurationRequestEx USBD_ParseConfigurationDescriptor
+        USBD_ParseConfigurationDescriptorEx VerSetConditionMask WdfLdrQueryInterface WmiTraceMessageVa
+        WppAutoLogStart WppAutoLogStop WppAutoLogTrace ZwAdjustPrivilegesToken ZwAllocateVirtualMemory
+        ZwAlpcConnectPort ZwAssignProcessToJobObject ZwCancelTimer ZwCommitTransaction ZwConnectPort
+        ZwCreateDirectoryObject ZwCreateEnlistment ZwCreateEvent ZwCreateFile ZwCreateJobObject ZwCreateKey
+        ZwCreateKeyTransacted ZwCreateResourceManager ZwCreateSection ZwCreateSymbolicLinkObject
+        ZwCreateTimer ZwCreateTransaction ZwCreateTransactionManager ZwDeleteFile ZwDeleteKey
+        ZwDeleteValueKey ZwDeviceIoControlFile ZwDuplicateObject ZwDuplicateToken ZwEnumerateKey
+        ZwEnumerateValueKey ZwFlushBuffersFile ZwFlushKey ZwFreeVirtualMemory ZwFsControlFile ZwLoadDriver
+        ZwLockVirtualMemory ZwMakeTemporaryObject ZwMapViewOfSection ZwNotifyChangeKey ZwOpenDirectoryObject
+        ZwOpenEvent ZwOpenFile ZwOpenKey ZwOpenKeyEx ZwOpenKeyTransacted ZwOpenProcess ZwOpenProcessToken
+        ZwOpenProcessTokenEx ZwOpenSection ZwOpenSymbolicLinkObject ZwOpenThread ZwOpenThreadTokenEx
+        ZwOpenTimer ZwPowerInformation ZwProtectVirtualMemory ZwQueryDirectoryFile ZwQueryDirectoryObject
+        ZwQueryEaFile ZwQueryInformationFile ZwQueryInformationProcess ZwQueryInformationThread
+        ZwQueryInformationToken ZwQueryInformationTransaction ZwQueryKey ZwQueryLicenseValue ZwQueryObject
+        ZwQuerySection ZwQuerySecurityObject ZwQuerySymbolicLinkObject ZwQuerySystemInformation
+        ZwQueryValueKey ZwQueryVirtualMemory ZwQueryVolumeInformationFile ZwReadFile ZwRequestWaitReplyPort
+        ZwRollbackTransaction ZwSetEaFile ZwSetEvent ZwSetInformationFile ZwSetInformationObject
+        ZwSetInformationProcess ZwSetInformationThread ZwSetInformationVirtualMemory ZwSetSecurityObject
+        ZwSetSystemInformation ZwSetTimer ZwSetValueKey ZwTerminateJobObject ZwTerminateProcess
+        ZwUnloadDriver ZwUnloadKey ZwUnmapViewOfSection ZwUpdateWnfStateData ZwWaitForMultipleObjects
+        ZwWaitForSingleObject ZwWriteFile ZwYieldExecution _KsEdit __chkstk _itoa _local_unwind _purecall
+        _snprintf _snwprintf _snwprintf_s _stricmp _strlwr _strnicmp _strupr _vsnprintf _vsnwprintf
+        _vswprintf _wcsicmp _wcslwr _wcsnicmp _wcsupr atoi imp_WppRecorderGetTriageInfo
+        imp_WppRecorderReplay isdigit isprint isspace mbstowcs memchr memcpy_s qsort rsndisp_deregister
+        rsndisp_init rsndisp_register sprintf sprintf_s strcat strchr strcmp strcpy strcpy_s strlen strncat
+        strncmp strncpy strncpy_s strnlen strrchr strstr swprintf swprintf_s tolower towlower towupper
+        vDbgPrintEx vDbgPrintExWithPrefix vsprintf vsprintf_s wcscat wcscat_s wcschr wcscmp wcscpy wcscpy_s
+        wcslen wcsncat wcsncat_s wcsncmp wcsncpy wcsncpy_s wcsnlen wcsrchr wcsstr wcstombs;
+    "wdfldr.sys":
+        WdfVersionBind WdfVersionBindClass WdfVersionUnbind WdfVersionUnbindClass;
+    "wmilib.sys":
+        WmiCompleteRequest WmiSystemControl;
+}

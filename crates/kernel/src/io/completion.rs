@@ -1,0 +1,88 @@
+//! `IofCompleteRequest`: an IRP goes back up its stack.
+
+use abi::NTSTATUS;
+
+use super::packet;
+use crate::raw::{DeviceObject, IoStackLocation, Irp, Outcome};
+use crate::trace::Event;
+use crate::{Kernel, Unwind};
+
+/// `IofCompleteRequest`: calls the completion routines above the current location, from the lowest up, and ends the
+/// request when none of them keeps the IRP (STATUS_MORE_PROCESSING_REQUIRED). `boost` is an IO_*_INCREMENT.
+/// IRQL <= DISPATCH_LEVEL.
+///
+/// # Errors
+/// What a completion routine raised; [`Unwind::Halt`] after bugcheck 0x44 (MULTIPLE_IRP_COMPLETE_REQUESTS).
+///
+/// Source: ddi, IofCompleteRequest and IoSetCompletionRoutine; kernel, Constraints on Dispatch Routines.
+#[inline]
+pub fn complete_request(kernel: &Kernel, irp: Irp, boost: u8) -> Outcome<()> {
+    let count = irp.stack_count()?;
+    let mut current = irp.current_location()?;
+    if current > count.wrapping_add(1) {
+        return Err(completed_twice(kernel, irp));
+    }
+    kernel.trace.emit(|| Event::IrpCompleted {
+        irp: irp.address(),
+        status: NTSTATUS::from_bits(irp.status().unwrap_or_default()),
+        information: irp.information().unwrap_or_default(),
+        boost,
+    });
+    let mut location = IoStackLocation::at(irp.current_stack_location()?);
+    while current <= count {
+        let control = location.control()?;
+        let pending = control & abi::SL_PENDING_RETURNED != 0;
+        irp.set_pending_returned(u8::from(pending))?;
+        current += 1;
+        let above = IoStackLocation::at(location.address().wrapping_add(IoStackLocation::SIZE as u64));
+        irp.set_current_location(current)?;
+        irp.set_current_stack_location(above.address())?;
+        if is_invoked(control, irp)? {
+            // The routine's device is the one whose driver set it: the location above; the topmost has none.
+            let device = if current <= count { DeviceObject::at(above.device_object()?) } else { DeviceObject::at(0) };
+            let routine = location.completion_routine()?;
+            let context = location.context()?;
+            let status = kernel.ke.call(kernel, routine, &[device.address(), irp.address(), context])?;
+            if super::dispatch::low_half(status) == abi::STATUS_MORE_PROCESSING_REQUIRED.bits() {
+                return Ok(());
+            }
+        } else if pending && current <= count {
+            above.set_control(above.control()? | abi::SL_PENDING_RETURNED)?;
+        }
+        location = above;
+    }
+    // One past the top now: a second completion finds it beyond.
+    irp.set_current_location(count.wrapping_add(2))?;
+    finish(kernel, irp)
+}
+
+fn is_invoked(control: u8, irp: Irp) -> Outcome<bool> {
+    const INVOKE: u8 = abi::SL_INVOKE_ON_SUCCESS | abi::SL_INVOKE_ON_ERROR | abi::SL_INVOKE_ON_CANCEL;
+    if control & INVOKE == 0 {
+        return Ok(false);
+    }
+    let success = NTSTATUS::from_bits(irp.status()?).is_success();
+    let by_status = if success { abi::SL_INVOKE_ON_SUCCESS } else { abi::SL_INVOKE_ON_ERROR };
+    let cancelled = irp.cancel()? != 0;
+    Ok(control & by_status != 0 || (cancelled && control & abi::SL_INVOKE_ON_CANCEL != 0))
+}
+
+fn finish(kernel: &Kernel, irp: Irp) -> Outcome<()> {
+    let completed = packet::with_innermost(kernel, irp, |packet| packet.complete(kernel));
+    let completed = completed.or_else(|| Some(kernel.io.packets.get(irp.address())?.complete(kernel)));
+    match completed {
+        Some(false) => Err(completed_twice(kernel, irp)),
+        Some(true) => Ok(()),
+        // Nobody of ours waits for it. A driver's own IRP must not come here: its completion routine keeps it.
+        None => {
+            kernel.bug_check(abi::MULTIPLE_IRP_COMPLETE_REQUESTS, [irp.address(), 0, 0, 0]);
+            Err(Unwind::Halt)
+        }
+    }
+}
+
+#[cold]
+fn completed_twice(kernel: &Kernel, irp: Irp) -> Unwind {
+    kernel.bug_check(abi::MULTIPLE_IRP_COMPLETE_REQUESTS, [irp.address(), 0, 0, 0]);
+    Unwind::Halt
+}

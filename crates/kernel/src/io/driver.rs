@@ -1,0 +1,381 @@
+//! Drivers: loading, their objects, unloading, and what they leave behind.
+
+use std::any::Any;
+use std::fmt;
+use std::mem::offset_of;
+use std::ops::Range;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use abi::NTSTATUS;
+
+use super::{Device, dispatch, symbolic_link};
+use crate::cm::Value;
+use crate::mm::{PoolOwner, TagUsage};
+use crate::ob::{Object, ObjectBody, ObjectType};
+use crate::raw::{self, DeviceObject, DriverExtension, DriverObject, Outcome};
+use crate::{Kernel, Unwind, ps};
+
+/// Tag of driver objects and their strings.
+const DRIVER_TAG: u32 = u32::from_le_bytes(*b"Driv");
+/// Where the driver's identifier stands, behind driver object and extension.
+const ID_OFFSET: u64 = (DriverObject::SIZE + size_of::<abi::DRIVER_EXTENSION>()) as u64;
+const SERVICES: &str = r"\Registry\Machine\System\CurrentControlSet\Services";
+const HARDWARE: &str = r"\REGISTRY\MACHINE\HARDWARE\DESCRIPTION\SYSTEM";
+
+/// Code that can be loaded as a driver.
+pub struct DriverImage {
+    /// Address of DriverEntry.
+    pub entry: u64,
+    /// Where its code and data lie; empty for code compiled into the process.
+    pub range: Range<u64>,
+    /// File name, for the service key and reports.
+    pub file_name: String,
+    /// Kept while the driver is loaded; dropping it unmaps the image.
+    pub keep: Box<dyn Any + Send + Sync>,
+}
+
+impl fmt::Debug for DriverImage {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("DriverImage").field("file_name", &self.file_name).finish_non_exhaustive()
+    }
+}
+
+/// A loaded driver.
+#[derive(Debug)]
+pub struct Driver {
+    /// Distinguishes it from all drivers ever loaded into the machine; also its pool owner.
+    pub id: u32,
+    /// Its service name.
+    pub name: String,
+    /// The driver object that it sees.
+    pub object: DriverObject,
+    /// Where its code and data lie; empty for code compiled into the process.
+    pub range: Range<u64>,
+    /// File name of its image.
+    pub file_name: String,
+    state: AtomicU8,
+    image: Mutex<Option<Box<dyn ErasedImage>>>,
+}
+
+/// `Box<dyn Any>` with `Debug`.
+trait ErasedImage: Any + Send + Sync {}
+impl<T: Any + Send + Sync> ErasedImage for T {}
+impl fmt::Debug for dyn ErasedImage {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("image")
+    }
+}
+
+const LOADED: u8 = 0;
+const UNLOADING: u8 = 1;
+const GONE: u8 = 2;
+
+/// What a driver held when it was gone.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct UnloadReport {
+    /// Service name.
+    pub driver: String,
+    /// Pool not freed, by tag.
+    pub pool: Vec<(u32, TagUsage)>,
+    /// Names (or addresses) of devices not deleted.
+    pub devices: Vec<String>,
+    /// Symbolic links not deleted.
+    pub symbolic_links: Vec<String>,
+}
+
+impl UnloadReport {
+    /// Whether nothing was left.
+    #[must_use]
+    pub fn is_clean(&self) -> bool {
+        self.pool.is_empty() && self.devices.is_empty() && self.symbolic_links.is_empty()
+    }
+}
+
+/// What came of asking a driver to unload.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum UnloadOutcome {
+    /// DriverUnload has run.
+    Unloaded(UnloadReport),
+    /// Files are open on its devices: no more can be opened, and DriverUnload runs when the last is closed.
+    Pending {
+        /// Open files.
+        files: u32,
+    },
+}
+
+/// DriverEntry's failure.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DriverEntryFailure {
+    /// What it returned.
+    pub status: NTSTATUS,
+    /// What it left behind: NT does not clean up for it, and DriverUnload is not called.
+    pub left: UnloadReport,
+}
+
+/// Why a driver could not be loaded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LoadError {
+    /// A driver of this name is loaded (`STATUS_IMAGE_ALREADY_LOADED`).
+    AlreadyLoaded,
+    /// The machine has stopped or is out of memory.
+    Status(NTSTATUS),
+    /// DriverEntry returned an error.
+    DriverEntry(DriverEntryFailure),
+    /// DriverEntry stopped the machine.
+    Halted,
+}
+
+struct DriverBody;
+
+impl ObjectBody for DriverBody {
+    fn object_type(&self) -> ObjectType {
+        ObjectType { name: "Driver", parses: false, generic_mapping: [0x2_0000, 0x2_0000, 0x2_0000, 0xF_0000] }
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+}
+
+/// The identifier of the driver whose driver object this is; 0 when it cannot be read.
+#[inline]
+pub(super) fn id_of(object: DriverObject) -> u32 {
+    raw::read(object.address().wrapping_add(ID_OFFSET)).unwrap_or(0)
+}
+
+impl Driver {
+    /// Whether it is being unloaded, or is gone.
+    #[must_use]
+    pub fn is_unloading(&self) -> bool {
+        self.state.load(Ordering::Acquire) != LOADED
+    }
+
+    /// Its devices now, newest first.
+    ///
+    /// # Errors
+    /// An access violation in a device object.
+    pub fn devices(&self) -> Outcome<Vec<DeviceObject>> {
+        let mut devices = Vec::new();
+        let mut device = DeviceObject::at(self.object.device_object()?);
+        while !device.is_null() && devices.len() < 1 << 16 {
+            devices.push(device);
+            device = DeviceObject::at(device.next_device()?);
+        }
+        Ok(devices)
+    }
+
+    pub(super) fn forget_device(&self, device: DeviceObject) {
+        let _freed_by_driver = device.set_driver_object(0);
+    }
+
+    fn open_files(&self, kernel: &Kernel) -> u32 {
+        let devices = self.devices().unwrap_or_default();
+        let objects = devices.iter().filter_map(|device| kernel.ob.by_address(device.address()));
+        objects.filter_map(|object| object.body::<Device>().map(Device::opens)).sum::<i32>().unsigned_abs()
+    }
+
+    fn left(&self, kernel: &Kernel) -> UnloadReport {
+        let usage = kernel.mm.pool.usage().into_iter();
+        let pool = usage.filter(|(owner, ..)| owner.0 == self.id).map(|(_, tag, usage)| (tag, usage)).collect();
+        let devices = self.devices().unwrap_or_default().into_iter().map(|device| {
+            let path = kernel.ob.by_address(device.address()).and_then(|object| object.path());
+            path.unwrap_or_else(|| format!("a device without a name at {:#x}", device.address()))
+        });
+        UnloadReport {
+            driver: self.name.clone(),
+            pool,
+            devices: devices.collect(),
+            symbolic_links: symbolic_link::left_by(kernel, self.id),
+        }
+    }
+}
+
+fn wide(text: &str) -> Vec<u16> {
+    text.encode_utf16().collect()
+}
+
+/// Loads a driver as the service `name`: driver object, service key, DriverEntry in the system process at
+/// PASSIVE_LEVEL, on the calling thread.
+///
+/// # Errors
+/// See [`LoadError`]. What a failed DriverEntry left is reported and stays, unusable.
+pub fn load_driver(kernel: &Kernel, name: &str, image: DriverImage) -> Result<Arc<Driver>, LoadError> {
+    if kernel.io.driver(name).is_some() {
+        return Err(LoadError::AlreadyLoaded);
+    }
+    let id = kernel.io.next_driver.fetch_add(1, Ordering::Relaxed);
+    let service_key = format!("{SERVICES}\\{name}");
+    describe_service(kernel, &service_key, &image.file_name).map_err(LoadError::Status)?;
+    let (object, registry_path) =
+        make_object(kernel, id, name, &service_key, &image).map_err(LoadError::Status)?;
+    let driver = Arc::new(Driver {
+        id,
+        name: name.to_owned(),
+        object,
+        range: image.range.clone(),
+        file_name: image.file_name.clone(),
+        state: AtomicU8::new(LOADED),
+        image: Mutex::new(Some(Box::new(image.keep))),
+    });
+    let body = Object::new(object.address(), DriverBody);
+    let path = format!(r"\Driver\{name}");
+    kernel.ob.insert(&wide(&path), &body, true).map_err(|_| LoadError::AlreadyLoaded)?;
+    kernel.ob.remember(&body);
+    kernel.io.drivers.write().unwrap_or_else(PoisonError::into_inner).push(driver.clone());
+
+    let entry = image.entry;
+    let arguments = [object.address(), registry_path];
+    let system = kernel.ps.system().clone();
+    let returned = ps::inside(kernel, &system, |_| {
+        dispatch::as_driver(&driver, || kernel.ke.call(kernel, entry, &arguments))
+    });
+    let status = match returned {
+        Ok(Ok(value)) => NTSTATUS::from_bits(dispatch::low_half(value)),
+        Ok(Err(Unwind::Exit(status))) => status,
+        Ok(Err(Unwind::Halt | Unwind::Raise(_))) => return Err(LoadError::Halted),
+        Err(status) => return Err(LoadError::Status(status)),
+    };
+    if !status.is_success() {
+        driver.state.store(GONE, Ordering::Release);
+        let left = driver.left(kernel);
+        remove(kernel, &driver, &body, left.is_clean());
+        return Err(LoadError::DriverEntry(DriverEntryFailure { status, left }));
+    }
+    finish_initialization(kernel, &driver).map_err(|_| LoadError::Halted)?;
+    Ok(driver)
+}
+
+fn describe_service(kernel: &Kernel, key: &str, file_name: &str) -> Result<(), NTSTATUS> {
+    let cm = &kernel.cm;
+    cm.create_key(key);
+    cm.set_value(key, "Type", Value::dword(1))?;
+    cm.set_value(key, "Start", Value::dword(3))?;
+    cm.set_value(key, "ErrorControl", Value::dword(1))?;
+    cm.set_value(key, "ImagePath", Value::expand_string(&format!(r"\SystemRoot\System32\drivers\{file_name}")))
+}
+
+/// Makes the driver object and its strings; returns it and the address of DriverEntry's registry path.
+fn make_object(
+    kernel: &Kernel,
+    id: u32,
+    name: &str,
+    service_key: &str,
+    image: &DriverImage,
+) -> Result<(DriverObject, u64), NTSTATUS> {
+    let texts = [wide(&format!(r"\Driver\{name}")), wide(service_key), wide(name), wide(HARDWARE)];
+    let strings_at = ID_OFFSET as usize + 16;
+    let headers = 2 * size_of::<abi::UNICODE_STRING>();
+    let size = strings_at + headers + texts.iter().map(|text| text.len() * 2 + 2).sum::<usize>();
+    let block = kernel.mm.pool.allocate_zeroed(size, DRIVER_TAG, PoolOwner::default());
+    let block = block.ok_or(abi::STATUS_INSUFFICIENT_RESOURCES)?;
+    let object = DriverObject::at(block.address);
+    let write = || -> Outcome<u64> {
+        object.set_object_type(abi::IO_TYPE_DRIVER.cast_unsigned())?;
+        object.set_size(u16::try_from(DriverObject::SIZE).unwrap_or(0))?;
+        object.set_driver_start(image.range.start)?;
+        object.set_driver_size(u32::try_from(image.range.end - image.range.start).unwrap_or(u32::MAX))?;
+        object.set_driver_init(image.entry)?;
+        let extension = DriverExtension::at(object.address() + DriverObject::SIZE as u64);
+        object.set_driver_extension(extension.address())?;
+        extension.set_driver_object(object.address())?;
+        raw::write(object.address() + ID_OFFSET, id)?;
+        for major in 0..=abi::IRP_MJ_MAXIMUM_FUNCTION {
+            object.set_major_function(major, kernel.io.invalid_device_request())?;
+        }
+        let registry_path = raw::UnicodeString::at(object.address() + strings_at as u64);
+        let hardware = raw::UnicodeString::at(registry_path.address() + 16);
+        object.set_hardware_database(hardware.address())?;
+        let headers = [object.driver_name(), registry_path, extension.service_key_name(), hardware];
+        let mut text_at = hardware.address() + 16;
+        for (header, text) in headers.iter().zip(&texts) {
+            raw::copy_wide(text_at, text)?;
+            let length = u16::try_from(text.len() * 2).unwrap_or(u16::MAX - 2);
+            header.set(length, length + 2, text_at)?;
+            text_at += u64::from(length) + 2;
+        }
+        Ok(registry_path.address())
+    };
+    let registry_path = write().map_err(|_| abi::STATUS_INSUFFICIENT_RESOURCES)?;
+    Ok((object, registry_path))
+}
+
+/// What the I/O manager does after a successful DriverEntry.
+fn finish_initialization(kernel: &Kernel, driver: &Driver) -> Outcome<()> {
+    for device in driver.devices()? {
+        device.set_flags(device.flags()? & !abi::DO_DEVICE_INITIALIZING)?;
+    }
+    for major in 0..=abi::IRP_MJ_MAXIMUM_FUNCTION {
+        if driver.object.major_function(major)? == 0 {
+            driver.object.set_major_function(major, kernel.io.invalid_device_request())?;
+        }
+    }
+    Ok(())
+}
+
+/// Asks a driver to unload (`NtUnloadDriver`): at once when no file is open on its devices, else when the last is
+/// closed.
+///
+/// # Errors
+/// `STATUS_OBJECT_NAME_NOT_FOUND` when no such driver is loaded, `STATUS_INVALID_DEVICE_REQUEST` when it has no
+/// DriverUnload or is unloading already, `STATUS_DEVICE_NOT_CONNECTED` when the machine has stopped.
+pub fn unload_driver(kernel: &Kernel, name: &str) -> Result<UnloadOutcome, NTSTATUS> {
+    let driver = kernel.io.driver(name).ok_or(abi::STATUS_OBJECT_NAME_NOT_FOUND)?;
+    if driver.object.driver_unload().unwrap_or(0) == 0 {
+        return Err(abi::STATUS_INVALID_DEVICE_REQUEST);
+    }
+    if driver.state.compare_exchange(LOADED, UNLOADING, Ordering::AcqRel, Ordering::Acquire).is_err() {
+        return Err(abi::STATUS_INVALID_DEVICE_REQUEST);
+    }
+    match driver.open_files(kernel) {
+        0 => run_unload(kernel, &driver).map(UnloadOutcome::Unloaded),
+        files => Ok(UnloadOutcome::Pending { files }),
+    }
+}
+
+/// After a file is gone: a driver that waited for that is unloaded.
+pub(super) fn unload_if_last(kernel: &Kernel, driver: &Arc<Driver>) {
+    if driver.state.load(Ordering::Acquire) == UNLOADING && driver.open_files(kernel) == 0 {
+        // The report goes to the observers; when the machine has stopped meanwhile there is none.
+        let _report = run_unload(kernel, driver);
+    }
+}
+
+fn run_unload(kernel: &Kernel, driver: &Arc<Driver>) -> Result<UnloadReport, NTSTATUS> {
+    if driver.state.compare_exchange(UNLOADING, GONE, Ordering::AcqRel, Ordering::Acquire).is_err() {
+        return Err(abi::STATUS_INVALID_DEVICE_REQUEST);
+    }
+    let unload = driver.object.driver_unload().map_err(|_| abi::STATUS_INVALID_DEVICE_REQUEST)?;
+    let system = kernel.ps.system().clone();
+    let returned = ps::inside(kernel, &system, |_| {
+        dispatch::as_driver(driver, || kernel.ke.call(kernel, unload, &[driver.object.address()]))
+    })?;
+    if returned.is_err() {
+        return Err(abi::STATUS_DEVICE_NOT_CONNECTED);
+    }
+    let report = driver.left(kernel);
+    if let Some(body) = kernel.ob.by_address(driver.object.address()) {
+        remove(kernel, driver, &body, report.is_clean());
+    }
+    kernel.trace.emit(|| crate::trace::Event::DriverUnloaded { report: report.clone() });
+    Ok(report)
+}
+
+/// Takes the driver out of the machine. When it left something that may still be used, its image and driver object
+/// stay in memory.
+fn remove(kernel: &Kernel, driver: &Driver, body: &Arc<Object>, release: bool) {
+    kernel.io.drivers.write().unwrap_or_else(PoisonError::into_inner).retain(|other| other.id != driver.id);
+    if kernel.ob.remove_name(body) {
+        body.dereference(kernel);
+    }
+    body.dereference(kernel);
+    let image = driver.image.lock().unwrap_or_else(PoisonError::into_inner).take();
+    if release {
+        drop(image);
+        let _driver_bug = kernel.mm.pool.free(driver.object.address());
+    } else {
+        std::mem::forget(image);
+    }
+}
+
+const _: () = assert!(offset_of!(abi::DRIVER_OBJECT, MajorFunction) == 0x70);

@@ -1,0 +1,72 @@
+//! File objects: an open of a device, from CREATE through CLEANUP to CLOSE.
+
+use std::any::Any;
+use std::sync::Arc;
+
+use platform::scheduler::Lock;
+
+use super::{Device, driver, request};
+use crate::Kernel;
+use crate::mm::PoolBlock;
+use crate::ob::{Object, ObjectBody, ObjectType};
+use crate::ps::Process;
+use crate::raw::{DeviceObject, FileObject};
+
+/// GENERIC_READ, _WRITE, _EXECUTE and _ALL of files and devices.
+pub(super) const GENERIC_MAPPING: [u32; 4] =
+    [abi::FILE_GENERIC_READ, abi::FILE_GENERIC_WRITE, abi::FILE_GENERIC_EXECUTE, abi::FILE_ALL_ACCESS];
+
+/// What the I/O manager keeps of a file object.
+#[derive(Debug)]
+pub struct File {
+    /// The file object that drivers see.
+    pub object: FileObject,
+    /// The device that was opened.
+    pub device: DeviceObject,
+    pub(super) device_object: Arc<Object>,
+    /// Whether requests wait for their completion (FILE_SYNCHRONOUS_IO_*): one at a time, as NT's file lock has it.
+    pub(super) synchronous: bool,
+    pub(super) lock: Lock<()>,
+    pub(super) name: Option<PoolBlock>,
+    /// Whether CREATE succeeded: only then CLEANUP and CLOSE follow.
+    pub(super) created: std::sync::atomic::AtomicBool,
+}
+
+impl ObjectBody for File {
+    fn object_type(&self) -> ObjectType {
+        ObjectType { name: "File", parses: false, generic_mapping: GENERIC_MAPPING }
+    }
+
+    fn close(&self, kernel: &Kernel, _process: &Process, _object: &Arc<Object>, last_in_system: bool) {
+        if last_in_system && self.is_created() {
+            request::cleanup(kernel, self);
+        }
+    }
+
+    fn delete(&self, kernel: &Kernel, _object: &Object) {
+        if self.is_created() {
+            request::close(kernel, self);
+        }
+        if let Some(name) = self.name {
+            let _driver_bug = kernel.mm.pool.free(name.address);
+        }
+        let _driver_bug = kernel.mm.pool.free(self.object.address());
+        let Some(device) = self.device_object.body::<Device>() else { return };
+        device.end_open();
+        let loaded = device.driver.upgrade();
+        self.device_object.dereference(kernel);
+        if let Some(loaded) = loaded {
+            driver::unload_if_last(kernel, &loaded);
+        }
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+}
+
+impl File {
+    fn is_created(&self) -> bool {
+        self.created.load(std::sync::atomic::Ordering::Acquire)
+    }
+}

@@ -1,0 +1,254 @@
+//! `NtCreateFile`: from a path to a file object and a handle, by way of IRP_MJ_CREATE.
+
+use std::mem::offset_of;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use abi::NTSTATUS;
+use platform::scheduler::Lock;
+
+use super::file::File;
+use super::{Device, device, request};
+use crate::Kernel;
+use crate::mm::{PoolBlock, PoolOwner};
+use crate::ob::Object;
+use crate::ps::Process;
+use crate::raw::{self, DispatcherHeader, FileObject, Outcome};
+
+/// Tag of file objects and their names.
+const FILE_TAG: u32 = u32::from_le_bytes(*b"File");
+/// Longest path, in UTF-16 units: what a UNICODE_STRING can hold.
+const MAX_PATH_UNITS: usize = 32_767;
+
+/// What `NtCreateFile` is asked for.
+#[derive(Clone, Copy, Debug)]
+pub struct OpenRequest<'a> {
+    /// NT path.
+    pub path: &'a [u16],
+    /// Access mask; generic bits allowed.
+    pub desired_access: u32,
+    /// FILE_ATTRIBUTE_*.
+    pub file_attributes: u32,
+    /// FILE_SHARE_*.
+    pub share_access: u32,
+    /// FILE_OPEN, …
+    pub create_disposition: u32,
+    /// FILE_SYNCHRONOUS_IO_NONALERT, …
+    pub create_options: u32,
+    /// Whether the caller is an application (`UserMode`).
+    pub user_mode: bool,
+}
+
+/// Opens a device and returns the handle in `process`'s table and the create request's information.
+///
+/// Must run inside the machine, in the context of `process`. PASSIVE_LEVEL.
+///
+/// # Errors
+/// The status of the path's look-up, of the device (`STATUS_ACCESS_DENIED`, `STATUS_NO_SUCH_DEVICE`), or of the driver;
+/// no file object is left then, and the driver sees neither CLEANUP nor CLOSE.
+///
+/// Source: ddi, ZwCreateFile; kernel, IRP_MJ_CREATE.
+pub fn create_file(
+    kernel: &Kernel,
+    process: &Process,
+    request: &OpenRequest<'_>,
+) -> Result<(u32, u64), NTSTATUS> {
+    check(request)?;
+    let found = kernel.ob.find(request.path, false)?;
+    let device = found.object.body::<Device>().ok_or(abi::STATUS_OBJECT_TYPE_MISMATCH)?;
+    let granted = found.object.object_type().map_access(request.desired_access);
+    if !found.object.try_reference() {
+        return Err(abi::STATUS_NO_SUCH_DEVICE);
+    }
+    if let Err(status) = device.begin_open() {
+        found.object.dereference(kernel);
+        return Err(status);
+    }
+    let file = match make_file(kernel, &found.object, device, &found.rest, request, granted) {
+        Ok(file) => file,
+        Err(status) => {
+            device.end_open();
+            found.object.dereference(kernel);
+            return Err(status);
+        }
+    };
+    // From here on the file object's deletion lets go of the device.
+    let result = send_create(kernel, &file, request, granted);
+    match result {
+        Ok(information) => match process.handles.insert(file.clone(), granted) {
+            Ok(handle) => Ok((handle, information)),
+            Err(status) => {
+                file.dereference(kernel);
+                Err(status)
+            }
+        },
+        Err(status) => {
+            file.dereference(kernel);
+            Err(status)
+        }
+    }
+}
+
+fn check(request: &OpenRequest<'_>) -> Result<(), NTSTATUS> {
+    if request.path.len() > MAX_PATH_UNITS {
+        return Err(abi::STATUS_OBJECT_NAME_INVALID);
+    }
+    let synchronous = abi::FILE_SYNCHRONOUS_IO_ALERT | abi::FILE_SYNCHRONOUS_IO_NONALERT;
+    let both = request.create_options & synchronous == synchronous;
+    let needs_synchronize =
+        request.create_options & synchronous != 0 && request.desired_access & may_synchronize() == 0;
+    if both || needs_synchronize || request.create_disposition > abi::FILE_MAXIMUM_DISPOSITION {
+        return Err(abi::STATUS_INVALID_PARAMETER);
+    }
+    Ok(())
+}
+
+/// Rights that include SYNCHRONIZE, which synchronous files need.
+fn may_synchronize() -> u32 {
+    abi::SYNCHRONIZE
+        | abi::GENERIC_READ
+        | abi::GENERIC_WRITE
+        | abi::GENERIC_EXECUTE
+        | abi::GENERIC_ALL
+        | abi::MAXIMUM_ALLOWED
+}
+
+fn allocate(kernel: &Kernel, size: usize) -> Result<PoolBlock, NTSTATUS> {
+    let block = kernel.mm.pool.allocate_zeroed(size, FILE_TAG, PoolOwner::default());
+    block.ok_or(abi::STATUS_INSUFFICIENT_RESOURCES)
+}
+
+fn make_file(
+    kernel: &Kernel,
+    device_object: &Arc<Object>,
+    device: &Device,
+    rest: &[u16],
+    request: &OpenRequest<'_>,
+    granted: u32,
+) -> Result<Arc<Object>, NTSTATUS> {
+    let name = if rest.is_empty() { None } else { Some(allocate(kernel, rest.len() * 2)?) };
+    let block = match allocate(kernel, FileObject::SIZE) {
+        Ok(block) => block,
+        Err(status) => {
+            let _certainly_live = name.map(|name| kernel.mm.pool.free(name.address));
+            return Err(status);
+        }
+    };
+    let object = FileObject::at(block.address);
+    let options = abi::FILE_SYNCHRONOUS_IO_ALERT | abi::FILE_SYNCHRONOUS_IO_NONALERT;
+    let synchronous = request.create_options & options != 0;
+    let written = initialize(object, device, name, rest, request, granted);
+    // The memory is the kernel's own and was committed just now.
+    written.map_err(|_| abi::STATUS_INSUFFICIENT_RESOURCES)?;
+    let file = Object::new(
+        object.address(),
+        File {
+            object,
+            device: device.object,
+            device_object: device_object.clone(),
+            synchronous,
+            lock: Lock::new(()),
+            name,
+            created: AtomicBool::new(false),
+        },
+    );
+    kernel.ob.remember(&file);
+    Ok(file)
+}
+
+fn initialize(
+    object: FileObject,
+    device: &Device,
+    name: Option<PoolBlock>,
+    rest: &[u16],
+    request: &OpenRequest<'_>,
+    granted: u32,
+) -> Outcome<()> {
+    const NOTIFICATION_EVENT: u8 = 0;
+    const EVENT_WORDS: u8 = 6;
+    object.set_object_type(abi::IO_TYPE_FILE.cast_unsigned())?;
+    object.set_size(u16::try_from(FileObject::SIZE).unwrap_or(0))?;
+    object.set_device_object(device.object.address())?;
+    let mut flags = 0;
+    if request.create_options & abi::FILE_SYNCHRONOUS_IO_NONALERT != 0 {
+        flags |= abi::FO_SYNCHRONOUS_IO;
+    }
+    if request.create_options & abi::FILE_SYNCHRONOUS_IO_ALERT != 0 {
+        flags |= abi::FO_SYNCHRONOUS_IO | abi::FO_ALERTABLE_IO;
+    }
+    object.set_flags(flags)?;
+    object.set_read_access(u8::from(granted & (abi::FILE_READ_DATA | abi::FILE_EXECUTE) != 0))?;
+    object.set_write_access(u8::from(granted & (abi::FILE_WRITE_DATA | abi::FILE_APPEND_DATA) != 0))?;
+    object.set_delete_access(u8::from(granted & abi::DELETE != 0))?;
+    if let Some(name) = name {
+        raw::copy_wide(name.address, rest)?;
+        let length = u16::try_from(rest.len() * 2).unwrap_or(u16::MAX);
+        object.file_name().set(length, length, name.address)?;
+    }
+    device::synchronization_event(object.lock(), true)?;
+    let event = object.event();
+    event.set_object_type(NOTIFICATION_EVENT)?;
+    event.set_size(EVENT_WORDS)?;
+    self_linked(event)
+}
+
+fn self_linked(header: DispatcherHeader) -> Outcome<()> {
+    let list = header.address() + offset_of!(abi::DISPATCHER_HEADER, WaitListHead) as u64;
+    header.set_wait_list_forward(list)?;
+    header.set_wait_list_backward(list)
+}
+
+fn send_create(
+    kernel: &Kernel,
+    object: &Arc<Object>,
+    request: &OpenRequest<'_>,
+    granted: u32,
+) -> Result<u64, NTSTATUS> {
+    let file = object.body::<File>().ok_or(abi::STATUS_OBJECT_TYPE_MISMATCH)?;
+    let context = SecurityContext::new(kernel, granted, request.create_options)?;
+    let options = (request.create_disposition << 24) | (request.create_options & 0x00FF_FFFF);
+    let word = u64::from(request.file_attributes & 0xFFFF) | (u64::from(request.share_access & 0xFFFF) << 16);
+    let parameters = [context.address, u64::from(options), word, 0];
+    let result = request::send(kernel, file, request.user_mode, |irp, location| {
+        location.set_major_function(abi::IRP_MJ_CREATE)?;
+        irp.set_flags(abi::IRP_CREATE_OPERATION | abi::IRP_SYNCHRONOUS_API)?;
+        for (index, parameter) in (0..).zip(parameters) {
+            location.set_parameter(index, parameter)?;
+        }
+        Ok(())
+    });
+    context.free(kernel);
+    // The create request may end with a warning or information; only errors leave no handle.
+    if !result.status.is_success() {
+        return Err(result.status);
+    }
+    file.created.store(true, Ordering::Release);
+    Ok(result.information)
+}
+
+/// The IO_SECURITY_CONTEXT and ACCESS_STATE of a create request.
+struct SecurityContext {
+    address: u64,
+}
+
+impl SecurityContext {
+    fn new(kernel: &Kernel, granted: u32, options: u32) -> Result<Self, NTSTATUS> {
+        let context_size = size_of::<abi::IO_SECURITY_CONTEXT>().next_multiple_of(16);
+        let block = allocate(kernel, context_size + size_of::<abi::ACCESS_STATE>())?;
+        let state = block.address + context_size as u64;
+        let write = || -> Outcome<()> {
+            let context = block.address;
+            raw::write(context + offset_of!(abi::IO_SECURITY_CONTEXT, AccessState) as u64, state)?;
+            raw::write(context + offset_of!(abi::IO_SECURITY_CONTEXT, DesiredAccess) as u64, granted)?;
+            raw::write(context + offset_of!(abi::IO_SECURITY_CONTEXT, FullCreateOptions) as u64, options)?;
+            raw::write(state + offset_of!(abi::ACCESS_STATE, PreviouslyGrantedAccess) as u64, granted)?;
+            raw::write(state + offset_of!(abi::ACCESS_STATE, OriginalDesiredAccess) as u64, granted)
+        };
+        write().map_err(|_| abi::STATUS_INSUFFICIENT_RESOURCES)?;
+        Ok(Self { address: block.address })
+    }
+
+    fn free(self, kernel: &Kernel) {
+        let _driver_bug = kernel.mm.pool.free(self.address);
+    }
+}

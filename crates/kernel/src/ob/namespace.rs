@@ -1,0 +1,259 @@
+//! The namespace: directories, symbolic links, and finding objects by path or by the address of their body.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use abi::NTSTATUS;
+
+use super::directory::{Directory, SymbolicLink};
+use super::name::eq_ignore_case;
+use super::object::{Object, Place};
+
+/// The object manager of a machine.
+pub struct ObjectManager {
+    root: Arc<Object>,
+    /// Objects that drivers know by address.
+    by_address: RwLock<HashMap<u64, Arc<Object>>>,
+}
+
+/// What a path led to.
+#[derive(Clone, Debug)]
+pub struct Found {
+    /// The object.
+    pub object: Arc<Object>,
+    /// What was left of the path, with its backslash, for types that parse; else empty.
+    pub rest: Vec<u16>,
+}
+
+const SEPARATOR: u16 = b'\\' as u16;
+/// As many symbolic links may follow one another.
+const MAX_LINKS: usize = 32;
+
+/// The directories of every NT, and its links from one to another.
+const DIRECTORIES: [&str; 9] = [
+    r"\Device",
+    r"\Driver",
+    r"\FileSystem",
+    r"\GLOBAL??",
+    r"\BaseNamedObjects",
+    r"\Callback",
+    r"\KernelObjects",
+    r"\ObjectTypes",
+    r"\Security",
+];
+/// In a machine there is one session: `\??`, a session's own names before the global ones, is the global ones.
+const LINKS: [(&str, &str); 3] =
+    [(r"\??", r"\GLOBAL??"), (r"\DosDevices", r"\??"), (r"\GLOBAL??\Global", r"\GLOBAL??")];
+
+impl fmt::Debug for ObjectManager {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("ObjectManager").finish_non_exhaustive()
+    }
+}
+
+fn wide(text: &str) -> Vec<u16> {
+    text.encode_utf16().collect()
+}
+
+impl ObjectManager {
+    pub(crate) fn new() -> Self {
+        let this =
+            Self { root: Object::new(0, Directory::default()), by_address: RwLock::new(HashMap::new()) };
+        for path in DIRECTORIES {
+            this.insert(&wide(path), &Object::new(0, Directory::default()), true)
+                .expect("fixed directories have distinct names");
+        }
+        for (path, target) in LINKS {
+            let link = Object::new(0, SymbolicLink { target: wide(target) });
+            this.insert(&wide(path), &link, true).expect("fixed links have distinct names");
+        }
+        this
+    }
+
+    /// Finds the object at `path`, following symbolic links on the way, and at its end too unless
+    /// `open_link`.
+    ///
+    /// # Errors
+    /// `STATUS_OBJECT_PATH_SYNTAX_BAD` when the path does not begin with a backslash or has an empty part,
+    /// `STATUS_OBJECT_NAME_NOT_FOUND` when its last part does not exist, `STATUS_OBJECT_PATH_NOT_FOUND` when an
+    /// earlier one does not, `STATUS_OBJECT_TYPE_MISMATCH` when an earlier one is no directory.
+    pub fn find(&self, path: &[u16], open_link: bool) -> Result<Found, NTSTATUS> {
+        let mut path = path.to_vec();
+        for _ in 0..MAX_LINKS {
+            match self.walk(&path, open_link)? {
+                Step::Found(found) => return Ok(found),
+                Step::Link { target, rest } => {
+                    path = target;
+                    path.extend_from_slice(&rest);
+                }
+            }
+        }
+        Err(abi::STATUS_OBJECT_PATH_SYNTAX_BAD)
+    }
+
+    fn walk(&self, path: &[u16], open_link: bool) -> Result<Step, NTSTATUS> {
+        if path.first() != Some(&SEPARATOR) {
+            return Err(abi::STATUS_OBJECT_PATH_SYNTAX_BAD);
+        }
+        let mut here = self.root.clone();
+        let mut rest = path;
+        while !rest.is_empty() && rest != [SEPARATOR] {
+            let after = &rest[1..];
+            let length = after.iter().position(|unit| *unit == SEPARATOR).unwrap_or(after.len());
+            let (name, remaining) = after.split_at(length);
+            if name.is_empty() {
+                return Err(abi::STATUS_OBJECT_PATH_SYNTAX_BAD);
+            }
+            let directory = here.body::<Directory>().ok_or(abi::STATUS_OBJECT_TYPE_MISMATCH)?;
+            here = directory.get(name).ok_or(if remaining.is_empty() {
+                abi::STATUS_OBJECT_NAME_NOT_FOUND
+            } else {
+                abi::STATUS_OBJECT_PATH_NOT_FOUND
+            })?;
+            rest = remaining;
+            if let Some(link) = here.body::<SymbolicLink>()
+                && !(open_link && rest.is_empty())
+            {
+                return Ok(Step::Link { target: link.target.clone(), rest: rest.to_vec() });
+            }
+            if here.object_type().parses {
+                return Ok(Step::Found(Found { object: here, rest: rest.to_vec() }));
+            }
+        }
+        Ok(Step::Found(Found { object: here, rest: Vec::new() }))
+    }
+
+    /// Gives `object` the name `path`. The namespace takes a reference; a permanent name stays when the last handle
+    /// is closed.
+    ///
+    /// # Errors
+    /// `STATUS_OBJECT_NAME_COLLISION`, or as for [`ObjectManager::find`] of the directory.
+    pub fn insert(&self, path: &[u16], object: &Arc<Object>, permanent: bool) -> Result<(), NTSTATUS> {
+        let split = path.iter().rposition(|unit| *unit == SEPARATOR);
+        let split = split.ok_or(abi::STATUS_OBJECT_PATH_SYNTAX_BAD)?;
+        let name = &path[split + 1..];
+        if name.is_empty() {
+            return Err(abi::STATUS_OBJECT_NAME_INVALID);
+        }
+        let parent = if split == 0 {
+            self.root.clone()
+        } else {
+            self.find(&path[..split], false).map_err(path_not_found)?.object
+        };
+        let directory = parent.body::<Directory>().ok_or(abi::STATUS_OBJECT_TYPE_MISMATCH)?;
+        if !object.try_reference() {
+            return Err(abi::STATUS_OBJECT_NAME_INVALID);
+        }
+        if !directory.insert(name, object.clone()) {
+            // The maker holds a reference, so this is not the last one.
+            object.undo_reference();
+            return Err(abi::STATUS_OBJECT_NAME_COLLISION);
+        }
+        object.set_place(Some(Place { directory: Arc::downgrade(&parent), name: name.to_vec(), permanent }));
+        Ok(())
+    }
+
+    /// Takes the object's name away, and with it the namespace's reference; true when it had one. The caller drops
+    /// the reference (`dereference`) when it has let go of its locks.
+    pub fn remove_name(&self, object: &Object) -> bool {
+        let Some(place) = object.set_place(None) else { return false };
+        let Some(parent) = place.directory.upgrade() else { return false };
+        let Some(directory) = parent.body::<Directory>() else { return false };
+        let is_it = directory.get(&place.name).is_some_and(|found| std::ptr::eq(&raw const *found, object));
+        is_it && directory.remove(&place.name).is_some()
+    }
+
+    /// Names and objects of the directory at `path`, in order.
+    ///
+    /// # Errors
+    /// As for [`ObjectManager::find`]; `STATUS_OBJECT_TYPE_MISMATCH` when it is no directory.
+    pub fn list(&self, path: &[u16]) -> Result<Vec<(Vec<u16>, Arc<Object>)>, NTSTATUS> {
+        let found = self.find(path, false)?;
+        let directory = found.object.body::<Directory>().ok_or(abi::STATUS_OBJECT_TYPE_MISMATCH)?;
+        Ok(directory.list())
+    }
+
+    /// Makes an object known by the address of its body.
+    pub fn remember(&self, object: &Arc<Object>) {
+        self.by_address
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(object.address, object.clone());
+    }
+
+    /// The object whose body is at `address`.
+    #[must_use]
+    pub fn by_address(&self, address: u64) -> Option<Arc<Object>> {
+        self.by_address.read().unwrap_or_else(PoisonError::into_inner).get(&address).cloned()
+    }
+
+    pub(super) fn forget(&self, address: u64) {
+        if address != 0 {
+            self.by_address.write().unwrap_or_else(PoisonError::into_inner).remove(&address);
+        }
+    }
+
+    /// Whether two paths are the same name.
+    #[must_use]
+    pub fn same_name(left: &[u16], right: &[u16]) -> bool {
+        eq_ignore_case(left, right)
+    }
+}
+
+enum Step {
+    Found(Found),
+    Link { target: Vec<u16>, rest: Vec<u16> },
+}
+
+fn path_not_found(status: NTSTATUS) -> NTSTATUS {
+    if status == abi::STATUS_OBJECT_NAME_NOT_FOUND { abi::STATUS_OBJECT_PATH_NOT_FOUND } else { status }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn link(manager: &ObjectManager, path: &str, target: &str) -> Result<(), NTSTATUS> {
+        manager.insert(&wide(path), &Object::new(0, SymbolicLink { target: wide(target) }), true)
+    }
+
+    fn find(manager: &ObjectManager, path: &str) -> Result<String, NTSTATUS> {
+        Ok(manager.find(&wide(path), false)?.object.path().unwrap_or_default())
+    }
+
+    #[test]
+    fn names_are_found_without_regard_to_case_and_through_links() {
+        let manager = ObjectManager::new();
+        link(&manager, r"\GLOBAL??\Named", r"\BaseNamedObjects").expect("a free name");
+        for path in [r"\??\named", r"\DosDevices\NAMED", r"\GLOBAL??\Global\Named", r"\basenamedobjects"] {
+            assert_eq!(find(&manager, path).as_deref(), Ok(r"\BaseNamedObjects"), "{path}");
+        }
+    }
+
+    #[test]
+    fn a_missing_last_part_and_a_missing_directory_have_different_statuses() {
+        let manager = ObjectManager::new();
+        assert_eq!(find(&manager, r"\Device\None"), Err(abi::STATUS_OBJECT_NAME_NOT_FOUND));
+        assert_eq!(find(&manager, r"\None\None"), Err(abi::STATUS_OBJECT_PATH_NOT_FOUND));
+        assert_eq!(find(&manager, r"Device"), Err(abi::STATUS_OBJECT_PATH_SYNTAX_BAD));
+        assert_eq!(find(&manager, r"\Device\\x"), Err(abi::STATUS_OBJECT_PATH_SYNTAX_BAD));
+        assert_eq!(find(&manager, ""), Err(abi::STATUS_OBJECT_PATH_SYNTAX_BAD));
+    }
+
+    #[test]
+    fn a_name_is_given_once_and_links_in_a_circle_end() {
+        let manager = ObjectManager::new();
+        link(&manager, r"\??\A", r"\??\B").expect("a free name");
+        assert_eq!(link(&manager, r"\DosDevices\a", r"\??\B"), Err(abi::STATUS_OBJECT_NAME_COLLISION));
+        link(&manager, r"\??\B", r"\??\A").expect("a free name");
+        assert_eq!(find(&manager, r"\??\A"), Err(abi::STATUS_OBJECT_PATH_SYNTAX_BAD));
+    }
+
+    #[test]
+    fn a_link_can_be_opened_itself() {
+        let manager = ObjectManager::new();
+        let found = manager.find(&wide(r"\DosDevices"), true).expect("exists");
+        assert_eq!(found.object.body::<SymbolicLink>().expect("a link").target, wide(r"\??"));
+    }
+}

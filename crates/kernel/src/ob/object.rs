@@ -1,0 +1,197 @@
+//! `Object`: anything with a reference count, and perhaps a name, handles and a body in driver memory.
+
+use std::any::Any;
+use std::fmt;
+use std::sync::atomic::{AtomicIsize, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use crate::Kernel;
+use crate::ps::Process;
+
+/// What a room keeps in an object of its type.
+pub trait ObjectBody: Any + Send + Sync {
+    /// The type's name, as the namespace shows it: `Device`, `File`, `Event`.
+    fn object_type(&self) -> ObjectType;
+
+    /// A handle was closed. `last_in_system` when no process has one now. Runs in the closing process's context.
+    fn close(&self, kernel: &Kernel, process: &Process, object: &Arc<Object>, last_in_system: bool) {
+        let _ = (kernel, process, object, last_in_system);
+    }
+
+    /// The last reference is gone.
+    fn delete(&self, kernel: &Kernel, object: &Object) {
+        let _ = (kernel, object);
+    }
+
+    /// For downcasts.
+    fn as_any(&self) -> &dyn Any;
+}
+
+/// An object type.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ObjectType {
+    /// Its name.
+    pub name: &'static str,
+    /// Whether paths may go on behind an object of this type (devices: the rest goes to the driver).
+    pub parses: bool,
+    /// Access masks that GENERIC_READ, _WRITE, _EXECUTE and _ALL stand for.
+    pub generic_mapping: [u32; 4],
+}
+
+impl ObjectType {
+    /// Replaces generic rights by the type's own; MAXIMUM_ALLOWED by all of them.
+    #[must_use]
+    pub fn map_access(&self, desired: u32) -> u32 {
+        const BITS: [u32; 4] = [abi::GENERIC_READ, abi::GENERIC_WRITE, abi::GENERIC_EXECUTE, abi::GENERIC_ALL];
+        let generic = BITS.iter().fold(0, |all, bit| all | bit);
+        let mut mapped = desired & !(generic | abi::MAXIMUM_ALLOWED);
+        for (bit, mapping) in BITS.iter().zip(self.generic_mapping) {
+            if desired & bit != 0 {
+                mapped |= mapping;
+            }
+        }
+        if desired & abi::MAXIMUM_ALLOWED != 0 {
+            mapped |= self.generic_mapping[3];
+        }
+        mapped
+    }
+}
+
+/// An object.
+pub struct Object {
+    /// Address of its body in driver memory; 0 when drivers cannot see it.
+    pub address: u64,
+    /// What its room keeps.
+    pub body: Box<dyn ObjectBody>,
+    references: AtomicIsize,
+    handles: AtomicIsize,
+    place: Mutex<Option<Place>>,
+    /// Attribution, for reports: the driver that made it, 0 for the kernel.
+    pub creator: AtomicU64,
+}
+
+/// Where an object is in the namespace.
+#[derive(Clone)]
+pub(super) struct Place {
+    pub(super) directory: Weak<Object>,
+    pub(super) name: Vec<u16>,
+    pub(super) permanent: bool,
+}
+
+impl fmt::Debug for Object {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Object")
+            .field("type", &self.body.object_type().name)
+            .field("address", &format_args!("{:#x}", self.address))
+            .field("references", &self.references)
+            .field("handles", &self.handles)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Object {
+    /// A new object with one reference, its maker's.
+    #[must_use]
+    pub fn new(address: u64, body: impl ObjectBody) -> Arc<Self> {
+        Arc::new(Self {
+            address,
+            body: Box::new(body),
+            references: AtomicIsize::new(1),
+            handles: AtomicIsize::new(0),
+            place: Mutex::new(None),
+            creator: AtomicU64::new(0),
+        })
+    }
+
+    /// Its type.
+    #[must_use]
+    pub fn object_type(&self) -> ObjectType {
+        self.body.object_type()
+    }
+
+    /// Its body as the type that its room gave it.
+    #[inline]
+    #[must_use]
+    pub fn body<T: 'static>(&self) -> Option<&T> {
+        self.body.as_any().downcast_ref()
+    }
+
+    /// Takes a reference; false when the last one is gone already.
+    #[inline]
+    #[must_use]
+    pub fn try_reference(&self) -> bool {
+        if self.references.fetch_add(1, Ordering::Relaxed) > 0 {
+            return true;
+        }
+        self.references.fetch_sub(1, Ordering::Relaxed);
+        false
+    }
+
+    /// Drops a reference; the last one ends the object. Returns how many are left.
+    #[inline]
+    pub fn dereference(&self, kernel: &Kernel) -> isize {
+        let left = self.references.fetch_sub(1, Ordering::Release) - 1;
+        if left == 0 {
+            self.delete(kernel);
+        }
+        left
+    }
+
+    /// Drops a reference that is certainly not the last.
+    pub(super) fn undo_reference(&self) {
+        self.references.fetch_sub(1, Ordering::Release);
+    }
+
+    /// Whether its name stays when the last handle is closed. Objects without a name count as permanent.
+    pub(super) fn is_permanent(&self) -> bool {
+        self.place().is_none_or(|place| place.permanent)
+    }
+
+    #[cold]
+    fn delete(&self, kernel: &Kernel) {
+        std::sync::atomic::fence(Ordering::Acquire);
+        kernel.ob.remove_name(self);
+        kernel.ob.forget(self.address);
+        self.body.delete(kernel, self);
+    }
+
+    /// References now: handles, the kernel's and drivers'.
+    #[must_use]
+    pub fn references(&self) -> isize {
+        self.references.load(Ordering::Relaxed)
+    }
+
+    /// Handles now.
+    #[must_use]
+    pub fn handles(&self) -> isize {
+        self.handles.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn add_handle(&self) {
+        self.handles.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Returns how many handles are left.
+    pub(super) fn remove_handle(&self) -> isize {
+        self.handles.fetch_sub(1, Ordering::AcqRel) - 1
+    }
+
+    pub(super) fn place(&self) -> Option<Place> {
+        self.place.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(super) fn set_place(&self, place: Option<Place>) -> Option<Place> {
+        std::mem::replace(&mut *self.place.lock().unwrap_or_else(PoisonError::into_inner), place)
+    }
+
+    /// Its full path, if it has a name.
+    #[must_use]
+    pub fn path(&self) -> Option<String> {
+        let place = self.place()?;
+        let mut path = place.directory.upgrade()?.path().unwrap_or_default();
+        path.push('\\');
+        path.push_str(&String::from_utf16_lossy(&place.name));
+        Some(path)
+    }
+}
