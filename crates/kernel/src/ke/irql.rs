@@ -1,49 +1,164 @@
-//! IRQL.
+//! IRQL: who may run now, and what falling below DISPATCH_LEVEL sets going.
+//!
+//! At DISPATCH_LEVEL and above a thread owns a virtual processor. The thread's record says which one; the IRQL that
+//! driver code sees stands in its processor region, where a landing that is left abnormally restores it.
 
-use platform::entry;
+use abi::{DISPATCH_LEVEL, HIGH_LEVEL};
+use platform::entry::{self, Region};
 
-use crate::Kernel;
-
-/// The dispatcher.
-#[derive(Debug)]
-pub struct Dispatcher {
-    processors: u32,
-}
+use super::{Dispatcher, Thread};
+use crate::raw::{self, Outcome};
+use crate::{Kernel, Unwind};
 
 impl Dispatcher {
-    pub(crate) fn new(processors: u32) -> Self {
-        Self { processors }
-    }
-
-    /// Virtual processors.
-    #[must_use]
-    pub fn processors(&self) -> u32 {
-        self.processors
-    }
-
-    /// The calling thread's IRQL.
+    /// The calling thread's IRQL; PASSIVE_LEVEL outside of every machine.
     #[inline]
     #[must_use]
     pub fn current_irql(&self) -> u8 {
-        entry::region().map_or(0, entry::Region::irql)
+        entry::region().map_or(0, Region::irql)
     }
 
-    /// Raises the IRQL and returns the old one.
-    pub fn raise_irql(&self, _kernel: &Kernel, irql: u8) -> u8 {
-        let old = self.current_irql();
-        if let Some(region) = entry::region() {
-            region.set_irql(irql);
+    /// Raises the IRQL and returns the old one, acquiring a processor when that crosses DISPATCH_LEVEL. On a machine
+    /// that has stopped the IRQL is raised without a processor. What `mov cr8, reg` does; checks nothing.
+    #[inline]
+    pub fn raise_irql(&self, kernel: &Kernel, irql: u8) -> u8 {
+        let Some(region) = entry::region() else { return 0 };
+        let old = region.irql();
+        if old < DISPATCH_LEVEL && irql >= DISPATCH_LEVEL {
+            Kernel::with_current(|_, thread| self.take_processor(kernel, thread, region));
         }
+        region.set_irql(irql);
         old
     }
 
-    /// Lowers the IRQL.
-    pub fn lower_irql(&self, _kernel: &Kernel, irql: u8) {
-        if let Some(region) = entry::region() {
-            region.set_irql(irql);
+    /// Lowers the IRQL; below DISPATCH_LEVEL the processor's DPCs run first, then the processor is released. What
+    /// `mov cr8, reg` does; checks nothing.
+    #[inline]
+    pub fn lower_irql(&self, kernel: &Kernel, irql: u8) {
+        let Some(region) = entry::region() else { return };
+        if irql < DISPATCH_LEVEL && region.irql() >= DISPATCH_LEVEL {
+            Kernel::with_current(|_, thread| self.leave_processor(kernel, thread, region));
+        }
+        region.set_irql(irql);
+    }
+
+    /// Raises the IRQL and returns the old one (`ddi: KeRaiseIrql`, exported as KfRaiseIrql).
+    ///
+    /// To a lower level than the present one, or above HIGH_LEVEL: bugcheck IRQL_NOT_GREATER_OR_EQUAL.
+    ///
+    /// # Errors
+    /// `Unwind::Halt` when the machine has stopped.
+    #[inline]
+    pub fn kf_raise_irql(&self, kernel: &Kernel, irql: u8) -> Outcome<u8> {
+        let old = self.current_irql();
+        if irql < old || irql > HIGH_LEVEL {
+            return irql_bugcheck(kernel, abi::IRQL_NOT_GREATER_OR_EQUAL, old, irql);
+        }
+        self.raise_irql(kernel, irql);
+        running(kernel, old)
+    }
+
+    /// Lowers the IRQL (`ddi: KeLowerIrql`).
+    ///
+    /// To a higher level than the present one: bugcheck IRQL_NOT_LESS_OR_EQUAL.
+    ///
+    /// # Errors
+    /// `Unwind::Halt` when the machine has stopped, in a DPC that ran now for one.
+    #[inline]
+    pub fn ke_lower_irql(&self, kernel: &Kernel, irql: u8) -> Outcome<()> {
+        let old = self.current_irql();
+        if irql > old {
+            return irql_bugcheck(kernel, abi::IRQL_NOT_LESS_OR_EQUAL, old, irql);
+        }
+        self.lower_irql(kernel, irql);
+        running(kernel, ())
+    }
+
+    /// Brings the calling thread's processor in line with its IRQL, after a call into driver code was left otherwise
+    /// than by returning: that restores the IRQL of the call, but not the processor.
+    pub fn reconcile(&self, kernel: &Kernel) {
+        let Some(region) = entry::region() else { return };
+        Kernel::with_current(|_, thread| {
+            let owns = thread.processor().is_some();
+            let irql = region.irql();
+            if owns && irql < DISPATCH_LEVEL {
+                self.leave_processor(kernel, thread, region);
+                region.set_irql(irql);
+            } else if !owns && irql >= DISPATCH_LEVEL {
+                self.take_processor(kernel, thread, region);
+            }
+        });
+    }
+
+    /// Calls driver code (see [`raw::call`]), and keeps processors right when it does not return.
+    ///
+    /// # Errors
+    /// How the driver's frames were left otherwise than by returning.
+    #[inline]
+    pub fn call(&self, kernel: &Kernel, function: u64, arguments: &[u64]) -> Outcome<u64> {
+        let result = raw::call(function, arguments);
+        if result.is_err() {
+            self.reconcile(kernel);
+        }
+        result
+    }
+
+    /// Gives back a processor that a thread still owns when it leaves the machine for good. True if it did: it ended
+    /// at DISPATCH_LEVEL or above.
+    pub(super) fn abandon_processor(&self, kernel: &Kernel, thread: &Thread) -> bool {
+        let Some(number) = thread.processor() else { return false };
+        thread.set_processor(None);
+        self.processors.release(kernel, number);
+        self.kick(number);
+        true
+    }
+
+    fn take_processor(&self, kernel: &Kernel, thread: &Thread, region: Region) {
+        if thread.processor().is_some() {
+            return;
+        }
+        if let Some(number) = self.processors.acquire(kernel, thread.waiter(), region.processor_number()) {
+            thread.set_processor(Some(number));
+            region.set_processor_number(number);
         }
     }
 
-    /// Wakes every waiting thread, for a machine that has stopped.
-    pub fn wake_all(&self, _kernel: &Kernel) {}
+    fn leave_processor(&self, kernel: &Kernel, thread: &Thread, region: Region) {
+        let Some(number) = thread.processor() else { return };
+        loop {
+            self.drain(kernel, thread, region, number);
+            if thread.processor() != Some(number) {
+                return;
+            }
+            thread.set_processor(None);
+            self.processors.release(kernel, number);
+            // One queued from another processor after the last look, before the release: nobody else will look.
+            if self.dpcs[number as usize].is_empty() || !self.processors.try_acquire(number) {
+                return;
+            }
+            thread.set_processor(Some(number));
+        }
+    }
+
+    /// Runs the DPCs of a processor that nobody owns, on the calling thread.
+    pub(super) fn serve_processor(&self, kernel: &Kernel, thread: &Thread, number: u32) {
+        let Some(region) = entry::region() else { return };
+        if thread.processor().is_none() && self.processors.try_acquire(number) {
+            thread.set_processor(Some(number));
+            region.set_processor_number(number);
+            region.set_irql(DISPATCH_LEVEL);
+            self.lower_irql(kernel, abi::PASSIVE_LEVEL);
+        }
+    }
+}
+
+/// `value`, unless the machine has stopped.
+fn running<T>(kernel: &Kernel, value: T) -> Outcome<T> {
+    if kernel.is_halted() { Err(Unwind::Halt) } else { Ok(value) }
+}
+
+#[cold]
+fn irql_bugcheck<T>(kernel: &Kernel, code: u32, old: u8, new: u8) -> Outcome<T> {
+    kernel.bug_check(code, [u64::from(new), u64::from(old), 0, raw::return_address()]);
+    Err(Unwind::Halt)
 }

@@ -1,10 +1,44 @@
 //! The kernel's lowest room: dispatcher objects and waits, IRQL and virtual processors, threads.
 //!
-//! Objects live in driver memory, with NT's layouts; who waits for them is kept here. Blocking goes through the
-//! platform only. Handles and names of these objects are `ob`'s.
+//! Objects live in driver memory, with NT's layouts, and their signal state there is what counts; who waits for them
+//! is kept here, under one lock a machine. Blocking goes through the platform only. Handles and names of these
+//! objects are `ob`'s; making and ending threads is `ps`'s.
+//!
+//! - `dispatcher`: the machine's state, and stopping it. `wait`, `waiter`, `wait_list`: waiting.
+//! - `object`: what all dispatcher objects share. `event`, `mutant`, `semaphore`, `timer`: one kind each.
+//! - `irql`, `processors`, `dpc`, `spin_lock`: code at DISPATCH_LEVEL.
+//! - `thread`, `apc`, `time`: threads, what ends their waits early, clocks. `idle`: the thread of the machine's own.
 
+mod apc;
+mod dispatcher;
+mod dpc;
+mod event;
+mod idle;
 mod irql;
+mod mutant;
+mod object;
+mod processors;
+mod semaphore;
+mod spin_lock;
 mod thread;
+mod time;
+mod timer;
+mod wait;
+mod wait_list;
+mod waiter;
 
-pub use irql::Dispatcher;
+#[cfg(test)]
+mod tests;
+
+pub use apc::UserApc;
+pub use dispatcher::Dispatcher;
+pub use dpc::Kdpc;
+pub use mutant::Kmutant;
+pub use object::initialize_header;
+pub use processors::MAXIMUM_PROCESSORS;
+pub use semaphore::Ksemaphore;
+pub use spin_lock::{HeldSpinLocks, LockQueueHandle};
 pub use thread::{Thread, ThreadId};
+pub use time::{PERFORMANCE_FREQUENCY, TIME_INCREMENT};
+pub use timer::Ktimer;
+pub use wait::{ProcessorMode, Timeout, WaitType};
