@@ -91,7 +91,8 @@ impl Machine {
                 body(&kernel, &own);
             }
             own.terminate(&kernel, abi::STATUS_SUCCESS);
-            drop(kernel);
+            // Before whoever joins goes on.
+            drop((own, stack, kernel));
         };
         self.platform.spawn(name, Box::new(start)).expect("a thread");
         thread
