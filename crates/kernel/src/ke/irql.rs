@@ -47,7 +47,7 @@ impl Dispatcher {
     /// To a lower level than the present one, or above HIGH_LEVEL: bugcheck IRQL_NOT_GREATER_OR_EQUAL.
     ///
     /// # Errors
-    /// `Unwind::Halt` when the machine has stopped.
+    /// `Unwind::Halt` when the machine has stopped; the IRQL is then as it was.
     #[inline]
     pub fn kf_raise_irql(&self, kernel: &Kernel, irql: u8) -> Outcome<u8> {
         let old = self.current_irql();
@@ -55,7 +55,11 @@ impl Dispatcher {
             return irql_bugcheck(kernel, abi::IRQL_NOT_GREATER_OR_EQUAL, old, irql);
         }
         self.raise_irql(kernel, irql);
-        running(kernel, old)
+        if kernel.is_halted() {
+            self.lower_irql(kernel, old);
+            return Err(Unwind::Halt);
+        }
+        Ok(old)
     }
 
     /// Lowers the IRQL (`ddi: KeLowerIrql`).
@@ -71,7 +75,7 @@ impl Dispatcher {
             return irql_bugcheck(kernel, abi::IRQL_NOT_LESS_OR_EQUAL, old, irql);
         }
         self.lower_irql(kernel, irql);
-        running(kernel, ())
+        if kernel.is_halted() { Err(Unwind::Halt) } else { Ok(()) }
     }
 
     /// Brings the calling thread's processor in line with its IRQL, after a call into driver code was left otherwise
@@ -150,11 +154,6 @@ impl Dispatcher {
             self.lower_irql(kernel, abi::PASSIVE_LEVEL);
         }
     }
-}
-
-/// `value`, unless the machine has stopped.
-fn running<T>(kernel: &Kernel, value: T) -> Outcome<T> {
-    if kernel.is_halted() { Err(Unwind::Halt) } else { Ok(value) }
 }
 
 #[cold]
