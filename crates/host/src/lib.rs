@@ -1,1 +1,25 @@
-//! The composition root: machines and the server for other processes.
+//! The composition root: a [`Machine`] is one NT, made of kernel, exports and loader; processes of the same Linux process
+//! reach it directly ([`Process`]).
+//!
+//! What NT's services mean is the kernel's; how requests travel from other processes is the gate's.
+#![forbid(unsafe_code)]
+
+mod error;
+mod image_space;
+mod machine;
+mod process;
+mod report;
+mod resolver;
+mod stack_walker;
+
+pub use error::LoadError;
+pub use gate::{CreateFile, DirectoryEntry, Handle, IoStatus, Transport};
+pub use kernel::io::{UnloadOutcome, UnloadReport};
+pub use kernel::mm::{TagUsage, tag_name};
+pub use kernel::trace::{Event, Observer};
+pub use kernel::{Configuration, StartError};
+pub use loader::map::MissingImport;
+pub use loader::pe::{ImageError, ImageFacts, inspect};
+pub use machine::{DriverInformation, LoadOptions, Machine};
+pub use process::Process;
+pub use report::BugcheckReport;

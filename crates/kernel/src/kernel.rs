@@ -32,11 +32,14 @@ impl Default for Configuration {
 pub enum StartError {
     /// No room in the address map, or no memory.
     Pages(PagesError),
+    /// No pool for what every machine has.
+    NoMemory,
 }
 
 impl fmt::Display for StartError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::NoMemory => formatter.write_str("the pool limit leaves no memory for the machine itself"),
             Self::Pages(error) => write!(formatter, "no system space for another machine: {error}"),
         }
     }
@@ -117,6 +120,12 @@ pub struct Kernel {
     halted: AtomicBool,
     bugcheck: OnceLock<Bugcheck>,
     stack_walker: OnceLock<Arc<dyn StackWalker>>,
+}
+
+impl fmt::Debug for Kernel {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Kernel").field("halted", &self.halted).finish_non_exhaustive()
+    }
 }
 
 /// Gives entry records their types.

@@ -29,7 +29,7 @@ pub use rtl::{
     VirtualUnwind, capture_context, capture_stack_back_trace, lookup_function_entry, pc_to_file_header,
     raise_exception, raise_status, unwind as rtl_unwind, unwind_ex as rtl_unwind_ex, virtual_unwind,
 };
-pub use walk::{StackFrame, stack_walk};
+pub use walk::{StackFrame, call_stack, stack_walk};
 
 use search::Outcome;
 

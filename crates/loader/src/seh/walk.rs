@@ -3,6 +3,7 @@
 use abi::{CONTEXT, UNW_FLAG_NHANDLER};
 use platform::entry::Region;
 
+use super::context::context_of;
 use super::stretch::Stretch;
 use crate::tables::Tables;
 use crate::unwind::Step;
@@ -30,6 +31,18 @@ pub fn stack_walk(region: Region, context: &CONTEXT) -> Vec<StackFrame> {
         frames.len() < MAX_FRAMES
     });
     frames
+}
+
+/// The driver frames from the innermost export call outwards; none when driver code has called no export.
+#[must_use]
+pub fn call_stack(region: Region) -> Vec<StackFrame> {
+    let frame = region.frame();
+    if frame.is_null() {
+        return Vec::new();
+    }
+    // SAFETY: a linked frame of the calling thread is live.
+    let context = context_of(unsafe { &*frame });
+    stack_walk(region, &context)
 }
 
 /// Visits the instruction of every frame until `visit` says false.

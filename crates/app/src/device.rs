@@ -1,0 +1,152 @@
+//! `Device`: an open handle to a device, with the calls of a Win32 program.
+
+use gate::{CreateFile, Handle, IoStatus, Transport};
+
+use crate::control_code::ControlCode;
+use crate::error::Win32Error;
+use crate::path::nt_path;
+
+/// How to open a device: `CreateFile`'s arguments. By default for reading and writing, unshared, existing.
+#[derive(Clone, Copy, Debug)]
+pub struct OpenOptions {
+    access: u32,
+    share: u32,
+}
+
+impl Default for OpenOptions {
+    fn default() -> Self {
+        Self { access: abi::GENERIC_READ | abi::GENERIC_WRITE, share: 0 }
+    }
+}
+
+impl OpenOptions {
+    /// For reading and writing.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// `dwDesiredAccess`: GENERIC_READ, GENERIC_WRITE, FILE_READ_DATA, 0 …
+    #[must_use]
+    pub fn access(mut self, access: u32) -> Self {
+        self.access = access;
+        self
+    }
+
+    /// `dwShareMode`: FILE_SHARE_READ, FILE_SHARE_WRITE, FILE_SHARE_DELETE.
+    #[must_use]
+    pub fn share(mut self, share: u32) -> Self {
+        self.share = share;
+        self
+    }
+
+    /// `CreateFile(path, …, OPEN_EXISTING, FILE_ATTRIBUTE_NORMAL)`.
+    ///
+    /// # Errors
+    /// ERROR_FILE_NOT_FOUND (2) when there is no such device, ERROR_PATH_NOT_FOUND (3) when there is no such directory,
+    /// ERROR_ACCESS_DENIED (5) when it is open exclusively, or what the driver's create routine says.
+    pub fn open<'a>(&self, transport: &'a dyn Transport, path: &str) -> Result<Device<'a>, Win32Error> {
+        let request = CreateFile {
+            path: &nt_path(path),
+            // CreateFile always adds these two.
+            desired_access: self.access | abi::SYNCHRONIZE | abi::FILE_READ_ATTRIBUTES,
+            file_attributes: abi::FILE_ATTRIBUTE_NORMAL,
+            share_access: self.share,
+            create_disposition: abi::FILE_OPEN,
+            create_options: abi::FILE_NON_DIRECTORY_FILE | abi::FILE_SYNCHRONOUS_IO_NONALERT,
+        };
+        match transport.create_file(&request) {
+            Ok((handle, _)) => Ok(Device { transport, handle }),
+            Err(status) => {
+                let mut error = Win32Error::new("CreateFile", path, status);
+                if status == abi::STATUS_OBJECT_NAME_COLLISION {
+                    // CreateFile's own mapping of this status.
+                    error.code = abi::ERROR_FILE_EXISTS;
+                }
+                Err(error)
+            }
+        }
+    }
+}
+
+/// An open device. Closing it on drop ignores errors; [`Device::close`] reports them.
+pub struct Device<'a> {
+    transport: &'a dyn Transport,
+    handle: Handle,
+}
+
+impl std::fmt::Debug for Device<'_> {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Device").field("handle", &self.handle).finish_non_exhaustive()
+    }
+}
+
+impl<'a> Device<'a> {
+    /// Opens a device for reading and writing.
+    ///
+    /// # Errors
+    /// As for [`OpenOptions::open`].
+    pub fn open(transport: &'a dyn Transport, path: &str) -> Result<Self, Win32Error> {
+        OpenOptions::new().open(transport, path)
+    }
+
+    /// The handle's value.
+    #[must_use]
+    pub fn handle(&self) -> Handle {
+        self.handle
+    }
+
+    /// `ReadFile`: fills the front of `buffer`; returns how many bytes.
+    ///
+    /// # Errors
+    /// ERROR_ACCESS_DENIED (5) without read access, ERROR_INVALID_FUNCTION (1) when the driver does not read, or the
+    /// driver's error.
+    pub fn read(&self, buffer: &mut [u8]) -> Result<u32, Win32Error> {
+        finish("ReadFile", self.transport.read(self.handle, buffer, None))
+    }
+
+    /// `WriteFile`; returns how many bytes were taken.
+    ///
+    /// # Errors
+    /// As for [`Device::read`], of writing.
+    pub fn write(&self, data: &[u8]) -> Result<u32, Win32Error> {
+        finish("WriteFile", self.transport.write(self.handle, data, None))
+    }
+
+    /// `DeviceIoControl`; returns `lpBytesReturned`.
+    ///
+    /// # Errors
+    /// ERROR_ACCESS_DENIED (5) when the code asks for access that the handle lacks, ERROR_INVALID_FUNCTION (1) when the
+    /// driver does not know the code, ERROR_MORE_DATA (234) with the bytes that fitted in [`Win32Error::bytes`], or the
+    /// driver's error.
+    #[inline]
+    pub fn control(&self, code: ControlCode, input: &[u8], output: &mut [u8]) -> Result<u32, Win32Error> {
+        finish("DeviceIoControl", self.transport.device_control(self.handle, code.0, input, output))
+    }
+
+    /// `CloseHandle`.
+    ///
+    /// # Errors
+    /// ERROR_INVALID_HANDLE (6), or that the host is gone.
+    pub fn close(self) -> Result<(), Win32Error> {
+        let status = self.transport.close(self.handle);
+        std::mem::forget(self);
+        if status.is_success() { Ok(()) } else { Err(Win32Error::new("CloseHandle", "", status)) }
+    }
+}
+
+impl Drop for Device<'_> {
+    fn drop(&mut self) {
+        let _reported_by_close_only = self.transport.close(self.handle);
+    }
+}
+
+#[inline]
+fn finish(function: &'static str, result: IoStatus) -> Result<u32, Win32Error> {
+    let bytes = u32::try_from(result.information).unwrap_or(u32::MAX);
+    if result.status.is_success() {
+        Ok(bytes)
+    } else {
+        Err(Win32Error { bytes, ..Win32Error::new(function, "", result.status) })
+    }
+}

@@ -1,0 +1,84 @@
+//! Why a driver could not be loaded, in sentences that say what to do.
+
+use abi::NTSTATUS;
+use kernel::io::UnloadReport;
+use loader::map::{MapError, MissingImport};
+use thiserror::Error;
+
+use crate::report::left_behind;
+
+/// Why a driver could not be loaded.
+#[derive(Debug, Error)]
+pub enum LoadError {
+    /// The file could not be read.
+    #[error("cannot read {path}: {reason}")]
+    Read {
+        /// The file.
+        path: String,
+        /// Why.
+        reason: std::io::Error,
+    },
+    /// The driver needs exports that are not implemented. All of them are named.
+    #[error(
+        "the driver imports {} that {} not implemented:\n  {}\nLoad it with missing imports allowed to run it up to \
+         the first call of one.",
+        .0.len(), if .0.len() == 1 { "is" } else { "are" },
+        .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n  ")
+    )]
+    MissingImports(Vec<MissingImport>),
+    /// The image is not sound, or there is no place for it.
+    #[error("the image cannot be loaded: {0}")]
+    Image(MapError),
+    /// The image has no entry point.
+    #[error("the image has no entry point, so there is no DriverEntry to call")]
+    NoEntry,
+    /// A driver of this name is loaded.
+    #[error("a driver named {0} is loaded already; unload it first, or load under another name")]
+    AlreadyLoaded(String),
+    /// DriverEntry returned an error.
+    #[error("DriverEntry failed with {}{}", status_text(*status), left_behind(left))]
+    DriverEntry {
+        /// What it returned.
+        status: NTSTATUS,
+        /// What it left behind.
+        left: UnloadReport,
+    },
+    /// DriverEntry stopped the machine: the bugcheck report says how.
+    #[error("DriverEntry stopped the machine; see the bugcheck report")]
+    Halted,
+    /// The machine has stopped, or is out of memory.
+    #[error("the machine cannot load a driver: {}", status_text(*.0))]
+    Machine(NTSTATUS),
+}
+
+impl LoadError {
+    /// The status that NT's `NtLoadDriver` would give.
+    #[must_use]
+    pub fn status(&self) -> NTSTATUS {
+        match self {
+            Self::Read { .. } => abi::STATUS_OBJECT_NAME_NOT_FOUND,
+            Self::MissingImports(_) => abi::STATUS_DRIVER_ENTRYPOINT_NOT_FOUND,
+            Self::Image(_) | Self::NoEntry => abi::STATUS_INVALID_IMAGE_FORMAT,
+            Self::AlreadyLoaded(_) => abi::STATUS_IMAGE_ALREADY_LOADED,
+            Self::DriverEntry { status, .. } | Self::Machine(status) => *status,
+            Self::Halted => abi::STATUS_DEVICE_NOT_CONNECTED,
+        }
+    }
+}
+
+impl From<MapError> for LoadError {
+    fn from(error: MapError) -> Self {
+        match error {
+            MapError::MissingImports(missing) => Self::MissingImports(missing),
+            other => Self::Image(other),
+        }
+    }
+}
+
+/// `STATUS_NAME (0x…)`.
+pub(crate) fn status_text(status: NTSTATUS) -> String {
+    match abi::status_name(status) {
+        Some(name) => format!("{name} ({status:?})"),
+        None => format!("{status:?}"),
+    }
+}

@@ -1,0 +1,221 @@
+//! `Machine`: one NT in this Linux process, with drivers loaded into it.
+
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+
+use abi::{DRIVER_INITIALIZE, NTSTATUS};
+use exports::DataExports;
+use kernel::io::{self, DriverImage, UnloadOutcome};
+use kernel::mm::TagUsage;
+use kernel::trace::Observer;
+use kernel::{Configuration, Kernel, StartError};
+use loader::map::{self, Image, Options};
+use platform::Platform;
+use platform::linux::Linux;
+
+use crate::error::LoadError;
+use crate::image_space::MachineImages;
+use crate::process::Process;
+use crate::report::BugcheckReport;
+use crate::resolver::ExportResolver;
+use crate::stack_walker::LoaderWalker;
+
+/// One NT. Many can live in one Linux process, side by side.
+///
+/// A machine that a bugcheck has stopped keeps its memory for the Linux process's life: threads may still stand in
+/// its driver code.
+pub struct Machine {
+    kernel: Arc<Kernel>,
+    data: DataExports,
+    images: Arc<MachineImages>,
+}
+
+/// How to load a driver.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct LoadOptions {
+    /// Load it although exports that it imports are not implemented; the first call of one raises
+    /// STATUS_NOT_IMPLEMENTED in the driver.
+    pub allow_missing: bool,
+}
+
+/// A loaded driver, as the machine lists it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DriverInformation {
+    /// Service name.
+    pub name: String,
+    /// File name of its image; empty for drivers compiled into the process.
+    pub file_name: String,
+    /// Where the image lies; empty for drivers compiled into the process.
+    pub base: u64,
+    /// Bytes of the image.
+    pub size: u64,
+    /// Paths (or addresses) of its devices, newest first.
+    pub devices: Vec<String>,
+}
+
+impl fmt::Debug for Machine {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Machine").field("halted", &self.kernel.is_halted()).finish_non_exhaustive()
+    }
+}
+
+impl Machine {
+    /// A machine on Linux with one processor.
+    ///
+    /// # Errors
+    /// When there is no address space or memory for it.
+    pub fn new() -> Result<Self, StartError> {
+        Self::with(Arc::new(Linux::new()), Configuration::default())
+    }
+
+    /// A machine on a platform of the caller's choice.
+    ///
+    /// # Errors
+    /// As for [`Machine::new`].
+    pub fn with(platform: Arc<dyn Platform>, configuration: Configuration) -> Result<Self, StartError> {
+        let kernel = Kernel::new(platform, configuration)?;
+        kernel.io.set_invalid_device_request(exports::invalid_device_request() as u64);
+        kernel.set_stack_walker(Arc::new(LoaderWalker));
+        let data = DataExports::new(&kernel).map_err(|_| StartError::NoMemory)?;
+        let images = Arc::new(MachineImages::new(kernel.mm.space.clone()));
+        Ok(Self { kernel, data, images })
+    }
+
+    /// Tells `observer` of everything that happens from now on.
+    pub fn watch(&self, observer: Arc<dyn Observer>) {
+        self.kernel.trace.watch(observer);
+    }
+
+    /// Loads the driver in the file at `path` as the service of the file's name without its ending.
+    ///
+    /// # Errors
+    /// See [`LoadError`]; except for what a failed DriverEntry left, nothing stays.
+    pub fn load(&self, path: &Path, options: LoadOptions) -> Result<String, LoadError> {
+        let read = |reason| LoadError::Read { path: path.display().to_string(), reason };
+        let bytes = std::fs::read(path).map_err(read)?;
+        let file_name = path.file_name().unwrap_or_default().to_string_lossy();
+        let name = path.file_stem().unwrap_or_default().to_string_lossy();
+        self.load_image(&name, &file_name, &bytes, options)?;
+        Ok(name.into_owned())
+    }
+
+    /// Loads a driver from the bytes of its file, as the service `name`.
+    ///
+    /// # Errors
+    /// See [`LoadError`].
+    pub fn load_image(
+        &self,
+        name: &str,
+        file_name: &str,
+        bytes: &[u8],
+        options: LoadOptions,
+    ) -> Result<(), LoadError> {
+        let resolver = ExportResolver { data: &self.data };
+        let map_options = Options { allow_stubs: options.allow_missing, security_cookie: None };
+        let image = map::map(file_name, bytes, self.images.clone(), &resolver, map_options)?;
+        let entry = image.entry().ok_or(LoadError::NoEntry)? as u64;
+        let range = image.range();
+        self.start(name, DriverImage {
+            entry,
+            range: range.start as u64..range.end as u64,
+            file_name: file_name.to_owned(),
+            keep: Box::new(KeptImage { _image: image }),
+        })
+    }
+
+    /// Loads a driver that is compiled into this process, as the service `name`. Its faults are caught and become
+    /// bugchecks; its frames cannot be unwound.
+    ///
+    /// # Errors
+    /// See [`LoadError`].
+    pub fn load_native(&self, name: &str, driver_entry: DRIVER_INITIALIZE) -> Result<(), LoadError> {
+        let entry = driver_entry.ok_or(LoadError::NoEntry)? as usize as u64;
+        self.start(name, DriverImage {
+            entry,
+            range: 0..0,
+            file_name: String::new(),
+            keep: Box::new(()),
+        })
+    }
+
+    fn start(&self, name: &str, image: DriverImage) -> Result<(), LoadError> {
+        match io::load_driver(&self.kernel, name, image) {
+            Ok(_) => Ok(()),
+            Err(io::LoadError::AlreadyLoaded) => Err(LoadError::AlreadyLoaded(name.to_owned())),
+            Err(io::LoadError::Status(status)) => Err(LoadError::Machine(status)),
+            Err(io::LoadError::Halted) => Err(LoadError::Halted),
+            Err(io::LoadError::DriverEntry(failure)) => {
+                Err(LoadError::DriverEntry { status: failure.status, left: failure.left })
+            }
+        }
+    }
+
+    /// Asks a driver to unload.
+    ///
+    /// # Errors
+    /// `STATUS_OBJECT_NAME_NOT_FOUND` when no such driver is loaded, `STATUS_INVALID_DEVICE_REQUEST` when it cannot be
+    /// unloaded or is unloading already, `STATUS_DEVICE_NOT_CONNECTED` when the machine has stopped.
+    pub fn unload(&self, name: &str) -> Result<UnloadOutcome, NTSTATUS> {
+        io::unload_driver(&self.kernel, name)
+    }
+
+    /// The loaded drivers, in the order of loading.
+    #[must_use]
+    pub fn drivers(&self) -> Vec<DriverInformation> {
+        let drivers = self.kernel.io.drivers().into_iter();
+        drivers.map(|driver| self.describe(&driver)).collect()
+    }
+
+    fn describe(&self, driver: &io::Driver) -> DriverInformation {
+        let devices = driver.devices().unwrap_or_default().into_iter().map(|device| {
+            let object = self.kernel.ob.by_address(device.address());
+            object.and_then(|object| object.path()).unwrap_or_else(|| format!("{:#x}", device.address()))
+        });
+        DriverInformation {
+            name: driver.name.clone(),
+            file_name: driver.file_name.clone(),
+            base: driver.range.start,
+            size: driver.range.end - driver.range.start,
+            devices: devices.collect(),
+        }
+    }
+
+    /// A process of the machine that runs in this Linux process: its requests are plain calls.
+    #[must_use]
+    pub fn process(&self, name: &str) -> Process {
+        Process::new(self.kernel.clone(), name)
+    }
+
+    /// Pool in use now: owner's service name (`kernel` for the kernel's own), tag, blocks and bytes.
+    #[must_use]
+    pub fn pool_usage(&self) -> Vec<(String, u32, TagUsage)> {
+        let drivers = self.kernel.io.drivers();
+        let name = |id| {
+            let driver = drivers.iter().find(|driver| driver.id == id);
+            driver.map_or_else(|| if id == 0 { "kernel".to_owned() } else { format!("driver {id}") }, |driver| driver.name.clone())
+        };
+        let usage = self.kernel.mm.pool.usage().into_iter();
+        usage.map(|(owner, tag, usage)| (name(owner.0), tag, usage)).collect()
+    }
+
+    /// The bugcheck that stopped the machine, if one did.
+    #[must_use]
+    pub fn bugcheck(&self) -> Option<BugcheckReport> {
+        self.kernel.bugcheck().map(|bugcheck| BugcheckReport { bugcheck: bugcheck.clone() })
+    }
+}
+
+impl Drop for Machine {
+    fn drop(&mut self) {
+        if self.kernel.is_halted() {
+            // Kept, not torn down: see the type.
+            std::mem::forget(self.kernel.clone());
+        }
+    }
+}
+
+/// An image on its way into the kernel, which keeps it as `Any`.
+struct KeptImage {
+    _image: Image,
+}

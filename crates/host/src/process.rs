@@ -1,0 +1,139 @@
+//! `Process`: a process of a machine that runs in the machine's own Linux process. Its requests are plain calls.
+
+use std::sync::Arc;
+
+use abi::NTSTATUS;
+use gate::{CreateFile, DirectoryEntry, Handle, IoStatus, Transport};
+use kernel::io::{self, DeviceControl, IoResult, OpenRequest};
+use kernel::ob::SymbolicLink;
+use kernel::ps;
+use kernel::raw::{InputBuffer, OutputBuffer};
+use kernel::Kernel;
+
+/// A process embedded in the machine's Linux process. Dropping it ends it: its handles are closed.
+#[derive(Debug)]
+pub struct Process {
+    kernel: Arc<Kernel>,
+    process: Arc<ps::Process>,
+}
+
+fn failed(status: NTSTATUS) -> IoStatus {
+    IoStatus { status, information: 0 }
+}
+
+fn ended(outcome: Result<IoResult, NTSTATUS>) -> IoStatus {
+    match outcome {
+        Ok(IoResult { status, information }) => IoStatus { status, information },
+        Err(status) => failed(status),
+    }
+}
+
+impl Process {
+    pub(crate) fn new(kernel: Arc<Kernel>, name: &str) -> Self {
+        let process = kernel.ps.create(name);
+        Self { kernel, process }
+    }
+
+    /// Its identifier in the machine.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.process.id
+    }
+
+    /// Handles that it has open.
+    #[must_use]
+    pub fn open_handles(&self) -> usize {
+        self.process.handles.values().len()
+    }
+
+    /// `NtReadFile` into a buffer that the caller has checked to be the process's.
+    pub fn read_buffer(&self, handle: Handle, buffer: OutputBuffer<'_>, offset: Option<u64>) -> IoStatus {
+        let request = |_: &_| io::read(&self.kernel, &self.process, handle.0, buffer, offset);
+        ended(ps::inside(&self.kernel, &self.process, request))
+    }
+
+    /// `NtWriteFile` from a buffer that the caller has checked to be the process's.
+    pub fn write_buffer(&self, handle: Handle, data: InputBuffer<'_>, offset: Option<u64>) -> IoStatus {
+        let request = |_: &_| io::write(&self.kernel, &self.process, handle.0, data, offset);
+        ended(ps::inside(&self.kernel, &self.process, request))
+    }
+
+    /// `NtDeviceIoControlFile` with buffers that the caller has checked to be the process's.
+    #[inline]
+    pub fn control_buffers(
+        &self,
+        handle: Handle,
+        code: u32,
+        input: InputBuffer<'_>,
+        output: OutputBuffer<'_>,
+    ) -> IoStatus {
+        let control = DeviceControl { handle: handle.0, code, input, output };
+        let request = |_: &_| io::device_control(&self.kernel, &self.process, control);
+        ended(ps::inside(&self.kernel, &self.process, request))
+    }
+}
+
+impl Transport for Process {
+    fn create_file(&self, request: &CreateFile<'_>) -> Result<(Handle, u64), NTSTATUS> {
+        let request = OpenRequest {
+            path: request.path,
+            desired_access: request.desired_access,
+            file_attributes: request.file_attributes,
+            share_access: request.share_access,
+            create_disposition: request.create_disposition,
+            create_options: request.create_options,
+            user_mode: true,
+        };
+        let open = |_: &_| io::create_file(&self.kernel, &self.process, &request);
+        let (handle, information) = ps::inside(&self.kernel, &self.process, open)??;
+        Ok((Handle(handle), information))
+    }
+
+    fn close(&self, handle: Handle) -> NTSTATUS {
+        let close = |_: &_| self.process.handles.close(&self.kernel, &self.process, handle.0);
+        let closed = ps::inside(&self.kernel, &self.process, close);
+        closed.and_then(|result| result).err().unwrap_or(abi::STATUS_SUCCESS)
+    }
+
+    fn read(&self, handle: Handle, buffer: &mut [u8], offset: Option<u64>) -> IoStatus {
+        match OutputBuffer::from_slice(buffer) {
+            Some(buffer) => self.read_buffer(handle, buffer, offset),
+            None => failed(abi::STATUS_INVALID_BUFFER_SIZE),
+        }
+    }
+
+    fn write(&self, handle: Handle, data: &[u8], offset: Option<u64>) -> IoStatus {
+        match InputBuffer::from_slice(data) {
+            Some(data) => self.write_buffer(handle, data, offset),
+            None => failed(abi::STATUS_INVALID_BUFFER_SIZE),
+        }
+    }
+
+    #[inline]
+    fn device_control(&self, handle: Handle, code: u32, input: &[u8], output: &mut [u8]) -> IoStatus {
+        match (InputBuffer::from_slice(input), OutputBuffer::from_slice(output)) {
+            (Some(input), Some(output)) => self.control_buffers(handle, code, input, output),
+            _ => failed(abi::STATUS_INVALID_BUFFER_SIZE),
+        }
+    }
+
+    fn query_directory(&self, path: &[u16]) -> Result<Vec<DirectoryEntry>, NTSTATUS> {
+        let listed = ps::inside(&self.kernel, &self.process, |_| self.kernel.ob.list(path))??;
+        let entry = |(name, object): (Vec<u16>, Arc<kernel::ob::Object>)| DirectoryEntry {
+            name: String::from_utf16_lossy(&name),
+            type_name: object.object_type().name.to_owned(),
+            target: object
+                .body::<SymbolicLink>()
+                .map(|link| String::from_utf16_lossy(&link.target))
+                .unwrap_or_default(),
+        };
+        Ok(listed.into_iter().map(entry).collect())
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // A machine that has stopped has nothing left to close.
+        let _stopped = self.kernel.ps.terminate(&self.kernel, &self.process);
+    }
+}
