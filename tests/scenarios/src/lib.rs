@@ -1,1 +1,92 @@
-//! Scenarios.
+//! Scenarios: drivers and applications together. Each sample's scenario runs with the driver compiled into the process
+//! and as a `.sys` file, with the same assertions.
+#![forbid(unsafe_code)]
+
+use std::path::PathBuf;
+
+use host::{LoadOptions, Machine};
+
+/// How a driver is brought into the machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// Compiled into the process.
+    Native,
+    /// A `.sys` file.
+    Sys,
+}
+
+/// A driver that exists in both forms.
+#[derive(Clone, Copy)]
+pub struct SampleDriver {
+    /// Service name and base name of its file.
+    pub name: &'static str,
+    /// Its compiled-in entry.
+    pub entry: abi::DRIVER_INITIALIZE,
+}
+
+/// The sample `hello`.
+pub const HELLO: SampleDriver = SampleDriver { name: "hello", entry: sample_hello::DRIVER_ENTRY };
+
+/// Where the built file of a driver is.
+///
+/// # Panics
+/// When it has not been built.
+#[must_use]
+pub fn sys_path(name: &str) -> PathBuf {
+    let default = || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../target/sys"));
+    let folder = std::env::var_os("RINGBRIDGE_SYS_DIR").map_or_else(default, PathBuf::from);
+    let path = folder.join(format!("{name}.sys"));
+    assert!(path.exists(), "{} is missing: build it with `cargo xtask sys`", path.display());
+    path
+}
+
+impl SampleDriver {
+    /// Loads it into `machine`.
+    ///
+    /// # Panics
+    /// When it cannot be loaded.
+    pub fn load(&self, machine: &Machine, form: Form) {
+        match form {
+            Form::Native => machine.load_native(self.name, self.entry).expect("the driver loads natively"),
+            Form::Sys => {
+                machine.load(&sys_path(self.name), LoadOptions::default()).expect("the .sys file loads");
+            }
+        }
+    }
+
+    /// A machine with this driver.
+    ///
+    /// # Panics
+    /// When it cannot be made.
+    #[must_use]
+    pub fn machine(&self, form: Form) -> Machine {
+        let machine = Machine::new().expect("a machine");
+        self.load(&machine, form);
+        machine
+    }
+}
+
+/// Makes two tests of one body: `native` and `sys`.
+#[macro_export]
+macro_rules! scenario {
+    ($(#[$attribute:meta])* fn $name:ident($form:ident: Form) $body:block) => {
+        $(#[$attribute])*
+        mod $name {
+            #[expect(clippy::allow_attributes, reason = "not every scenario names something of its file")]
+            #[allow(unused_imports, reason = "what scenarios of a file have in common")]
+            use super::*;
+
+            fn run($form: $crate::Form) $body
+
+            #[test]
+            fn native() {
+                run($crate::Form::Native);
+            }
+
+            #[test]
+            fn sys() {
+                run($crate::Form::Sys);
+            }
+        }
+    };
+}
