@@ -6,8 +6,10 @@
 #![expect(unsafe_code, reason = "entry thunks, and symbols that Rust drivers in this process link to")]
 
 mod call;
+mod code_page;
 mod data;
 mod document;
+mod format;
 mod resolve;
 mod row;
 mod rows;

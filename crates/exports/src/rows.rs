@@ -4,6 +4,7 @@ mod dbg;
 mod ex;
 mod io;
 mod ke;
+mod ke_spin_lock;
 mod missing;
 mod mm;
 mod ob;
@@ -20,10 +21,12 @@ pub(crate) use missing::MISSING;
 #[must_use]
 pub fn all() -> Vec<Row> {
     let files = [
+        dbg::ROWS,
         dbg::VARIADIC_ROWS,
         ex::ROWS,
         io::ROWS,
         ke::ROWS,
+        ke_spin_lock::ROWS,
         mm::ROWS,
         ob::ROWS,
         ps::ROWS,

@@ -51,8 +51,8 @@ extern "sysv64" fn complete_as_invalid(_device: u64, irp: u64) -> u64 {
 /// Declares exports that are only named, each with the module that documents it.
 macro_rules! missing {
     ($($dll:literal: $($name:ident)+;)+) => {
-        #[expect(non_camel_case_types, clippy::upper_case_acronyms, reason = "named after the exports")]
-        enum Index { $($($name),+),+ }
+        #[expect(non_camel_case_types, reason = "named after the exports")]
+        enum Missing { $($($name),+),+ }
 
         /// The rows of exports that are only named.
         pub(crate) const MISSING: &[$crate::Row] = &[$($($crate::Row {
@@ -63,7 +63,7 @@ macro_rules! missing {
             irql: abi::HIGH_LEVEL,
             support: $crate::Support::Missing,
             doc: "",
-            address: $crate::Address::Function($crate::stub::named::<{ Index::$name as u32 }>),
+            address: $crate::Address::Function($crate::stub::named::<{ Missing::$name as u32 }>),
         }),+),+];
     };
 }

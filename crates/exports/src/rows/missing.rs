@@ -213,53 +213,51 @@ missing! {
         KdRefreshDebuggerNotPresent KdSystemDebugControl KeAcquireGuardedMutex
         KeAcquireInStackQueuedSpinLock KeAcquireInStackQueuedSpinLockAtDpcLevel
         KeAcquireInStackQueuedSpinLockRaiseToSynch KeAcquireInterruptSpinLock KeAcquireQueuedSpinLock
-        KeAcquireQueuedSpinLockRaiseToSynch KeAcquireSpinLockAtDpcLevel KeAcquireSpinLockForDpc
-        KeAcquireSpinLockRaiseToDpc KeAcquireSpinLockRaiseToSynch KeAddProcessorAffinityEx
-        KeAreAllApcsDisabled KeAreApcsDisabled KeAttachProcess KeCancelTimer KeCapturePersistentThreadState
-        KeDelayExecutionThread KeDeregisterBugCheckCallback KeDeregisterBugCheckReasonCallback
-        KeDeregisterNmiCallback KeDetachProcess KeEnterCriticalRegion KeEnterGuardedRegion
-        KeExpandKernelStackAndCalloutEx KeFlushEntireTb KeFlushIoBuffers KeFlushQueuedDpcs
-        KeGetCurrentNodeNumber KeGetCurrentProcessorNumberEx KeGetProcessorNumberFromIndex
+        KeAcquireQueuedSpinLockRaiseToSynch KeAcquireSpinLockForDpc KeAcquireSpinLockRaiseToSynch
+        KeAddProcessorAffinityEx KeAreAllApcsDisabled KeAreApcsDisabled KeAttachProcess KeCancelTimer
+        KeCapturePersistentThreadState KeDelayExecutionThread KeDeregisterBugCheckCallback
+        KeDeregisterBugCheckReasonCallback KeDeregisterNmiCallback KeDetachProcess KeEnterCriticalRegion
+        KeEnterGuardedRegion KeExpandKernelStackAndCalloutEx KeFlushEntireTb KeFlushIoBuffers
+        KeFlushQueuedDpcs KeGetCurrentNodeNumber KeGetCurrentProcessorNumberEx KeGetProcessorNumberFromIndex
         KeGetRecommendedSharedDataAlignment KeInitializeAffinityEx KeInitializeApc
         KeInitializeCrashDumpHeader KeInitializeDeviceQueue KeInitializeDpc KeInitializeGuardedMutex
-        KeInitializeMutant KeInitializeMutex KeInitializeQueue KeInitializeSemaphore KeInitializeSpinLock
-        KeInitializeThreadedDpc KeInitializeTimer KeInitializeTimerEx KeInsertByKeyDeviceQueue
-        KeInsertDeviceQueue KeInsertHeadQueue KeInsertQueue KeInsertQueueApc KeInsertQueueDpc
-        KeInvalidateAllCaches KeInvalidateRangeAllCaches KeIpiGenericCall KeIsAttachedProcess
-        KeIsExecutingDpc KeLeaveCriticalRegion KeLeaveGuardedRegion KeQueryActiveGroupCount
-        KeQueryActiveProcessorCount KeQueryActiveProcessorCountEx KeQueryActiveProcessors
-        KeQueryDpcWatchdogInformation KeQueryGroupAffinity KeQueryHighestNodeNumber
+        KeInitializeMutant KeInitializeMutex KeInitializeQueue KeInitializeSemaphore KeInitializeThreadedDpc
+        KeInitializeTimer KeInitializeTimerEx KeInsertByKeyDeviceQueue KeInsertDeviceQueue KeInsertHeadQueue
+        KeInsertQueue KeInsertQueueApc KeInsertQueueDpc KeInvalidateAllCaches KeInvalidateRangeAllCaches
+        KeIpiGenericCall KeIsAttachedProcess KeIsExecutingDpc KeLeaveCriticalRegion KeLeaveGuardedRegion
+        KeQueryActiveGroupCount KeQueryActiveProcessorCount KeQueryActiveProcessorCountEx
+        KeQueryActiveProcessors KeQueryDpcWatchdogInformation KeQueryGroupAffinity KeQueryHighestNodeNumber
         KeQueryInterruptTimePrecise KeQueryMaximumGroupCount KeQueryMaximumProcessorCount
         KeQueryMaximumProcessorCountEx KeQueryPrcbAddress KeQueryPriorityThread KeQueryTimeIncrement
         KeQueryUnbiasedInterruptTimePrecise KeReadStateMutex KeReadStateQueue KeReadStateTimer
         KeRegisterBugCheckCallback KeRegisterBugCheckReasonCallback KeRegisterNmiCallback
         KeReleaseGuardedMutex KeReleaseInStackQueuedSpinLock KeReleaseInStackQueuedSpinLockFromDpcLevel
         KeReleaseInterruptSpinLock KeReleaseMutant KeReleaseMutex KeReleaseQueuedSpinLock KeReleaseSemaphore
-        KeReleaseSpinLock KeReleaseSpinLockForDpc KeReleaseSpinLockFromDpcLevel KeRemoveByKeyDeviceQueue
-        KeRemoveDeviceQueue KeRemoveEntryDeviceQueue KeRemoveQueue KeRemoveQueueDpc KeRemoveQueueDpcEx
-        KeRemoveQueueEx KeRestoreFloatingPointState KeRevertToUserAffinityThread
-        KeRevertToUserAffinityThreadEx KeRevertToUserGroupAffinityThread KeRundownQueue
-        KeSaveFloatingPointState KeSetBasePriorityThread KeSetCoalescableTimer KeSetImportanceDpc
-        KeSetKernelStackSwapEnable KeSetPriorityThread KeSetSystemAffinityThread KeSetSystemAffinityThreadEx
-        KeSetSystemGroupAffinityThread KeSetTargetProcessorDpc KeSetTargetProcessorDpcEx KeSetTimer
-        KeSetTimerEx KeStackAttachProcess KeSynchronizeExecution KeTestAlertThread KeTestSpinLock
-        KeTryToAcquireQueuedSpinLock KeTryToAcquireQueuedSpinLockRaiseToSynch
-        KeTryToAcquireSpinLockAtDpcLevel KeUnstackDetachProcess KeWaitForMultipleObjects
-        KeWaitForMutexObject KeWaitForSingleObject KsAddItemToObjectBag KsCreateFilterFactory
-        KsDefaultAddEventHandler KsGenerateEvents KsGetDevice KsGetDeviceForDeviceObject KsGetFilterFromIrp
-        KsGetFirstChild KsGetNextSibling KsGetObjectFromFileObject KsGetPinFromIrp KsInitializeDriver
-        KsPinAttemptProcessing KsPinGetLeadingEdgeStreamPointer KsPinGetReferenceClockInterface
-        KsRemoveItemFromObjectBag KsStreamPointerAdvance KsStreamPointerClone KsStreamPointerDelete
-        KsStreamPointerGetIrp KsStreamPointerSetStatusCode KsStreamPointerUnlock LdrAccessResource
-        LdrFindResource_U LpcPortObjectType LsaFreeReturnBuffer Mm64BitPhysicalAddress MmAdvanceMdl
-        MmAllocateContiguousMemory MmAllocateContiguousMemorySpecifyCache MmAllocateMappingAddress
-        MmAllocateNonCachedMemory MmAllocatePagesForMdl MmAllocatePagesForMdlEx MmBuildMdlForNonPagedPool
-        MmCanFileBeTruncated MmCopyMemory MmCopyVirtualMemory MmCreateMdl MmCreateSection
-        MmDoesFileHaveUserWritableReferences MmFlushImageSection MmForceSectionClosed MmFreeContiguousMemory
-        MmFreeContiguousMemorySpecifyCache MmFreeMappingAddress MmFreeNonCachedMemory MmFreePagesFromMdl
-        MmGetPhysicalAddress MmGetPhysicalMemoryRanges MmGetVirtualForPhysical MmIsDriverVerifying
-        MmIsNonPagedSystemAddressValid MmIsRecursiveIoFault MmIsThisAnNtAsSystem MmIsVerifierEnabled
-        MmLockPagableDataSection MmLockPagableSectionByHandle MmMapIoSpace MmMapIoSpaceEx MmMapLockedPages
+        KeReleaseSpinLockForDpc KeRemoveByKeyDeviceQueue KeRemoveDeviceQueue KeRemoveEntryDeviceQueue
+        KeRemoveQueue KeRemoveQueueDpc KeRemoveQueueDpcEx KeRemoveQueueEx KeRestoreFloatingPointState
+        KeRevertToUserAffinityThread KeRevertToUserAffinityThreadEx KeRevertToUserGroupAffinityThread
+        KeRundownQueue KeSaveFloatingPointState KeSetBasePriorityThread KeSetCoalescableTimer
+        KeSetImportanceDpc KeSetKernelStackSwapEnable KeSetPriorityThread KeSetSystemAffinityThread
+        KeSetSystemAffinityThreadEx KeSetSystemGroupAffinityThread KeSetTargetProcessorDpc
+        KeSetTargetProcessorDpcEx KeSetTimer KeSetTimerEx KeStackAttachProcess KeSynchronizeExecution
+        KeTestAlertThread KeTestSpinLock KeTryToAcquireQueuedSpinLock
+        KeTryToAcquireQueuedSpinLockRaiseToSynch KeTryToAcquireSpinLockAtDpcLevel KeUnstackDetachProcess
+        KeWaitForMultipleObjects KeWaitForMutexObject KeWaitForSingleObject KsAddItemToObjectBag
+        KsCreateFilterFactory KsDefaultAddEventHandler KsGenerateEvents KsGetDevice
+        KsGetDeviceForDeviceObject KsGetFilterFromIrp KsGetFirstChild KsGetNextSibling
+        KsGetObjectFromFileObject KsGetPinFromIrp KsInitializeDriver KsPinAttemptProcessing
+        KsPinGetLeadingEdgeStreamPointer KsPinGetReferenceClockInterface KsRemoveItemFromObjectBag
+        KsStreamPointerAdvance KsStreamPointerClone KsStreamPointerDelete KsStreamPointerGetIrp
+        KsStreamPointerSetStatusCode KsStreamPointerUnlock LdrAccessResource LdrFindResource_U
+        LpcPortObjectType LsaFreeReturnBuffer Mm64BitPhysicalAddress MmAdvanceMdl MmAllocateContiguousMemory
+        MmAllocateContiguousMemorySpecifyCache MmAllocateMappingAddress MmAllocateNonCachedMemory
+        MmAllocatePagesForMdl MmAllocatePagesForMdlEx MmBuildMdlForNonPagedPool MmCanFileBeTruncated
+        MmCopyMemory MmCopyVirtualMemory MmCreateMdl MmCreateSection MmDoesFileHaveUserWritableReferences
+        MmFlushImageSection MmForceSectionClosed MmFreeContiguousMemory MmFreeContiguousMemorySpecifyCache
+        MmFreeMappingAddress MmFreeNonCachedMemory MmFreePagesFromMdl MmGetPhysicalAddress
+        MmGetPhysicalMemoryRanges MmGetVirtualForPhysical MmIsDriverVerifying MmIsNonPagedSystemAddressValid
+        MmIsRecursiveIoFault MmIsThisAnNtAsSystem MmIsVerifierEnabled MmLockPagableDataSection
+        MmLockPagableSectionByHandle MmMapIoSpace MmMapIoSpaceEx MmMapLockedPages
         MmMapLockedPagesSpecifyCache MmMapLockedPagesWithReservedMapping MmMapViewInSystemSpace
         MmMapViewInSystemSpaceEx MmMapViewOfSection MmPageEntireDriver MmPrefetchPages MmProbeAndLockPages
         MmProbeAndLockProcessPages MmProtectMdlSystemAddress MmQuerySystemSize MmResetDriverPaging
@@ -442,8 +440,8 @@ missing! {
         imp_WppRecorderReplay isdigit isprint isspace mbstowcs memchr memcpy_s qsort rsndisp_deregister
         rsndisp_init rsndisp_register sprintf sprintf_s strcat strchr strcmp strcpy strcpy_s strlen strncat
         strncmp strncpy strncpy_s strnlen strrchr strstr swprintf swprintf_s tolower towlower towupper
-        vDbgPrintEx vDbgPrintExWithPrefix vsprintf vsprintf_s wcscat wcscat_s wcschr wcscmp wcscpy wcscpy_s
-        wcslen wcsncat wcsncat_s wcsncmp wcsncpy wcsncpy_s wcsnlen wcsrchr wcsstr wcstombs;
+        vsprintf vsprintf_s wcscat wcscat_s wcschr wcscmp wcscpy wcscpy_s wcslen wcsncat wcsncat_s wcsncmp
+        wcsncpy wcsncpy_s wcsnlen wcsrchr wcsstr wcstombs;
     "wdfldr.sys":
         WdfVersionBind WdfVersionBindClass WdfVersionUnbind WdfVersionUnbindClass;
     "wmilib.sys":
