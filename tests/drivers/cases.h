@@ -58,8 +58,8 @@ struct case_result {
 #define SEH_CALL_NOWHERE 11
 // ExRaiseAccessViolation and ExRaiseDatatypeMisalignment. values: the two codes.
 #define SEH_RAISE_FIXED 12
-// A __try left by return and by break: __finally runs with AbnormalTermination() 0 or 1 as the language says.
-// values: 1 normal, then what AbnormalTermination() said at the end of the block, then for return out of it.
+// A __try block that ends, and one that is left by return: their __finally blocks run.
+// values: 1 in the block, 0 (AbnormalTermination at its end), then what it says for the return.
 #define SEH_LEAVE 13
 // Input 0 times: raise and take STATUS_UNSUCCESSFUL. values: how many were taken.
 #define SEH_LOOP 14

@@ -5,6 +5,9 @@
 typedef VOID NTAPI raise_routine(VOID);
 NTSYSAPI VOID NTAPI RtlRaiseException(EXCEPTION_RECORD *record);
 
+// The headers say that ExRaiseStatus does not return, and clang then drops blocks around a __finally that calls it.
+static VOID(NTAPI *volatile raise_status)(NTSTATUS) = ExRaiseStatus;
+
 #define NOWHERE ((volatile ULONG *)0x30)
 
 static void probe_read(struct case_context *context) {
@@ -75,7 +78,7 @@ static void finally_order(struct case_context *context) {
 static DECLSPEC_NOINLINE void raise_at(struct case_context *context, NTSTATUS status, ULONG64 depth) {
     __try {
         if (depth == 0)
-            ExRaiseStatus(status);
+            raise_status(status);
         else
             raise_at(context, status, depth - 1);
         APART;
@@ -143,7 +146,7 @@ static LONG faulting_filter(struct case_context *context) {
 
 static DECLSPEC_NOINLINE void with_faulting_filter(struct case_context *context) {
     __try {
-        ExRaiseStatus((NTSTATUS)0xC0000200);
+        raise_status((NTSTATUS)0xC0000200);
         APART;
     } __except (CODE == 0xC0000200 ? faulting_filter(context) : PASS) {
         note(context, 99);
@@ -162,11 +165,11 @@ static void fault_in_filter(struct case_context *context) {
 static DECLSPEC_NOINLINE void with_raising_finally(struct case_context *context) {
     __try {
         __try {
-            ExRaiseStatus((NTSTATUS)0xC0000300);
+            raise_status((NTSTATUS)0xC0000300);
             APART;
         } __finally {
             note(context, 1);
-            ExRaiseStatus((NTSTATUS)0xC0000301);
+            raise_status((NTSTATUS)0xC0000301);
             APART;
         }
     } __finally {
@@ -266,7 +269,7 @@ static void loop(struct case_context *context) {
     ULONG64 taken = 0;
     for (ULONG64 i = 0; i < context->input[0]; i++) {
         __try {
-            ExRaiseStatus(STATUS_UNSUCCESSFUL);
+            raise_status(STATUS_UNSUCCESSFUL);
             APART;
         } __except (TAKE) {
             taken++;

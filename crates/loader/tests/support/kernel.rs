@@ -10,7 +10,7 @@ use platform::landing::{self, Code, ExportFrame, Unwind, current_frame};
 use super::machine::note;
 
 /// Continues the driver with the value, or leaves the export as its error says.
-fn finish(result: Result<u64, Unwind>) -> u64 {
+pub(crate) fn finish(result: Result<u64, Unwind>) -> u64 {
     match result {
         Ok(value) => value,
         // SAFETY: the thunk's body has returned; nothing is left to drop.
@@ -23,7 +23,7 @@ fn frame() -> &'static ExportFrame {
     unsafe { &*current_frame() }
 }
 
-fn region() -> entry::Region {
+pub(crate) fn region() -> entry::Region {
     entry::region().expect("inside driver code")
 }
 

@@ -102,6 +102,7 @@ impl EntryOwner for Machine {
 
     fn write_cr8(&self, irql: u8) -> bool {
         *self.irql.lock().expect("not poisoned") = irql;
+        entry::region().expect("driver code asks").set_irql(irql);
         irql < 16
     }
 

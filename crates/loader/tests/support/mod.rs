@@ -2,6 +2,7 @@
 
 #![allow(dead_code, reason = "every test program uses its own part of this")]
 
+pub(crate) mod io;
 pub(crate) mod kernel;
 pub(crate) mod machine;
 
