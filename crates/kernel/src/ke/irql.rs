@@ -135,6 +135,7 @@ impl Dispatcher {
                 return;
             }
             thread.set_processor(None);
+            kernel.platform.preemption_point();
             self.processors.release(kernel, number);
             // One queued from another processor after the last look, before the release: nobody else will look.
             if self.dpcs[number as usize].is_empty() || !self.processors.try_acquire(number) {

@@ -230,7 +230,7 @@ impl Dispatcher {
                 return if kernel.is_halted() { Err(Unwind::Halt) } else { Ok(status) };
             }
             if parked == Parked::TimedOut || kernel.is_halted() {
-                let mut state = self.lock_quietly();
+                let mut state = self.lock(kernel);
                 state.waits.unlink(waiter);
                 drop(state);
                 if kernel.is_halted() {

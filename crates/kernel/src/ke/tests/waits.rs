@@ -118,6 +118,26 @@ fn wait_any_ends_with_the_index_of_the_object_that_is_signaled_later() {
 }
 
 #[test]
+fn a_thread_that_waits_for_an_object_twice_does_not_hold_up_the_next() {
+    on_mock(0..20, 1, |machine| {
+        let event = machine.event(NotificationEvent, false);
+        let twice = [event.address(); 2];
+        for (after, count) in [(0, 2), (5, 1)] {
+            machine.spawn("waiter", move |kernel, thread| {
+                delay(kernel, thread, after).expect("no exception");
+                let objects = &twice[..count];
+                let status = wait_multiple(kernel, thread, objects, WaitType::Any, Timeout::Never);
+                assert_eq!(status.expect("no exception"), STATUS_SUCCESS);
+            });
+        }
+        machine.spawn("setter", move |kernel, thread| {
+            delay(kernel, thread, 10).expect("no exception");
+            kernel.ke.set_event(kernel, event, 0).expect("no exception");
+        });
+    });
+}
+
+#[test]
 fn wait_all_takes_nothing_until_it_can_take_everything() {
     everywhere(1, |machine| {
         let [first, second] = [false; 2].map(|state| machine.event(SynchronizationEvent, state));
