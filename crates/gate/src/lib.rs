@@ -1,5 +1,48 @@
 //! The gate: how an application reaches a kernel ([`Transport`]), and that trait's two-process form.
+//!
+//! **Handshake.** A host [binds](Listener::bind) a Unix socket that only its user may connect to. For each application
+//! that [connects](Client::connect) it makes a memory file of final size and proposes an address for it; both sides
+//! map it there (the application may find the address occupied, then another is proposed). From then on the socket
+//! carries one message for each slot that comes into use, and each side's death to the other.
+//!
+//! **Slots.** Each thread of the application owns a call slot, and a thread of the host serves that slot alone. A
+//! request is one cache line that only the application writes, an answer one that only the host writes; each ends
+//! with a bell (`bell`): a sequence number, exchanged in, whose old value says whether the other side sleeps. While
+//! both sides run, no call enters Linux; nothing on the way is shared with other slots.
+//!
+//! **Data** of up to some KiB lies in the slot, a cache line of it beside each of the two lines. More is copied
+//! through the window's data area, or used where it lies if it is there already ([`Client::allocate`]).
+//!
+//! **Distrust.** The other side may write anything at any time. Each word is read once and then checked; buffers must
+//! lie in the calling slot's inline data or in the data area; a host that answers what was not asked is left. What
+//! must not be forged (who is served, which numbers were answered, whether the session lives) is never kept in shared
+//! memory.
+//!
+//! **Waiting** is this room's own: it waits for another process, which no kernel's scheduler rules over.
+#![expect(unsafe_code, reason = "this room shares memory with other processes")]
+#![allow(unexpected_cfgs, reason = "`--cfg loom` turns the models of `bell` on")]
 
+mod bell;
+mod client;
+mod directory;
+mod futex;
+mod patience;
+mod server;
+mod service;
+mod socket;
 mod transport;
+mod window;
+mod wire;
 
+#[cfg(test)]
+extern crate self as ringbridge_gate;
+#[cfg(test)]
+mod tests;
+
+pub use client::{Buffer, Client, ConnectError, ConnectOptions};
+pub use patience::Spin;
+pub use server::{BindError, Listener, Server, ServerOptions};
+pub use service::{Peer, Service, WindowBuffer};
+pub use socket::{PeerCredentials, default_socket_path};
 pub use transport::{CreateFile, DirectoryEntry, Handle, IoStatus, Transport};
+pub use window::{Window, WindowSize};

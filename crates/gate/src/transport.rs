@@ -49,7 +49,7 @@ pub struct DirectoryEntry {
 /// One process's way into a kernel. Calls block the calling thread until they are answered.
 ///
 /// Errors are NT's status codes. An implementation that has lost its kernel (the host died, the machine
-/// halted) answers `STATUS_PORT_DISCONNECTED` at once.
+/// halted) answers `STATUS_DEVICE_NOT_CONNECTED` at once.
 pub trait Transport: Send + Sync {
     /// `NtCreateFile`. Returns the handle and FILE_OPENED, FILE_CREATED, … as information.
     ///

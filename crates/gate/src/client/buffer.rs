@@ -1,0 +1,120 @@
+//! Buffers that application and host share.
+
+use std::fmt;
+use std::sync::Arc;
+
+use platform::pages::PAGE_SIZE;
+use rustix::mm::{Advice, madvise};
+
+use super::threads::Link;
+
+/// Bytes in the session's data area, at the same address in the host.
+///
+/// A driver may keep writing here, so this hands out copies and addresses; [`Self::bytes`] and [`Self::bytes_mut`] are
+/// for callers who know that no driver does, and for passing to a call, which then copies nothing.
+pub struct Buffer {
+    link: Arc<Link>,
+    offset: u64,
+    length: usize,
+}
+
+impl Buffer {
+    pub(super) fn new(link: &Arc<Link>, length: usize) -> Option<Self> {
+        let offset = link.extents().take(rounded(length)?)?;
+        Some(Self { link: Arc::clone(link), offset, length })
+    }
+
+    /// Where it starts, in both processes.
+    pub fn address(&self) -> u64 {
+        self.link.window.base() + self.offset
+    }
+
+    /// Its first byte.
+    pub fn as_ptr(&self) -> *mut u8 {
+        self.link.window.pointer(self.offset)
+    }
+
+    /// Bytes.
+    pub fn len(&self) -> usize {
+        self.length
+    }
+
+    /// Whether it has no bytes.
+    pub fn is_empty(&self) -> bool {
+        self.length == 0
+    }
+
+    /// Fills `target` from the bytes at `start`.
+    ///
+    /// # Panics
+    /// If they are not all inside the buffer.
+    pub fn read(&self, start: usize, target: &mut [u8]) {
+        let source = self.part(start, target.len());
+        // SAFETY: inside the buffer, which is mapped; bytes are valid whatever a driver writes meanwhile.
+        unsafe { std::ptr::copy_nonoverlapping(source, target.as_mut_ptr(), target.len()) };
+    }
+
+    /// Overwrites the bytes at `start`.
+    ///
+    /// # Panics
+    /// If they are not all inside the buffer.
+    pub fn write(&mut self, start: usize, source: &[u8]) {
+        let target = self.part(start, source.len());
+        // SAFETY: inside the buffer, which is mapped and belongs to `self`.
+        unsafe { std::ptr::copy_nonoverlapping(source.as_ptr(), target, source.len()) };
+    }
+
+    /// The bytes in place.
+    ///
+    /// # Safety
+    /// While the slice lives, no driver writes to them.
+    pub unsafe fn bytes(&self) -> &[u8] {
+        // SAFETY: mapped as long as `self`; unchanged, as promised by the caller.
+        unsafe { std::slice::from_raw_parts(self.as_ptr(), self.length) }
+    }
+
+    /// The bytes in place.
+    ///
+    /// # Safety
+    /// While the slice lives, no driver reads or writes them, except during a call that the slice is passed to.
+    pub unsafe fn bytes_mut(&mut self) -> &mut [u8] {
+        // SAFETY: mapped as long as `self`, which is borrowed; left alone, as promised by the caller.
+        unsafe { std::slice::from_raw_parts_mut(self.as_ptr(), self.length) }
+    }
+
+    fn part(&self, start: usize, length: usize) -> *mut u8 {
+        assert!(start.checked_add(length).is_some_and(|end| end <= self.length), "outside the buffer");
+        self.as_ptr().wrapping_add(start)
+    }
+}
+
+impl Drop for Buffer {
+    fn drop(&mut self) {
+        if let Some(length) = rounded(self.length) {
+            self.link.give(self.offset, length);
+        }
+    }
+}
+
+impl fmt::Debug for Buffer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Buffer").field("address", &self.address()).field("length", &self.length).finish()
+    }
+}
+
+fn rounded(length: usize) -> Option<u64> {
+    u64::try_from(length.max(1).checked_next_multiple_of(PAGE_SIZE)?).ok()
+}
+
+impl Link {
+    /// Gives a part of the data area back; its pages are freed, so that whoever gets it next finds zeroes.
+    pub(super) fn give(&self, offset: u64, length: u64) {
+        let Ok(bytes) = usize::try_from(length) else { return };
+        if self.life.is_of_this_process() {
+            // SAFETY: the range was taken from the data area by the caller, who uses it no more.
+            let removed = unsafe { madvise(self.window.pointer(offset).cast(), bytes, Advice::LinuxRemove) };
+            debug_assert!(removed.is_ok(), "{removed:?}");
+            self.extents().give(offset, length);
+        }
+    }
+}

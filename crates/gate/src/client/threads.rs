@@ -1,0 +1,183 @@
+//! Which thread uses which slot. A thread claims one at its first call and gives it back when it ends.
+
+use std::cell::{Cell, RefCell};
+use std::os::fd::OwnedFd;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+use crate::bell::{self, POISON};
+use crate::client::extents::Extents;
+use crate::client::life::Life;
+use crate::patience::{Patience, Spin};
+use crate::socket::tell;
+use crate::window::Window;
+use crate::wire::{Message, Request, operation};
+
+/// The slot that threads without one of their own take turns on.
+const SHARED: u32 = 0;
+
+/// What a client's threads and its watcher have in common.
+pub(crate) struct Link {
+    /// Never used twice in a process.
+    id: u64,
+    pub(crate) life: Life,
+    pub(crate) socket: OwnedFd,
+    pub(crate) window: Window,
+    pub(super) spin: Spin,
+    pub(super) slots: Box<[SlotState]>,
+    pub(super) extents: Mutex<Extents>,
+    claimed: Mutex<Vec<bool>>,
+    turn: Mutex<()>,
+}
+
+/// What the application remembers of a slot, where the host cannot reach it. Only the thread that owns the slot uses
+/// it; atomics merely let it live in a table.
+#[repr(align(64))]
+#[derive(Debug, Default)]
+pub(super) struct SlotState {
+    /// The last request's number.
+    pub(super) sequence: AtomicU32,
+    pub(super) patience: Patience,
+    /// A part of the data area that the slot keeps for copies.
+    pub(super) staging: AtomicU64,
+    pub(super) staging_length: AtomicU64,
+}
+
+/// The right to use a slot for one call.
+pub(super) struct Turn<'a> {
+    pub(super) slot: u32,
+    _shared: Option<MutexGuard<'a, ()>>,
+}
+
+thread_local! {
+    /// The client that this thread called last, and its slot there.
+    static LAST: Cell<(u64, u32)> = const { Cell::new((0, 0)) };
+    static LEASES: RefCell<Vec<Lease>> = const { RefCell::new(Vec::new()) };
+}
+
+/// A thread's claim on a slot; ends with the thread.
+struct Lease {
+    id: u64,
+    link: Weak<Link>,
+    slot: u32,
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        LAST.set((0, 0));
+        if let Some(link) = self.link.upgrade() {
+            link.release(self.slot);
+        }
+    }
+}
+
+impl Link {
+    pub(super) fn new(life: Life, socket: OwnedFd, window: Window, spin: Spin) -> Self {
+        static LAST_ID: AtomicU64 = AtomicU64::new(0);
+        let layout = *window.layout();
+        Self {
+            id: LAST_ID.fetch_add(1, Ordering::Relaxed) + 1,
+            life,
+            socket,
+            window,
+            spin,
+            slots: (0..layout.slot_count).map(|_| SlotState::default()).collect(),
+            extents: Mutex::new(Extents::new(layout.data_offset..layout.len)),
+            claimed: Mutex::new(vec![false; layout.slot_count as usize]),
+            turn: Mutex::new(()),
+        }
+    }
+
+    /// The calling thread's slot. `None` if the session is over.
+    #[inline]
+    pub(super) fn turn(&self, me: &Arc<Self>) -> Option<Turn<'_>> {
+        if !self.life.is_alive() {
+            return None;
+        }
+        let (id, slot) = LAST.get();
+        if id == self.id {
+            return Some(Turn { slot, _shared: None });
+        }
+        self.find_turn(me)
+    }
+
+    #[cold]
+    fn find_turn(&self, me: &Arc<Self>) -> Option<Turn<'_>> {
+        // A thread that is ending may have lost its list already.
+        let own = LEASES.try_with(|leases| {
+            let mut leases = leases.borrow_mut();
+            if let Some(lease) = leases.iter().find(|lease| lease.id == self.id) {
+                return Some(lease.slot);
+            }
+            leases.retain(|lease| lease.link.strong_count() != 0);
+            let slot = self.claim()?;
+            leases.push(Lease { id: self.id, link: Arc::downgrade(me), slot });
+            Some(slot)
+        });
+        if let Ok(Some(slot)) = own {
+            LAST.set((self.id, slot));
+            return Some(Turn { slot, _shared: None });
+        }
+        let turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        {
+            let mut claimed = self.claimed();
+            if !std::mem::replace(&mut claimed[SHARED as usize], true) {
+                self.activate(SHARED);
+            }
+        }
+        self.life.is_alive().then_some(Turn { slot: SHARED, _shared: Some(turn) })
+    }
+
+    /// Takes a free slot that no thread of the host serves any more.
+    fn claim(&self) -> Option<u32> {
+        let mut claimed = self.claimed();
+        let free = (0..).zip(claimed.iter_mut()).skip(1).find(|(slot, claimed)| {
+            let last = self.slots[*slot as usize].sequence.load(Ordering::Relaxed);
+            !**claimed && bell::look(&self.window.slot(*slot).reply.bell, last).is_none()
+        });
+        let (slot, claimed) = free?;
+        *claimed = true;
+        self.activate(slot);
+        Some(slot)
+    }
+
+    fn activate(&self, slot: u32) {
+        if tell(&self.socket, &Message::Activate { slot }).is_err() {
+            self.end();
+        }
+    }
+
+    /// Ends the host's thread for `slot` and lets another thread claim it.
+    fn release(&self, slot: u32) {
+        if !self.life.is_alive() {
+            return;
+        }
+        let state = &self.slots[slot as usize];
+        let lines = self.window.slot(slot);
+        lines.request.write(&Request { operation: operation::END, ..Request::default() }, 0);
+        let number = bell::next(state.sequence.load(Ordering::Relaxed));
+        state.sequence.store(number, Ordering::Relaxed);
+        bell::ring(&lines.request.bell, number);
+        self.give_staging(state);
+        self.claimed()[slot as usize] = false;
+    }
+
+    /// Ends the session for this process: wakes every thread that waits for an answer.
+    pub(super) fn end(&self) {
+        self.life.end();
+        let claimed = self.claimed();
+        for slot in (0..).zip(claimed.iter()).filter(|(_, claimed)| **claimed).map(|(slot, _)| slot) {
+            let word = &self.window.slot(slot).reply.bell;
+            bell::ring(word, POISON);
+            bell::Word::wake(word);
+        }
+    }
+
+    pub(super) fn extents(&self) -> MutexGuard<'_, Extents> {
+        self.extents.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn claimed(&self) -> MutexGuard<'_, Vec<bool>> {
+        self.claimed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,121 @@
+//! How long a thread looks at a bell before it sleeps.
+//!
+//! Looking wins only while the partner is running, so: never when the partner last ran on this very processor or this
+//! thread may use just one; not again and again when it did not help; and once in a while longer than a wake-up takes,
+//! because two sides that both sleep would otherwise never find out that both could run.
+
+use std::hint;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use crate::bell::{self, Word};
+
+/// Whether threads may look before they sleep.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Spin {
+    /// While it helps.
+    #[default]
+    Adaptive,
+    /// Sleep at once.
+    Never,
+}
+
+/// About what going to sleep and being woken costs on the same processor.
+const SHORT: Duration = Duration::from_micros(3);
+
+/// Longer than waking a thread on an idle processor takes.
+const LONG: Duration = Duration::from_micros(100);
+
+/// So many misses in a row, and a thread sleeps at once …
+const MISSES: u32 = 4;
+
+/// … except each time that this many more waits have missed.
+const PROBE: u32 = 64;
+
+/// The first looks come without a pause between them.
+const EAGER: u32 = 64;
+
+/// One waiter's memory of how looking went. Belongs to one thread at a time; shared only to be stored in tables.
+#[derive(Debug, Default)]
+pub(crate) struct Patience {
+    misses: AtomicU32,
+}
+
+impl Patience {
+    /// Looks at `word` for as long as it makes sense. `partner` is the processor (plus one) where the ringer last ran.
+    #[inline]
+    pub(crate) fn look(&self, word: &impl Word, last: u32, spin: Spin, partner: u32) -> Option<u32> {
+        if let Some(number) = bell::look(word, last) {
+            return Some(number);
+        }
+        if spin == Spin::Never {
+            return None;
+        }
+        let misses = self.misses.load(Ordering::Relaxed);
+        let rounds = match misses {
+            0..MISSES => rounds().short,
+            _ if misses.is_multiple_of(PROBE) => rounds().long,
+            _ => 0,
+        };
+        if rounds != 0 && may_run_beside(partner) {
+            for round in 0..rounds {
+                if let Some(number) = bell::look(word, last) {
+                    self.misses.store(0, Ordering::Relaxed);
+                    return Some(number);
+                }
+                if round >= EAGER {
+                    hint::spin_loop();
+                }
+            }
+        }
+        self.misses.store(misses.wrapping_add(1), Ordering::Relaxed);
+        None
+    }
+}
+
+/// The processor that the calling thread runs on, plus one; 0 if unknown.
+#[inline]
+pub(crate) fn processor() -> u32 {
+    // SAFETY: no arguments; reads what Linux keeps for this thread.
+    let number = unsafe { libc::sched_getcpu() };
+    u32::try_from(number).map_or(0, |number| number.wrapping_add(1))
+}
+
+/// Whether a thread that last ran on `partner` could be running now.
+fn may_run_beside(partner: u32) -> bool {
+    if partner == 0 { rounds().processors > 1 } else { partner != processor() }
+}
+
+struct Rounds {
+    short: u32,
+    long: u32,
+    processors: usize,
+}
+
+fn rounds() -> &'static Rounds {
+    static ROUNDS: OnceLock<Rounds> = OnceLock::new();
+    ROUNDS.get_or_init(|| {
+        const SAMPLE: u32 = 512;
+        let word = AtomicU32::new(0);
+        // The shortest of a few: a sample that was preempted says nothing.
+        let sample = || {
+            let start = Instant::now();
+            for _ in 0..SAMPLE {
+                hint::black_box(word.load(Ordering::Acquire));
+                hint::spin_loop();
+            }
+            start.elapsed().as_nanos().max(1)
+        };
+        let nanoseconds = (0..4).map(|_| sample()).min().unwrap_or(1);
+        let within = |time: Duration| {
+            let rounds = time.as_nanos() * u128::from(SAMPLE) / nanoseconds;
+            EAGER + u32::try_from(rounds).unwrap_or(u32::MAX).min(1 << 20)
+        };
+        Rounds {
+            short: within(SHORT),
+            long: within(LONG),
+            processors: std::thread::available_parallelism().map_or(1, usize::from),
+        }
+    })
+}

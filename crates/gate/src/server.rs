@@ -1,0 +1,246 @@
+//! The host's side: a listening socket, and a session for each application that connects.
+
+mod session;
+mod slot;
+
+use std::collections::HashMap;
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use abi::NTSTATUS;
+use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
+use rustix::net::{Shutdown, SocketFlags, accept_with, bind, listen, shutdown};
+
+use crate::patience::Spin;
+use crate::service::{Peer, Service};
+use crate::socket;
+use crate::window::WindowSize;
+
+/// Why a socket cannot be listened on.
+#[derive(Debug, thiserror::Error)]
+pub enum BindError {
+    /// Somebody serves there already.
+    #[error("another host is serving at {0}; stop it, or choose another socket with RINGBRIDGE_SOCKET")]
+    InUse(PathBuf),
+    /// Something else has that name.
+    #[error("{0} exists and is not a socket; remove it, or choose another socket with RINGBRIDGE_SOCKET")]
+    NotASocket(PathBuf),
+    /// Linux refused.
+    #[error("cannot listen at {path}: {error}")]
+    Linux {
+        /// The socket's path.
+        path: PathBuf,
+        /// What Linux said.
+        error: io::Error,
+    },
+}
+
+/// How sessions are made.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ServerOptions {
+    /// How large their windows are.
+    pub window: WindowSize,
+    /// Whether host threads look for the next request before they sleep.
+    pub spin: Spin,
+}
+
+/// A socket with a name, on which nobody is served yet. Dropping it removes the name.
+#[derive(Debug)]
+pub struct Listener {
+    socket: OwnedFd,
+    path: PathBuf,
+    /// Held as long as the name is ours.
+    _lock: File,
+}
+
+impl Listener {
+    /// Makes the socket `path`, which only the calling user may connect to. What a host that died left there is
+    /// replaced. A file beside it, `path` with `.lock` added, stays behind: its lock tells the living from the dead.
+    ///
+    /// # Errors
+    /// [`BindError`].
+    pub fn bind(path: impl AsRef<Path>) -> Result<Self, BindError> {
+        let path = path.as_ref();
+        let failed = |error: io::Error| BindError::Linux { path: path.to_owned(), error };
+        let lock = Self::lock(path)?;
+        match fs::symlink_metadata(path) {
+            Ok(found) if !found.file_type().is_socket() => {
+                return Err(BindError::NotASocket(path.to_owned()));
+            }
+            // Somebody who does not know our lock may be listening.
+            Ok(_) if socket::connect(path).is_ok() => return Err(BindError::InUse(path.to_owned())),
+            Ok(_) => fs::remove_file(path).map_err(failed)?,
+            Err(_) => {}
+        }
+        let address = socket::address(path).map_err(|error| failed(error.into()))?;
+        let socket = socket::new().map_err(|error| failed(error.into()))?;
+        bind(&socket, &address).map_err(|error| failed(error.into()))?;
+        // Nobody can connect before `listen`, so the mode is in time.
+        fs::set_permissions(path, fs::Permissions::from_mode(0o600)).map_err(failed)?;
+        listen(&socket, 128).map_err(|error| failed(error.into()))?;
+        Ok(Self { socket, path: path.to_owned(), _lock: lock })
+    }
+
+    fn lock(path: &Path) -> Result<File, BindError> {
+        let failed = |error: io::Error| BindError::Linux { path: path.to_owned(), error };
+        let mut name = path.as_os_str().to_owned();
+        name.push(".lock");
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).mode(0o600).custom_flags(libc::O_NOFOLLOW);
+        let lock = options.open(name).map_err(failed)?;
+        match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => Ok(lock),
+            Err(Errno::WOULDBLOCK) => Err(BindError::InUse(path.to_owned())),
+            Err(error) => Err(failed(error.into())),
+        }
+    }
+
+    /// The socket's path.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Serves every application that connects, until [`Server::stop`]. `open` is asked for each, on a thread of its
+    /// own, and answers with what serves it, or with the status that the application is told.
+    ///
+    /// # Errors
+    /// What Linux says when there is no room for a thread.
+    pub fn serve<F>(self, options: ServerOptions, open: F) -> io::Result<Server>
+    where
+        F: Fn(&Peer) -> Result<Arc<dyn Service>, NTSTATUS> + Send + Sync + 'static,
+    {
+        let Some(layout) = options.window.layout() else {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "a window cannot have this size"));
+        };
+        let plan = session::Plan { layout, spin: options.spin, open: Box::new(open) };
+        let shared = Arc::new(Shared { listener: self, sessions: Mutex::default(), plan });
+        let accepting = Arc::clone(&shared);
+        let thread = thread::Builder::new().name("gate accept".into()).spawn(move || accepting.accept())?;
+        Ok(Server { shared, thread: Some(thread) })
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        // Ours as long as the lock is held, which is dropped after this. If it is gone already, all is well.
+        let _gone = fs::remove_file(&self.path);
+    }
+}
+
+/// A listener that serves. Dropping it stops it.
+pub struct Server {
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Server {
+    /// The socket's path.
+    pub fn path(&self) -> &Path {
+        self.shared.listener.path()
+    }
+
+    /// How many applications are connected, those whose session is being made or ended included.
+    pub fn sessions(&self) -> usize {
+        self.shared.sessions().running.len()
+    }
+
+    /// Accepts nobody any more, ends all sessions and waits until their last thread has ended. Requests in progress
+    /// end when their service lets them: see [`Service::session_ending`].
+    pub fn stop(mut self) {
+        self.end();
+    }
+
+    fn end(&mut self) {
+        let Some(thread) = self.thread.take() else { return };
+        let mut sessions = self.shared.sessions();
+        sessions.stopping = true;
+        let running = std::mem::take(&mut sessions.running);
+        drop(sessions);
+        // Both fail only for sockets that are down already.
+        let _down = shutdown(&self.shared.listener.socket, Shutdown::Both);
+        for session in running.values() {
+            let _down = shutdown(&*session.socket, Shutdown::Both);
+        }
+        let threads = running.into_values().filter_map(|session| session.thread);
+        for thread in threads.chain([thread]) {
+            // A panic has been reported on its thread; the rest still has to end.
+            let _panicked = thread.join();
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+struct Shared {
+    listener: Listener,
+    sessions: Mutex<Sessions>,
+    plan: session::Plan,
+}
+
+#[derive(Default)]
+struct Sessions {
+    stopping: bool,
+    last: u64,
+    running: HashMap<u64, Running>,
+}
+
+struct Running {
+    socket: Arc<OwnedFd>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Shared {
+    fn accept(self: Arc<Self>) {
+        loop {
+            match accept_with(&self.listener.socket, SocketFlags::CLOEXEC) {
+                Ok(socket) => {
+                    if self.start(socket).is_none() {
+                        return;
+                    }
+                }
+                Err(_) if self.sessions().stopping => return,
+                // Out of descriptors or memory: whoever waits in the queue gets its turn when some are free again.
+                Err(Errno::MFILE | Errno::NFILE | Errno::NOMEM | Errno::NOBUFS) => {
+                    thread::sleep(Duration::from_millis(100));
+                }
+                Err(_) => {}
+            }
+        }
+    }
+
+    /// Starts a session's thread, or drops the connection when there is no room. `None` when the server stops.
+    fn start(self: &Arc<Self>, socket: OwnedFd) -> Option<()> {
+        let socket = Arc::new(socket);
+        let mut sessions = self.sessions();
+        if sessions.stopping {
+            return None;
+        }
+        sessions.last += 1;
+        let number = sessions.last;
+        let (shared, theirs) = (Arc::clone(self), Arc::clone(&socket));
+        // The new thread takes the same mutex at its end, so its entry is there by then.
+        let thread = thread::Builder::new().name("gate session".into()).spawn(move || {
+            session::run(&shared.plan, &theirs);
+            shared.sessions().running.remove(&number);
+        });
+        if let Ok(thread) = thread {
+            sessions.running.insert(number, Running { socket, thread: Some(thread) });
+        }
+        Some(())
+    }
+
+    fn sessions(&self) -> MutexGuard<'_, Sessions> {
+        self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,162 @@
+//! One application thread's requests, served on this thread: read once, checked, done, answered.
+
+use std::sync::atomic::Ordering;
+
+use abi::{
+    NTSTATUS, STATUS_ACCESS_VIOLATION, STATUS_BUFFER_TOO_SMALL, STATUS_INVALID_PARAMETER,
+    STATUS_NOT_IMPLEMENTED, STATUS_SUCCESS, STATUS_UNSUCCESSFUL,
+};
+
+use super::session::Session;
+use crate::bell;
+use crate::directory;
+use crate::patience::{Patience, processor};
+use crate::service::WindowBuffer;
+use crate::transport::{CreateFile, Handle, IoStatus};
+use crate::wire::{HAS_FILE_OFFSET, PATH_LIMIT, Reply, Request, operation};
+
+/// Serves slot `index` until its application thread or the session ends.
+pub(super) fn serve(session: &Session, index: u32) {
+    session.service.thread_started();
+    let lines = session.window.slot(index);
+    let record = &session.slots[index as usize];
+    let patience = Patience::default();
+    let gone = || session.has_ended();
+    let mut last = record.served.load(Ordering::Acquire);
+    loop {
+        let partner = lines.request.processor.load(std::sync::atomic::Ordering::Relaxed);
+        let number = patience
+            .look(&lines.request.bell, last, session.spin, partner)
+            .or_else(|| bell::wait(&lines.request.bell, last, None, gone));
+        let Some(number) = number.filter(|_| !session.has_ended()) else { break };
+        last = number;
+        let request = lines.request.read();
+        if request.operation == operation::END {
+            break;
+        }
+        lines.reply.write(&answer(session, index, &request), processor());
+        bell::ring(&lines.reply.bell, number);
+    }
+    session.service.thread_ended();
+    // From the ring on, the slot may get another thread.
+    record.served.store(last, Ordering::Release);
+    record.active.store(false, Ordering::Release);
+    bell::ring(&lines.reply.bell, last);
+}
+
+/// Does what `request` asks for. Nothing in it has been checked yet.
+fn answer(session: &Session, index: u32, request: &Request) -> Reply {
+    let service = &*session.service;
+    let buffer = |offset, length| checked(session, index, offset, length);
+    let (Some(input), Some(output)) = (
+        buffer(request.input_offset, request.input_length),
+        buffer(request.output_offset, request.output_length),
+    ) else {
+        return status(STATUS_ACCESS_VIOLATION);
+    };
+    let handle = Handle(request.handle);
+    let offset = (request.flags & HAS_FILE_OFFSET != 0).then_some(request.file_offset);
+    match request.operation {
+        operation::DEVICE_CONTROL => io(service.device_control(handle, request.code, input, output)),
+        operation::READ => io(service.read(handle, output, offset)),
+        operation::WRITE => io(service.write(handle, input, offset)),
+        operation::CREATE => create(session, input),
+        operation::CLOSE => status(service.close(handle)),
+        operation::QUERY_DIRECTORY => query_directory(session, input, output),
+        _ => status(STATUS_NOT_IMPLEMENTED),
+    }
+}
+
+/// The address of an application's buffer, if it may use it from this slot.
+fn checked(session: &Session, index: u32, offset: u64, length: u32) -> Option<WindowBuffer> {
+    if length == 0 {
+        return Some(WindowBuffer { address: 0, length: 0 });
+    }
+    session.window.check(index, offset, length).map(|address| WindowBuffer { address, length })
+}
+
+fn status(status: NTSTATUS) -> Reply {
+    Reply { status: status.bits(), ..Reply::default() }
+}
+
+fn io(result: IoStatus) -> Reply {
+    Reply { status: result.status.bits(), information: result.information, handle: 0 }
+}
+
+/// An error's reply: a service that calls a success an error gets it turned into one.
+fn refused(reason: NTSTATUS) -> Reply {
+    status(if reason.is_success() { STATUS_UNSUCCESSFUL } else { reason })
+}
+
+fn create(session: &Session, input: WindowBuffer) -> Reply {
+    let bytes = copy_in(input);
+    let Some((words, path)) = bytes.split_at_checked(crate::wire::CREATE_WORDS * 4) else {
+        return status(STATUS_INVALID_PARAMETER);
+    };
+    let Some(path) = utf16(path) else { return status(STATUS_INVALID_PARAMETER) };
+    let word = |index: usize| words.as_chunks::<4>().0.get(index).map_or(0, |word| u32::from_le_bytes(*word));
+    let request = CreateFile {
+        path: &path,
+        desired_access: word(0),
+        file_attributes: word(1),
+        share_access: word(2),
+        create_disposition: word(3),
+        create_options: word(4),
+    };
+    match session.service.create_file(&request) {
+        Ok((handle, information)) => Reply { status: STATUS_SUCCESS.bits(), handle: handle.0, information },
+        Err(reason) => refused(reason),
+    }
+}
+
+fn query_directory(session: &Session, input: WindowBuffer, output: WindowBuffer) -> Reply {
+    let Some(path) = utf16(&copy_in(input)) else { return status(STATUS_INVALID_PARAMETER) };
+    let entries = match session.service.query_directory(&path) {
+        Ok(entries) => entries,
+        Err(reason) => return refused(reason),
+    };
+    let bytes = directory::encode(&entries);
+    let information = bytes.len() as u64;
+    if information > u64::from(output.length) {
+        return Reply { status: STATUS_BUFFER_TOO_SMALL.bits(), information, handle: 0 };
+    }
+    copy_out(&bytes, output);
+    Reply { status: STATUS_SUCCESS.bits(), information, handle: 0 }
+}
+
+/// UTF-16 of a path that may travel; `None` for odd lengths and paths that are too long.
+fn utf16(bytes: &[u8]) -> Option<Vec<u16>> {
+    let (units, rest) = bytes.as_chunks::<2>();
+    (rest.is_empty() && units.len() <= PATH_LIMIT)
+        .then(|| units.iter().map(|unit| u16::from_le_bytes(*unit)).collect())
+}
+
+/// The longest input that the gate itself reads.
+const INPUT_LIMIT: usize = crate::wire::CREATE_WORDS * 4 + PATH_LIMIT * 2;
+
+/// A private copy of a buffer's bytes. One byte more than [`INPUT_LIMIT`] is enough to see that it is too long.
+fn copy_in(buffer: WindowBuffer) -> Vec<u8> {
+    let mut bytes = vec![0; (buffer.length as usize).min(INPUT_LIMIT + 2)];
+    if !bytes.is_empty() {
+        let source = std::ptr::with_exposed_provenance::<u8>(address(buffer));
+        // SAFETY: `checked` found the range in the window, which is mapped as long as the session lives; the copy is
+        // of bytes, for which whatever the application writes meanwhile is valid.
+        unsafe { std::ptr::copy_nonoverlapping(source, bytes.as_mut_ptr(), bytes.len()) };
+    }
+    bytes
+}
+
+/// Fills the front of a buffer, which is at least as long as `bytes`.
+fn copy_out(bytes: &[u8], buffer: WindowBuffer) {
+    assert!(bytes.len() <= buffer.length as usize);
+    if !bytes.is_empty() {
+        let target = std::ptr::with_exposed_provenance_mut::<u8>(address(buffer));
+        // SAFETY: as in `copy_in`; no Rust value lives in the window's data.
+        unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), target, bytes.len()) };
+    }
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "x86-64 has 64-bit addresses")]
+fn address(buffer: WindowBuffer) -> usize {
+    buffer.address as usize
+}

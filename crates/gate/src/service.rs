@@ -1,0 +1,79 @@
+//! What a host does for a session: [`Transport`](crate::Transport) once more, with buffers that lie in the window.
+
+use std::sync::Arc;
+
+use abi::NTSTATUS;
+
+use crate::socket::PeerCredentials;
+use crate::transport::{CreateFile, DirectoryEntry, Handle, IoStatus};
+use crate::window::Window;
+
+/// A buffer of the application, in the session's window. The application may change it at any time.
+///
+/// The range has been checked to lie in the calling slot's inline data or in the window's data area. An empty buffer
+/// has address 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WindowBuffer {
+    /// Where it starts, in both processes.
+    pub address: u64,
+    /// Bytes.
+    pub length: u32,
+}
+
+/// A session about to be served.
+#[derive(Clone, Debug)]
+pub struct Peer {
+    /// The application's process, user and group.
+    pub credentials: PeerCredentials,
+    /// The memory shared with it. It stays mapped until the last clone of this is dropped.
+    pub window: Arc<Window>,
+}
+
+/// Serves one session. Each of the application's threads is served by one thread of the host, from its first request
+/// to its end, so that thread-locals here are that thread's own; a request blocks nobody else.
+///
+/// (Applications with more threads than the session has slots share one host thread among those that came last.)
+pub trait Service: Send + Sync + 'static {
+    /// As [`Transport::create_file`](crate::Transport::create_file).
+    ///
+    /// # Errors
+    /// The status of the create request.
+    fn create_file(&self, request: &CreateFile<'_>) -> Result<(Handle, u64), NTSTATUS>;
+
+    /// As [`Transport::close`](crate::Transport::close).
+    fn close(&self, handle: Handle) -> NTSTATUS;
+
+    /// As [`Transport::read`](crate::Transport::read).
+    fn read(&self, handle: Handle, buffer: WindowBuffer, offset: Option<u64>) -> IoStatus;
+
+    /// As [`Transport::write`](crate::Transport::write).
+    fn write(&self, handle: Handle, buffer: WindowBuffer, offset: Option<u64>) -> IoStatus;
+
+    /// As [`Transport::device_control`](crate::Transport::device_control). The buffers may overlap.
+    fn device_control(
+        &self,
+        handle: Handle,
+        code: u32,
+        input: WindowBuffer,
+        output: WindowBuffer,
+    ) -> IoStatus;
+
+    /// As [`Transport::query_directory`](crate::Transport::query_directory).
+    ///
+    /// # Errors
+    /// The status of the query.
+    fn query_directory(&self, path: &[u16]) -> Result<Vec<DirectoryEntry>, NTSTATUS>;
+
+    /// A host thread begins to serve one of the application's threads; called on it.
+    fn thread_started(&self) {}
+
+    /// The application's thread or process has ended; called on its host thread, which ends next.
+    fn thread_ended(&self) {}
+
+    /// The application has died or closed the session, or the server stops. Called once, while requests may still
+    /// be in progress: whoever can block for long cancels them here.
+    fn session_ending(&self) {}
+
+    /// All threads of the session have ended. Called once, last; not for sessions that were refused.
+    fn session_ended(&self);
+}
