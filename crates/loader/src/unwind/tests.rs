@@ -258,7 +258,8 @@ fn version_2_lists_its_epilogues() {
 
 #[test]
 fn malformed_information_is_an_error() {
-    let malformed: [([u8; 2], u8, &[[u8; 2]]); 7] = [
+    type Case<'a> = ([u8; 2], u8, &'a [[u8; 2]]);
+    let malformed: [Case<'_>; 7] = [
         ([3, 0], 0, &[]),
         ([0, 0], 0, &[]),
         ([1, 0], 0, &[slot(1, 6, 0)]),
