@@ -13,13 +13,17 @@ mod resolver;
 mod stack_walker;
 
 pub use error::LoadError;
+pub use exports::{
+    Row as ExportRow, Support as ExportSupport, all as all_exports, find as find_export,
+    markdown as exports_page,
+};
 pub use gate::{CreateFile, DirectoryEntry, Handle, IoStatus, Transport};
 pub use kernel::io::{UnloadOutcome, UnloadReport};
 pub use kernel::mm::{TagUsage, tag_name};
 pub use kernel::trace::{Event, Observer};
 pub use kernel::{Configuration, StartError};
 pub use loader::map::MissingImport;
-pub use loader::pe::{ImageError, ImageFacts, inspect};
+pub use loader::pe::{ImageError, ImageFacts, Relocations, Section, inspect};
 pub use machine::{DriverInformation, LoadOptions, Machine};
 pub use process::Process;
 pub use report::BugcheckReport;
