@@ -2,9 +2,14 @@
 
 mod dbg;
 mod ex;
+mod hal;
 mod io;
 mod ke;
+mod ke_processor;
 mod ke_spin_lock;
+mod ke_thread;
+mod ke_timer;
+mod ke_wait;
 mod missing;
 mod mm;
 mod ob;
@@ -24,9 +29,14 @@ pub fn all() -> Vec<Row> {
         dbg::ROWS,
         dbg::VARIADIC_ROWS,
         ex::ROWS,
+        hal::ROWS,
         io::ROWS,
         ke::ROWS,
+        ke_processor::ROWS,
         ke_spin_lock::ROWS,
+        ke_thread::ROWS,
+        ke_timer::ROWS,
+        ke_wait::ROWS,
         mm::ROWS,
         ob::ROWS,
         ps::ROWS,

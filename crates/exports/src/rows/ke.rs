@@ -1,4 +1,4 @@
-//! `Ke…`, `Kf…`: events, waits, IRQL, processors, time, stopping.
+//! `Ke…`, `Kf…`: events, IRQL, time, stopping. Other topics are in files of their own.
 
 use kernel::Unwind;
 use kernel::raw::{self, DispatcherHeader};
@@ -66,13 +66,6 @@ rows! {
     irql(HIGH_LEVEL) alias("KfLowerIrql")
     fn KeLowerIrql(call, new_irql: u8) -> () {
         call.kernel.ke.ke_lower_irql(call.kernel, new_irql)
-    }
-
-    /// Returns the number of the current processor.
-    irql(HIGH_LEVEL)
-    fn KeGetCurrentProcessorNumber(call) -> u32 {
-        let _ = call;
-        Ok(platform::entry::region().map_or(0, platform::entry::Region::processor_number))
     }
 
     /// Stops the machine with a stop code and four parameters.

@@ -44,8 +44,7 @@ missing! {
         FwpsInjectNetworkReceiveAsync0 FwpsInjectNetworkSendAsync0 FwpsInjectionHandleCreate0
         FwpsInjectionHandleDestroy0 FwpsQueryPacketInjectionState0;
     "hal.dll":
-        HalGetBusDataByOffset HalMakeBeep HalSetBusDataByOffset KeQueryPerformanceCounter
-        KeStallExecutionProcessor;
+        HalGetBusDataByOffset HalMakeBeep HalSetBusDataByOffset;
     "ksecdd.sys":
         BCryptCloseAlgorithmProvider BCryptCreateHash BCryptDestroyHash BCryptDestroyKey BCryptFinishHash
         BCryptGenRandom BCryptHashData BCryptImportKeyPair BCryptOpenAlgorithmProvider BCryptVerifySignature;
@@ -210,39 +209,22 @@ missing! {
         IoWMIQuerySingleInstance IoWMIRegistrationControl IoWMISetNotificationCallback
         IoWMISetSingleInstance IoWMIWriteEvent IoWithinStackLimits IoWriteErrorLogEntry
         IoWritePartitionTable IoWritePartitionTableEx KdChangeOption KdDisableDebugger KdEnableDebugger
-        KdRefreshDebuggerNotPresent KdSystemDebugControl KeAcquireGuardedMutex
-        KeAcquireInStackQueuedSpinLock KeAcquireInStackQueuedSpinLockAtDpcLevel
-        KeAcquireInStackQueuedSpinLockRaiseToSynch KeAcquireInterruptSpinLock KeAcquireQueuedSpinLock
-        KeAcquireQueuedSpinLockRaiseToSynch KeAcquireSpinLockForDpc KeAcquireSpinLockRaiseToSynch
-        KeAddProcessorAffinityEx KeAreAllApcsDisabled KeAreApcsDisabled KeAttachProcess KeCancelTimer
-        KeCapturePersistentThreadState KeDelayExecutionThread KeDeregisterBugCheckCallback
-        KeDeregisterBugCheckReasonCallback KeDeregisterNmiCallback KeDetachProcess KeEnterCriticalRegion
-        KeEnterGuardedRegion KeExpandKernelStackAndCalloutEx KeFlushEntireTb KeFlushIoBuffers
-        KeFlushQueuedDpcs KeGetCurrentNodeNumber KeGetCurrentProcessorNumberEx KeGetProcessorNumberFromIndex
-        KeGetRecommendedSharedDataAlignment KeInitializeAffinityEx KeInitializeApc
-        KeInitializeCrashDumpHeader KeInitializeDeviceQueue KeInitializeDpc KeInitializeGuardedMutex
-        KeInitializeMutant KeInitializeMutex KeInitializeQueue KeInitializeSemaphore KeInitializeThreadedDpc
-        KeInitializeTimer KeInitializeTimerEx KeInsertByKeyDeviceQueue KeInsertDeviceQueue KeInsertHeadQueue
-        KeInsertQueue KeInsertQueueApc KeInsertQueueDpc KeInvalidateAllCaches KeInvalidateRangeAllCaches
-        KeIpiGenericCall KeIsAttachedProcess KeIsExecutingDpc KeLeaveCriticalRegion KeLeaveGuardedRegion
-        KeQueryActiveGroupCount KeQueryActiveProcessorCount KeQueryActiveProcessorCountEx
-        KeQueryActiveProcessors KeQueryDpcWatchdogInformation KeQueryGroupAffinity KeQueryHighestNodeNumber
-        KeQueryInterruptTimePrecise KeQueryMaximumGroupCount KeQueryMaximumProcessorCount
-        KeQueryMaximumProcessorCountEx KeQueryPrcbAddress KeQueryPriorityThread KeQueryTimeIncrement
-        KeQueryUnbiasedInterruptTimePrecise KeReadStateMutex KeReadStateQueue KeReadStateTimer
+        KdRefreshDebuggerNotPresent KdSystemDebugControl KeAcquireGuardedMutex KeAcquireInterruptSpinLock
+        KeAcquireQueuedSpinLock KeAcquireQueuedSpinLockRaiseToSynch KeAddProcessorAffinityEx KeAttachProcess
+        KeCapturePersistentThreadState KeDeregisterBugCheckCallback KeDeregisterBugCheckReasonCallback
+        KeDeregisterNmiCallback KeDetachProcess KeFlushEntireTb KeFlushIoBuffers KeInitializeAffinityEx
+        KeInitializeApc KeInitializeCrashDumpHeader KeInitializeDeviceQueue KeInitializeGuardedMutex
+        KeInitializeMutant KeInitializeQueue KeInsertByKeyDeviceQueue KeInsertDeviceQueue KeInsertHeadQueue
+        KeInsertQueue KeInsertQueueApc KeInvalidateAllCaches KeInvalidateRangeAllCaches KeIpiGenericCall
+        KeIsAttachedProcess KeQueryDpcWatchdogInformation KeQueryPrcbAddress KeReadStateQueue
         KeRegisterBugCheckCallback KeRegisterBugCheckReasonCallback KeRegisterNmiCallback
-        KeReleaseGuardedMutex KeReleaseInStackQueuedSpinLock KeReleaseInStackQueuedSpinLockFromDpcLevel
-        KeReleaseInterruptSpinLock KeReleaseMutant KeReleaseMutex KeReleaseQueuedSpinLock KeReleaseSemaphore
-        KeReleaseSpinLockForDpc KeRemoveByKeyDeviceQueue KeRemoveDeviceQueue KeRemoveEntryDeviceQueue
-        KeRemoveQueue KeRemoveQueueDpc KeRemoveQueueDpcEx KeRemoveQueueEx KeRestoreFloatingPointState
+        KeReleaseGuardedMutex KeReleaseInterruptSpinLock KeReleaseMutant KeReleaseQueuedSpinLock
+        KeRemoveByKeyDeviceQueue KeRemoveDeviceQueue KeRemoveEntryDeviceQueue KeRemoveQueue KeRemoveQueueEx
         KeRevertToUserAffinityThread KeRevertToUserAffinityThreadEx KeRevertToUserGroupAffinityThread
-        KeRundownQueue KeSaveFloatingPointState KeSetBasePriorityThread KeSetCoalescableTimer
-        KeSetImportanceDpc KeSetKernelStackSwapEnable KeSetPriorityThread KeSetSystemAffinityThread
-        KeSetSystemAffinityThreadEx KeSetSystemGroupAffinityThread KeSetTargetProcessorDpc
-        KeSetTargetProcessorDpcEx KeSetTimer KeSetTimerEx KeStackAttachProcess KeSynchronizeExecution
-        KeTestAlertThread KeTestSpinLock KeTryToAcquireQueuedSpinLock
-        KeTryToAcquireQueuedSpinLockRaiseToSynch KeTryToAcquireSpinLockAtDpcLevel KeUnstackDetachProcess
-        KeWaitForMultipleObjects KeWaitForMutexObject KeWaitForSingleObject KsAddItemToObjectBag
+        KeRundownQueue KeSetBasePriorityThread KeSetKernelStackSwapEnable KeSetSystemAffinityThread
+        KeSetSystemAffinityThreadEx KeSetSystemGroupAffinityThread KeStackAttachProcess
+        KeSynchronizeExecution KeTestAlertThread KeTryToAcquireQueuedSpinLock
+        KeTryToAcquireQueuedSpinLockRaiseToSynch KeUnstackDetachProcess KsAddItemToObjectBag
         KsCreateFilterFactory KsDefaultAddEventHandler KsGenerateEvents KsGetDevice
         KsGetDeviceForDeviceObject KsGetFilterFromIrp KsGetFirstChild KsGetNextSibling
         KsGetObjectFromFileObject KsGetPinFromIrp KsInitializeDriver KsPinAttemptProcessing
