@@ -123,18 +123,12 @@ fn satisfied(abandoned: bool, index: u32) -> NTSTATUS {
 
 /// Ends the waits that `object`, whose state has just risen, satisfies, in the order of their arrival.
 pub(super) fn release_waiters(state: &mut State, object: u64, wakes: &mut Wakes) -> Outcome<()> {
-    let Some(first) = state.waits.first(object) else { return Ok(()) };
-    let is_mutant = DispatcherHeader::at(object).object_type()? == MutantObject;
-    let mut next = Some(first);
+    let mut next = state.waits.first(object);
     while let Some(block) = next {
         next = state.waits.next_thread(block);
         let Some((waiter, key)) = state.waits.waiter(block) else { break };
         let waiter = Arc::clone(waiter);
         if !is_signaled(object, &waiter)? {
-            // Its owner may wait for a mutant together with other objects, behind threads that do not own it.
-            if is_mutant {
-                continue;
-            }
             break;
         }
         let kind = waiter.state().kind;
