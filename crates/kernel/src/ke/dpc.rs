@@ -168,7 +168,7 @@ impl Dispatcher {
         dpc.set_system_argument2(arguments[1])?;
         queue.push(dpc.address(), dpc.importance()? == HIGH);
         if own != Some(target) {
-            self.kick(target);
+            self.kick(kernel, target);
         }
         Ok(true)
     }
@@ -204,7 +204,7 @@ impl Dispatcher {
                 if kernel.is_halted() {
                     return Err(Unwind::Halt);
                 }
-                self.kick(number);
+                self.kick(kernel, number);
                 kernel.platform.relax(round);
                 round = round.saturating_add(1);
             }
@@ -227,9 +227,9 @@ impl Dispatcher {
 
     /// Lets the idle thread run the DPCs of a processor, if nobody owns it. When there is no room for that thread they
     /// wait for the processor's next owner.
-    pub(super) fn kick(&self, number: u32) {
+    pub(super) fn kick(&self, kernel: &Kernel, number: u32) {
         if !self.dpcs[number as usize].is_empty() && self.processors.is_free(number) {
-            self.idle.kick();
+            self.idle.kick(kernel);
         }
     }
 }
@@ -265,18 +265,21 @@ fn run(kernel: &Kernel, thread: &Thread, region: Region, dpc: Kdpc) -> Outcome<(
     Ok(())
 }
 
-/// A DPC object that can no longer be read, or a routine left by an exception.
+/// Stops the machine for a DPC object that can no longer be read, or a routine that did not return.
+#[cold]
 fn stop(kernel: &Kernel, unwind: &Unwind) {
-    if let Unwind::Raise(raise) = unwind {
-        let record = &raise.record;
-        let [first, second, ..] = record.ExceptionInformation;
-        if record.ExceptionCode == abi::STATUS_ACCESS_VIOLATION {
-            let parameters = [second as u64, u64::from(DISPATCH_LEVEL), first as u64, 0];
-            kernel.bug_check(abi::IRQL_NOT_LESS_OR_EQUAL, parameters);
-        } else {
-            let code = u64::from(record.ExceptionCode.bits());
-            kernel.bug_check(abi::KMODE_EXCEPTION_NOT_HANDLED, [code, 0, first as u64, second as u64]);
-        }
+    let record = match unwind {
+        Unwind::Raise(raise) => &raise.record,
+        // A DPC runs in a thread that is not its own to end.
+        Unwind::Exit(_) => return kernel.bug_check(abi::ATTEMPTED_SWITCH_FROM_DPC, [0; 4]),
+        Unwind::Halt => return,
+    };
+    let [first, second, ..] = record.ExceptionInformation.map(|word| word as u64);
+    if record.ExceptionCode == abi::STATUS_ACCESS_VIOLATION {
+        kernel.bug_check(abi::IRQL_NOT_LESS_OR_EQUAL, [second, u64::from(DISPATCH_LEVEL), first, 0]);
+    } else {
+        let code = u64::from(record.ExceptionCode.bits());
+        kernel.bug_check(abi::KMODE_EXCEPTION_NOT_HANDLED, [code, 0, first, second]);
     }
 }
 

@@ -8,7 +8,7 @@ use std::sync::{Arc, OnceLock, Weak};
 use abi::{DISPATCH_LEVEL, PASSIVE_LEVEL};
 use platform::{Parker, Platform};
 
-use super::{Dispatcher, Thread};
+use super::Thread;
 use crate::kernel::Nt;
 use crate::mm::Stack;
 use crate::raw::{self, Outcome};
@@ -22,7 +22,7 @@ pub(super) struct Idle {
     home: OnceLock<Home>,
 }
 
-/// Set once the machine exists.
+/// Set when the thread is first needed.
 struct Home {
     kernel: Weak<Kernel>,
     platform: Arc<dyn Platform>,
@@ -50,34 +50,23 @@ impl fmt::Debug for Idle {
     }
 }
 
-impl Dispatcher {
-    /// Tells the dispatcher its machine, which it needs for a thread of its own. Called once, when the machine is made.
-    pub fn start(&self, kernel: &Arc<Kernel>) {
-        let service = Arc::new(Service {
-            parker: Parker::new(),
-            started: AtomicBool::new(false),
-            stopped: AtomicBool::new(false),
-            deadline: AtomicU64::new(u64::MAX),
-        });
-        let platform = kernel.platform.clone();
-        let home = Home { kernel: Arc::downgrade(kernel), platform, service };
-        let _already_started = self.idle.home.set(home);
-    }
-}
-
 impl Idle {
     /// Starts the thread unless it runs.
     ///
     /// # Errors
     /// `STATUS_INSUFFICIENT_RESOURCES`; `Unwind::Halt` for a machine on its way out.
-    pub(super) fn ensure_started(&self) -> Outcome<()> {
-        let no_room = || Unwind::status(abi::STATUS_INSUFFICIENT_RESOURCES);
-        let home = self.home.get().ok_or_else(no_room)?;
+    pub(super) fn ensure_started(&self, kernel: &Kernel) -> Outcome<()> {
+        let home = match self.home.get() {
+            Some(home) => home,
+            None => {
+                let own = Home::new(&kernel.arc().ok_or(Unwind::Halt)?);
+                self.home.get_or_init(|| own)
+            }
+        };
         if home.service.started.swap(true, Ordering::AcqRel) {
             return Ok(());
         }
-        let kernel = home.kernel.upgrade().ok_or(Unwind::Halt)?;
-        let started = IdleThread::new(&kernel).and_then(|idle| {
+        let started = IdleThread::new(kernel).and_then(|idle| {
             let (weak, platform, service) =
                 (home.kernel.clone(), home.platform.clone(), home.service.clone());
             home.platform.spawn("nt-idle", Box::new(move || run(&weak, &*platform, &service, &idle))).ok()
@@ -85,7 +74,7 @@ impl Idle {
         if started.is_none() {
             home.service.started.store(false, Ordering::Release);
         }
-        started.ok_or_else(no_room)
+        started.ok_or_else(|| Unwind::status(abi::STATUS_INSUFFICIENT_RESOURCES))
     }
 
     /// Sets when the thread wakes by itself; true when that is earlier than before. Under the dispatcher's lock.
@@ -94,8 +83,8 @@ impl Idle {
     }
 
     /// Has the thread look for work, starting it if need be. Not under the dispatcher's lock.
-    pub(super) fn kick(&self) {
-        if self.ensure_started().is_ok() {
+    pub(super) fn kick(&self, kernel: &Kernel) {
+        if self.ensure_started(kernel).is_ok() {
             self.wake();
         }
     }
@@ -113,6 +102,18 @@ impl Idle {
             home.service.stopped.store(true, Ordering::Release);
             self.wake();
         }
+    }
+}
+
+impl Home {
+    fn new(kernel: &Arc<Kernel>) -> Self {
+        let service = Arc::new(Service {
+            parker: Parker::new(),
+            started: AtomicBool::new(false),
+            stopped: AtomicBool::new(false),
+            deadline: AtomicU64::new(u64::MAX),
+        });
+        Self { kernel: Arc::downgrade(kernel), platform: kernel.platform.clone(), service }
     }
 }
 

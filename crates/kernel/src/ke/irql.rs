@@ -113,7 +113,7 @@ impl Dispatcher {
         let Some(number) = thread.processor() else { return false };
         thread.set_processor(None);
         self.processors.release(kernel, number);
-        self.kick(number);
+        self.kick(kernel, number);
         true
     }
 

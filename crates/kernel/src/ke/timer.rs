@@ -128,7 +128,7 @@ impl Dispatcher {
         period: i32,
         dpc: u64,
     ) -> Outcome<bool> {
-        self.idle.ensure_started()?;
+        self.idle.ensure_started(kernel)?;
         let due = deadline(&*kernel.platform, due_time);
         let now = kernel.platform.interrupt_time();
         let mut wakes = Wakes::default();
@@ -148,7 +148,7 @@ impl Dispatcher {
         let earlier = self.idle.set_deadline(next);
         drop(state);
         if earlier {
-            self.idle.kick();
+            self.idle.kick(kernel);
         }
         wakes.wake(kernel);
         match result? {

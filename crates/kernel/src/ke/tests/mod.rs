@@ -57,7 +57,6 @@ impl Machine {
     fn new(platform: Arc<dyn Platform>, processors: u32) -> Self {
         let configuration = Configuration { processors, ..Configuration::default() };
         let kernel = Kernel::new(platform, configuration).expect("a machine");
-        kernel.ke.start(&kernel);
         Self { kernel, threads: Arc::default() }
     }
 

@@ -1,13 +1,13 @@
 //! Timers.
 
+use std::sync::{Arc, Mutex};
+
 use abi::{
     DISPATCH_LEVEL, NotificationTimer, PASSIVE_LEVEL, STATUS_SUCCESS, STATUS_TIMEOUT, SynchronizationTimer,
 };
 
 use super::dpcs::{dpc, recorder};
-use super::{
-    Log, MILLISECOND, Machine, Tally, delay, everywhere, on_hurried_mock, on_linux, on_mock, relative, wait,
-};
+use super::{Log, MILLISECOND, Machine, Tally, delay, on_hurried_mock, on_linux, on_mock, relative, wait};
 use crate::ke::{Ktimer, Timeout};
 use crate::{Kernel, raw};
 
@@ -207,14 +207,36 @@ fn a_timer_whose_memory_was_used_for_something_else_is_a_bugcheck() {
 }
 
 #[test]
-fn a_machine_that_stops_lets_its_idle_thread_go() {
-    everywhere(1, |machine| {
+fn a_periodic_timer_that_expires_late_does_not_drift() {
+    on_mock(0..50, 1, |machine| {
+        let timer = timer(machine, SynchronizationTimer);
+        machine.inside(move |kernel, thread| {
+            kernel.ke.set_timer_ex(kernel, timer, after(10), 10, 0).expect("running");
+            let old = kernel.ke.kf_raise_irql(kernel, DISPATCH_LEVEL).expect("running");
+            kernel.ke.stall_execution_processor(kernel, 14_000).expect("running");
+            kernel.ke.ke_lower_irql(kernel, old).expect("running");
+            let times = [0; 3].map(|_| {
+                wait(kernel, thread, timer.address(), Timeout::Never).expect("no exception");
+                now(kernel)
+            });
+            assert_eq!(times, [14, 20, 30]);
+            assert!(kernel.ke.cancel_timer(kernel, timer).expect("writable"));
+        });
+    });
+}
+
+#[test]
+fn a_machine_that_stops_lets_its_idle_thread_go_though_it_is_kept() {
+    let kept = Arc::new(Mutex::new(Vec::new()));
+    let own = kept.clone();
+    on_mock(0..50, 1, move |machine| {
         let timer = timer(machine, NotificationTimer);
-        machine.spawn("waiter", move |kernel, thread| {
-            if kernel.ke.set_timer_ex(kernel, timer, after(1_000_000), 1, 0).is_ok() {
-                assert!(super::is_halt(&wait(kernel, thread, timer.address(), Timeout::Never)));
-            }
+        machine.inside(move |kernel, _| {
+            kernel.ke.set_timer_ex(kernel, timer, after(1_000_000), 1, 0).expect("running");
+            assert!(kernel.ke.cancel_timer(kernel, timer).expect("writable"));
         });
         machine.spawn("stop", |kernel, _| kernel.bug_check(0xDEAD, [0; 4]));
+        own.lock().expect("not poisoned").push(machine.arc());
     });
+    assert_eq!(kept.lock().expect("not poisoned").len(), 50);
 }
