@@ -1,3 +1,57 @@
-//! Benches.
+//! What things cost, each beside the bare mechanism measured in the same run. Judges nobody: the exit status is 0
+//! whether or not goals are met.
+#![forbid(unsafe_code)]
 
-fn main() {}
+mod floors;
+mod in_process;
+mod measure;
+mod table;
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+use clap::Parser;
+
+use table::Row;
+
+/// Measures rows of docs/performance.md beside their floors.
+#[derive(Parser)]
+struct Arguments {
+    /// Rows to measure, for example P1; all when none is named.
+    rows: Vec<String>,
+    /// One JSON object a row.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Where driver files are.
+fn driver(name: &str) -> Result<PathBuf> {
+    let folder = std::env::var_os("RINGBRIDGE_SYS_DIR").map_or_else(|| PathBuf::from("target/sys"), PathBuf::from);
+    let path = folder.join(format!("{name}.sys"));
+    path.exists()
+        .then_some(path.clone())
+        .with_context(|| format!("{} is missing: `cargo xtask bench` builds it", path.display()))
+}
+
+type Measure = fn() -> Result<Vec<Row>>;
+
+/// All rows, by id.
+const ROWS: &[(&str, Measure)] = &[("P1", in_process::p1)];
+
+fn main() -> Result<()> {
+    let arguments = Arguments::parse();
+    let wanted = |id: &str| arguments.rows.is_empty() || arguments.rows.iter().any(|row| row.eq_ignore_ascii_case(id));
+    for name in &arguments.rows {
+        let known = ROWS.iter().any(|(id, _)| name.eq_ignore_ascii_case(id));
+        let all: Vec<_> = ROWS.iter().map(|(id, _)| *id).collect();
+        anyhow::ensure!(known, "there is no row {name}; there are {}", all.join(", "));
+    }
+    let mut rows = Vec::new();
+    for (id, measure) in ROWS.iter().filter(|(id, _)| wanted(id)) {
+        if !arguments.json {
+            eprintln!("measuring {id} …");
+        }
+        rows.extend(measure()?);
+    }
+    table::print(&rows, arguments.json)
+}

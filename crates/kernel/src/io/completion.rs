@@ -68,7 +68,7 @@ fn is_invoked(control: u8, irp: Irp) -> Outcome<bool> {
 }
 
 fn finish(kernel: &Kernel, irp: Irp) -> Outcome<()> {
-    let completed = packet::with_innermost(kernel, irp, |packet| packet.complete(kernel));
+    let completed = packet::complete_innermost(kernel, irp);
     let completed = completed.or_else(|| Some(kernel.io.packets.get(irp.address())?.complete(kernel)));
     match completed {
         Some(false) => Err(completed_twice(kernel, irp)),

@@ -209,7 +209,7 @@ fn send_create(
     let options = (request.create_disposition << 24) | (request.create_options & 0x00FF_FFFF);
     let word = u64::from(request.file_attributes & 0xFFFF) | (u64::from(request.share_access & 0xFFFF) << 16);
     let parameters = [context.address, u64::from(options), word, 0];
-    let result = request::send(kernel, file, request.user_mode, |irp, location| {
+    let result = request::send_plain(kernel, file, request.user_mode, |irp, location| {
         location.set_major_function(abi::IRP_MJ_CREATE)?;
         irp.set_flags(abi::IRP_CREATE_OPERATION | abi::IRP_SYNCHRONOUS_API)?;
         for (index, parameter) in (0..).zip(parameters) {

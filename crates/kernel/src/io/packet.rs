@@ -1,7 +1,7 @@
 //! Packets: the memory of the I/O manager's own IRPs, and who waits for them.
 //!
-//! Each Linux thread keeps the packets it used, so that a request allocates nothing. Fields that are the same for
-//! every request stand in a template, which starts each request.
+//! Each Linux thread keeps the packets it used, each with a system buffer, so that a request allocates nothing. They are
+//! used as a stack: a request made while another is dispatched stands above it.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -25,6 +25,8 @@ const LOCATIONS: u8 = 4;
 const KEPT_BUFFER: usize = 4096;
 /// Packets that a thread keeps.
 const KEPT_PACKETS: usize = 8;
+/// Stack locations that a zeroed start of an IRP covers at once.
+const ZEROES: [u8; 1024] = [0; 1024];
 
 const IDLE: u32 = 0;
 const IN_FLIGHT: u32 = 1;
@@ -34,12 +36,13 @@ const COMPLETED: u32 = 3;
 /// An IRP of the I/O manager's.
 #[derive(Debug)]
 pub(super) struct Packet {
-    pub(super) irp: Irp,
+    irp: Irp,
+    /// A system buffer of [`KEPT_BUFFER`] bytes.
+    buffer: u64,
     capacity: u8,
     state: AtomicU32,
     parker: Parker,
     pool: Arc<Pool>,
-    template: Box<[u8]>,
 }
 
 /// Packets by the address of their IRP.
@@ -48,27 +51,12 @@ pub(super) struct PacketTable {
     all: RwLock<HashMap<u64, Arc<Packet>>>,
 }
 
-/// A system buffer for one request.
-#[derive(Debug)]
-pub(super) struct SystemBuffer {
-    pool: Arc<Pool>,
-    pub(super) address: u64,
-    length: usize,
-}
-
-impl Drop for SystemBuffer {
-    fn drop(&mut self) {
-        // A driver that has freed or overrun it is reported where it did so, not here.
-        let _driver_bug = self.pool.free(self.address);
-    }
-}
-
 /// What a Linux thread keeps for its requests to one machine.
 struct Kept {
     table: Arc<PacketTable>,
+    /// The first `in_flight` of them are, outermost first.
     packets: Vec<Arc<Packet>>,
-    in_flight: Vec<Arc<Packet>>,
-    buffer: Option<SystemBuffer>,
+    in_flight: usize,
 }
 
 impl Drop for Kept {
@@ -84,30 +72,28 @@ thread_local! {
     static KEPT: RefCell<Vec<Kept>> = const { RefCell::new(Vec::new()) };
 }
 
+#[inline]
 fn with_kept<R>(kernel: &Kernel, body: impl FnOnce(&mut Kept) -> R) -> R {
     KEPT.with_borrow_mut(|all| {
         let table = &kernel.io.packets;
         if !all.last().is_some_and(|kept| Arc::ptr_eq(&kept.table, table)) {
-            match all.iter().position(|kept| Arc::ptr_eq(&kept.table, table)) {
-                Some(index) => {
-                    let kept = all.remove(index);
-                    all.push(kept);
-                }
-                None => {
-                    // What is kept for machines that are gone is let go of.
-                    all.retain(|kept| Arc::strong_count(&kept.table) > 1);
-                    all.push(Kept {
-                        table: table.clone(),
-                        packets: Vec::new(),
-                        in_flight: Vec::new(),
-                        buffer: None,
-                    });
-                }
-            }
+            bring_to_end(all, table);
         }
         let last = all.len() - 1;
         body(&mut all[last])
     })
+}
+
+#[cold]
+fn bring_to_end(all: &mut Vec<Kept>, table: &Arc<PacketTable>) {
+    if let Some(index) = all.iter().position(|kept| Arc::ptr_eq(&kept.table, table)) {
+        let kept = all.remove(index);
+        all.push(kept);
+        return;
+    }
+    // What is kept for machines that are gone is let go of.
+    all.retain(|kept| Arc::strong_count(&kept.table) > 1);
+    all.push(Kept { table: table.clone(), packets: Vec::new(), in_flight: 0 });
 }
 
 /// The IRP that the calling thread is dispatching, by address; 0 if none.
@@ -115,7 +101,8 @@ fn with_kept<R>(kernel: &Kernel, body: impl FnOnce(&mut Kept) -> R) -> R {
 pub fn current_irp() -> u64 {
     KEPT.try_with(|all| {
         let all = all.try_borrow().ok()?;
-        Some(all.last()?.in_flight.last()?.irp.address())
+        let kept = all.last()?;
+        Some(kept.packets.get(kept.in_flight.checked_sub(1)?)?.irp.address())
     })
     .ok()
     .flatten()
@@ -146,6 +133,7 @@ impl PacketTable {
 impl Drop for Packet {
     fn drop(&mut self) {
         let _driver_bug = self.pool.free(self.irp.address());
+        let _driver_bug = self.pool.free(self.buffer);
     }
 }
 
@@ -154,24 +142,21 @@ impl Packet {
         let size = Irp::SIZE + usize::from(capacity) * IoStackLocation::SIZE;
         let block = kernel.mm.pool.allocate_zeroed(size, IRP_TAG, PoolOwner::default())?;
         let irp = Irp::at(block.address);
+        let buffer = kernel.mm.pool.allocate(KEPT_BUFFER, BUFFER_TAG, PoolOwner::default(), false);
+        let Some(buffer) = buffer else {
+            let _certainly_live = kernel.mm.pool.free(block.address);
+            return None;
+        };
         let packet = Arc::new(Self {
             irp,
+            buffer: buffer.address,
             capacity,
             state: AtomicU32::new(IDLE),
             parker: Parker::new(),
             pool: kernel.mm.pool.clone(),
-            template: vec![0; size].into_boxed_slice(),
         });
         kernel.io.packets.add(&packet);
         Some(packet)
-    }
-
-    /// Starts a request with `locations` stack locations for drivers: every field as `IoInitializeIrp` leaves it.
-    pub(super) fn begin(&self, locations: u8) -> Outcome<()> {
-        let used = Irp::SIZE + usize::from(locations) * IoStackLocation::SIZE;
-        raw::copy_to(self.irp.address(), &self.template[..used.min(self.template.len())])?;
-        self.state.store(IN_FLIGHT, Ordering::Relaxed);
-        initialize(self.irp, used, locations)
     }
 
     /// The I/O manager's side of `IofCompleteRequest`'s end. False when the IRP was not in flight.
@@ -186,7 +171,7 @@ impl Packet {
         }
     }
 
-    pub(super) fn is_completed(&self) -> bool {
+    fn is_completed(&self) -> bool {
         self.state.load(Ordering::Acquire) == COMPLETED
     }
 
@@ -194,7 +179,7 @@ impl Packet {
     ///
     /// # Errors
     /// `Unwind::Halt` when the machine stops meanwhile.
-    pub(super) fn wait(&self, kernel: &Kernel) -> Outcome<()> {
+    fn wait(&self, kernel: &Kernel) -> Outcome<()> {
         let awaited =
             self.state.compare_exchange(IN_FLIGHT, AWAITED, Ordering::AcqRel, Ordering::Acquire).is_ok();
         while awaited && !self.is_completed() {
@@ -207,8 +192,19 @@ impl Packet {
     }
 }
 
+/// Zeroes an IRP with `locations` stack locations and sets its fields as `IoInitializeIrp` does.
+#[inline]
+pub(super) fn initialize(irp: Irp, locations: u8) -> Outcome<()> {
+    let size = Irp::SIZE + usize::from(locations) * IoStackLocation::SIZE;
+    match ZEROES.get(..size) {
+        Some(zeroes) => raw::copy_to(irp.address(), zeroes)?,
+        None => raw::fill(irp.address(), 0, size)?,
+    }
+    initialize_zeroed(irp, size, locations)
+}
+
 /// Sets the fields of an IRP whose memory is zero as `IoInitializeIrp` does. `size` in bytes, all locations included.
-pub(super) fn initialize(irp: Irp, size: usize, locations: u8) -> Outcome<()> {
+fn initialize_zeroed(irp: Irp, size: usize, locations: u8) -> Outcome<()> {
     irp.set_object_type(abi::IO_TYPE_IRP.cast_unsigned())?;
     irp.set_size(u16::try_from(size).unwrap_or(u16::MAX))?;
     irp.set_stack_count(locations)?;
@@ -220,66 +216,97 @@ pub(super) fn initialize(irp: Irp, size: usize, locations: u8) -> Outcome<()> {
     irp.set_current_stack_location(top)
 }
 
-/// Takes a packet with room for `locations` stack locations from the calling thread's own and puts it in flight.
+/// A request that the calling thread has in flight.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct InFlight {
+    /// Its IRP.
+    pub(super) irp: Irp,
+    /// Its system buffer; 0 for a request of no bytes.
+    pub(super) buffer: u64,
+    /// Pool that was allocated for a buffer larger than the packet's own; 0 if none.
+    large: u64,
+}
+
+/// Puts a packet of the calling thread's in flight: with room for `locations` stack locations, and a system buffer of
+/// `length` bytes.
 ///
 /// # Errors
 /// `STATUS_INSUFFICIENT_RESOURCES`.
-pub(super) fn take(kernel: &Kernel, locations: u8) -> Result<Arc<Packet>, NTSTATUS> {
-    let kept = with_kept(kernel, |kept| {
-        let index = kept.packets.iter().rposition(|packet| packet.capacity >= locations)?;
-        Some(kept.packets.swap_remove(index))
-    });
-    let packet = match kept {
-        Some(packet) => packet,
-        None => Packet::new(kernel, locations.max(LOCATIONS)).ok_or(abi::STATUS_INSUFFICIENT_RESOURCES)?,
-    };
-    with_kept(kernel, |kept| kept.in_flight.push(packet.clone()));
-    Ok(packet)
-}
-
-/// Ends the innermost request of the calling thread. A packet that drivers may still know is not used again.
-pub(super) fn give_back(kernel: &Kernel, packet: Arc<Packet>, reuse: bool) {
-    with_kept(kernel, |kept| {
-        kept.in_flight.pop();
-        if reuse && kept.packets.len() < KEPT_PACKETS {
-            packet.state.store(IDLE, Ordering::Relaxed);
-            kept.packets.push(packet);
-        } else if reuse {
-            kept.table.remove(&packet);
-        } else {
-            // Its memory stays allocated, and known, for the machine's life.
-            std::mem::forget(packet);
+#[inline]
+pub(super) fn begin(kernel: &Kernel, locations: u8, length: u32) -> Result<InFlight, NTSTATUS> {
+    let (irp, own_buffer) = with_kept(kernel, |kept| {
+        let depth = kept.in_flight;
+        if kept.packets.get(depth).is_none_or(|packet| packet.capacity < locations) {
+            let packet = Packet::new(kernel, locations.max(LOCATIONS))?;
+            kept.packets.insert(depth, packet);
         }
-    });
-}
-
-/// Whether `irp` is the calling thread's innermost request; if so, runs `body` with it.
-pub(super) fn with_innermost<R>(kernel: &Kernel, irp: Irp, body: impl FnOnce(&Packet) -> R) -> Option<R> {
-    with_kept(kernel, |kept| kept.in_flight.last().filter(|packet| packet.irp == irp).map(|packet| body(packet)))
-}
-
-/// A system buffer of at least `length` bytes (not zero).
-///
-/// # Errors
-/// `STATUS_INSUFFICIENT_RESOURCES`.
-pub(super) fn take_buffer(kernel: &Kernel, length: u32) -> Result<SystemBuffer, NTSTATUS> {
+        kept.in_flight += 1;
+        let packet = &kept.packets[depth];
+        packet.state.store(IN_FLIGHT, Ordering::Relaxed);
+        Some((packet.irp, packet.buffer))
+    })
+    .ok_or(abi::STATUS_INSUFFICIENT_RESOURCES)?;
     let length = length as usize;
-    if length <= KEPT_BUFFER
-        && let Some(buffer) = with_kept(kernel, |kept| kept.buffer.take())
-    {
-        return Ok(buffer);
+    if length <= KEPT_BUFFER {
+        return Ok(InFlight { irp, buffer: if length == 0 { 0 } else { own_buffer }, large: 0 });
     }
-    let length = length.max(KEPT_BUFFER);
-    let block = kernel.mm.pool.allocate(length, BUFFER_TAG, PoolOwner::default(), false);
-    let block = block.ok_or(abi::STATUS_INSUFFICIENT_RESOURCES)?;
-    Ok(SystemBuffer { pool: kernel.mm.pool.clone(), address: block.address, length })
+    match kernel.mm.pool.allocate(length, BUFFER_TAG, PoolOwner::default(), false) {
+        Some(block) => Ok(InFlight { irp, buffer: block.address, large: block.address }),
+        None => {
+            end(kernel, InFlight { irp, buffer: 0, large: 0 }, true);
+            Err(abi::STATUS_INSUFFICIENT_RESOURCES)
+        }
+    }
 }
 
-/// Ends the use of a system buffer.
-pub(super) fn give_back_buffer(kernel: &Kernel, buffer: SystemBuffer) {
+/// Ends the innermost request of the calling thread. A packet that drivers may still know (`reuse` false) is not used
+/// again: its memory stays allocated, and known, for the machine's life.
+#[inline]
+pub(super) fn end(kernel: &Kernel, request: InFlight, reuse: bool) {
     with_kept(kernel, |kept| {
-        if kept.buffer.is_none() && buffer.length == KEPT_BUFFER {
-            kept.buffer = Some(buffer);
+        kept.in_flight -= 1;
+        if !reuse {
+            std::mem::forget(kept.packets.remove(kept.in_flight));
+        } else if kept.packets.len() > KEPT_PACKETS {
+            let packet = kept.packets.remove(kept.in_flight);
+            kept.table.remove(&packet);
         }
     });
+    if request.large != 0 && reuse {
+        // A driver that has freed or overrun it is reported where it did so, not here.
+        let _driver_bug = kernel.mm.pool.free(request.large);
+    }
+}
+
+/// Marks `irp` completed if it is the calling thread's innermost request: `Some(false)` when it was already.
+#[inline]
+pub(super) fn complete_innermost(kernel: &Kernel, irp: Irp) -> Option<bool> {
+    with_kept(kernel, |kept| {
+        let packet = kept.packets.get(kept.in_flight.checked_sub(1)?)?;
+        if packet.irp != irp {
+            return None;
+        }
+        // The thread that would wait for it is this one: nobody has to be woken, and nobody else may complete it.
+        let first = packet.state.load(Ordering::Relaxed) != COMPLETED;
+        packet.state.store(COMPLETED, Ordering::Release);
+        Some(first)
+    })
+}
+
+/// Whether the calling thread's innermost request is completed.
+#[inline]
+pub(super) fn is_completed(kernel: &Kernel) -> bool {
+    with_kept(kernel, |kept| {
+        let innermost = kept.in_flight.checked_sub(1).and_then(|index| kept.packets.get(index));
+        innermost.is_some_and(|packet| packet.is_completed())
+    })
+}
+
+/// Blocks until the calling thread's innermost request is completed.
+///
+/// # Errors
+/// `Unwind::Halt` when the machine stops meanwhile.
+pub(super) fn wait(kernel: &Kernel) -> Outcome<()> {
+    let innermost = with_kept(kernel, |kept| kept.packets.get(kept.in_flight.checked_sub(1)?).cloned());
+    innermost.map_or(Err(Unwind::Halt), |packet| packet.wait(kernel))
 }

@@ -1,11 +1,12 @@
 //! Requests: building the IRP for a call on a file, sending it, waiting for its end, and copying the result out.
 
 use std::cell::RefCell;
+use std::rc::Rc;
 
 use abi::NTSTATUS;
 
 use super::file::File;
-use super::packet::{self, Packet, SystemBuffer};
+use super::packet::{self, InFlight};
 use super::{device, dispatch};
 use crate::ob::HandleEntry;
 use crate::ps::Process;
@@ -43,45 +44,61 @@ pub struct DeviceControl<'a> {
 }
 
 thread_local! {
-    /// What the calling thread's last request looked up: process, generation of its handle table, handle.
-    static LAST_HANDLE: RefCell<Option<LastHandle>> = const { RefCell::new(None) };
+    /// What the calling thread's last request looked up.
+    static LAST_HANDLE: RefCell<Option<Rc<LastHandle>>> = const { RefCell::new(None) };
 }
 
 struct LastHandle {
     process: u64,
+    /// Of the process's handle table when it was looked up.
     generation: u64,
     handle: u32,
     entry: HandleEntry,
 }
 
-/// Runs `body` with the file that `handle` stands for, referenced meanwhile.
+#[inline]
+fn look_up(process: &Process, handle: u32) -> Option<Rc<LastHandle>> {
+    let generation = process.handles.generation();
+    LAST_HANDLE.with_borrow_mut(|kept| {
+        if let Some(last) = kept
+            && last.handle == handle
+            && last.process == process.serial
+            && last.generation == generation
+        {
+            return Some(last.clone());
+        }
+        let entry = process.handles.get(handle)?;
+        let last = Rc::new(LastHandle { process: process.serial, generation, handle, entry });
+        *kept = Some(last.clone());
+        Some(last)
+    })
+}
+
+/// Runs `body` with the file that `handle` stands for. The file does not end meanwhile: a synchronous file is locked, and
+/// closing its last handle waits for that, as on NT; others are referenced.
+#[inline]
 fn with_file(
     kernel: &Kernel,
     process: &Process,
     handle: u32,
     body: impl FnOnce(&File, u32) -> IoResult,
 ) -> IoResult {
-    let generation = process.handles.generation();
-    let kept = LAST_HANDLE.take().filter(|last| {
-        last.process == process.serial && last.generation == generation && last.handle == handle
-    });
-    let last = match kept {
-        Some(last) => last,
-        None => match process.handles.get(handle) {
-            Some(entry) => LastHandle { process: process.serial, generation, handle, entry },
-            None => return IoResult::failed(abi::STATUS_INVALID_HANDLE),
-        },
-    };
+    let Some(last) = look_up(process, handle) else { return IoResult::failed(abi::STATUS_INVALID_HANDLE) };
     let object = &last.entry.object;
+    let Some(file) = object.body::<File>() else { return IoResult::failed(abi::STATUS_OBJECT_TYPE_MISMATCH) };
+    if file.synchronous {
+        let _one_at_a_time = file.lock.lock(&*kernel.platform);
+        // A handle closed before the lock was ours has changed the generation.
+        if process.handles.generation() == last.generation || process.handles.get(handle).is_some() {
+            return body(file, last.entry.granted);
+        }
+        return IoResult::failed(abi::STATUS_INVALID_HANDLE);
+    }
     if !object.try_reference() {
         return IoResult::failed(abi::STATUS_INVALID_HANDLE);
     }
-    let result = match object.body::<File>() {
-        Some(file) => body(file, last.entry.granted),
-        None => IoResult::failed(abi::STATUS_OBJECT_TYPE_MISMATCH),
-    };
+    let result = body(file, last.entry.granted);
     object.dereference(kernel);
-    LAST_HANDLE.set(Some(last));
     result
 }
 
@@ -134,7 +151,6 @@ fn transfer(
     length: u32,
     data: &mut Data<'_, '_>,
 ) -> IoResult {
-    let _one_at_a_time = file.synchronous.then(|| file.lock.lock(&*kernel.platform));
     let position = match offset {
         Some(offset) => offset,
         None if file.synchronous => file.object.current_byte_offset().unwrap_or(0),
@@ -146,35 +162,24 @@ fn transfer(
         kernel.trace.emit(|| Event::NotImplemented { what: "read and write without DO_BUFFERED_IO" });
         return IoResult::failed(abi::STATUS_NOT_IMPLEMENTED);
     }
-    let buffer = match system_buffer(kernel, length) {
-        Ok(buffer) => buffer,
-        Err(status) => return IoResult::failed(status),
-    };
-    let address = buffer.as_ref().map_or(0, |buffer| buffer.address);
-    if let Data::In(data) = data
-        && data.copy_to(address).is_err()
-    {
-        return IoResult::failed(abi::STATUS_INVALID_USER_BUFFER);
-    }
     let direction = if major == abi::IRP_MJ_READ {
         abi::IRP_READ_OPERATION | abi::IRP_INPUT_OPERATION
     } else {
         abi::IRP_WRITE_OPERATION
     };
-    let result = send(kernel, file, true, |irp, location| {
+    let fill = |irp: Irp, location: IoStackLocation, buffer: u64| {
         location.set_major_function(major)?;
         location.set_parameter(0, u64::from(length))?;
         location.set_parameter(2, position)?;
-        irp.set_flags(direction | buffered_flags(address))?;
-        irp.set_system_buffer(address)
-    });
-    if let Data::Out(target) = data
-        && copy_back(target, address, result).is_err()
-    {
-        return IoResult::failed(abi::STATUS_INVALID_USER_BUFFER);
+        irp.set_flags(direction | buffered_flags(buffer))?;
+        irp.set_system_buffer(buffer)
+    };
+    match data {
+        Data::In(data) => send(kernel, file, true, length, |buffer| data.copy_to(buffer), fill, |_, _| Ok(())),
+        Data::Out(target) => {
+            send(kernel, file, true, length, |_| Ok(()), fill, |buffer, result| copy_back(target, buffer, result))
+        }
     }
-    end_buffer(kernel, buffer);
-    result
 }
 
 /// `NtDeviceIoControlFile`. Must run inside the machine, in the context of `process`. PASSIVE_LEVEL.
@@ -197,54 +202,29 @@ pub fn device_control(kernel: &Kernel, process: &Process, mut control: DeviceCon
             kernel.trace.emit(|| Event::NotImplemented { what: "control codes other than METHOD_BUFFERED" });
             return IoResult::failed(abi::STATUS_NOT_IMPLEMENTED);
         }
-        let _one_at_a_time = file.synchronous.then(|| file.lock.lock(&*kernel.platform));
         buffered_control(kernel, file, &mut control)
     })
 }
 
 #[inline]
 fn buffered_control(kernel: &Kernel, file: &File, control: &mut DeviceControl<'_>) -> IoResult {
-    let (input, output) = (control.input.len(), control.output.len());
-    let buffer = match system_buffer(kernel, input.max(output)) {
-        Ok(buffer) => buffer,
-        Err(status) => return IoResult::failed(status),
-    };
-    let address = buffer.as_ref().map_or(0, |buffer| buffer.address);
-    if control.input.copy_to(address).is_err() {
-        return IoResult::failed(abi::STATUS_INVALID_USER_BUFFER);
-    }
-    let code = control.code;
-    let result = send(kernel, file, true, |irp, location| {
+    let DeviceControl { code, input, output, .. } = control;
+    let (input_length, output_length) = (input.len(), output.len());
+    let fill = |irp: Irp, location: IoStackLocation, buffer: u64| {
         location.set_major_function(abi::IRP_MJ_DEVICE_CONTROL)?;
-        location.set_parameter(0, u64::from(output))?;
-        location.set_parameter(1, u64::from(input))?;
-        location.set_parameter(2, u64::from(code))?;
-        let input_operation = if output > 0 { abi::IRP_INPUT_OPERATION } else { 0 };
-        irp.set_flags(input_operation | buffered_flags(address))?;
-        irp.set_system_buffer(address)
-    });
-    if copy_back(&mut control.output, address, result).is_err() {
-        return IoResult::failed(abi::STATUS_INVALID_USER_BUFFER);
-    }
-    end_buffer(kernel, buffer);
-    result
+        location.set_parameter(0, u64::from(output_length))?;
+        location.set_parameter(1, u64::from(input_length))?;
+        location.set_parameter(2, u64::from(*code))?;
+        let input_operation = if output_length > 0 { abi::IRP_INPUT_OPERATION } else { 0 };
+        irp.set_flags(input_operation | buffered_flags(buffer))?;
+        irp.set_system_buffer(buffer)
+    };
+    let copy_out = |buffer, result| copy_back(output, buffer, result);
+    send(kernel, file, true, input_length.max(output_length), |buffer| input.copy_to(buffer), fill, copy_out)
 }
 
 fn buffered_flags(buffer: u64) -> u32 {
     if buffer == 0 { abi::IRP_BUFFERED_IO } else { abi::IRP_BUFFERED_IO | abi::IRP_DEALLOCATE_BUFFER }
-}
-
-/// A request of no bytes has no system buffer.
-#[inline]
-fn system_buffer(kernel: &Kernel, length: u32) -> Result<Option<SystemBuffer>, NTSTATUS> {
-    if length == 0 { Ok(None) } else { packet::take_buffer(kernel, length).map(Some) }
-}
-
-#[inline]
-fn end_buffer(kernel: &Kernel, buffer: Option<SystemBuffer>) {
-    if let Some(buffer) = buffer {
-        packet::give_back_buffer(kernel, buffer);
-    }
 }
 
 /// Success and warnings copy `Information` bytes, errors none; never more than the caller's buffer holds.
@@ -256,97 +236,115 @@ fn copy_back(target: &mut OutputBuffer<'_>, source: u64, result: IoResult) -> Ou
     target.fill_from(source, u32::try_from(result.information).unwrap_or(u32::MAX))
 }
 
-/// Sends IRP_MJ_CLEANUP: the last handle was closed.
+/// Sends IRP_MJ_CLEANUP: the last handle was closed. A synchronous file's request in flight ends first.
 pub(super) fn cleanup(kernel: &Kernel, file: &File) {
+    const FO_CLEANUP_COMPLETE: u32 = 0x4000;
+    let _one_at_a_time = file.synchronous.then(|| file.lock.lock(&*kernel.platform));
     // Drivers cannot refuse: the status is ignored, as on NT.
-    let _ignored = send(kernel, file, false, |irp, location| {
+    let _ignored = send_plain(kernel, file, false, |irp, location| {
         irp.set_flags(abi::IRP_CLOSE_OPERATION | abi::IRP_SYNCHRONOUS_API)?;
         location.set_major_function(abi::IRP_MJ_CLEANUP)
     });
-    const FO_CLEANUP_COMPLETE: u32 = 0x4000;
     let _freed_by_driver =
         file.object.flags().and_then(|flags| file.object.set_flags(flags | FO_CLEANUP_COMPLETE));
 }
 
 /// Sends IRP_MJ_CLOSE: the last reference is gone.
 pub(super) fn close(kernel: &Kernel, file: &File) {
-    let _ignored = send(kernel, file, false, |irp, location| {
+    let _ignored = send_plain(kernel, file, false, |irp, location| {
         irp.set_flags(abi::IRP_CLOSE_OPERATION | abi::IRP_SYNCHRONOUS_API)?;
         location.set_major_function(abi::IRP_MJ_CLOSE)
     });
 }
 
-/// Sends a request to the top of the file's device stack and waits for its end. `fill` sets what is particular to it.
-#[inline]
-pub(super) fn send(
+/// Sends a request without data; `fill` sets what is particular to it.
+pub(super) fn send_plain(
     kernel: &Kernel,
     file: &File,
     user_mode: bool,
     fill: impl FnOnce(Irp, IoStackLocation) -> Outcome<()>,
 ) -> IoResult {
+    send(kernel, file, user_mode, 0, |_| Ok(()), |irp, location, _| fill(irp, location), |_, _| Ok(()))
+}
+
+/// Sends a request to the top of the file's device stack and waits for its end. The system buffer has `length` bytes;
+/// `copy_in` fills it before, `copy_out` empties it after, both only when it has any.
+#[inline]
+fn send(
+    kernel: &Kernel,
+    file: &File,
+    user_mode: bool,
+    length: u32,
+    copy_in: impl FnOnce(u64) -> Outcome<()>,
+    fill: impl FnOnce(Irp, IoStackLocation, u64) -> Outcome<()>,
+    copy_out: impl FnOnce(u64, IoResult) -> Outcome<()>,
+) -> IoResult {
     let Ok(top) = device::top_of_stack(file.device) else {
         return IoResult::failed(abi::STATUS_NO_SUCH_DEVICE);
     };
     let Ok(locations) = top.stack_size() else { return IoResult::failed(abi::STATUS_NO_SUCH_DEVICE) };
-    let packet = match packet::take(kernel, locations) {
-        Ok(packet) => packet,
+    let request = match packet::begin(kernel, locations, length) {
+        Ok(request) => request,
         Err(status) => return IoResult::failed(status),
     };
-    let sent = prepare(kernel, &packet, locations, file, user_mode, fill).and_then(|()| {
-        kernel.trace.emit(|| created(kernel, &packet, top));
-        let returned = dispatch::call_driver(kernel, top, packet.irp)?;
-        finish(kernel, &packet, top, returned)
+    if request.buffer != 0 && copy_in(request.buffer).is_err() {
+        packet::end(kernel, request, true);
+        return IoResult::failed(abi::STATUS_INVALID_USER_BUFFER);
+    }
+    let sent = prepare(kernel, request, locations, file, user_mode, fill).and_then(|()| {
+        kernel.trace.emit(|| created(kernel, request.irp, top));
+        let returned = dispatch::call_driver(kernel, top, request.irp)?;
+        finish(kernel, request.irp, top, returned)
     });
-    let (result, reuse) = match sent {
+    let (mut result, reuse) = match sent {
         Ok(ended) => ended,
-        Err(unwind) => (abandoned(kernel, packet.irp, &unwind), false),
+        Err(unwind) => (abandoned(kernel, request.irp, &unwind), false),
     };
-    packet::give_back(kernel, packet, reuse);
+    if request.buffer != 0 && copy_out(request.buffer, result).is_err() {
+        result = IoResult::failed(abi::STATUS_INVALID_USER_BUFFER);
+    }
+    packet::end(kernel, request, reuse);
     result
 }
 
+#[inline]
 fn prepare(
     kernel: &Kernel,
-    packet: &Packet,
+    request: InFlight,
     locations: u8,
     file: &File,
     user_mode: bool,
-    fill: impl FnOnce(Irp, IoStackLocation) -> Outcome<()>,
+    fill: impl FnOnce(Irp, IoStackLocation, u64) -> Outcome<()>,
 ) -> Outcome<()> {
-    packet.begin(locations)?;
-    let irp = packet.irp;
+    let irp = request.irp;
+    packet::initialize(irp, locations)?;
     let location =
         IoStackLocation::at(irp.current_stack_location()?.wrapping_sub(IoStackLocation::SIZE as u64));
     irp.set_requestor_mode(u8::from(user_mode))?;
     irp.set_thread(kernel.current_thread_object())?;
     irp.set_original_file_object(file.object.address())?;
     location.set_file_object(file.object.address())?;
-    fill(irp, location)
+    fill(irp, location, request.buffer)
 }
 
 /// After the dispatch routine has returned: the result, and whether the packet can be used again.
 #[inline]
-fn finish(
-    kernel: &Kernel,
-    packet: &Packet,
-    top: DeviceObject,
-    returned: NTSTATUS,
-) -> Outcome<(IoResult, bool)> {
+fn finish(kernel: &Kernel, irp: Irp, top: DeviceObject, returned: NTSTATUS) -> Outcome<(IoResult, bool)> {
     let irql = kernel.ke.current_irql();
     if irql > abi::PASSIVE_LEVEL {
         kernel.bug_check(abi::IRQL_GT_ZERO_AT_SYSTEM_SERVICE, [0, u64::from(irql), 0, 0]);
         return Err(Unwind::Halt);
     }
     if returned == abi::STATUS_PENDING {
-        packet.wait(kernel)?;
-        let status = NTSTATUS::from_bits(packet.irp.status()?);
-        return Ok((IoResult { status, information: packet.irp.information()? }, true));
+        packet::wait(kernel)?;
+        let status = NTSTATUS::from_bits(irp.status()?);
+        return Ok((IoResult { status, information: irp.information()? }, true));
     }
-    if !packet.is_completed() {
-        kernel.trace.emit(|| forgotten(packet, top));
+    if !packet::is_completed(kernel) {
+        kernel.trace.emit(|| forgotten(irp, top));
         return Ok((IoResult::failed(returned), false));
     }
-    let information = if returned.is_error() { 0 } else { packet.irp.information()? };
+    let information = if returned.is_error() { 0 } else { irp.information()? };
     Ok((IoResult { status: returned, information }, true))
 }
 
@@ -362,19 +360,18 @@ fn abandoned(kernel: &Kernel, irp: Irp, unwind: &Unwind) -> IoResult {
 }
 
 #[cold]
-fn created(kernel: &Kernel, packet: &Packet, top: DeviceObject) -> Event {
-    let major = packet
-        .irp
+fn created(kernel: &Kernel, irp: Irp, top: DeviceObject) -> Event {
+    let major = irp
         .current_stack_location()
         .and_then(|at| IoStackLocation::at(at - IoStackLocation::SIZE as u64).major_function())
         .unwrap_or(u8::MAX);
     let device = kernel.ob.by_address(top.address()).and_then(|object| object.path()).unwrap_or_default();
-    Event::IrpCreated { irp: packet.irp.address(), major, device }
+    Event::IrpCreated { irp: irp.address(), major, device }
 }
 
 #[cold]
-fn forgotten(packet: &Packet, top: DeviceObject) -> Event {
+fn forgotten(irp: Irp, top: DeviceObject) -> Event {
     let driver = top.driver_object().map(crate::raw::DriverObject::at);
     let name = driver.and_then(|driver| driver.driver_name().to_wide()).unwrap_or_default();
-    Event::IrpForgotten { irp: packet.irp.address(), driver: String::from_utf16_lossy(&name) }
+    Event::IrpForgotten { irp: irp.address(), driver: String::from_utf16_lossy(&name) }
 }

@@ -1,0 +1,74 @@
+//! What is printed: a table for people, or one JSON object a row.
+
+use anyhow::Result;
+use serde_json::json;
+
+/// A measured row.
+pub(crate) struct Row {
+    id: &'static str,
+    work: &'static str,
+    value: f64,
+    unit: &'static str,
+    floor_name: &'static str,
+    floor: f64,
+    goal: Option<Goal>,
+}
+
+#[derive(Clone, Copy)]
+enum Goal {
+    AtMost(f64),
+}
+
+impl Row {
+    pub(crate) fn new(
+        id: &'static str,
+        work: &'static str,
+        value: f64,
+        unit: &'static str,
+        floor_name: &'static str,
+        floor: f64,
+    ) -> Self {
+        Self { id, work, value, unit, floor_name, floor, goal: None }
+    }
+
+    /// The goal: the ratio to the floor is at most this.
+    pub(crate) fn at_most(mut self, ratio: f64) -> Self {
+        self.goal = Some(Goal::AtMost(ratio));
+        self
+    }
+
+    fn ratio(&self) -> f64 {
+        self.value / self.floor
+    }
+
+    fn met(&self) -> Option<bool> {
+        self.goal.map(|Goal::AtMost(most)| self.ratio() <= most)
+    }
+
+    fn goal_text(&self) -> String {
+        self.goal.map_or_else(String::new, |Goal::AtMost(most)| format!("≤ {most}×"))
+    }
+}
+
+/// Prints all rows.
+pub(crate) fn print(rows: &[Row], json: bool) -> Result<()> {
+    if json {
+        for row in rows {
+            let object = json!({
+                "id": row.id, "work": row.work, "value": row.value, "unit": row.unit, "floor": row.floor,
+                "floor_name": row.floor_name, "ratio": row.ratio(), "goal": row.goal_text(), "met": row.met(),
+            });
+            println!("{}", serde_json::to_string(&object)?);
+        }
+        return Ok(());
+    }
+    println!("{:<4} {:<44} {:>12} {:<24} {:>7}  {:<9} {}", "row", "work", "median", "beside", "ratio", "goal", "met");
+    for row in rows {
+        let met = row.met().map_or("", |met| if met { "yes" } else { "no" });
+        let value = format!("{:.1} {}", row.value, row.unit);
+        let beside = format!("{} {:.1}", row.floor_name, row.floor);
+        let ratio = format!("{:.2}×", row.ratio());
+        println!("{:<4} {:<44} {value:>12} {beside:<24} {ratio:>7}  {:<9} {met}", row.id, row.work, row.goal_text());
+    }
+    Ok(())
+}
