@@ -107,6 +107,42 @@ impl Dispatcher {
         result
     }
 
+    /// Checks that a request on behalf of an application left nothing behind, before `thread` goes back to it: an IRQL
+    /// above PASSIVE_LEVEL is bugcheck IRQL_GT_ZERO_AT_SYSTEM_SERVICE, APCs still disabled (a critical or guarded
+    /// region, a driver's mutex) APC_INDEX_MISMATCH. `routine` is what the report names. The IRQL is PASSIVE_LEVEL
+    /// afterwards, and the thread owns no processor.
+    ///
+    /// # Errors
+    /// `Unwind::Halt` when the machine has stopped.
+    #[inline]
+    pub fn leave_system_service(&self, kernel: &Kernel, thread: &Thread, routine: u64) -> Outcome<()> {
+        let irql = self.current_irql();
+        let disabled = thread.apc_disable();
+        if irql == abi::PASSIVE_LEVEL && disabled == 0 && !kernel.is_halted() {
+            return Ok(());
+        }
+        self.leave_uncleanly(kernel, thread, routine, irql, disabled)
+    }
+
+    #[cold]
+    fn leave_uncleanly(
+        &self,
+        kernel: &Kernel,
+        thread: &Thread,
+        routine: u64,
+        irql: u8,
+        disabled: u32,
+    ) -> Outcome<()> {
+        if irql > abi::PASSIVE_LEVEL {
+            kernel.bug_check(abi::IRQL_GT_ZERO_AT_SYSTEM_SERVICE, [routine, u64::from(irql), 0, 0]);
+        } else if disabled != 0 {
+            kernel.bug_check(abi::APC_INDEX_MISMATCH, [routine, 0, u64::from(disabled), 0]);
+        }
+        self.lower_irql(kernel, abi::PASSIVE_LEVEL);
+        self.abandon_processor(kernel, thread);
+        Err(Unwind::Halt)
+    }
+
     /// Gives back a processor that a thread still owns when it leaves the machine for good. True if it did: it ended
     /// at DISPATCH_LEVEL or above.
     pub(super) fn abandon_processor(&self, kernel: &Kernel, thread: &Thread) -> bool {

@@ -169,6 +169,14 @@ impl Thread {
         self.special_apc_disable.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// `CombinedApcDisable`: how often kernel APCs are disabled in the low half, all APCs in the high half, both as
+    /// negative numbers.
+    pub(super) fn apc_disable(&self) -> u32 {
+        let kernel = self.waiter.kernel_apc_disable.load(Ordering::Relaxed).cast_unsigned();
+        let special = self.special_apc_disable.load(Ordering::Relaxed).cast_unsigned();
+        special << 16 | kernel & 0xFFFF
+    }
+
     /// Whether normal kernel APCs are disabled (`ddi: KeAreApcsDisabled`): by a critical or guarded region, by a mutex
     /// that the thread owns, or by its IRQL.
     #[must_use]

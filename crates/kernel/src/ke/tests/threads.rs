@@ -2,7 +2,7 @@
 
 use abi::STATUS_SUCCESS;
 
-use super::{everywhere, on_linux, wait};
+use super::{everywhere, is_halt, on_linux, wait};
 use crate::ke::Timeout;
 use crate::raw::DispatcherHeader;
 
@@ -79,5 +79,34 @@ fn a_thread_gives_its_object_back() {
         }
         machine.join();
         assert_eq!(machine.mm.pool.usage(), before);
+    });
+}
+
+#[test]
+fn a_request_that_leaves_its_irql_raised_is_a_bugcheck_and_keeps_no_processor() {
+    on_linux(1, |machine| {
+        let halted = machine.inside(|kernel, thread| {
+            kernel.ke.leave_system_service(kernel, thread, 0x1000).expect("nothing left behind");
+            kernel.ke.raise_irql(kernel, abi::DISPATCH_LEVEL);
+            is_halt(&kernel.ke.leave_system_service(kernel, thread, 0x1000))
+        });
+        assert!(halted);
+        assert_eq!(machine.stop_code(), Some(abi::IRQL_GT_ZERO_AT_SYSTEM_SERVICE));
+        assert!(machine.ke.processors.try_acquire(0));
+    });
+}
+
+#[test]
+fn a_request_that_leaves_apcs_disabled_is_a_bugcheck() {
+    on_linux(1, |machine| {
+        let halted = machine.inside(|kernel, thread| {
+            thread.enter_critical_region();
+            let halted = is_halt(&kernel.ke.leave_system_service(kernel, thread, 0x1000));
+            thread.leave_critical_region();
+            halted
+        });
+        assert!(halted);
+        assert_eq!(machine.stop_code(), Some(abi::APC_INDEX_MISMATCH));
+        assert_eq!(machine.bugcheck().expect("stopped").stop.parameters, [0x1000, 0, 0xFFFF, 0]);
     });
 }
