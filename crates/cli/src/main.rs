@@ -1,3 +1,119 @@
-//! The `ringbridge` command.
+//! The `ringbridge` command: one file a subcommand. Each turns its arguments into calls of `host` and `app` and prints
+//! what came of them; what the calls mean is theirs.
+//!
+//! Exit status: 0 done, 1 the request failed (the reason is on stderr), 2 the command was not understood.
+#![forbid(unsafe_code)]
 
-fn main() {}
+mod code;
+mod control_code;
+mod device_names;
+mod exports;
+mod hex;
+mod info;
+mod info_view;
+mod ioctl;
+mod ls;
+mod number;
+mod output;
+mod read;
+mod status;
+mod target;
+mod transfer;
+mod watch;
+mod write;
+
+use std::io;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+use crate::output::Output;
+
+/// Runs real x64 Windows drivers (.sys) on Linux and talks to their devices.
+///
+/// With --driver, a driver is loaded into this very process, used, and unloaded. Without it, requests go to a host that
+/// another process runs.
+#[derive(Parser)]
+#[command(name = "ringbridge", version, after_help = EXAMPLES, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXAMPLES: &str = r"Examples:
+  ringbridge info hello.sys                                  will it load, and what does it need?
+  ringbridge read '\\.\My_Device' 16 --driver hello.sys      load, open, read, unload
+  ringbridge ioctl '\\.\My_Device' 0x222000 --in hi --out 16 --driver hello.sys
+  ringbridge code 0x222000                                   what does this control code say?
+  ringbridge status 0xC0000010                               and this status?
+
+Quote device paths in a shell: '\\.\Name'. Every subcommand has its own --help with examples.
+Exit status: 0 done, 1 the request failed, 2 the command was not understood.";
+
+#[derive(Subcommand)]
+enum Command {
+    Info(info::Args),
+    Exports(exports::Args),
+    Read(read::Args),
+    Write(write::Args),
+    Ioctl(ioctl::Args),
+    Ls(ls::Args),
+    Code(code::Args),
+    Status(status::Args),
+}
+
+fn run(command: &Command, output: &mut Output) -> Result<()> {
+    match command {
+        Command::Info(args) => info::run(args, output),
+        Command::Exports(args) => exports::run(args, output),
+        Command::Read(args) => read::run(args, output),
+        Command::Write(args) => write::run(args, output),
+        Command::Ioctl(args) => ioctl::run(args, output),
+        Command::Ls(args) => ls::run(args, output),
+        Command::Code(args) => code::run(args, output),
+        Command::Status(args) => status::run(args, output),
+    }
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let mut output = Output::stdout();
+    let done = run(&cli.command, &mut output);
+    // What was printed before a failure belongs before its reason.
+    let flushed = output.flush();
+    match done.and(flushed) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) if reader_is_gone(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            output::failed(&error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Whether the output went to a pipe whose reader had seen enough, which is nobody's failure.
+fn reader_is_gone(error: &anyhow::Error) -> bool {
+    let is_broken_pipe = |error: &io::Error| error.kind() == io::ErrorKind::BrokenPipe;
+    error.downcast_ref::<output::Unwritten>().is_some_and(|unwritten| is_broken_pipe(&unwritten.0))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_subcommand_teaches_with_examples() {
+        for command in Cli::command().get_subcommands() {
+            let after = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            assert!(after.contains("ringbridge "), "{} has no examples", command.get_name());
+        }
+    }
+}

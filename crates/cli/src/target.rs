@@ -1,0 +1,167 @@
+//! Where requests go: a machine in this process with the drivers that were named, or a host in another process.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::{Context, Result, bail};
+use app::Transport;
+use gate::Client;
+use host::{LoadOptions, Machine, Process, UnloadOutcome, UnloadReport, tag_name};
+
+use crate::output;
+use crate::watch::Console;
+
+/// Where requests go.
+#[derive(clap::Args)]
+pub(crate) struct TargetArgs {
+    /// Load this driver into this process for the request, and unload it afterwards (repeatable, in order)
+    #[arg(long = "driver", value_name = "FILE.sys", conflicts_with = "socket")]
+    drivers: Vec<PathBuf>,
+    /// Load drivers although exports that they import are missing; a call of one raises STATUS_NOT_IMPLEMENTED
+    #[arg(long, requires = "drivers")]
+    allow_missing: bool,
+    /// Show on stderr what drivers print (DbgPrint)
+    #[arg(short, long, requires = "drivers")]
+    verbose: bool,
+    /// Socket of the host to ask, when no driver is named [default: RINGBRIDGE_SOCKET, else ringbridge.sock in
+    /// XDG_RUNTIME_DIR]
+    #[arg(long, value_name = "PATH")]
+    socket: Option<PathBuf>,
+}
+
+/// A way into a kernel. [`Target::finish`] ends it.
+pub(crate) enum Target {
+    /// In this process.
+    Here {
+        /// Ends before the machine does.
+        process: Process,
+        /// The machine.
+        machine: Machine,
+        /// Loaded drivers, in order.
+        drivers: Vec<String>,
+    },
+    /// In a host.
+    Host(Client),
+}
+
+impl TargetArgs {
+    /// Starts a machine and loads the drivers, or connects to the host.
+    pub(crate) fn open(&self) -> Result<Target> {
+        if self.drivers.is_empty() {
+            let socket = self.socket.clone().unwrap_or_else(gate::default_socket_path);
+            let client = Client::connect(&socket)
+                .context("no driver is named (--driver FILE.sys), and no host can be asked")?;
+            return Ok(Target::Host(client));
+        }
+        let machine = Machine::new().context("no machine can be started")?;
+        if self.verbose {
+            machine.watch(Arc::new(Console));
+        }
+        let mut target =
+            Target::Here { process: machine.process("ringbridge"), machine, drivers: Vec::new() };
+        if let Err(error) = self.load(&mut target) {
+            // The drivers before it still deserve their unload routines, and a bugcheck its report.
+            return Err(match target.finish() {
+                Ok(()) => error,
+                Err(also) => error.context(also),
+            });
+        }
+        Ok(target)
+    }
+
+    fn load(&self, target: &mut Target) -> Result<()> {
+        let Target::Here { machine, drivers, .. } = target else { return Ok(()) };
+        let options = LoadOptions { allow_missing: self.allow_missing };
+        for path in &self.drivers {
+            let name = load(machine, path, options)?;
+            drivers.push(name);
+        }
+        Ok(())
+    }
+}
+
+/// Loads one driver; the error names its file.
+pub(crate) fn load(machine: &Machine, path: &std::path::Path, options: LoadOptions) -> Result<String> {
+    let loaded = machine.load(path, options);
+    loaded.with_context(|| format!("{} is not loaded", path.display()))
+}
+
+impl Target {
+    /// The requests.
+    pub(crate) fn transport(&self) -> &dyn Transport {
+        match self {
+            Self::Here { process, .. } => process,
+            Self::Host(client) => client,
+        }
+    }
+
+    /// Runs `request`, then unloads the drivers whatever came of it.
+    pub(crate) fn with<T>(self, request: impl FnOnce(&dyn Transport) -> Result<T>) -> Result<T> {
+        let done = request(self.transport());
+        match (done, self.finish()) {
+            (done, Ok(())) => done,
+            (Ok(_), Err(error)) => Err(error),
+            (Err(error), Err(also)) => Err(error.context(also)),
+        }
+    }
+
+    /// Unloads the drivers, last first. What they leave behind is told on stderr; a bugcheck is the error.
+    pub(crate) fn finish(self) -> Result<()> {
+        let Self::Here { process, machine, drivers } = self else { return Ok(()) };
+        drop(process);
+        unload_all(&machine, &drivers, |report| {
+            for line in left_behind(report) {
+                output::note(line);
+            }
+        })
+    }
+}
+
+/// Unloads drivers, last first, and hands their reports on.
+///
+/// # Errors
+/// The machine's bugcheck, told on stderr; or that a driver cannot be unloaded.
+pub(crate) fn unload_all(
+    machine: &Machine,
+    drivers: &[String],
+    mut told: impl FnMut(&UnloadReport),
+) -> Result<()> {
+    for name in drivers.iter().rev() {
+        match machine.unload(name) {
+            Ok(UnloadOutcome::Unloaded(report)) => told(&report),
+            Ok(UnloadOutcome::Pending { files }) => {
+                output::note(format_args!("ringbridge: {name} stays: {files} of its files are open still"))
+            }
+            Err(_) if machine.bugcheck().is_some() => break,
+            Err(abi::STATUS_INVALID_DEVICE_REQUEST) => {
+                output::note(format_args!(
+                    "ringbridge: {name} has no unload routine, so it was not unloaded"
+                ));
+            }
+            Err(status) => {
+                let known = abi::status_name(status).unwrap_or("a status without a name");
+                bail!("{name} cannot be unloaded: {known} ({status:?})");
+            }
+        }
+    }
+    match machine.bugcheck() {
+        None => Ok(()),
+        Some(report) => {
+            output::note(report);
+            bail!("a driver stopped the machine; its report is above")
+        }
+    }
+}
+
+/// Sentences about what a driver left; none when it left nothing.
+pub(crate) fn left_behind(report: &UnloadReport) -> Vec<String> {
+    let name = &report.driver;
+    let devices = report.devices.iter().map(|device| format!("ringbridge: {name} left the device {device}"));
+    let links = report.symbolic_links.iter();
+    let links = links.map(|link| format!("ringbridge: {name} left the symbolic link {link}"));
+    let pool = report.pool.iter().map(|(tag, usage)| {
+        let (bytes, blocks, tag) = (usage.bytes, usage.blocks, tag_name(*tag));
+        format!("ringbridge: {name} left {bytes} bytes of pool in {blocks} blocks with tag '{tag}'")
+    });
+    devices.chain(links).chain(pool).collect()
+}

@@ -1,0 +1,47 @@
+//! Observers: collect a machine's events, or print what its drivers print.
+
+use std::sync::{Mutex, PoisonError};
+
+use host::{Event, Observer};
+
+use crate::output;
+
+/// Keeps every event until it is taken.
+#[derive(Default)]
+pub(crate) struct Recorder {
+    events: Mutex<Vec<Event>>,
+}
+
+impl Recorder {
+    /// What happened since the last time.
+    pub(crate) fn take(&self) -> Vec<Event> {
+        std::mem::take(&mut *self.events.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Observer for Recorder {
+    fn observe(&self, event: &Event) {
+        // Export calls are many, and nobody here draws them.
+        if !matches!(event, Event::Export { .. }) {
+            self.events.lock().unwrap_or_else(PoisonError::into_inner).push(event.clone());
+        }
+    }
+}
+
+/// Prints what a kernel debugger would show, on stderr.
+pub(crate) struct Console;
+
+impl Observer for Console {
+    fn observe(&self, event: &Event) {
+        match event {
+            Event::DebugPrint { text } => output::note(text),
+            Event::NotImplemented { what } => {
+                output::note(format_args!("ringbridge: not implemented: {what}"))
+            }
+            Event::IrpForgotten { irp, driver } => output::note(format_args!(
+                "ringbridge: {driver} returned from its dispatch routine without completing or pending IRP {irp:#x}"
+            )),
+            _ => {}
+        }
+    }
+}
