@@ -16,6 +16,10 @@ mod ob;
 mod ps;
 mod routines;
 mod rtl;
+mod rtl_ansi;
+mod rtl_strings;
+#[cfg(test)]
+mod scratch;
 mod seh;
 
 use crate::{Row, data};
@@ -42,6 +46,8 @@ pub fn all() -> Vec<Row> {
         ps::ROWS,
         routines::ROWS,
         rtl::ROWS,
+        rtl_ansi::ROWS,
+        rtl_strings::ROWS,
         seh::ROWS,
         MISSING,
     ];

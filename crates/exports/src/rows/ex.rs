@@ -18,7 +18,7 @@ const FLAG_PAGED: u64 = 0x100;
 /// The tag of `ExAllocatePool`, which takes none.
 const NO_TAG: u32 = u32::from_le_bytes(*b"None");
 
-fn allocate(call: Call<'_>, size: u64, tag: u32, paged: bool, raise: bool) -> Outcome<u64> {
+pub(super) fn allocate(call: Call<'_>, size: u64, tag: u32, paged: bool, raise: bool) -> Outcome<u64> {
     let owner = PoolOwner(call.kernel.io.calling_driver().unwrap_or(0));
     let size = usize::try_from(size).unwrap_or(usize::MAX);
     match call.kernel.mm.pool.allocate(size, tag, owner, paged) {
@@ -29,7 +29,7 @@ fn allocate(call: Call<'_>, size: u64, tag: u32, paged: bool, raise: bool) -> Ou
 }
 
 /// Frees a block; what a driver does wrong is a bugcheck. `tag` 0 is not compared.
-fn free(kernel: &Kernel, address: u64, tag: u32) -> Outcome<()> {
+pub(super) fn free(kernel: &Kernel, address: u64, tag: u32) -> Outcome<()> {
     const ALREADY_FREED: u64 = 0x7;
     const WRONG_TAG: u64 = 0xA;
     const OVERRUN: u64 = 0x20;

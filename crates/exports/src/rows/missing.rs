@@ -312,27 +312,23 @@ missing! {
         RpcAsyncCompleteCall RpcAsyncInitializeHandle RpcBindingBind RpcBindingCreateW RpcBindingFree
         RpcBindingSetOption RpcBindingUnbind RpcExceptionFilter RtlAbsoluteToSelfRelativeSD
         RtlAddAccessAllowedAce RtlAddAccessAllowedAceEx RtlAddAce RtlAddRange RtlAllocateHeap
-        RtlAnsiCharToUnicodeChar RtlAnsiStringToUnicodeSize RtlAnsiStringToUnicodeString
-        RtlAppendUnicodeStringToString RtlAppendUnicodeToString RtlAreBitsClear RtlAreBitsSet RtlAssert
-        RtlCaptureStackBackTrace RtlCharToInteger RtlCheckRegistryKey RtlCleanupTimerWheel
-        RtlCleanupTimerWheelEntry RtlClearAllBits RtlClearBits RtlCmDecodeMemIoResource
-        RtlCompareMemoryUlong RtlCompareString RtlCompareUnicodeStrings RtlConvertSidToUnicodeString
-        RtlConvertUlongToLargeInteger RtlCopyLuid RtlCopyMdlToBuffer RtlCopyMdlToMdl RtlCopySid
-        RtlCopyString RtlCreateAcl RtlCreateHeap RtlCreateRegistryKey RtlCreateSecurityDescriptor
-        RtlCreateSystemVolumeInformationFolder RtlCreateUnicodeString RtlCreateUserThread RtlDelete
-        RtlDeleteElementGenericTable RtlDeleteElementGenericTableAvl RtlDeleteNoSplay RtlDeleteRegistryValue
-        RtlDestroyHeap RtlDowncaseUnicodeString RtlDuplicateUnicodeString RtlEnumerateGenericTable
-        RtlEnumerateGenericTableAvl RtlEnumerateGenericTableLikeADirectory
+        RtlAreBitsClear RtlAreBitsSet RtlAssert RtlCaptureStackBackTrace RtlCharToInteger
+        RtlCheckRegistryKey RtlCleanupTimerWheel RtlCleanupTimerWheelEntry RtlClearAllBits RtlClearBits
+        RtlCmDecodeMemIoResource RtlCompareMemoryUlong RtlConvertSidToUnicodeString
+        RtlConvertUlongToLargeInteger RtlCopyLuid RtlCopyMdlToBuffer RtlCopyMdlToMdl RtlCopySid RtlCreateAcl
+        RtlCreateHeap RtlCreateRegistryKey RtlCreateSecurityDescriptor
+        RtlCreateSystemVolumeInformationFolder RtlCreateUserThread RtlDelete RtlDeleteElementGenericTable
+        RtlDeleteElementGenericTableAvl RtlDeleteNoSplay RtlDeleteRegistryValue RtlDestroyHeap
+        RtlEnumerateGenericTable RtlEnumerateGenericTableAvl RtlEnumerateGenericTableLikeADirectory
         RtlEnumerateGenericTableWithoutSplaying RtlEnumerateGenericTableWithoutSplayingAvl RtlEqualLuid
-        RtlEqualSid RtlEqualString RtlEthernetAddressToStringW RtlFindClearBits RtlFindClearBitsAndSet
+        RtlEqualSid RtlEthernetAddressToStringW RtlFindClearBits RtlFindClearBitsAndSet
         RtlFindExportedRoutineByName RtlFindFirstRunClear RtlFindLeastSignificantBit RtlFindLongestRunClear
         RtlFindMessage RtlFindNextForwardRunClear RtlFindSetBits RtlFindUnicodePrefix
-        RtlFormatCurrentUserKeyPath RtlFreeAnsiString RtlFreeHeap RtlFreeOemString RtlFreeRangeList
-        RtlFreeUnicodeString RtlGUIDFromString RtlGenerate8dot3Name RtlGetAce RtlGetDaclSecurityDescriptor
-        RtlGetElementGenericTable RtlGetElementGenericTableAvl RtlGetGroupSecurityDescriptor
-        RtlGetNextExpiredTimerWheelEntry RtlGetOwnerSecurityDescriptor RtlGetSaclSecurityDescriptor
-        RtlGetVersion RtlImageDirectoryEntryToData RtlImageNtHeader RtlImageNtHeaderEx
-        RtlIndicateTimerWheelEntryTimerStart RtlInitAnsiStringEx RtlInitUnicodeStringEx RtlInitializeBitMap
+        RtlFormatCurrentUserKeyPath RtlFreeHeap RtlFreeRangeList RtlGUIDFromString RtlGenerate8dot3Name
+        RtlGetAce RtlGetDaclSecurityDescriptor RtlGetElementGenericTable RtlGetElementGenericTableAvl
+        RtlGetGroupSecurityDescriptor RtlGetNextExpiredTimerWheelEntry RtlGetOwnerSecurityDescriptor
+        RtlGetSaclSecurityDescriptor RtlGetVersion RtlImageDirectoryEntryToData RtlImageNtHeader
+        RtlImageNtHeaderEx RtlIndicateTimerWheelEntryTimerStart RtlInitializeBitMap
         RtlInitializeGenericTable RtlInitializeGenericTableAvl RtlInitializeRangeList RtlInitializeSid
         RtlInitializeTimerWheel RtlInitializeTimerWheelEntry RtlInitializeUnicodePrefix
         RtlInsertElementGenericTable RtlInsertElementGenericTableAvl RtlInsertUnicodePrefix
@@ -345,29 +341,27 @@ missing! {
         RtlNtStatusToDosError RtlNumberGenericTableElements RtlNumberGenericTableElementsAvl
         RtlNumberOfClearBits RtlNumberOfSetBitsUlongPtr RtlOemStringToCountedUnicodeString
         RtlOemStringToUnicodeSize RtlOemStringToUnicodeString RtlOemToUnicodeN RtlPrefetchMemoryNonTemporal
-        RtlPrefixUnicodeString RtlQueryRegistryValues RtlRandom RtlRandomEx RtlRemoveUnicodePrefix
-        RtlReturnTimerWheelEntry RtlRunOnceExecuteOnce RtlSecondsSince1970ToTime RtlSetAllBits RtlSetBit
-        RtlSetBits RtlSetDaclSecurityDescriptor RtlSetGroupSecurityDescriptor RtlSetOwnerSecurityDescriptor
+        RtlQueryRegistryValues RtlRandom RtlRandomEx RtlRemoveUnicodePrefix RtlReturnTimerWheelEntry
+        RtlRunOnceExecuteOnce RtlSecondsSince1970ToTime RtlSetAllBits RtlSetBit RtlSetBits
+        RtlSetDaclSecurityDescriptor RtlSetGroupSecurityDescriptor RtlSetOwnerSecurityDescriptor
         RtlSetSaclSecurityDescriptor RtlSplay RtlStringFromGUID RtlSubAuthorityCountSid RtlSubAuthoritySid
         RtlSuspendTimerWheel RtlTestBit RtlTimeFieldsToTime RtlTimeToSecondsSince1970 RtlTimeToTimeFields
-        RtlTraceDatabaseDestroy RtlUTF8ToUnicodeN RtlUnicodeStringToAnsiString
-        RtlUnicodeStringToCountedOemString RtlUnicodeStringToInteger RtlUnicodeStringToOemString
-        RtlUnicodeToMultiByteN RtlUnicodeToUTF8N RtlUpcaseUnicodeChar RtlUpcaseUnicodeString
-        RtlUpcaseUnicodeStringToCountedOemString RtlUpcaseUnicodeToMultiByteN RtlUpdateCurrentTimerWheelTick
-        RtlUpperChar RtlUpperString RtlValidRelativeSecurityDescriptor RtlValidSecurityDescriptor
-        RtlValidSid RtlValidateUnicodeString RtlVerifyVersionInfo RtlVirtualUnwind RtlVolumeDeviceToDosName
-        RtlWalkFrameChain RtlWriteRegistryValue RtlxAnsiStringToUnicodeSize RxAcquireExclusiveFcbPagingInMRx
-        RxAcquireExclusiveFcbResourceInMRx RxAcquireLogicalViewRundownInMRx RxAcquirePowerContextLock
-        RxAcquireSharedFcbResourceInMRx RxAttachIrpToRxContext RxClearLogicalRdrVNetRootCredential
-        RxClearMinirdrCancelRoutine RxCloseAndFreeMRxStateOnFcb RxCloseAndFreeMRxStateOnLogicalView
-        RxCompleteRequestEx RxCreateLinkedVNetRoot RxCreateNetFobx RxCreateRxContext RxDeleteLinkedVNetRoot
-        RxDereference RxDereferenceAndDeleteRxContext_Real RxDereferenceCredential
-        RxDeregisterSrvOpenWithBufferingManager RxDetachIrpFromRxContext
-        RxDoesOplockStateChangeOnSrvOpenClose RxDoesRedirSupportLogicalViews RxDowngradeFcbToSharedInMRx
-        RxFcbTableNameFromFcb RxFinalizeConnection RxFindEa RxFindFirstPhysicalRdrVNetRootFromNetRoot
-        RxFindRegisteredMiniRedir RxFinishFcbInitialization RxFlushFcbInSystemCache RxFsdDispatch
-        RxGetDeviceObjectOfInstance RxGetRDBSSProcess RxGetShareRights RxInitNetInfoFromFcb
-        RxInitializeLowIoContext RxIsCompatibleSecurityContext RxIsCredentialOrphaned
+        RtlTraceDatabaseDestroy RtlUTF8ToUnicodeN RtlUnicodeStringToCountedOemString
+        RtlUnicodeStringToInteger RtlUnicodeStringToOemString RtlUnicodeToUTF8N
+        RtlUpcaseUnicodeStringToCountedOemString RtlUpdateCurrentTimerWheelTick
+        RtlValidRelativeSecurityDescriptor RtlValidSecurityDescriptor RtlValidSid RtlValidateUnicodeString
+        RtlVerifyVersionInfo RtlVirtualUnwind RtlVolumeDeviceToDosName RtlWalkFrameChain
+        RtlWriteRegistryValue RxAcquireExclusiveFcbPagingInMRx RxAcquireExclusiveFcbResourceInMRx
+        RxAcquireLogicalViewRundownInMRx RxAcquirePowerContextLock RxAcquireSharedFcbResourceInMRx
+        RxAttachIrpToRxContext RxClearLogicalRdrVNetRootCredential RxClearMinirdrCancelRoutine
+        RxCloseAndFreeMRxStateOnFcb RxCloseAndFreeMRxStateOnLogicalView RxCompleteRequestEx
+        RxCreateLinkedVNetRoot RxCreateNetFobx RxCreateRxContext RxDeleteLinkedVNetRoot RxDereference
+        RxDereferenceAndDeleteRxContext_Real RxDereferenceCredential RxDeregisterSrvOpenWithBufferingManager
+        RxDetachIrpFromRxContext RxDoesOplockStateChangeOnSrvOpenClose RxDoesRedirSupportLogicalViews
+        RxDowngradeFcbToSharedInMRx RxFcbTableNameFromFcb RxFinalizeConnection RxFindEa
+        RxFindFirstPhysicalRdrVNetRootFromNetRoot RxFindRegisteredMiniRedir RxFinishFcbInitialization
+        RxFlushFcbInSystemCache RxFsdDispatch RxGetDeviceObjectOfInstance RxGetRDBSSProcess RxGetShareRights
+        RxInitNetInfoFromFcb RxInitializeLowIoContext RxIsCompatibleSecurityContext RxIsCredentialOrphaned
         RxIsFcbPagingInMRxAcquiredExclusive RxIsFcbPagingInMRxAcquiredShared RxIsUserCredentialPresent
         RxIterateOnFcbOpens RxIterateOnLViewFcbsInMRx RxIterateOnVNetRoots RxLastComponentUnicodeString
         RxLockEnumerator RxLowIoCompletion RxLowIoGetBufferAddress RxNotifyBufferingManagerOfCompletedOpen
