@@ -21,6 +21,7 @@ use rustix::net::{Shutdown, shutdown};
 use crate::directory;
 use crate::patience::Spin;
 use crate::transport::{CreateFile, DirectoryEntry, Handle, IoStatus, Transport};
+use crate::window::Window;
 use crate::wire::{CREATE_WORDS, HAS_FILE_OFFSET, PATH_LIMIT, Request, operation};
 
 pub use buffer::Buffer;
@@ -34,8 +35,6 @@ use threads::Link;
 pub struct ConnectOptions {
     /// Whether calling threads look for the answer before they sleep.
     pub spin: Spin,
-    /// Maps the window anywhere, so that host and application can be one process. Pointers in data mean nothing then.
-    pub(crate) elsewhere: bool,
 }
 
 /// A session with a host in another process.
@@ -66,7 +65,15 @@ impl Client {
     /// # Errors
     /// As [`Self::connect`].
     pub fn connect_with(path: impl AsRef<Path>, options: ConnectOptions) -> Result<Self, ConnectError> {
-        let (link, watcher) = connect::connect(path.as_ref(), options)?;
+        let (link, watcher) = connect::connect(path.as_ref(), options, Window::at)?;
+        Ok(Self { link, watcher: Some(watcher) })
+    }
+
+    /// Maps the window at another address than the host, so that both can be one process.
+    #[cfg(test)]
+    pub(crate) fn connect_elsewhere(path: &str, options: ConnectOptions) -> Result<Self, ConnectError> {
+        let elsewhere = |_, memory, layout| Window::elsewhere(memory, layout);
+        let (link, watcher) = connect::connect(path.as_ref(), options, elsewhere)?;
         Ok(Self { link, watcher: Some(watcher) })
     }
 

@@ -14,7 +14,7 @@ use crate::{Client, ConnectOptions, CreateFile, Handle, ServerOptions, Spin, Tra
 use fake::*;
 
 fn connect(path: &str) -> Client {
-    Client::connect_with(path, ConnectOptions { elsewhere: true, ..ConnectOptions::default() }).unwrap()
+    Client::connect_elsewhere(path, ConnectOptions::default()).unwrap()
 }
 
 fn small(slots: u32) -> ServerOptions {
@@ -251,8 +251,7 @@ fn more_threads_than_slots_take_turns() {
 fn sides_that_never_spin_find_each_other_asleep() {
     let path = socket_path("parked");
     let (server, _log) = serve(&path, ServerOptions { spin: Spin::Never, ..ServerOptions::default() });
-    let options = ConnectOptions { spin: Spin::Never, elsewhere: true };
-    let client = Client::connect_with(&path, options).unwrap();
+    let client = Client::connect_elsewhere(&path, ConnectOptions { spin: Spin::Never }).unwrap();
     for round in 0..2_000_u32 {
         let mut output = [0; 4];
         client.device_control(Handle(4), ECHO, &round.to_le_bytes(), &mut output);

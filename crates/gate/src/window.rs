@@ -58,6 +58,7 @@ impl Window {
     }
 
     /// The same memory once more, at another address of this process.
+    #[cfg(test)]
     pub(crate) fn elsewhere(memory: SharedMemory, layout: Layout) -> Result<Self, PagesError> {
         Self::over(reserve_window(bytes(layout.span))?, memory, layout)
     }

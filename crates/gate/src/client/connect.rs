@@ -72,6 +72,7 @@ pub enum ConnectError {
 pub(super) fn connect(
     path: &Path,
     options: ConnectOptions,
+    place: impl Fn(u64, SharedMemory, Layout) -> Result<Window, PagesError>,
 ) -> Result<(Arc<Link>, JoinHandle<()>), ConnectError> {
     let failed = |error: io::Error| ConnectError::Linux { path: path.to_owned(), error };
     let socket = socket::connect(path).map_err(|error| match error {
@@ -85,7 +86,7 @@ pub(super) fn connect(
         return Err(ConnectError::Untrusted { path: path.to_owned(), uid });
     }
     let life = Life::new().map_err(|error| failed(error.into()))?;
-    let window = shake_hands(path, &socket, options)?;
+    let window = shake_hands(path, &socket, place)?;
     let link = Arc::new(Link::new(life, socket, window, options.spin));
     let watched = Arc::clone(&link);
     let watcher = thread::Builder::new().name("gate watcher".into()).stack_size(64 << 10);
@@ -97,7 +98,11 @@ pub(super) fn connect(
     Ok((link, watcher.map_err(failed)?))
 }
 
-fn shake_hands(path: &Path, socket: &OwnedFd, options: ConnectOptions) -> Result<Window, ConnectError> {
+fn shake_hands(
+    path: &Path,
+    socket: &OwnedFd,
+    place: impl Fn(u64, SharedMemory, Layout) -> Result<Window, PagesError>,
+) -> Result<Window, ConnectError> {
     let broken = |error: ReceiveError| broken(path, error);
     let lost = |error: Errno| broken(ReceiveError::Linux(error));
     tell(socket, &Message::Hello).map_err(lost)?;
@@ -110,7 +115,7 @@ fn shake_hands(path: &Path, socket: &OwnedFd, options: ConnectOptions) -> Result
             }
             _ => return Err(ConnectError::NotAHost(path.to_owned())),
         };
-        match map(base, layout, descriptor, options) {
+        match check(base, layout, descriptor).and_then(|memory| place(base, memory, layout)) {
             Err(PagesError::Occupied) => tell(socket, &Message::Occupied).map_err(lost)?,
             Err(error) => return Err(ConnectError::Window(error)),
             Ok(window) => break window,
@@ -124,18 +129,14 @@ fn shake_hands(path: &Path, socket: &OwnedFd, options: ConnectOptions) -> Result
     }
 }
 
-/// Maps an offered window after checking everything that the host says about it.
-fn map(base: u64, layout: Layout, memory: OwnedFd, options: ConnectOptions) -> Result<Window, PagesError> {
-    let memory = SharedMemory::from_descriptor(memory)?;
+/// The memory of an offered window, if all that the host says about it holds.
+fn check(base: u64, layout: Layout, descriptor: OwnedFd) -> Result<SharedMemory, PagesError> {
+    let memory = SharedMemory::from_descriptor(descriptor)?;
     let windows = platform::pages::USER_WINDOWS;
-    let inside = |base: u64| {
-        let end = base.checked_add(layout.span)?;
-        (base >= windows.start as u64 && end <= windows.end as u64).then_some(())
-    };
-    if !layout.is_sound() || inside(base).is_none() {
-        return Err(PagesError::OutOfRange);
-    }
-    if options.elsewhere { Window::elsewhere(memory, layout) } else { Window::at(base, memory, layout) }
+    let inside = layout.is_sound()
+        && base >= windows.start as u64
+        && base.checked_add(layout.span).is_some_and(|end| end <= windows.end as u64);
+    if inside { Ok(memory) } else { Err(PagesError::OutOfRange) }
 }
 
 fn broken(path: &Path, error: ReceiveError) -> ConnectError {

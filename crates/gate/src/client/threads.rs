@@ -119,28 +119,30 @@ impl Link {
             return Some(Turn { slot, _shared: None });
         }
         let turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
-        {
-            let mut claimed = self.claimed();
-            if !std::mem::replace(&mut claimed[SHARED as usize], true) {
-                self.activate(SHARED);
-            }
+        let first = !std::mem::replace(&mut self.claimed()[SHARED as usize], true);
+        if first {
+            self.activate(SHARED);
         }
         self.life.is_alive().then_some(Turn { slot: SHARED, _shared: Some(turn) })
     }
 
     /// Takes a free slot that no thread of the host serves any more.
     fn claim(&self) -> Option<u32> {
-        let mut claimed = self.claimed();
-        let free = (0..).zip(claimed.iter_mut()).skip(1).find(|(slot, claimed)| {
-            let last = self.slots[*slot as usize].sequence.load(Ordering::Relaxed);
-            !**claimed && bell::look(&self.window.slot(*slot).reply.bell, last).is_none()
-        });
-        let (slot, claimed) = free?;
-        *claimed = true;
+        let slot = {
+            let mut claimed = self.claimed();
+            let free = (0..).zip(claimed.iter_mut()).skip(1).find(|(slot, claimed)| {
+                let last = self.slots[*slot as usize].sequence.load(Ordering::Relaxed);
+                !**claimed && bell::look(&self.window.slot(*slot).reply.bell, last).is_none()
+            });
+            let (slot, claimed) = free?;
+            *claimed = true;
+            slot
+        };
         self.activate(slot);
         Some(slot)
     }
 
+    /// Asks the host for a thread.
     fn activate(&self, slot: u32) {
         if tell(&self.socket, &Message::Activate { slot }).is_err() {
             self.end();
