@@ -1,0 +1,225 @@
+//! What a hand-over to another process costs, beside a bare cache-line ping-pong and a bare futex ping-pong.
+//!
+//! `cargo run --release -p ringbridge-gate --example handover`. Not the project's benchmark (`cargo xtask bench`): no
+//! driver runs here, a request only copies 64 bytes.
+#![expect(unsafe_code, reason = "it pins threads and copies in shared memory")]
+
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::time::Instant;
+
+use abi::{NTSTATUS, STATUS_NOT_IMPLEMENTED, STATUS_SUCCESS};
+use ringbridge_gate::{
+    Client, ConnectOptions, CreateFile, DirectoryEntry, Handle, IoStatus, Listener, Peer, ServerOptions,
+    Service, Spin, Transport, WindowBuffer,
+};
+use rustix::thread::{CpuSet, futex, sched_setaffinity};
+
+const SAMPLES: usize = 21;
+
+fn pin(processor: usize) {
+    let mut set = CpuSet::new();
+    set.set(processor);
+    sched_setaffinity(None, &set).expect("pinning");
+}
+
+/// The median of the nanoseconds that `action` takes.
+fn median(rounds: u32, mut action: impl FnMut()) -> f64 {
+    for _ in 0..rounds / 4 {
+        action();
+    }
+    let mut samples: Vec<f64> = (0..SAMPLES)
+        .map(|_| {
+            let start = Instant::now();
+            for _ in 0..rounds {
+                action();
+            }
+            start.elapsed().as_secs_f64() * 1e9 / f64::from(rounds)
+        })
+        .collect();
+    samples.sort_by(f64::total_cmp);
+    samples[SAMPLES / 2]
+}
+
+#[repr(align(128))]
+struct Line(AtomicU32);
+
+/// One cache line thrown to and fro by two threads.
+fn line_ping_pong() -> f64 {
+    let line = Arc::new(Line(AtomicU32::new(0)));
+    let theirs = Arc::clone(&line);
+    let partner = std::thread::spawn(move || {
+        pin(1);
+        loop {
+            let value = theirs.0.load(Ordering::Acquire);
+            if value == u32::MAX {
+                return;
+            }
+            if value & 1 == 1 {
+                theirs.0.store(value.wrapping_add(1), Ordering::Release);
+            }
+        }
+    });
+    pin(0);
+    let mut value = 0_u32;
+    let result = median(200_000, || {
+        line.0.store(value + 1, Ordering::Release);
+        value += 2;
+        while line.0.load(Ordering::Acquire) != value {}
+    });
+    line.0.store(u32::MAX, Ordering::Release);
+    partner.join().expect("partner");
+    result
+}
+
+/// Two threads that wake each other.
+fn futex_ping_pong(processor: usize) -> f64 {
+    let words = Arc::new([Line(AtomicU32::new(0)), Line(AtomicU32::new(0))]);
+    let theirs = Arc::clone(&words);
+    let wait = |word: &AtomicU32, old: u32| {
+        while word.load(Ordering::Acquire) == old {
+            let _again = futex::wait(word, futex::Flags::empty(), old, None);
+        }
+    };
+    let ring = |word: &AtomicU32, value: u32| {
+        word.store(value, Ordering::Release);
+        futex::wake(word, futex::Flags::empty(), 1).expect("wake");
+    };
+    let partner = std::thread::spawn(move || {
+        pin(processor);
+        let mut value = 0;
+        loop {
+            wait(&theirs[0].0, value);
+            value = theirs[0].0.load(Ordering::Acquire);
+            if value == u32::MAX {
+                return;
+            }
+            ring(&theirs[1].0, value);
+        }
+    });
+    pin(0);
+    let mut value = 0;
+    let result = median(4_000, || {
+        ring(&words[0].0, value + 1);
+        wait(&words[1].0, value);
+        value += 1;
+    });
+    ring(&words[0].0, u32::MAX);
+    partner.join().expect("partner");
+    result
+}
+
+struct Copier {
+    processor: Arc<AtomicUsize>,
+}
+
+impl Service for Copier {
+    fn create_file(&self, _: &CreateFile<'_>) -> Result<(Handle, u64), NTSTATUS> {
+        Err(STATUS_NOT_IMPLEMENTED)
+    }
+
+    fn close(&self, _: Handle) -> NTSTATUS {
+        STATUS_NOT_IMPLEMENTED
+    }
+
+    fn read(&self, _: Handle, _: WindowBuffer, _: Option<u64>) -> IoStatus {
+        IoStatus { status: STATUS_SUCCESS, information: 0 }
+    }
+
+    fn write(&self, _: Handle, _: WindowBuffer, _: Option<u64>) -> IoStatus {
+        IoStatus { status: STATUS_SUCCESS, information: 0 }
+    }
+
+    fn device_control(&self, _: Handle, _: u32, input: WindowBuffer, output: WindowBuffer) -> IoStatus {
+        let mut bytes = [0; 64];
+        let count = (input.length.min(output.length) as usize).min(64);
+        platform::memory::copy_from(&mut bytes[..count], input.address).expect("input");
+        // SAFETY: a checked buffer in the window.
+        unsafe { platform::memory::copy_to(output.address, &bytes[..count]).expect("output") };
+        IoStatus { status: STATUS_SUCCESS, information: count as u64 }
+    }
+
+    fn query_directory(&self, _: &[u16]) -> Result<Vec<DirectoryEntry>, NTSTATUS> {
+        Err(STATUS_NOT_IMPLEMENTED)
+    }
+
+    fn thread_started(&self) {
+        let processor = self.processor.load(Ordering::Relaxed);
+        if processor != usize::MAX {
+            pin(processor);
+        }
+    }
+
+    fn session_ended(&self) {}
+}
+
+/// The application: prints how long a call takes.
+fn application(path: &str, processor: &str, spin: Spin) {
+    if let Ok(processor) = processor.parse() {
+        pin(processor);
+    }
+    let client = Client::connect_with(path, ConnectOptions { spin }).expect("connect");
+    let input = [7; 64];
+    let mut output = [0; 64];
+    let rounds = if spin == Spin::Never { 4_000 } else { 200_000 };
+    let small = median(rounds, || {
+        let result = client.device_control(Handle(4), 0x22_2000, &input, &mut output);
+        assert_eq!(result.information, 64);
+    });
+    assert_eq!(output, input);
+    let empty = median(rounds, || {
+        client.device_control(Handle(4), 0x22_2000, &[], &mut []);
+    });
+    println!("{small} {empty}");
+}
+
+fn across(processor: usize, spin: Spin, free: bool) -> (f64, f64) {
+    let path = std::env::temp_dir().join(format!("ringbridge-handover-{}.sock", std::process::id()));
+    let place = Arc::new(AtomicUsize::new(if free { usize::MAX } else { processor }));
+    let open = move |_: &Peer| -> Result<Arc<dyn Service>, NTSTATUS> {
+        Ok(Arc::new(Copier { processor: Arc::clone(&place) }))
+    };
+    let options = ServerOptions { spin, ..ServerOptions::default() };
+    let server = Listener::bind(&path).expect("bind").serve(options, open).expect("serve");
+    let output = Command::new(std::env::current_exe().expect("this program"))
+        .args([
+            &*path.to_string_lossy(),
+            if free { "-" } else { "0" },
+            if spin == Spin::Never { "never" } else { "" },
+        ])
+        .output()
+        .expect("application");
+    server.stop();
+    let text = String::from_utf8_lossy(&output.stdout);
+    let mut numbers = text.split_whitespace().map(|number| number.parse().expect("a number"));
+    (numbers.next().expect("64 bytes"), numbers.next().expect("nothing"))
+}
+
+fn main() {
+    let arguments: Vec<String> = std::env::args().collect();
+    if let [_, path, processor, spin] = &arguments[..] {
+        let spin = if spin == "never" { Spin::Never } else { Spin::Adaptive };
+        return application(path, processor, spin);
+    }
+    let all = rustix::thread::sched_getaffinity(None).expect("affinity");
+    let row = |name: &str, (small, empty): (f64, f64), floor: f64| {
+        println!(
+            "{name:28} {small:9.0} ns (64 B) {empty:9.0} ns (empty)  floor {floor:9.0}  ratio {:.2}",
+            small / floor
+        );
+    };
+    for _ in 0..3 {
+        let floor = line_ping_pong();
+        sched_setaffinity(None, &all).expect("affinity");
+        row("running, two processors", across(1, Spin::Adaptive, false), floor);
+        row("running, unpinned", across(1, Spin::Adaptive, true), floor);
+        let floor = futex_ping_pong(0);
+        sched_setaffinity(None, &all).expect("affinity");
+        row("parked, one processor", across(0, Spin::Never, false), floor);
+        row("adaptive, one processor", across(0, Spin::Adaptive, false), floor);
+        let floor = futex_ping_pong(1);
+        sched_setaffinity(None, &all).expect("affinity");
+        row("parked, two processors", across(1, Spin::Never, false), floor);
+    }
+}
