@@ -59,8 +59,8 @@ const FREE: [&str; 4] = ["tests", "benches", "fuzz", "xtask"];
 
 const KERNEL: &[(&str, &[&str])] = &[
     ("raw", &[]),
-    ("ke", &["raw"]),
-    ("mm", &["ke", "raw"]),
+    ("mm", &["raw"]),
+    ("ke", &["mm", "raw"]),
     ("ex", &["ob", "ps", "cm", "se", "mm", "ke", "raw"]),
     ("ps", &["ob", "ex", "cm", "se", "mm", "ke", "raw"]),
     ("cm", &["ob", "ex", "ps", "se", "mm", "ke", "raw"]),

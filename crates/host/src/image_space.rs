@@ -48,7 +48,9 @@ impl ImageSpace for MachineImages {
         for (start, place) in self.taken().iter() {
             let Some(offset) = base.checked_sub(*start) else { continue };
             match place {
-                Place::System(range) if offset < range.len() => return range.protect(offset, size, protection),
+                Place::System(range) if offset < range.len() => {
+                    return range.protect(offset, size, protection);
+                }
                 Place::Fixed(reservation) if offset < reservation.len() => {
                     return reservation.protect(offset, size, protection);
                 }

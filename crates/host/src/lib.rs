@@ -1,5 +1,5 @@
 //! The composition root: a [`Machine`] is one NT, made of kernel, exports and loader; processes of the same Linux process
-//! reach it directly ([`Process`]).
+//! reach it directly ([`Process`]), other Linux processes through a [`Server`].
 //!
 //! What NT's services mean is the kernel's; how requests travel from other processes is the gate's.
 #![forbid(unsafe_code)]
@@ -10,6 +10,7 @@ mod machine;
 mod process;
 mod report;
 mod resolver;
+mod server;
 mod stack_walker;
 
 pub use error::LoadError;
@@ -27,3 +28,4 @@ pub use loader::pe::{ImageError, ImageFacts, Relocations, Section, inspect};
 pub use machine::{DriverInformation, LoadOptions, Machine};
 pub use process::Process;
 pub use report::BugcheckReport;
+pub use server::{ServeError, Server};

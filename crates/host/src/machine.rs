@@ -19,6 +19,7 @@ use crate::image_space::MachineImages;
 use crate::process::Process;
 use crate::report::BugcheckReport;
 use crate::resolver::ExportResolver;
+use crate::server::{ServeError, Server};
 use crate::stack_walker::LoaderWalker;
 
 /// One NT. Many can live in one Linux process, side by side.
@@ -116,12 +117,15 @@ impl Machine {
         let image = map::map(file_name, bytes, self.images.clone(), &resolver, map_options)?;
         let entry = image.entry().ok_or(LoadError::NoEntry)? as u64;
         let range = image.range();
-        self.start(name, DriverImage {
-            entry,
-            range: range.start as u64..range.end as u64,
-            file_name: file_name.to_owned(),
-            keep: Box::new(KeptImage { _image: image }),
-        })
+        self.start(
+            name,
+            DriverImage {
+                entry,
+                range: range.start as u64..range.end as u64,
+                file_name: file_name.to_owned(),
+                keep: Box::new(KeptImage { _image: image }),
+            },
+        )
     }
 
     /// Loads a driver that is compiled into this process, as the service `name`. Its faults are caught and become
@@ -131,12 +135,7 @@ impl Machine {
     /// See [`LoadError`].
     pub fn load_native(&self, name: &str, driver_entry: DRIVER_INITIALIZE) -> Result<(), LoadError> {
         let entry = driver_entry.ok_or(LoadError::NoEntry)? as usize as u64;
-        self.start(name, DriverImage {
-            entry,
-            range: 0..0,
-            file_name: String::new(),
-            keep: Box::new(()),
-        })
+        self.start(name, DriverImage { entry, range: 0..0, file_name: String::new(), keep: Box::new(()) })
     }
 
     fn start(&self, name: &str, image: DriverImage) -> Result<(), LoadError> {
@@ -187,13 +186,24 @@ impl Machine {
         Process::new(self.kernel.clone(), name)
     }
 
+    /// Serves the machine to other Linux processes on a Unix socket at `path`, until the server is stopped or dropped.
+    ///
+    /// # Errors
+    /// When another host serves there, or the socket cannot be made.
+    pub fn serve(&self, path: &Path) -> Result<Server, ServeError> {
+        Server::start(self.kernel.clone(), path)
+    }
+
     /// Pool in use now: owner's service name (`kernel` for the kernel's own), tag, blocks and bytes.
     #[must_use]
     pub fn pool_usage(&self) -> Vec<(String, u32, TagUsage)> {
         let drivers = self.kernel.io.drivers();
         let name = |id| {
             let driver = drivers.iter().find(|driver| driver.id == id);
-            driver.map_or_else(|| if id == 0 { "kernel".to_owned() } else { format!("driver {id}") }, |driver| driver.name.clone())
+            driver.map_or_else(
+                || if id == 0 { "kernel".to_owned() } else { format!("driver {id}") },
+                |driver| driver.name.clone(),
+            )
         };
         let usage = self.kernel.mm.pool.usage().into_iter();
         usage.map(|(owner, tag, usage)| (name(owner.0), tag, usage)).collect()

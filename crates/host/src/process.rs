@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use abi::NTSTATUS;
 use gate::{CreateFile, DirectoryEntry, Handle, IoStatus, Transport};
+use kernel::Kernel;
 use kernel::io::{self, DeviceControl, IoResult, OpenRequest};
 use kernel::ob::SymbolicLink;
 use kernel::ps;
 use kernel::raw::{InputBuffer, OutputBuffer};
-use kernel::Kernel;
 
 /// A process embedded in the machine's Linux process. Dropping it ends it: its handles are closed.
 #[derive(Debug)]
@@ -131,9 +131,16 @@ impl Transport for Process {
     }
 }
 
-impl Drop for Process {
-    fn drop(&mut self) {
+impl Process {
+    /// Ends the process: its handles are closed. Later requests find none. Ending it again does nothing.
+    pub fn end(&self) {
         // A machine that has stopped has nothing left to close.
         let _stopped = self.kernel.ps.terminate(&self.kernel, &self.process);
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.end();
     }
 }

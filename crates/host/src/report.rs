@@ -100,7 +100,12 @@ pub(crate) fn left_behind(report: &UnloadReport) -> String {
     let devices = report.devices.iter().map(|device| format!("\n  left the device {device}"));
     let links = report.symbolic_links.iter().map(|link| format!("\n  left the symbolic link {link}"));
     let pool = report.pool.iter().map(|(tag, usage)| {
-        format!("\n  left {} bytes of pool in {} blocks with tag '{}'", usage.bytes, usage.blocks, tag_name(*tag))
+        format!(
+            "\n  left {} bytes of pool in {} blocks with tag '{}'",
+            usage.bytes,
+            usage.blocks,
+            tag_name(*tag)
+        )
     });
     text.extend(devices.chain(links).chain(pool));
     text

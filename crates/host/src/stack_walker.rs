@@ -10,7 +10,8 @@ pub(crate) struct LoaderWalker;
 impl StackWalker for LoaderWalker {
     fn walk(&self, context: Option<&CONTEXT>) -> Vec<StackFrame> {
         let Some(region) = platform::entry::region() else { return Vec::new() };
-        let frames = context.map_or_else(|| seh::call_stack(region), |context| seh::stack_walk(region, context));
+        let frames =
+            context.map_or_else(|| seh::call_stack(region), |context| seh::stack_walk(region, context));
         frames.into_iter().map(frame).collect()
     }
 }
