@@ -17,7 +17,10 @@ mod ps;
 mod routines;
 mod rtl;
 mod rtl_ansi;
+mod rtl_numbers;
 mod rtl_strings;
+mod rtl_time;
+mod rtl_version;
 #[cfg(test)]
 mod scratch;
 mod seh;
@@ -47,7 +50,10 @@ pub fn all() -> Vec<Row> {
         routines::ROWS,
         rtl::ROWS,
         rtl_ansi::ROWS,
+        rtl_numbers::ROWS,
         rtl_strings::ROWS,
+        rtl_time::ROWS,
+        rtl_version::ROWS,
         seh::ROWS,
         MISSING,
     ];

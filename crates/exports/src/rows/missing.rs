@@ -90,37 +90,37 @@ missing! {
         ExInterlockedAddUlong ExInterlockedInsertHeadList ExInterlockedInsertTailList
         ExInterlockedPopEntryList ExInterlockedPushEntryList ExInterlockedRemoveHeadList
         ExIsProcessorFeaturePresent ExIsResourceAcquiredExclusiveLite ExIsResourceAcquiredSharedLite
-        ExLocalTimeToSystemTime ExNotifyCallback ExQueryDepthSList ExQueryTimerResolution
-        ExQueryWnfStateData ExQueueWorkItem ExRaiseHardError ExReInitializeRundownProtection
-        ExReInitializeRundownProtectionCacheAware ExRegisterCallback ExReinitializeResourceLite
-        ExReleaseFastMutex ExReleaseFastMutexUnsafe ExReleasePushLockExclusiveEx
-        ExReleaseResourceAndLeaveCriticalRegion ExReleaseResourceForThreadLite ExReleaseResourceLite
-        ExReleaseRundownProtection ExReleaseRundownProtectionCacheAware ExReleaseRundownProtectionEx
-        ExReleaseSpinLockExclusive ExReleaseSpinLockShared ExReleaseSpinLockSharedFromDpcLevel
-        ExRundownCompleted ExSemaphoreObjectType ExSetResourceOwnerPointer ExSetTimer ExSetTimerResolution
-        ExSizeOfRundownProtectionCacheAware ExSubscribeWnfStateChange ExSystemTimeToLocalTime
-        ExTryConvertSharedSpinLockExclusive ExTryToAcquireFastMutex ExUnregisterCallback ExUuidCreate
-        ExVerifySuite ExWaitForRundownProtectionRelease ExWaitForRundownProtectionReleaseCacheAware
-        ExWindowStationObjectType ExfAcquirePushLockExclusive ExfAcquirePushLockShared ExfReleasePushLock
-        ExfReleasePushLockShared ExfUnblockPushLock ExpInterlockedFlushSList ExpInterlockedPopEntrySList
-        ExpInterlockedPushEntrySList FltAcquirePushLockExclusive FltAcquirePushLockShared
-        FltAcquireResourceShared FltAttachVolume FltEnumerateFilters FltEnumerateVolumes FltFlushBuffers
-        FltGetBottomInstance FltGetFileNameFormat FltGetFileNameQueryMethod FltGetFilterInformation
-        FltGetRequestorProcessId FltGetRequestorSessionId FltGetVolumeFromName FltGetVolumeInformation
-        FltLoadFilter FltReleasePushLock FltUnloadFilter FsRtlAcquireFileExclusive FsRtlAddLargeMcbEntry
-        FsRtlAddToTunnelCache FsRtlAllocateExtraCreateParameter FsRtlAllocateExtraCreateParameterList
-        FsRtlAllocateFileLock FsRtlAllocatePool FsRtlAllocatePoolWithQuota FsRtlAllocatePoolWithQuotaTag
-        FsRtlAllocatePoolWithTag FsRtlAreNamesEqual FsRtlAreThereCurrentOrInProgressFileLocks
-        FsRtlAreThereWaitingFileLocks FsRtlAreVolumeStartupApplicationsComplete FsRtlBalanceReads
-        FsRtlCancellableWaitForSingleObject FsRtlCheckLockForReadAccess FsRtlCheckLockForWriteAccess
-        FsRtlCheckOplock FsRtlCheckOplockEx FsRtlCopyRead FsRtlCopyWrite FsRtlCreateSectionForDataScan
-        FsRtlCurrentBatchOplock FsRtlCurrentOplockH FsRtlDeleteKeyFromTunnelCache FsRtlDeleteTunnelCache
-        FsRtlDeregisterUncProvider FsRtlDismountComplete FsRtlDissectDbcs FsRtlDissectName
-        FsRtlDoesDbcsContainWildCards FsRtlDoesNameContainWildCards FsRtlFastCheckLockForRead
-        FsRtlFastCheckLockForWrite FsRtlFastUnlockAll FsRtlFastUnlockAllByKey FsRtlFastUnlockSingle
-        FsRtlFindExtraCreateParameter FsRtlFindInTunnelCache FsRtlFreeExtraCreateParameter
-        FsRtlFreeExtraCreateParameterList FsRtlFreeFileLock FsRtlGetEcpListFromIrp FsRtlGetFileSize
-        FsRtlGetNextFileLock FsRtlGetNextLargeMcbEntry FsRtlGetSectorSizeInformation FsRtlInitializeFileLock
+        ExNotifyCallback ExQueryDepthSList ExQueryTimerResolution ExQueryWnfStateData ExQueueWorkItem
+        ExRaiseHardError ExReInitializeRundownProtection ExReInitializeRundownProtectionCacheAware
+        ExRegisterCallback ExReinitializeResourceLite ExReleaseFastMutex ExReleaseFastMutexUnsafe
+        ExReleasePushLockExclusiveEx ExReleaseResourceAndLeaveCriticalRegion ExReleaseResourceForThreadLite
+        ExReleaseResourceLite ExReleaseRundownProtection ExReleaseRundownProtectionCacheAware
+        ExReleaseRundownProtectionEx ExReleaseSpinLockExclusive ExReleaseSpinLockShared
+        ExReleaseSpinLockSharedFromDpcLevel ExRundownCompleted ExSemaphoreObjectType
+        ExSetResourceOwnerPointer ExSetTimer ExSetTimerResolution ExSizeOfRundownProtectionCacheAware
+        ExSubscribeWnfStateChange ExTryConvertSharedSpinLockExclusive ExTryToAcquireFastMutex
+        ExUnregisterCallback ExUuidCreate ExVerifySuite ExWaitForRundownProtectionRelease
+        ExWaitForRundownProtectionReleaseCacheAware ExWindowStationObjectType ExfAcquirePushLockExclusive
+        ExfAcquirePushLockShared ExfReleasePushLock ExfReleasePushLockShared ExfUnblockPushLock
+        ExpInterlockedFlushSList ExpInterlockedPopEntrySList ExpInterlockedPushEntrySList
+        FltAcquirePushLockExclusive FltAcquirePushLockShared FltAcquireResourceShared FltAttachVolume
+        FltEnumerateFilters FltEnumerateVolumes FltFlushBuffers FltGetBottomInstance FltGetFileNameFormat
+        FltGetFileNameQueryMethod FltGetFilterInformation FltGetRequestorProcessId FltGetRequestorSessionId
+        FltGetVolumeFromName FltGetVolumeInformation FltLoadFilter FltReleasePushLock FltUnloadFilter
+        FsRtlAcquireFileExclusive FsRtlAddLargeMcbEntry FsRtlAddToTunnelCache
+        FsRtlAllocateExtraCreateParameter FsRtlAllocateExtraCreateParameterList FsRtlAllocateFileLock
+        FsRtlAllocatePool FsRtlAllocatePoolWithQuota FsRtlAllocatePoolWithQuotaTag FsRtlAllocatePoolWithTag
+        FsRtlAreNamesEqual FsRtlAreThereCurrentOrInProgressFileLocks FsRtlAreThereWaitingFileLocks
+        FsRtlAreVolumeStartupApplicationsComplete FsRtlBalanceReads FsRtlCancellableWaitForSingleObject
+        FsRtlCheckLockForReadAccess FsRtlCheckLockForWriteAccess FsRtlCheckOplock FsRtlCheckOplockEx
+        FsRtlCopyRead FsRtlCopyWrite FsRtlCreateSectionForDataScan FsRtlCurrentBatchOplock
+        FsRtlCurrentOplockH FsRtlDeleteKeyFromTunnelCache FsRtlDeleteTunnelCache FsRtlDeregisterUncProvider
+        FsRtlDismountComplete FsRtlDissectDbcs FsRtlDissectName FsRtlDoesDbcsContainWildCards
+        FsRtlDoesNameContainWildCards FsRtlFastCheckLockForRead FsRtlFastCheckLockForWrite
+        FsRtlFastUnlockAll FsRtlFastUnlockAllByKey FsRtlFastUnlockSingle FsRtlFindExtraCreateParameter
+        FsRtlFindInTunnelCache FsRtlFreeExtraCreateParameter FsRtlFreeExtraCreateParameterList
+        FsRtlFreeFileLock FsRtlGetEcpListFromIrp FsRtlGetFileSize FsRtlGetNextFileLock
+        FsRtlGetNextLargeMcbEntry FsRtlGetSectorSizeInformation FsRtlInitializeFileLock
         FsRtlInitializeLargeMcb FsRtlInitializeOplock FsRtlInitializeTunnelCache
         FsRtlInsertExtraCreateParameter FsRtlIsDbcsInExpression FsRtlIsEcpFromUserMode FsRtlIsFatDbcsLegal
         FsRtlIsHpfsDbcsLegal FsRtlIsNameInExpression FsRtlIsNtstatusExpected FsRtlIsPagingFile
@@ -312,56 +312,52 @@ missing! {
         RpcAsyncCompleteCall RpcAsyncInitializeHandle RpcBindingBind RpcBindingCreateW RpcBindingFree
         RpcBindingSetOption RpcBindingUnbind RpcExceptionFilter RtlAbsoluteToSelfRelativeSD
         RtlAddAccessAllowedAce RtlAddAccessAllowedAceEx RtlAddAce RtlAddRange RtlAllocateHeap
-        RtlAreBitsClear RtlAreBitsSet RtlAssert RtlCaptureStackBackTrace RtlCharToInteger
-        RtlCheckRegistryKey RtlCleanupTimerWheel RtlCleanupTimerWheelEntry RtlClearAllBits RtlClearBits
-        RtlCmDecodeMemIoResource RtlCompareMemoryUlong RtlConvertSidToUnicodeString
-        RtlConvertUlongToLargeInteger RtlCopyLuid RtlCopyMdlToBuffer RtlCopyMdlToMdl RtlCopySid RtlCreateAcl
-        RtlCreateHeap RtlCreateRegistryKey RtlCreateSecurityDescriptor
-        RtlCreateSystemVolumeInformationFolder RtlCreateUserThread RtlDelete RtlDeleteElementGenericTable
-        RtlDeleteElementGenericTableAvl RtlDeleteNoSplay RtlDeleteRegistryValue RtlDestroyHeap
-        RtlEnumerateGenericTable RtlEnumerateGenericTableAvl RtlEnumerateGenericTableLikeADirectory
-        RtlEnumerateGenericTableWithoutSplaying RtlEnumerateGenericTableWithoutSplayingAvl RtlEqualLuid
-        RtlEqualSid RtlEthernetAddressToStringW RtlFindClearBits RtlFindClearBitsAndSet
-        RtlFindExportedRoutineByName RtlFindFirstRunClear RtlFindLeastSignificantBit RtlFindLongestRunClear
-        RtlFindMessage RtlFindNextForwardRunClear RtlFindSetBits RtlFindUnicodePrefix
-        RtlFormatCurrentUserKeyPath RtlFreeHeap RtlFreeRangeList RtlGUIDFromString RtlGenerate8dot3Name
-        RtlGetAce RtlGetDaclSecurityDescriptor RtlGetElementGenericTable RtlGetElementGenericTableAvl
+        RtlAreBitsClear RtlAreBitsSet RtlAssert RtlCaptureStackBackTrace RtlCheckRegistryKey
+        RtlCleanupTimerWheel RtlCleanupTimerWheelEntry RtlClearAllBits RtlClearBits RtlCmDecodeMemIoResource
+        RtlCompareMemoryUlong RtlConvertSidToUnicodeString RtlConvertUlongToLargeInteger RtlCopyLuid
+        RtlCopyMdlToBuffer RtlCopyMdlToMdl RtlCopySid RtlCreateAcl RtlCreateHeap RtlCreateRegistryKey
+        RtlCreateSecurityDescriptor RtlCreateSystemVolumeInformationFolder RtlCreateUserThread RtlDelete
+        RtlDeleteElementGenericTable RtlDeleteElementGenericTableAvl RtlDeleteNoSplay RtlDeleteRegistryValue
+        RtlDestroyHeap RtlEnumerateGenericTable RtlEnumerateGenericTableAvl
+        RtlEnumerateGenericTableLikeADirectory RtlEnumerateGenericTableWithoutSplaying
+        RtlEnumerateGenericTableWithoutSplayingAvl RtlEqualLuid RtlEqualSid RtlEthernetAddressToStringW
+        RtlFindClearBits RtlFindClearBitsAndSet RtlFindExportedRoutineByName RtlFindFirstRunClear
+        RtlFindLongestRunClear RtlFindMessage RtlFindNextForwardRunClear RtlFindSetBits RtlFindUnicodePrefix
+        RtlFormatCurrentUserKeyPath RtlFreeHeap RtlFreeRangeList RtlGenerate8dot3Name RtlGetAce
+        RtlGetDaclSecurityDescriptor RtlGetElementGenericTable RtlGetElementGenericTableAvl
         RtlGetGroupSecurityDescriptor RtlGetNextExpiredTimerWheelEntry RtlGetOwnerSecurityDescriptor
-        RtlGetSaclSecurityDescriptor RtlGetVersion RtlImageDirectoryEntryToData RtlImageNtHeader
-        RtlImageNtHeaderEx RtlIndicateTimerWheelEntryTimerStart RtlInitializeBitMap
-        RtlInitializeGenericTable RtlInitializeGenericTableAvl RtlInitializeRangeList RtlInitializeSid
-        RtlInitializeTimerWheel RtlInitializeTimerWheelEntry RtlInitializeUnicodePrefix
-        RtlInsertElementGenericTable RtlInsertElementGenericTableAvl RtlInsertUnicodePrefix
-        RtlInt64ToUnicodeString RtlIntegerToUnicode RtlIntegerToUnicodeString RtlIpv4AddressToStringA
+        RtlGetSaclSecurityDescriptor RtlImageDirectoryEntryToData RtlImageNtHeader RtlImageNtHeaderEx
+        RtlIndicateTimerWheelEntryTimerStart RtlInitializeBitMap RtlInitializeGenericTable
+        RtlInitializeGenericTableAvl RtlInitializeRangeList RtlInitializeSid RtlInitializeTimerWheel
+        RtlInitializeTimerWheelEntry RtlInitializeUnicodePrefix RtlInsertElementGenericTable
+        RtlInsertElementGenericTableAvl RtlInsertUnicodePrefix RtlIntegerToUnicode RtlIpv4AddressToStringA
         RtlIpv4AddressToStringExW RtlIpv4StringToAddressA RtlIpv4StringToAddressExW RtlIpv4StringToAddressW
         RtlIpv6AddressToStringA RtlIpv6AddressToStringExW RtlIpv6StringToAddressA RtlIpv6StringToAddressExW
         RtlIpv6StringToAddressW RtlIsGenericTableEmpty RtlIsGenericTableEmptyAvl RtlIsNameLegalDOS8Dot3
-        RtlIsNtDdiVersionAvailable RtlIsValidOemCharacter RtlLengthRequiredSid RtlLengthSecurityDescriptor
-        RtlLengthSid RtlLookupElementGenericTable RtlLookupElementGenericTableAvl RtlMapGenericMask
-        RtlNtStatusToDosError RtlNumberGenericTableElements RtlNumberGenericTableElementsAvl
-        RtlNumberOfClearBits RtlNumberOfSetBitsUlongPtr RtlOemStringToCountedUnicodeString
-        RtlOemStringToUnicodeSize RtlOemStringToUnicodeString RtlOemToUnicodeN RtlPrefetchMemoryNonTemporal
-        RtlQueryRegistryValues RtlRandom RtlRandomEx RtlRemoveUnicodePrefix RtlReturnTimerWheelEntry
-        RtlRunOnceExecuteOnce RtlSecondsSince1970ToTime RtlSetAllBits RtlSetBit RtlSetBits
+        RtlIsValidOemCharacter RtlLengthRequiredSid RtlLengthSecurityDescriptor RtlLengthSid
+        RtlLookupElementGenericTable RtlLookupElementGenericTableAvl RtlMapGenericMask
+        RtlNumberGenericTableElements RtlNumberGenericTableElementsAvl RtlNumberOfClearBits
+        RtlOemStringToCountedUnicodeString RtlOemStringToUnicodeSize RtlOemStringToUnicodeString
+        RtlOemToUnicodeN RtlPrefetchMemoryNonTemporal RtlQueryRegistryValues RtlRemoveUnicodePrefix
+        RtlReturnTimerWheelEntry RtlRunOnceExecuteOnce RtlSetAllBits RtlSetBit RtlSetBits
         RtlSetDaclSecurityDescriptor RtlSetGroupSecurityDescriptor RtlSetOwnerSecurityDescriptor
-        RtlSetSaclSecurityDescriptor RtlSplay RtlStringFromGUID RtlSubAuthorityCountSid RtlSubAuthoritySid
-        RtlSuspendTimerWheel RtlTestBit RtlTimeFieldsToTime RtlTimeToSecondsSince1970 RtlTimeToTimeFields
-        RtlTraceDatabaseDestroy RtlUTF8ToUnicodeN RtlUnicodeStringToCountedOemString
-        RtlUnicodeStringToInteger RtlUnicodeStringToOemString RtlUnicodeToUTF8N
+        RtlSetSaclSecurityDescriptor RtlSplay RtlSubAuthorityCountSid RtlSubAuthoritySid
+        RtlSuspendTimerWheel RtlTestBit RtlTraceDatabaseDestroy RtlUTF8ToUnicodeN
+        RtlUnicodeStringToCountedOemString RtlUnicodeStringToOemString RtlUnicodeToUTF8N
         RtlUpcaseUnicodeStringToCountedOemString RtlUpdateCurrentTimerWheelTick
         RtlValidRelativeSecurityDescriptor RtlValidSecurityDescriptor RtlValidSid RtlValidateUnicodeString
-        RtlVerifyVersionInfo RtlVirtualUnwind RtlVolumeDeviceToDosName RtlWalkFrameChain
-        RtlWriteRegistryValue RxAcquireExclusiveFcbPagingInMRx RxAcquireExclusiveFcbResourceInMRx
-        RxAcquireLogicalViewRundownInMRx RxAcquirePowerContextLock RxAcquireSharedFcbResourceInMRx
-        RxAttachIrpToRxContext RxClearLogicalRdrVNetRootCredential RxClearMinirdrCancelRoutine
-        RxCloseAndFreeMRxStateOnFcb RxCloseAndFreeMRxStateOnLogicalView RxCompleteRequestEx
-        RxCreateLinkedVNetRoot RxCreateNetFobx RxCreateRxContext RxDeleteLinkedVNetRoot RxDereference
-        RxDereferenceAndDeleteRxContext_Real RxDereferenceCredential RxDeregisterSrvOpenWithBufferingManager
-        RxDetachIrpFromRxContext RxDoesOplockStateChangeOnSrvOpenClose RxDoesRedirSupportLogicalViews
-        RxDowngradeFcbToSharedInMRx RxFcbTableNameFromFcb RxFinalizeConnection RxFindEa
-        RxFindFirstPhysicalRdrVNetRootFromNetRoot RxFindRegisteredMiniRedir RxFinishFcbInitialization
-        RxFlushFcbInSystemCache RxFsdDispatch RxGetDeviceObjectOfInstance RxGetRDBSSProcess RxGetShareRights
-        RxInitNetInfoFromFcb RxInitializeLowIoContext RxIsCompatibleSecurityContext RxIsCredentialOrphaned
+        RtlVirtualUnwind RtlVolumeDeviceToDosName RtlWalkFrameChain RtlWriteRegistryValue
+        RxAcquireExclusiveFcbPagingInMRx RxAcquireExclusiveFcbResourceInMRx RxAcquireLogicalViewRundownInMRx
+        RxAcquirePowerContextLock RxAcquireSharedFcbResourceInMRx RxAttachIrpToRxContext
+        RxClearLogicalRdrVNetRootCredential RxClearMinirdrCancelRoutine RxCloseAndFreeMRxStateOnFcb
+        RxCloseAndFreeMRxStateOnLogicalView RxCompleteRequestEx RxCreateLinkedVNetRoot RxCreateNetFobx
+        RxCreateRxContext RxDeleteLinkedVNetRoot RxDereference RxDereferenceAndDeleteRxContext_Real
+        RxDereferenceCredential RxDeregisterSrvOpenWithBufferingManager RxDetachIrpFromRxContext
+        RxDoesOplockStateChangeOnSrvOpenClose RxDoesRedirSupportLogicalViews RxDowngradeFcbToSharedInMRx
+        RxFcbTableNameFromFcb RxFinalizeConnection RxFindEa RxFindFirstPhysicalRdrVNetRootFromNetRoot
+        RxFindRegisteredMiniRedir RxFinishFcbInitialization RxFlushFcbInSystemCache RxFsdDispatch
+        RxGetDeviceObjectOfInstance RxGetRDBSSProcess RxGetShareRights RxInitNetInfoFromFcb
+        RxInitializeLowIoContext RxIsCompatibleSecurityContext RxIsCredentialOrphaned
         RxIsFcbPagingInMRxAcquiredExclusive RxIsFcbPagingInMRxAcquiredShared RxIsUserCredentialPresent
         RxIterateOnFcbOpens RxIterateOnLViewFcbsInMRx RxIterateOnVNetRoots RxLastComponentUnicodeString
         RxLockEnumerator RxLowIoCompletion RxLowIoGetBufferAddress RxNotifyBufferingManagerOfCompletedOpen
@@ -390,22 +386,22 @@ missing! {
         TdiMatchPdoWithChainedReceiveContext TdiRegisterPnPHandlers TdiReturnChainedReceives
         TmCommitComplete TmEnableCallbacks TmRollbackComplete TmTransactionObjectType
         USBD_CreateConfigurationRequestEx USBD_ParseConfigurationDescriptor
-        USBD_ParseConfigurationDescriptorEx VerSetConditionMask WdfLdrQueryInterface WmiTraceMessageVa
-        WppAutoLogStart WppAutoLogStop WppAutoLogTrace ZwAdjustPrivilegesToken ZwAllocateVirtualMemory
-        ZwAlpcConnectPort ZwAssignProcessToJobObject ZwCancelTimer ZwCommitTransaction ZwConnectPort
-        ZwCreateDirectoryObject ZwCreateEnlistment ZwCreateEvent ZwCreateFile ZwCreateJobObject ZwCreateKey
-        ZwCreateKeyTransacted ZwCreateResourceManager ZwCreateSection ZwCreateSymbolicLinkObject
-        ZwCreateTimer ZwCreateTransaction ZwCreateTransactionManager ZwDeleteFile ZwDeleteKey
-        ZwDeleteValueKey ZwDeviceIoControlFile ZwDuplicateObject ZwDuplicateToken ZwEnumerateKey
-        ZwEnumerateValueKey ZwFlushBuffersFile ZwFlushKey ZwFreeVirtualMemory ZwFsControlFile ZwLoadDriver
-        ZwLockVirtualMemory ZwMakeTemporaryObject ZwMapViewOfSection ZwNotifyChangeKey ZwOpenDirectoryObject
-        ZwOpenEvent ZwOpenFile ZwOpenKey ZwOpenKeyEx ZwOpenKeyTransacted ZwOpenProcess ZwOpenProcessToken
-        ZwOpenProcessTokenEx ZwOpenSection ZwOpenSymbolicLinkObject ZwOpenThread ZwOpenThreadTokenEx
-        ZwOpenTimer ZwPowerInformation ZwProtectVirtualMemory ZwQueryDirectoryFile ZwQueryDirectoryObject
-        ZwQueryEaFile ZwQueryInformationFile ZwQueryInformationProcess ZwQueryInformationThread
-        ZwQueryInformationToken ZwQueryInformationTransaction ZwQueryKey ZwQueryLicenseValue ZwQueryObject
-        ZwQuerySection ZwQuerySecurityObject ZwQuerySymbolicLinkObject ZwQuerySystemInformation
-        ZwQueryValueKey ZwQueryVirtualMemory ZwQueryVolumeInformationFile ZwReadFile ZwRequestWaitReplyPort
+        USBD_ParseConfigurationDescriptorEx WdfLdrQueryInterface WmiTraceMessageVa WppAutoLogStart
+        WppAutoLogStop WppAutoLogTrace ZwAdjustPrivilegesToken ZwAllocateVirtualMemory ZwAlpcConnectPort
+        ZwAssignProcessToJobObject ZwCancelTimer ZwCommitTransaction ZwConnectPort ZwCreateDirectoryObject
+        ZwCreateEnlistment ZwCreateEvent ZwCreateFile ZwCreateJobObject ZwCreateKey ZwCreateKeyTransacted
+        ZwCreateResourceManager ZwCreateSection ZwCreateSymbolicLinkObject ZwCreateTimer ZwCreateTransaction
+        ZwCreateTransactionManager ZwDeleteFile ZwDeleteKey ZwDeleteValueKey ZwDeviceIoControlFile
+        ZwDuplicateObject ZwDuplicateToken ZwEnumerateKey ZwEnumerateValueKey ZwFlushBuffersFile ZwFlushKey
+        ZwFreeVirtualMemory ZwFsControlFile ZwLoadDriver ZwLockVirtualMemory ZwMakeTemporaryObject
+        ZwMapViewOfSection ZwNotifyChangeKey ZwOpenDirectoryObject ZwOpenEvent ZwOpenFile ZwOpenKey
+        ZwOpenKeyEx ZwOpenKeyTransacted ZwOpenProcess ZwOpenProcessToken ZwOpenProcessTokenEx ZwOpenSection
+        ZwOpenSymbolicLinkObject ZwOpenThread ZwOpenThreadTokenEx ZwOpenTimer ZwPowerInformation
+        ZwProtectVirtualMemory ZwQueryDirectoryFile ZwQueryDirectoryObject ZwQueryEaFile
+        ZwQueryInformationFile ZwQueryInformationProcess ZwQueryInformationThread ZwQueryInformationToken
+        ZwQueryInformationTransaction ZwQueryKey ZwQueryLicenseValue ZwQueryObject ZwQuerySection
+        ZwQuerySecurityObject ZwQuerySymbolicLinkObject ZwQuerySystemInformation ZwQueryValueKey
+        ZwQueryVirtualMemory ZwQueryVolumeInformationFile ZwReadFile ZwRequestWaitReplyPort
         ZwRollbackTransaction ZwSetEaFile ZwSetEvent ZwSetInformationFile ZwSetInformationObject
         ZwSetInformationProcess ZwSetInformationThread ZwSetInformationVirtualMemory ZwSetSecurityObject
         ZwSetSystemInformation ZwSetTimer ZwSetValueKey ZwTerminateJobObject ZwTerminateProcess
