@@ -6,6 +6,7 @@
 
 mod code;
 mod control_code;
+mod demo;
 mod device_names;
 mod exports;
 mod hex;
@@ -16,6 +17,7 @@ mod ls;
 mod number;
 mod output;
 mod read;
+mod serve;
 mod status;
 mod target;
 mod transfer;
@@ -33,7 +35,7 @@ use crate::output::Output;
 /// Runs real x64 Windows drivers (.sys) on Linux and talks to their devices.
 ///
 /// With --driver, a driver is loaded into this very process, used, and unloaded. Without it, requests go to a host that
-/// another process runs.
+/// `ringbridge serve` runs in another process.
 #[derive(Parser)]
 #[command(name = "ringbridge", version, after_help = EXAMPLES, max_term_width = 100)]
 struct Cli {
@@ -42,9 +44,11 @@ struct Cli {
 }
 
 const EXAMPLES: &str = r"Examples:
+  ringbridge demo                                            a tour, in a minute
   ringbridge info hello.sys                                  will it load, and what does it need?
   ringbridge read '\\.\My_Device' 16 --driver hello.sys      load, open, read, unload
   ringbridge ioctl '\\.\My_Device' 0x222000 --in hi --out 16 --driver hello.sys
+  ringbridge serve hello.sys                                 for applications in other processes
   ringbridge code 0x222000                                   what does this control code say?
   ringbridge status 0xC0000010                               and this status?
 
@@ -59,8 +63,10 @@ enum Command {
     Write(write::Args),
     Ioctl(ioctl::Args),
     Ls(ls::Args),
+    Serve(serve::Args),
     Code(code::Args),
     Status(status::Args),
+    Demo(demo::Args),
 }
 
 fn run(command: &Command, output: &mut Output) -> Result<()> {
@@ -71,8 +77,10 @@ fn run(command: &Command, output: &mut Output) -> Result<()> {
         Command::Write(args) => write::run(args, output),
         Command::Ioctl(args) => ioctl::run(args, output),
         Command::Ls(args) => ls::run(args, output),
+        Command::Serve(args) => serve::run(args, output),
         Command::Code(args) => code::run(args, output),
         Command::Status(args) => status::run(args, output),
+        Command::Demo(args) => demo::run(args, output),
     }
 }
 

@@ -113,14 +113,19 @@ impl Target {
             for line in left_behind(report) {
                 output::note(line);
             }
-        })
+        })?;
+        if let Some(report) = machine.bugcheck() {
+            output::note(report);
+            bail!("a driver stopped the machine; its report is above");
+        }
+        Ok(())
     }
 }
 
 /// Unloads drivers, last first, and hands their reports on.
 ///
 /// # Errors
-/// The machine's bugcheck, told on stderr; or that a driver cannot be unloaded.
+/// That a driver cannot be unloaded. A machine that has stopped unloads nothing, which is no further failure.
 pub(crate) fn unload_all(
     machine: &Machine,
     drivers: &[String],
@@ -144,13 +149,7 @@ pub(crate) fn unload_all(
             }
         }
     }
-    match machine.bugcheck() {
-        None => Ok(()),
-        Some(report) => {
-            output::note(report);
-            bail!("a driver stopped the machine; its report is above")
-        }
-    }
+    Ok(())
 }
 
 /// Sentences about what a driver left; none when it left nothing.

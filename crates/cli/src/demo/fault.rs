@@ -1,0 +1,57 @@
+//! The third part: a driver that would have stopped Windows.
+
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
+use app::{ControlCode, Device};
+use host::{LoadOptions, Machine};
+
+use super::{DEVICE, Part, call, driver};
+use crate::output::{Output, Tone};
+use crate::{hex, target};
+
+/// STOP_UNHANDLED of tests/drivers/cases.h: a read outside of any `__try`.
+const READ_ADDRESS: ControlCode = ControlCode(0x0022_2004);
+/// A null pointer and the offset of a field.
+const ADDRESS: u64 = 0x10;
+/// Length of a case's answer.
+const ANSWER: usize = 216;
+
+pub(super) fn show(folder: &Path, output: &mut Output) -> Result<Part> {
+    let (stop, hello) = match (driver(folder, "stop.sys"), driver(folder, "hello.sys")) {
+        (Ok(stop), Ok(hello)) => (stop, hello),
+        (Err(skipped), _) | (_, Err(skipped)) => return Ok(skipped),
+    };
+    let machine = Machine::new().context("no machine can be started")?;
+    target::load(&machine, &stop, LoadOptions::default())?;
+    output.line(format_args!(
+        "   {} reads address {ADDRESS:#x}, with no __except around it.",
+        stop.display()
+    ))?;
+    let process = machine.process("demo");
+    let device = Device::open(&process, r"\\.\RbStop")?;
+    let refused = device.control(READ_ADDRESS, &ADDRESS.to_le_bytes(), &mut [0; ANSWER]);
+    let Err(error) = refused else { bail!("the driver answered although it read address {ADDRESS:#x}") };
+    let name = abi::win32_name(error.code).unwrap_or_default();
+    let error = format!("error {} {name}", error.code);
+    call(output, &format!("DeviceIoControl({READ_ADDRESS:?})"), output.paint(Tone::Bad, error))?;
+    let report = machine.bugcheck().context("the machine did not stop")?;
+    output.line("   Windows would show a blue screen. Here it is a report:")?;
+    report.to_string().lines().try_for_each(|line| output.line(format_args!("      {line}")))?;
+    live_on(&hello, output)?;
+    Ok(Part::Shown)
+}
+
+/// A machine beside the one that stopped, in the same process.
+fn live_on(hello: &Path, output: &mut Output) -> Result<()> {
+    let machine = Machine::new().context("no machine can be started")?;
+    target::load(&machine, hello, LoadOptions::default())?;
+    let process = machine.process("demo");
+    let device = Device::open(&process, DEVICE)?;
+    let mut buffer = [0; 4];
+    let bytes = device.read(&mut buffer)?;
+    device.close()?;
+    output.line("   Only that machine has stopped. In the next one, in this same process:")?;
+    let read = format_args!("{bytes} bytes: {}", hex::digits(&buffer));
+    call(output, &format!("ReadFile({DEVICE}, 4 bytes)"), read)
+}
