@@ -51,6 +51,17 @@ impl Text {
         }
     }
 
+    /// Writes a unit.
+    ///
+    /// # Errors
+    /// An access violation.
+    pub(crate) fn write(self, address: u64, unit: u16) -> Outcome<()> {
+        match self {
+            Self::Narrow => raw::write(address, low_byte(unit)),
+            Self::Wide => raw::write(address, unit),
+        }
+    }
+
     fn convert(self, to: Self, unit: u16) -> u16 {
         match (self, to) {
             (Self::Narrow, Self::Wide) => code_page::to_unicode(low_byte(unit)),

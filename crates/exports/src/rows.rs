@@ -1,5 +1,8 @@
 //! The rows, in files by NT's prefixes.
 
+mod crt;
+mod crt_format;
+mod crt_strings;
 mod dbg;
 mod ex;
 mod hal;
@@ -33,6 +36,10 @@ pub(crate) use missing::MISSING;
 #[must_use]
 pub fn all() -> Vec<Row> {
     let files = [
+        crt::ROWS,
+        crt_format::ROWS,
+        crt_format::VARIADIC_ROWS,
+        crt_strings::ROWS,
         dbg::ROWS,
         dbg::VARIADIC_ROWS,
         ex::ROWS,

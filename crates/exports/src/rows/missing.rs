@@ -406,14 +406,8 @@ missing! {
         ZwSetInformationProcess ZwSetInformationThread ZwSetInformationVirtualMemory ZwSetSecurityObject
         ZwSetSystemInformation ZwSetTimer ZwSetValueKey ZwTerminateJobObject ZwTerminateProcess
         ZwUnloadDriver ZwUnloadKey ZwUnmapViewOfSection ZwUpdateWnfStateData ZwWaitForMultipleObjects
-        ZwWaitForSingleObject ZwWriteFile ZwYieldExecution _KsEdit __chkstk _itoa _local_unwind _purecall
-        _snprintf _snwprintf _snwprintf_s _stricmp _strlwr _strnicmp _strupr _vsnprintf _vsnwprintf
-        _vswprintf _wcsicmp _wcslwr _wcsnicmp _wcsupr atoi imp_WppRecorderGetTriageInfo
-        imp_WppRecorderReplay isdigit isprint isspace mbstowcs memchr memcpy_s qsort rsndisp_deregister
-        rsndisp_init rsndisp_register sprintf sprintf_s strcat strchr strcmp strcpy strcpy_s strlen strncat
-        strncmp strncpy strncpy_s strnlen strrchr strstr swprintf swprintf_s tolower towlower towupper
-        vsprintf vsprintf_s wcscat wcscat_s wcschr wcscmp wcscpy wcscpy_s wcslen wcsncat wcsncat_s wcsncmp
-        wcsncpy wcsncpy_s wcsnlen wcsrchr wcsstr wcstombs;
+        ZwWaitForSingleObject ZwWriteFile ZwYieldExecution _KsEdit __chkstk _local_unwind _purecall
+        imp_WppRecorderGetTriageInfo imp_WppRecorderReplay rsndisp_deregister rsndisp_init rsndisp_register;
     "wdfldr.sys":
         WdfVersionBind WdfVersionBindClass WdfVersionUnbind WdfVersionUnbindClass;
     "wmilib.sys":
