@@ -1,8 +1,64 @@
 //! Bare mechanisms: what nothing built on them can beat.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
 use crate::measure::nanoseconds;
 
 /// A system call that does nothing: `getppid`.
 pub(crate) fn system_call() -> f64 {
     nanoseconds(rustix::process::getppid)
+}
+
+/// A cache-line ping-pong: two threads, pinned to two processors if there are two, hand a line to and fro.
+/// Returns nanoseconds of one round trip.
+pub(crate) fn cache_line_ping_pong() -> f64 {
+    const ROUNDS: u64 = 200_000;
+    let line = CacheLine(AtomicU64::new(0));
+    let mut medians: Vec<f64> = (0..11).map(|_| ping_pong_once(&line, ROUNDS)).collect();
+    medians.sort_by(f64::total_cmp);
+    medians[medians.len() / 2]
+}
+
+#[repr(align(64))]
+struct CacheLine(AtomicU64);
+
+fn ping_pong_once(line: &CacheLine, rounds: u64) -> f64 {
+    line.0.store(0, Ordering::Relaxed);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            pin(1);
+            for round in 0..rounds {
+                while line.0.load(Ordering::Acquire) != 2 * round + 1 {
+                    std::hint::spin_loop();
+                }
+                line.0.store(2 * round + 2, Ordering::Release);
+            }
+        });
+        let ping = scope.spawn(|| {
+            pin(0);
+            // The first rounds wait for the partner to start.
+            let warm = rounds / 10;
+            let mut start = Instant::now();
+            for round in 0..rounds {
+                if round == warm {
+                    start = Instant::now();
+                }
+                line.0.store(2 * round + 1, Ordering::Release);
+                while line.0.load(Ordering::Acquire) != 2 * round + 2 {
+                    std::hint::spin_loop();
+                }
+            }
+            let measured = u32::try_from(rounds - warm).unwrap_or(u32::MAX);
+            start.elapsed().as_secs_f64() * 1e9 / f64::from(measured)
+        });
+        ping.join().unwrap_or(f64::NAN)
+    })
+}
+
+/// Pins the calling thread to a processor; when there is no such one, it stays free.
+pub(crate) fn pin(processor: usize) {
+    let mut set = rustix::thread::CpuSet::new();
+    set.set(processor);
+    let _stays_free = rustix::thread::sched_setaffinity(None, &set);
 }

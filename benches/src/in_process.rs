@@ -1,7 +1,8 @@
 //! Rows within one process.
 
+use abi::FILE_READ_DATA;
 use anyhow::Result;
-use app::{ControlCode, Device};
+use app::{ControlCode, Device, OpenOptions, Transport};
 use host::{LoadOptions, Machine};
 
 use crate::measure::nanoseconds;
@@ -9,22 +10,30 @@ use crate::table::Row;
 use crate::{driver, floors};
 
 /// `hello`'s echo: CTL_CODE(FILE_DEVICE_UNKNOWN, 0x800, METHOD_BUFFERED, FILE_ANY_ACCESS).
-const ECHO: ControlCode = ControlCode(0x0022_2000);
+pub(crate) const ECHO: ControlCode = ControlCode(0x0022_2000);
 
-/// P1: a buffered control call of 64 bytes, beside a system call.
+/// `hello`'s echo that asks for read and write access.
+const ECHO_CHECKED: ControlCode = ControlCode(0x0022_E004);
+
+/// P1: a buffered control call of 64 bytes, beside a system call; then what its parts cost, by leaving out more and more.
 pub(crate) fn p1() -> Result<Vec<Row>> {
     let machine = Machine::new()?;
     machine.load(&driver("hello")?, LoadOptions::default())?;
     let process = machine.process("bench");
     let device = Device::open(&process, r"\\.\My_Device")?;
+    let reader = OpenOptions::new().access(FILE_READ_DATA).open(&process, r"\\.\My_Device")?;
     let input = [0x55_u8; 64];
     let mut output = [0_u8; 64];
     device.control(ECHO, &input, &mut output)?;
     let floor = floors::system_call();
-    let value = nanoseconds(|| device.control(ECHO, &input, &mut output));
-    let small = nanoseconds(|| device.control(ECHO, &[], &mut []));
+    let value = nanoseconds(|| process.device_control(device.handle(), ECHO.0, &input, &mut output));
+    let small = nanoseconds(|| process.device_control(device.handle(), ECHO.0, &[], &mut []));
+    let refused = nanoseconds(|| process.device_control(reader.handle(), ECHO_CHECKED.0, &[], &mut []));
+    let part = |work, nanoseconds| Row::new("P1", work, nanoseconds, "ns", "system call", floor);
     Ok(vec![
-        Row::new("P1", "buffered control call, 64 B, in process", value, "ns", "system call", floor).at_most(0.4),
-        Row::new("P1", "the same without data", small, "ns", "system call", floor),
+        part("buffered control call, 64 B, in process", value).at_most(0.4),
+        part("of which: copying 64 B in and out", value - small),
+        part("of which: IRP, driver, completion", small - refused),
+        part("of which: entering, handle, access check", refused),
     ])
 }

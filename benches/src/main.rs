@@ -6,6 +6,7 @@ mod floors;
 mod in_process;
 mod measure;
 mod table;
+mod two_processes;
 
 use std::path::PathBuf;
 
@@ -22,11 +23,15 @@ struct Arguments {
     /// One JSON object a row.
     #[arg(long)]
     json: bool,
+    /// Serve the drivers that rows between two processes need, at this socket.
+    #[arg(long, hide = true)]
+    serve: Option<PathBuf>,
 }
 
 /// Where driver files are.
 fn driver(name: &str) -> Result<PathBuf> {
-    let folder = std::env::var_os("RINGBRIDGE_SYS_DIR").map_or_else(|| PathBuf::from("target/sys"), PathBuf::from);
+    let folder =
+        std::env::var_os("RINGBRIDGE_SYS_DIR").map_or_else(|| PathBuf::from("target/sys"), PathBuf::from);
     let path = folder.join(format!("{name}.sys"));
     path.exists()
         .then_some(path.clone())
@@ -36,11 +41,15 @@ fn driver(name: &str) -> Result<PathBuf> {
 type Measure = fn() -> Result<Vec<Row>>;
 
 /// All rows, by id.
-const ROWS: &[(&str, Measure)] = &[("P1", in_process::p1)];
+const ROWS: &[(&str, Measure)] = &[("P1", in_process::p1), ("P2", two_processes::p2)];
 
 fn main() -> Result<()> {
     let arguments = Arguments::parse();
-    let wanted = |id: &str| arguments.rows.is_empty() || arguments.rows.iter().any(|row| row.eq_ignore_ascii_case(id));
+    if let Some(socket) = &arguments.serve {
+        return two_processes::serve(socket);
+    }
+    let wanted =
+        |id: &str| arguments.rows.is_empty() || arguments.rows.iter().any(|row| row.eq_ignore_ascii_case(id));
     for name in &arguments.rows {
         let known = ROWS.iter().any(|(id, _)| name.eq_ignore_ascii_case(id));
         let all: Vec<_> = ROWS.iter().map(|(id, _)| *id).collect();

@@ -62,13 +62,21 @@ pub(crate) fn print(rows: &[Row], json: bool) -> Result<()> {
         }
         return Ok(());
     }
-    println!("{:<4} {:<44} {:>12} {:<24} {:>7}  {:<9} {}", "row", "work", "median", "beside", "ratio", "goal", "met");
+    println!(
+        "{:<4} {:<44} {:>12} {:<24} {:>7}  {:<9} {}",
+        "row", "work", "median", "beside", "ratio", "goal", "met"
+    );
     for row in rows {
         let met = row.met().map_or("", |met| if met { "yes" } else { "no" });
         let value = format!("{:.1} {}", row.value, row.unit);
         let beside = format!("{} {:.1}", row.floor_name, row.floor);
         let ratio = format!("{:.2}×", row.ratio());
-        println!("{:<4} {:<44} {value:>12} {beside:<24} {ratio:>7}  {:<9} {met}", row.id, row.work, row.goal_text());
+        println!(
+            "{:<4} {:<44} {value:>12} {beside:<24} {ratio:>7}  {:<9} {met}",
+            row.id,
+            row.work,
+            row.goal_text()
+        );
     }
     Ok(())
 }

@@ -68,7 +68,6 @@ pub(crate) trait Answer {
 macro_rules! integers {
     ($($type:ty),*) => {$(
         impl Argument for $type {
-            #[expect(clippy::allow_attributes, reason = "some of these casts lose nothing")]
             #[allow(clippy::cast_possible_truncation, clippy::cast_possible_wrap, reason = "only the low part is passed")]
             #[inline]
             fn from_word(word: u64) -> Self {
@@ -77,7 +76,6 @@ macro_rules! integers {
         }
 
         impl Answer for $type {
-            #[expect(clippy::allow_attributes, reason = "some of these casts lose nothing")]
             #[allow(clippy::cast_sign_loss, clippy::cast_lossless, reason = "sign extension, as compilers do")]
             #[inline]
             fn into_word(self) -> u64 {
@@ -136,14 +134,11 @@ macro_rules! rows {
         fn $name:ident($call:ident $(, $argument:ident: $type:ty)*) -> $answer:ty $body:block
     )*) => {
         $(
-            #[expect(clippy::allow_attributes, reason = "C's names are in snake case")]
             #[allow(non_snake_case, reason = "named after the export")]
             mod $name {
-                #[expect(clippy::allow_attributes, reason = "rows that name nothing of their file do not need it")]
                 #[allow(unused_imports, reason = "what rows of this file have in common")]
                 use super::*;
 
-                #[expect(clippy::allow_attributes, reason = "few rows have many arguments")]
                 #[allow(clippy::too_many_arguments, reason = "as many as the export has")]
                 extern "sysv64" fn body($($argument: u64),*) -> u64 {
                     $crate::call::enter(&ROW, &[$($argument),*], |$call| {

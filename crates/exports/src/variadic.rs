@@ -41,10 +41,8 @@ macro_rules! variadic_rows {
         fn $name:ident($call:ident, $($argument:ident: $type:ty),+; ...) -> $answer:ty $body:block
     )*) => {
         $(
-            #[expect(clippy::allow_attributes, reason = "C's names are in snake case")]
             #[allow(non_snake_case, reason = "named after the export")]
             mod $name {
-                #[expect(clippy::allow_attributes, reason = "rows that name nothing of their file do not need it")]
                 #[allow(unused_imports, reason = "what rows of this file have in common")]
                 use super::*;
 

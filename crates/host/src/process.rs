@@ -48,13 +48,13 @@ impl Process {
 
     /// `NtReadFile` into a buffer that the caller has checked to be the process's.
     pub fn read_buffer(&self, handle: Handle, buffer: OutputBuffer<'_>, offset: Option<u64>) -> IoStatus {
-        let request = |_: &_| io::read(&self.kernel, &self.process, handle.0, buffer, offset);
+        let request = |thread: &_| io::read(&self.kernel, &self.process, thread, handle.0, buffer, offset);
         ended(ps::inside(&self.kernel, &self.process, request))
     }
 
     /// `NtWriteFile` from a buffer that the caller has checked to be the process's.
     pub fn write_buffer(&self, handle: Handle, data: InputBuffer<'_>, offset: Option<u64>) -> IoStatus {
-        let request = |_: &_| io::write(&self.kernel, &self.process, handle.0, data, offset);
+        let request = |thread: &_| io::write(&self.kernel, &self.process, thread, handle.0, data, offset);
         ended(ps::inside(&self.kernel, &self.process, request))
     }
 
@@ -68,7 +68,7 @@ impl Process {
         output: OutputBuffer<'_>,
     ) -> IoStatus {
         let control = DeviceControl { handle: handle.0, code, input, output };
-        let request = |_: &_| io::device_control(&self.kernel, &self.process, control);
+        let request = |thread: &_| io::device_control(&self.kernel, &self.process, thread, control);
         ended(ps::inside(&self.kernel, &self.process, request))
     }
 }

@@ -171,12 +171,6 @@ impl Kernel {
         self.this.upgrade()
     }
 
-    /// Address of the current thread's thread object; 0 outside of the machine.
-    #[inline]
-    pub(crate) fn current_thread_object(&self) -> u64 {
-        Self::with_current(|_, thread| thread.object()).unwrap_or(0)
-    }
-
     /// Whether a bugcheck has stopped the machine.
     #[inline]
     #[must_use]

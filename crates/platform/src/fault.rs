@@ -123,18 +123,18 @@ fn take(fault: &mut Fault<'_>) -> bool {
         return fault.go_to_dispatcher(region);
     }
     // SAFETY: non-null landings of the calling thread are live.
-    if unsafe { (*region.landing()).code } == Code::Native {
-        let record = fault.exception_record();
-        let code = u64::from(record.ExceptionCode.bits());
-        let [first, second, ..] = record.ExceptionInformation;
-        let parameters = [code, rip as u64, first as u64, second as u64];
-        fault.go_to_stop(region, Stop { code: KMODE_EXCEPTION_NOT_HANDLED, parameters });
-        return true;
+    let native = unsafe { (*region.landing()).code } == Code::Native;
+    // What lies here is driver code or nothing, never the process's own.
+    let outside_of_process = rip < pages::USER_PROBE_ADDRESS || pages::SYSTEM_SPACE.contains(&rip);
+    if native || outside_of_process {
+        let stop = fault.stop_without_dispatch(native);
+        fault.go_to_stop(region, stop);
     }
-    false
+    native || outside_of_process
 }
 
 const KMODE_EXCEPTION_NOT_HANDLED: u32 = 0x1E;
+const DRIVER_UNLOADED_WITHOUT_CANCELLING_PENDING_OPERATIONS: u32 = 0xCE;
 const UNEXPECTED_KERNEL_MODE_TRAP: u32 = 0x7F;
 const DOUBLE_FAULT: u64 = 8;
 
@@ -188,6 +188,20 @@ impl Fault<'_> {
             && images::find(unsafe { (rsp as *const usize).read_unaligned() }).is_some()
     }
 
+    /// The stop for a fault in code whose frames cannot be searched: compiled in, or no image (any more).
+    fn stop_without_dispatch(&self, native: bool) -> Stop {
+        let rip = self.register(libc::REG_RIP);
+        let record = self.exception_record();
+        let [first, second, ..] = record.ExceptionInformation;
+        if !native && pages::SYSTEM_SPACE.contains(&rip) {
+            let parameters = [second as u64, first as u64, rip as u64, 0];
+            return Stop { code: DRIVER_UNLOADED_WITHOUT_CANCELLING_PENDING_OPERATIONS, parameters };
+        }
+        let status = u64::from(record.ExceptionCode.bits());
+        let parameters = [status, rip as u64, first as u64, second as u64];
+        Stop { code: KMODE_EXCEPTION_NOT_HANDLED, parameters }
+    }
+
     fn exception_record(&self) -> EXCEPTION_RECORD {
         let (status, parameters) = self.exception();
         // SAFETY: EXCEPTION_RECORD is plain data for which all zeroes is a value.
@@ -220,11 +234,7 @@ impl Fault<'_> {
         const WRITE: usize = 2;
         const FETCH: usize = 16;
         let error = self.register(libc::REG_ERR);
-        if error & FETCH != 0 {
-            8
-        } else {
-            usize::from(error & WRITE != 0)
-        }
+        if error & FETCH != 0 { 8 } else { usize::from(error & WRITE != 0) }
     }
 
     fn context(&self) -> CONTEXT {

@@ -2,9 +2,17 @@
 //! and as a `.sys` file, with the same assertions.
 #![forbid(unsafe_code)]
 
+mod application;
+mod cases;
+mod watch;
+
 use std::path::PathBuf;
 
 use host::{LoadOptions, Machine};
+
+pub use application::{application, run_application};
+pub use cases::{CaseResult, case_code, failure, machine_with, open, run_case, words};
+pub use watch::{PATIENCE, Watch};
 
 /// How a driver is brought into the machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,7 +80,6 @@ macro_rules! scenario {
     ($(#[$attribute:meta])* fn $name:ident($form:ident: Form) $body:block) => {
         $(#[$attribute])*
         mod $name {
-            #[expect(clippy::allow_attributes, reason = "not every scenario names something of its file")]
             #[allow(unused_imports, reason = "what scenarios of a file have in common")]
             use super::*;
 

@@ -39,7 +39,8 @@ pub fn complete_request(kernel: &Kernel, irp: Irp, boost: u8) -> Outcome<()> {
         irp.set_current_stack_location(above.address())?;
         if is_invoked(control, irp)? {
             // The routine's device is the one whose driver set it: the location above; the topmost has none.
-            let device = if current <= count { DeviceObject::at(above.device_object()?) } else { DeviceObject::at(0) };
+            let device =
+                if current <= count { DeviceObject::at(above.device_object()?) } else { DeviceObject::at(0) };
             let routine = location.completion_routine()?;
             let context = location.context()?;
             let status = kernel.ke.call(kernel, routine, &[device.address(), irp.address(), context])?;

@@ -130,7 +130,11 @@ struct DriverBody;
 
 impl ObjectBody for DriverBody {
     fn object_type(&self) -> ObjectType {
-        ObjectType { name: "Driver", parses: false, generic_mapping: [0x2_0000, 0x2_0000, 0x2_0000, 0xF_0000] }
+        ObjectType {
+            name: "Driver",
+            parses: false,
+            generic_mapping: [0x2_0000, 0x2_0000, 0x2_0000, 0xF_0000],
+        }
     }
 
     fn as_any(&self) -> &dyn Any {
@@ -177,7 +181,8 @@ impl Driver {
 
     fn left(&self, kernel: &Kernel) -> UnloadReport {
         let usage = kernel.mm.pool.usage().into_iter();
-        let pool = usage.filter(|(owner, ..)| owner.0 == self.id).map(|(_, tag, usage)| (tag, usage)).collect();
+        let pool =
+            usage.filter(|(owner, ..)| owner.0 == self.id).map(|(_, tag, usage)| (tag, usage)).collect();
         let devices = self.devices().unwrap_or_default().into_iter().map(|device| {
             let path = kernel.ob.by_address(device.address()).and_then(|object| object.path());
             path.unwrap_or_else(|| format!("a device without a name at {:#x}", device.address()))
@@ -227,8 +232,9 @@ pub fn load_driver(kernel: &Kernel, name: &str, image: DriverImage) -> Result<Ar
     let entry = image.entry;
     let arguments = [object.address(), registry_path];
     let system = kernel.ps.system().clone();
-    let returned = ps::inside(kernel, &system, |_| {
-        dispatch::as_driver(&driver, || kernel.ke.call(kernel, entry, &arguments))
+    let returned = ps::inside(kernel, &system, |thread| {
+        let value = dispatch::as_driver(&driver, || kernel.ke.call(kernel, entry, &arguments))?;
+        kernel.ke.leave_system_service(kernel, thread, entry).map(|()| value)
     });
     let status = match returned {
         Ok(Ok(value)) => NTSTATUS::from_bits(dispatch::low_half(value)),
@@ -252,7 +258,11 @@ fn describe_service(kernel: &Kernel, key: &str, file_name: &str) -> Result<(), N
     cm.set_value(key, "Type", Value::dword(1))?;
     cm.set_value(key, "Start", Value::dword(3))?;
     cm.set_value(key, "ErrorControl", Value::dword(1))?;
-    cm.set_value(key, "ImagePath", Value::expand_string(&format!(r"\SystemRoot\System32\drivers\{file_name}")))
+    cm.set_value(
+        key,
+        "ImagePath",
+        Value::expand_string(&format!(r"\SystemRoot\System32\drivers\{file_name}")),
+    )
 }
 
 /// Makes the driver object and its strings; returns it and the address of DriverEntry's registry path.
@@ -347,8 +357,9 @@ fn run_unload(kernel: &Kernel, driver: &Arc<Driver>) -> Result<UnloadReport, NTS
     }
     let unload = driver.object.driver_unload().map_err(|_| abi::STATUS_INVALID_DEVICE_REQUEST)?;
     let system = kernel.ps.system().clone();
-    let returned = ps::inside(kernel, &system, |_| {
-        dispatch::as_driver(driver, || kernel.ke.call(kernel, unload, &[driver.object.address()]))
+    let returned = ps::inside(kernel, &system, |thread| {
+        dispatch::as_driver(driver, || kernel.ke.call(kernel, unload, &[driver.object.address()]))?;
+        kernel.ke.leave_system_service(kernel, thread, unload)
     })?;
     if returned.is_err() {
         return Err(abi::STATUS_DEVICE_NOT_CONNECTED);

@@ -24,7 +24,8 @@ pub use completion::complete_request;
 pub use device::{Device, DeviceParameters, create_device, delete_device};
 pub use dispatch::call_driver;
 pub use driver::{
-    Driver, DriverEntryFailure, DriverImage, LoadError, UnloadOutcome, UnloadReport, load_driver, unload_driver,
+    Driver, DriverEntryFailure, DriverImage, LoadError, UnloadOutcome, UnloadReport, load_driver,
+    unload_driver,
 };
 pub use file::File;
 pub use open::{OpenRequest, create_file};

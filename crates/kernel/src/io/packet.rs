@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
-use abi::{IO_STACK_LOCATION, IRP, NTSTATUS};
+use abi::{IRP, NTSTATUS};
 use platform::Parker;
 
 use crate::mm::{Pool, PoolOwner};
@@ -192,19 +192,15 @@ impl Packet {
     }
 }
 
-/// Zeroes an IRP with `locations` stack locations and sets its fields as `IoInitializeIrp` does.
+/// Zeroes an IRP with `locations` stack locations, sets its fields as `IoInitializeIrp` does, and returns the first
+/// location that a driver will see.
 #[inline]
-pub(super) fn initialize(irp: Irp, locations: u8) -> Outcome<()> {
+pub(super) fn initialize(irp: Irp, locations: u8) -> Outcome<IoStackLocation> {
     let size = Irp::SIZE + usize::from(locations) * IoStackLocation::SIZE;
     match ZEROES.get(..size) {
         Some(zeroes) => raw::copy_to(irp.address(), zeroes)?,
         None => raw::fill(irp.address(), 0, size)?,
     }
-    initialize_zeroed(irp, size, locations)
-}
-
-/// Sets the fields of an IRP whose memory is zero as `IoInitializeIrp` does. `size` in bytes, all locations included.
-fn initialize_zeroed(irp: Irp, size: usize, locations: u8) -> Outcome<()> {
     irp.set_object_type(abi::IO_TYPE_IRP.cast_unsigned())?;
     irp.set_size(u16::try_from(size).unwrap_or(u16::MAX))?;
     irp.set_stack_count(locations)?;
@@ -212,8 +208,9 @@ fn initialize_zeroed(irp: Irp, size: usize, locations: u8) -> Outcome<()> {
     let list = irp.address() + std::mem::offset_of!(IRP, ThreadListEntry) as u64;
     raw::write(list, list)?;
     raw::write(list + 8, list)?;
-    let top = irp.address() + (Irp::SIZE + usize::from(locations) * size_of::<IO_STACK_LOCATION>()) as u64;
-    irp.set_current_stack_location(top)
+    let top = irp.address() + size as u64;
+    irp.set_current_stack_location(top)?;
+    Ok(IoStackLocation::at(top - IoStackLocation::SIZE as u64))
 }
 
 /// A request that the calling thread has in flight.

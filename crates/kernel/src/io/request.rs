@@ -8,6 +8,7 @@ use abi::NTSTATUS;
 use super::file::File;
 use super::packet::{self, InFlight};
 use super::{device, dispatch};
+use crate::ke::Thread;
 use crate::ob::HandleEntry;
 use crate::ps::Process;
 use crate::raw::{DeviceObject, InputBuffer, IoStackLocation, Irp, Outcome, OutputBuffer};
@@ -110,6 +111,7 @@ fn with_file(
 pub fn read(
     kernel: &Kernel,
     process: &Process,
+    thread: &Thread,
     handle: u32,
     mut buffer: OutputBuffer<'_>,
     offset: Option<u64>,
@@ -118,7 +120,7 @@ pub fn read(
         if granted & abi::FILE_READ_DATA == 0 {
             return IoResult::failed(abi::STATUS_ACCESS_DENIED);
         }
-        transfer(kernel, file, abi::IRP_MJ_READ, offset, buffer.len(), &mut Data::Out(&mut buffer))
+        transfer(kernel, thread, file, abi::IRP_MJ_READ, offset, buffer.len(), &mut Data::Out(&mut buffer))
     })
 }
 
@@ -126,6 +128,7 @@ pub fn read(
 pub fn write(
     kernel: &Kernel,
     process: &Process,
+    thread: &Thread,
     handle: u32,
     data: InputBuffer<'_>,
     offset: Option<u64>,
@@ -134,7 +137,7 @@ pub fn write(
         if granted & (abi::FILE_WRITE_DATA | abi::FILE_APPEND_DATA) == 0 {
             return IoResult::failed(abi::STATUS_ACCESS_DENIED);
         }
-        transfer(kernel, file, abi::IRP_MJ_WRITE, offset, data.len(), &mut Data::In(data))
+        transfer(kernel, thread, file, abi::IRP_MJ_WRITE, offset, data.len(), &mut Data::In(data))
     })
 }
 
@@ -145,6 +148,7 @@ enum Data<'a, 'b> {
 
 fn transfer(
     kernel: &Kernel,
+    thread: &Thread,
     file: &File,
     major: u8,
     offset: Option<u64>,
@@ -174,10 +178,11 @@ fn transfer(
         irp.set_flags(direction | buffered_flags(buffer))?;
         irp.set_system_buffer(buffer)
     };
+    let route = Route { kernel, thread, file, user_mode: true };
     match data {
-        Data::In(data) => send(kernel, file, true, length, |buffer| data.copy_to(buffer), fill, |_, _| Ok(())),
+        Data::In(data) => route.send(length, |buffer| data.copy_to(buffer), fill, |_, _| Ok(())),
         Data::Out(target) => {
-            send(kernel, file, true, length, |_| Ok(()), fill, |buffer, result| copy_back(target, buffer, result))
+            route.send(length, |_| Ok(()), fill, |buffer, result| copy_back(target, buffer, result))
         }
     }
 }
@@ -190,7 +195,12 @@ fn transfer(
 ///
 /// Source: kernel, Defining I/O Control Codes; Buffer Descriptions for I/O Control Codes.
 #[inline]
-pub fn device_control(kernel: &Kernel, process: &Process, mut control: DeviceControl<'_>) -> IoResult {
+pub fn device_control(
+    kernel: &Kernel,
+    process: &Process,
+    thread: &Thread,
+    mut control: DeviceControl<'_>,
+) -> IoResult {
     with_file(kernel, process, control.handle, |file, granted| {
         const ACCESS_SHIFT: u32 = 14;
         let access = control.code >> ACCESS_SHIFT & 3;
@@ -202,12 +212,17 @@ pub fn device_control(kernel: &Kernel, process: &Process, mut control: DeviceCon
             kernel.trace.emit(|| Event::NotImplemented { what: "control codes other than METHOD_BUFFERED" });
             return IoResult::failed(abi::STATUS_NOT_IMPLEMENTED);
         }
-        buffered_control(kernel, file, &mut control)
+        buffered_control(kernel, thread, file, &mut control)
     })
 }
 
 #[inline]
-fn buffered_control(kernel: &Kernel, file: &File, control: &mut DeviceControl<'_>) -> IoResult {
+fn buffered_control(
+    kernel: &Kernel,
+    thread: &Thread,
+    file: &File,
+    control: &mut DeviceControl<'_>,
+) -> IoResult {
     let DeviceControl { code, input, output, .. } = control;
     let (input_length, output_length) = (input.len(), output.len());
     let fill = |irp: Irp, location: IoStackLocation, buffer: u64| {
@@ -220,7 +235,8 @@ fn buffered_control(kernel: &Kernel, file: &File, control: &mut DeviceControl<'_
         irp.set_system_buffer(buffer)
     };
     let copy_out = |buffer, result| copy_back(output, buffer, result);
-    send(kernel, file, true, input_length.max(output_length), |buffer| input.copy_to(buffer), fill, copy_out)
+    let route = Route { kernel, thread, file, user_mode: true };
+    route.send(input_length.max(output_length), |buffer| input.copy_to(buffer), fill, copy_out)
 }
 
 fn buffered_flags(buffer: u64) -> u32 {
@@ -264,77 +280,94 @@ pub(super) fn send_plain(
     user_mode: bool,
     fill: impl FnOnce(Irp, IoStackLocation) -> Outcome<()>,
 ) -> IoResult {
-    send(kernel, file, user_mode, 0, |_| Ok(()), |irp, location, _| fill(irp, location), |_, _| Ok(()))
-}
-
-/// Sends a request to the top of the file's device stack and waits for its end. The system buffer has `length` bytes;
-/// `copy_in` fills it before, `copy_out` empties it after, both only when it has any.
-#[inline]
-fn send(
-    kernel: &Kernel,
-    file: &File,
-    user_mode: bool,
-    length: u32,
-    copy_in: impl FnOnce(u64) -> Outcome<()>,
-    fill: impl FnOnce(Irp, IoStackLocation, u64) -> Outcome<()>,
-    copy_out: impl FnOnce(u64, IoResult) -> Outcome<()>,
-) -> IoResult {
-    let Ok(top) = device::top_of_stack(file.device) else {
-        return IoResult::failed(abi::STATUS_NO_SUCH_DEVICE);
-    };
-    let Ok(locations) = top.stack_size() else { return IoResult::failed(abi::STATUS_NO_SUCH_DEVICE) };
-    let request = match packet::begin(kernel, locations, length) {
-        Ok(request) => request,
-        Err(status) => return IoResult::failed(status),
-    };
-    if request.buffer != 0 && copy_in(request.buffer).is_err() {
-        packet::end(kernel, request, true);
-        return IoResult::failed(abi::STATUS_INVALID_USER_BUFFER);
-    }
-    let sent = prepare(kernel, request, locations, file, user_mode, fill).and_then(|()| {
-        kernel.trace.emit(|| created(kernel, request.irp, top));
-        let returned = dispatch::call_driver(kernel, top, request.irp)?;
-        finish(kernel, request.irp, top, returned)
+    let sent = Kernel::with_current(|_, thread| {
+        let fill = |irp: Irp, location: IoStackLocation, _| fill(irp, location);
+        Route { kernel, thread, file, user_mode }.send(0, |_| Ok(()), fill, |_, _| Ok(()))
     });
-    let (mut result, reuse) = match sent {
-        Ok(ended) => ended,
-        Err(unwind) => (abandoned(kernel, request.irp, &unwind), false),
-    };
-    if request.buffer != 0 && copy_out(request.buffer, result).is_err() {
-        result = IoResult::failed(abi::STATUS_INVALID_USER_BUFFER);
-    }
-    packet::end(kernel, request, reuse);
-    result
+    sent.unwrap_or(IoResult::failed(abi::STATUS_INVALID_DEVICE_STATE))
 }
 
-#[inline]
-fn prepare(
-    kernel: &Kernel,
-    request: InFlight,
-    locations: u8,
-    file: &File,
+/// Most stack locations of an IRP: `StackCount` and `CurrentLocation` are signed bytes, and the latter goes one beyond.
+const MAX_LOCATIONS: u8 = 126;
+
+/// Who sends a request, and where to.
+struct Route<'a> {
+    kernel: &'a Kernel,
+    thread: &'a Thread,
+    file: &'a File,
     user_mode: bool,
-    fill: impl FnOnce(Irp, IoStackLocation, u64) -> Outcome<()>,
-) -> Outcome<()> {
-    let irp = request.irp;
-    packet::initialize(irp, locations)?;
-    let location =
-        IoStackLocation::at(irp.current_stack_location()?.wrapping_sub(IoStackLocation::SIZE as u64));
-    irp.set_requestor_mode(u8::from(user_mode))?;
-    irp.set_thread(kernel.current_thread_object())?;
-    irp.set_original_file_object(file.object.address())?;
-    location.set_file_object(file.object.address())?;
-    fill(irp, location, request.buffer)
+}
+
+impl Route<'_> {
+    /// Sends a request to the top of the file's device stack and waits for its end. The system buffer has `length` bytes;
+    /// `copy_in` fills it before, `copy_out` empties it after, both only when it has any.
+    #[inline]
+    fn send(
+        &self,
+        length: u32,
+        copy_in: impl FnOnce(u64) -> Outcome<()>,
+        fill: impl FnOnce(Irp, IoStackLocation, u64) -> Outcome<()>,
+        copy_out: impl FnOnce(u64, IoResult) -> Outcome<()>,
+    ) -> IoResult {
+        let kernel = self.kernel;
+        let top = device::top_of_stack(self.file.device).and_then(|top| Ok((top, top.stack_size()?)));
+        let Ok((top, locations)) = top else { return IoResult::failed(abi::STATUS_NO_SUCH_DEVICE) };
+        // A driver can write anything there.
+        if !(1..=MAX_LOCATIONS).contains(&locations) {
+            return IoResult::failed(abi::STATUS_INVALID_DEVICE_REQUEST);
+        }
+        let request = match packet::begin(kernel, locations, length) {
+            Ok(request) => request,
+            Err(status) => return IoResult::failed(status),
+        };
+        if request.buffer != 0 && copy_in(request.buffer).is_err() {
+            packet::end(kernel, request, true);
+            return IoResult::failed(abi::STATUS_INVALID_USER_BUFFER);
+        }
+        let sent = self.prepare(request, locations, fill).and_then(|()| {
+            kernel.trace.emit(|| created(kernel, request.irp, top));
+            let returned = dispatch::call_driver(kernel, top, request.irp)?;
+            finish(kernel, self.thread, request.irp, top, returned)
+        });
+        let (mut result, reuse) = match sent {
+            Ok(ended) => ended,
+            Err(unwind) => (abandoned(kernel, request.irp, &unwind), false),
+        };
+        if request.buffer != 0 && copy_out(request.buffer, result).is_err() {
+            result = IoResult::failed(abi::STATUS_INVALID_USER_BUFFER);
+        }
+        packet::end(kernel, request, reuse);
+        result
+    }
+
+    #[inline]
+    fn prepare(
+        &self,
+        request: InFlight,
+        locations: u8,
+        fill: impl FnOnce(Irp, IoStackLocation, u64) -> Outcome<()>,
+    ) -> Outcome<()> {
+        let irp = request.irp;
+        let file = self.file.object.address();
+        let location = packet::initialize(irp, locations)?;
+        irp.set_requestor_mode(u8::from(self.user_mode))?;
+        irp.set_thread(self.thread.object())?;
+        irp.set_original_file_object(file)?;
+        location.set_file_object(file)?;
+        fill(irp, location, request.buffer)
+    }
 }
 
 /// After the dispatch routine has returned: the result, and whether the packet can be used again.
 #[inline]
-fn finish(kernel: &Kernel, irp: Irp, top: DeviceObject, returned: NTSTATUS) -> Outcome<(IoResult, bool)> {
-    let irql = kernel.ke.current_irql();
-    if irql > abi::PASSIVE_LEVEL {
-        kernel.bug_check(abi::IRQL_GT_ZERO_AT_SYSTEM_SERVICE, [0, u64::from(irql), 0, 0]);
-        return Err(Unwind::Halt);
-    }
+fn finish(
+    kernel: &Kernel,
+    thread: &Thread,
+    irp: Irp,
+    top: DeviceObject,
+    returned: NTSTATUS,
+) -> Outcome<(IoResult, bool)> {
+    kernel.ke.leave_system_service(kernel, thread, irp.address())?;
     if returned == abi::STATUS_PENDING {
         packet::wait(kernel)?;
         let status = NTSTATUS::from_bits(irp.status()?);

@@ -45,9 +45,8 @@ pub fn delete_symbolic_link(kernel: &Kernel, name: &[u16]) -> Result<(), NTSTATU
 pub(super) fn left_by(kernel: &Kernel, driver: u32) -> Vec<String> {
     let makers = kernel.io.link_makers.read().unwrap_or_else(PoisonError::into_inner);
     let paths = makers.iter().filter(|(_, maker)| **maker == driver).map(|(path, _)| path);
-    let mut left: Vec<String> = paths
-        .filter_map(|path| kernel.ob.find(path, true).ok()?.object.path())
-        .collect();
+    let mut left: Vec<String> =
+        paths.filter_map(|path| kernel.ob.find(path, true).ok()?.object.path()).collect();
     left.sort();
     left
 }

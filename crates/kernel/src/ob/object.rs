@@ -42,7 +42,8 @@ impl ObjectType {
     /// Replaces generic rights by the type's own; MAXIMUM_ALLOWED by all of them.
     #[must_use]
     pub fn map_access(&self, desired: u32) -> u32 {
-        const BITS: [u32; 4] = [abi::GENERIC_READ, abi::GENERIC_WRITE, abi::GENERIC_EXECUTE, abi::GENERIC_ALL];
+        const BITS: [u32; 4] =
+            [abi::GENERIC_READ, abi::GENERIC_WRITE, abi::GENERIC_EXECUTE, abi::GENERIC_ALL];
         let generic = BITS.iter().fold(0, |all, bit| all | bit);
         let mut mapped = desired & !(generic | abi::MAXIMUM_ALLOWED);
         for (bit, mapping) in BITS.iter().zip(self.generic_mapping) {

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use abi::NTSTATUS;
 
 use super::Process;
-use crate::kernel::Nt;
 use crate::ke::Thread;
+use crate::kernel::Nt;
 use crate::mm::Stack;
 use crate::{Kernel, raw};
 

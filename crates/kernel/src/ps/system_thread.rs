@@ -6,8 +6,8 @@ use std::sync::Arc;
 use abi::NTSTATUS;
 
 use super::{Process, SYSTEM_PROCESS_ID};
-use crate::kernel::Nt;
 use crate::ke::Thread;
+use crate::kernel::Nt;
 use crate::mm::Stack;
 use crate::ob::{Object, ObjectBody, ObjectType};
 use crate::{Kernel, Unwind, raw};
