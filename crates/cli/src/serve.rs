@@ -7,7 +7,7 @@ use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread;
 
 use anyhow::{Context, Result, bail};
-use host::{Event, LoadOptions, Machine, Observer, Server, UnloadReport};
+use host::{BugcheckReport, Event, LoadOptions, Machine, Observer, Server, UnloadReport};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
@@ -68,12 +68,18 @@ pub(crate) fn run(args: &Args, output: &mut Output) -> Result<()> {
     let options = LoadOptions { allow_missing: args.allow_missing };
     let mut drivers = Vec::new();
     let served = serve(args, options, &machine, &mut drivers, &notices, output);
-    let report = |report: &UnloadReport| describe(report, output);
-    match (served, unload_all(&machine, &drivers, report)) {
-        (Ok(()), unloaded) => unloaded,
-        (Err(error), Ok(())) => Err(error),
-        (Err(error), Err(also)) => Err(error.context(also)),
+    let unloaded = unload_all(&machine, &drivers, |report| describe(report, output));
+    served.and_then(|()| unloaded)?;
+    match machine.bugcheck() {
+        Some(report) => stopped(&report),
+        None => Ok(()),
     }
+}
+
+/// Tells how the machine stopped.
+fn stopped(report: &BugcheckReport) -> Result<()> {
+    output::note(report);
+    bail!("a driver stopped the machine; its report is above")
 }
 
 /// Loads, serves, waits. What is in `drivers` afterwards is loaded.
@@ -91,20 +97,14 @@ fn serve(
     let socket = args.socket.clone().unwrap_or_else(gate::default_socket_path);
     let server = machine.serve(&socket)?;
     announce(&server, drivers, output)?;
-    let mut noticed = notices.recv();
-    if matches!(noticed, Ok(Notice::Bugcheck)) {
-        if let Some(report) = machine.bugcheck() {
-            output::note(report);
-        }
+    if matches!(notices.recv(), Ok(Notice::Bugcheck)) {
+        let told = machine.bugcheck().map_or(Ok(()), |report| stopped(&report));
         output::note(
-            "ringbridge: the machine has stopped; requests fail with ERROR_DEVICE_NOT_CONNECTED until this host is \
-             stopped",
+            "ringbridge: requests fail with ERROR_DEVICE_NOT_CONNECTED from now on, until this host is stopped",
         );
-        while matches!(noticed, Ok(Notice::Bugcheck)) {
-            noticed = notices.recv();
-        }
+        while matches!(notices.recv(), Ok(Notice::Bugcheck)) {}
         server.stop();
-        bail!("a driver stopped the machine; its report is above");
+        return told;
     }
     server.stop();
     Ok(())

@@ -1,0 +1,10 @@
+//! The real `ringbridge` binary, run as people run it.
+#![forbid(unsafe_code)]
+
+mod codes;
+mod demo;
+mod help;
+mod info;
+mod requests;
+mod run;
+mod serve;
