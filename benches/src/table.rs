@@ -63,8 +63,8 @@ pub(crate) fn print(rows: &[Row], json: bool) -> Result<()> {
         return Ok(());
     }
     println!(
-        "{:<4} {:<44} {:>12} {:<24} {:>7}  {:<9} {}",
-        "row", "work", "median", "beside", "ratio", "goal", "met"
+        "{:<4} {:<44} {:>12} {:<24} {:>7}  {:<9} met",
+        "row", "work", "median", "beside", "ratio", "goal"
     );
     for row in rows {
         let met = row.met().map_or("", |met| if met { "yes" } else { "no" });

@@ -42,7 +42,7 @@ impl Server {
     pub(crate) fn start(kernel: Arc<Kernel>, path: &Path) -> Result<Self, ServeError> {
         let listener = Listener::bind(path)?;
         let server = listener.serve(ServerOptions::default(), move |peer| {
-            Ok(Arc::new(Session::new(kernel.clone(), &peer)) as Arc<dyn Service>)
+            Ok(Arc::new(Session::new(kernel.clone(), peer)) as Arc<dyn Service>)
         })?;
         Ok(Self { server })
     }

@@ -106,8 +106,11 @@ impl Drop for ReleaseAtExit {
         GS.set(ptr::null_mut());
         let Some(memory) = MEMORY.take() else { return };
         set_gs_base(0);
-        let disable =
-            libc::stack_t { ss_sp: ptr::null_mut(), ss_flags: libc::SS_DISABLE, ss_size: ALTERNATE_STACK_LENGTH };
+        let disable = libc::stack_t {
+            ss_sp: ptr::null_mut(),
+            ss_flags: libc::SS_DISABLE,
+            ss_size: ALTERNATE_STACK_LENGTH,
+        };
         // SAFETY: a valid stack_t; the thread ends and takes no more signals that need it.
         unsafe { libc::sigaltstack(&raw const disable, ptr::null_mut()) };
         // SAFETY: mapped by `prepare` with this length, referenced by this thread only.
@@ -277,12 +280,12 @@ impl Region {
 
     fn write_kpcr(self, offset: usize, value: u64) {
         // SAFETY: all offsets used here lie inside the block's KPCR pages and are aligned.
-        unsafe { self.gs.add(offset).cast::<u64>().write(value) }
+        unsafe { self.gs.wrapping_add(offset).cast::<u64>().write(value) }
     }
 
     fn read_kpcr(self, offset: usize) -> u64 {
         // SAFETY: as for `write_kpcr`.
-        unsafe { self.gs.add(offset).cast::<u64>().read() }
+        unsafe { self.gs.wrapping_add(offset).cast::<u64>().read() }
     }
 
     /// Enters a machine: from now on exports find `entrant`, and landings use its stack.
@@ -344,21 +347,21 @@ impl Region {
     #[must_use]
     pub fn irql(self) -> u8 {
         // SAFETY: inside the KPCR page.
-        unsafe { self.gs.add(KPCR_IRQL).read() }
+        unsafe { self.gs.wrapping_add(KPCR_IRQL).read() }
     }
 
     /// Sets what [`Region::irql`] returns. What it means to hold an IRQL is the kernel's matter.
     #[inline]
     pub fn set_irql(self, irql: u8) {
         // SAFETY: inside the KPCR page.
-        unsafe { self.gs.add(KPCR_IRQL).write(irql) }
+        unsafe { self.gs.wrapping_add(KPCR_IRQL).write(irql) }
     }
 
     /// Sets the processor number that driver code sees at `gs:[184h]`.
     #[inline]
     pub fn set_processor_number(self, number: u32) {
         // SAFETY: inside the KPCR pages, four-aligned.
-        unsafe { self.gs.add(PRCB_NUMBER).cast::<u32>().write(number) }
+        unsafe { self.gs.wrapping_add(PRCB_NUMBER).cast::<u32>().write(number) }
     }
 
     /// The processor number at `gs:[184h]`.
@@ -366,7 +369,7 @@ impl Region {
     #[must_use]
     pub fn processor_number(self) -> u32 {
         // SAFETY: inside the KPCR pages, four-aligned.
-        unsafe { self.gs.add(PRCB_NUMBER).cast::<u32>().read() }
+        unsafe { self.gs.wrapping_add(PRCB_NUMBER).cast::<u32>().read() }
     }
 
     /// The kernel stack of the machine that the thread is inside of.

@@ -150,7 +150,7 @@ impl Fault<'_> {
     }
 
     fn set_register(&mut self, index: libc::c_int, value: usize) {
-        #[expect(clippy::cast_possible_wrap, clippy::cast_sign_loss, reason = "registers are 64 bits")]
+        #[expect(clippy::cast_possible_wrap, reason = "registers are 64 bits")]
         let value = value as i64;
         #[expect(clippy::cast_sign_loss, reason = "libc's register indices are not negative")]
         let index = index as usize;
@@ -356,7 +356,7 @@ unsafe extern "sysv64" fn stop_trampoline(arguments: *mut StopArguments) -> ! {
 fn chain(signal: libc::c_int, info: *mut libc::siginfo_t, context: *mut libc::c_void) {
     let Some(index) = SIGNALS.iter().position(|candidate| *candidate == signal) else { return };
     // SAFETY: the slot was filled before this handler was installed for the signal.
-    let previous = unsafe { PREVIOUS.0.get().cast::<libc::sigaction>().add(index).read() };
+    let previous = unsafe { PREVIOUS.0.get().cast::<libc::sigaction>().wrapping_add(index).read() };
     match previous.sa_sigaction {
         libc::SIG_IGN => {}
         libc::SIG_DFL => {

@@ -19,9 +19,9 @@ struct Slot {
 const FREE: usize = 0;
 const FILLING: usize = 1;
 
-static SLOTS: [Slot; CAPACITY] = [const {
-    Slot { start: AtomicUsize::new(FREE), end: AtomicUsize::new(0), cookie: AtomicUsize::new(0) }
-}; CAPACITY];
+static SLOTS: [Slot; CAPACITY] =
+    [const { Slot { start: AtomicUsize::new(FREE), end: AtomicUsize::new(0), cookie: AtomicUsize::new(0) } };
+        CAPACITY];
 
 /// Slots ever used: the scan stops there.
 static HIGH_WATER: AtomicUsize = AtomicUsize::new(0);

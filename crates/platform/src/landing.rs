@@ -205,8 +205,10 @@ pub unsafe fn call(region: Region, code: Code, function: usize, arguments: &[u64
 /// # Safety
 /// `landing` is the thread's innermost landing, and no Rust frame inside it has anything left to drop.
 pub unsafe fn land(landing: *mut Landing, unwind: Unwind) -> ! {
-    // SAFETY: the landing is live: its `call` has not returned. The old value is None and needs no drop.
-    unsafe { ptr::write(&raw mut (*landing).unwind, Some(unwind)) };
+    // SAFETY: the landing is live: its `call` has not returned.
+    let place = unsafe { &raw mut (*landing).unwind };
+    // SAFETY: as above; the old value is None and needs no drop.
+    unsafe { place.write(Some(unwind)) };
     // SAFETY: by this function's contract.
     unsafe { landing_resume(landing) }
 }

@@ -50,7 +50,8 @@ pub(crate) fn recovery(address: usize) -> Option<usize> {
     while row < end {
         // SAFETY: `row` lies between the section's start and end.
         let fixup = unsafe { &*row };
-        let instruction = (&raw const fixup.instruction).addr().wrapping_add_signed(fixup.instruction as isize);
+        let instruction =
+            (&raw const fixup.instruction).addr().wrapping_add_signed(fixup.instruction as isize);
         if instruction == address {
             let base = (&raw const fixup.recovery).addr();
             return Some(base.wrapping_add_signed(fixup.recovery as isize));
@@ -257,7 +258,11 @@ pub unsafe fn copy_apart(destination: u64, source: u64, length: usize) -> Result
 
 /// Copies one or two scalars' worth of bytes: the first and the last, which may be the same or overlap.
 #[inline]
-unsafe fn copy_scalars<T: Scalar>(destination: u64, source: u64, length: usize) -> Result<(), AccessViolation> {
+unsafe fn copy_scalars<T: Scalar>(
+    destination: u64,
+    source: u64,
+    length: usize,
+) -> Result<(), AccessViolation> {
     let last = (length - size_of::<T>()) as u64;
     let (first_value, last_value) = (T::read(source)?, T::read(source.wrapping_add(last))?);
     // SAFETY: by `copy_apart`'s contract.

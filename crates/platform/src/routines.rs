@@ -232,7 +232,7 @@ mod tests {
                 expected.copy_within(from..from + length, to);
                 let base = bytes.as_mut_ptr();
                 // SAFETY: both ranges lie inside `bytes`.
-                let result = unsafe { move_bytes(base.add(to), base.add(from), length) };
+                let result = unsafe { move_bytes(base.wrapping_add(to), base.wrapping_add(from), length) };
                 assert_eq!(result, base.wrapping_add(to));
                 assert_eq!(bytes, expected, "length {length} from {from} to {to}");
             }
@@ -246,7 +246,7 @@ mod tests {
         for length in 0..300 {
             let mut bytes = vec![1_u8; 400];
             // SAFETY: the range lies inside `bytes`.
-            unsafe { set_bytes(bytes.as_mut_ptr().add(50), 0x168, length) };
+            unsafe { set_bytes(bytes.as_mut_ptr().wrapping_add(50), 0x168, length) };
             let mut expected = vec![1_u8; 400];
             expected[50..50 + length].fill(0x68);
             assert_eq!(bytes, expected, "length {length}");

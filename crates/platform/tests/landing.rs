@@ -166,7 +166,6 @@ extern "sysv64" fn two_body(a: u64, b: u64) -> u64 {
     a * 100 + b
 }
 
-#[expect(clippy::too_many_arguments, reason = "the test of many arguments")]
 extern "sysv64" fn nine_body(a: u64, b: u64, c: u64, d: u64, e: u64, f: u64, g: u64, h: u64, i: u64) -> u64 {
     [a, b, c, d, e, f, g, h, i].iter().fold(0, |sum, digit| sum * 10 + digit)
 }
@@ -191,9 +190,7 @@ extern "win64" fn call_nine(
     export(1, 2, 3, 4, 5, 6, 7, 8, 9)
 }
 
-extern "win64" fn call_variadic(
-    export: extern "win64" fn(u64, u64, u64, u64, u64, u64, u64) -> u64,
-) -> u64 {
+extern "win64" fn call_variadic(export: extern "win64" fn(u64, u64, u64, u64, u64, u64, u64) -> u64) -> u64 {
     export(0, 1, 2, 3, 4, 5, 6)
 }
 

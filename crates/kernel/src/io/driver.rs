@@ -19,7 +19,8 @@ use crate::{Kernel, Unwind, ps};
 /// Tag of driver objects and their strings.
 const DRIVER_TAG: u32 = u32::from_le_bytes(*b"Driv");
 /// Where the driver's identifier stands, behind driver object and extension.
-const ID_OFFSET: u64 = (DriverObject::SIZE + size_of::<abi::DRIVER_EXTENSION>()) as u64;
+const ID_AT: usize = DriverObject::SIZE + size_of::<abi::DRIVER_EXTENSION>();
+const ID_OFFSET: u64 = ID_AT as u64;
 const SERVICES: &str = r"\Registry\Machine\System\CurrentControlSet\Services";
 const HARDWARE: &str = r"\REGISTRY\MACHINE\HARDWARE\DESCRIPTION\SYSTEM";
 
@@ -274,7 +275,7 @@ fn make_object(
     image: &DriverImage,
 ) -> Result<(DriverObject, u64), NTSTATUS> {
     let texts = [wide(&format!(r"\Driver\{name}")), wide(service_key), wide(name), wide(HARDWARE)];
-    let strings_at = ID_OFFSET as usize + 16;
+    let strings_at = ID_AT + 16;
     let headers = 2 * size_of::<abi::UNICODE_STRING>();
     let size = strings_at + headers + texts.iter().map(|text| text.len() * 2 + 2).sum::<usize>();
     let block = kernel.mm.pool.allocate_zeroed(size, DRIVER_TAG, PoolOwner::default());

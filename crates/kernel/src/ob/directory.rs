@@ -9,10 +9,15 @@ use super::object::{Object, ObjectBody, ObjectType};
 
 const STANDARD: u32 = abi::STANDARD_RIGHTS_REQUIRED;
 
+/// A name in upper case.
+type FoldedName = Vec<u16>;
+/// An object and its name as it was given.
+pub type NamedObject = (Vec<u16>, Arc<Object>);
+
 /// A directory: names without regard to case, objects in the order of their names.
 #[derive(Debug, Default)]
 pub struct Directory {
-    entries: RwLock<BTreeMap<Vec<u16>, (Vec<u16>, Arc<Object>)>>,
+    entries: RwLock<BTreeMap<FoldedName, NamedObject>>,
 }
 
 /// A symbolic link to another place in the namespace.
@@ -73,7 +78,7 @@ impl Directory {
         entries.remove(&folded(name)).map(|(_, object)| object)
     }
 
-    pub(super) fn list(&self) -> Vec<(Vec<u16>, Arc<Object>)> {
+    pub(super) fn list(&self) -> Vec<NamedObject> {
         let entries = self.entries.read().unwrap_or_else(PoisonError::into_inner);
         entries.values().cloned().collect()
     }

@@ -8,7 +8,7 @@ mod name;
 mod namespace;
 mod object;
 
-pub use directory::{Directory, SymbolicLink};
+pub use directory::{Directory, NamedObject, SymbolicLink};
 pub use handle::{HandleEntry, HandleTable};
 pub use name::{eq_ignore_case, upcase};
 pub use namespace::{Found, ObjectManager};

@@ -6,7 +6,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use abi::NTSTATUS;
 
-use super::directory::{Directory, SymbolicLink};
+use super::directory::{Directory, NamedObject, SymbolicLink};
 use super::name::eq_ignore_case;
 use super::object::{Object, Place};
 
@@ -168,7 +168,7 @@ impl ObjectManager {
     ///
     /// # Errors
     /// As for [`ObjectManager::find`]; `STATUS_OBJECT_TYPE_MISMATCH` when it is no directory.
-    pub fn list(&self, path: &[u16]) -> Result<Vec<(Vec<u16>, Arc<Object>)>, NTSTATUS> {
+    pub fn list(&self, path: &[u16]) -> Result<Vec<NamedObject>, NTSTATUS> {
         let found = self.find(path, false)?;
         let directory = found.object.body::<Directory>().ok_or(abi::STATUS_OBJECT_TYPE_MISMATCH)?;
         Ok(directory.list())
