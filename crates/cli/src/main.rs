@@ -37,7 +37,7 @@ use crate::output::Output;
 /// With --driver, a driver is loaded into this very process, used, and unloaded. Without it, requests go to a host that
 /// `ringbridge serve` runs in another process.
 #[derive(Parser)]
-#[command(name = "ringbridge", version, after_help = EXAMPLES, max_term_width = 100)]
+#[command(name = "ringbridge", version, after_help = EXAMPLES)]
 struct Cli {
     #[command(subcommand)]
     command: Command,

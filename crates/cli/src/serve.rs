@@ -69,7 +69,7 @@ pub(crate) fn run(args: &Args, output: &mut Output) -> Result<()> {
     let mut drivers = Vec::new();
     let served = serve(args, options, &machine, &mut drivers, &notices, output);
     let unloaded = unload_all(&machine, &drivers, |report| describe(report, output));
-    served.and_then(|()| unloaded)?;
+    served.and(unloaded)?;
     match machine.bugcheck() {
         Some(report) => stopped(&report),
         None => Ok(()),

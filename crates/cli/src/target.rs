@@ -159,8 +159,42 @@ pub(crate) fn left_behind(report: &UnloadReport) -> Vec<String> {
     let links = report.symbolic_links.iter();
     let links = links.map(|link| format!("ringbridge: {name} left the symbolic link {link}"));
     let pool = report.pool.iter().map(|(tag, usage)| {
-        let (bytes, blocks, tag) = (usage.bytes, usage.blocks, tag_name(*tag));
-        format!("ringbridge: {name} left {bytes} bytes of pool in {blocks} blocks with tag '{tag}'")
+        let (bytes, tag) = (usage.bytes, tag_name(*tag));
+        let blocks =
+            if usage.blocks == 1 { "1 block".to_owned() } else { format!("{} blocks", usage.blocks) };
+        format!("ringbridge: {name} left {bytes} bytes of pool in {blocks} with tag '{tag}'")
     });
     devices.chain(links).chain(pool).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use host::TagUsage;
+
+    use super::*;
+
+    #[test]
+    fn everything_that_a_driver_left_is_told() {
+        let tag = u32::from_le_bytes(*b"Helo");
+        let mut report = UnloadReport {
+            driver: "hello".to_owned(),
+            pool: Vec::new(),
+            devices: Vec::new(),
+            symbolic_links: Vec::new(),
+        };
+        assert!(left_behind(&report).is_empty());
+        report.pool =
+            vec![(tag, TagUsage { blocks: 1, bytes: 21 }), (tag, TagUsage { blocks: 2, bytes: 64 })];
+        report.devices.push(r"\Device\My_Device".to_owned());
+        report.symbolic_links.push(r"\??\My_Device".to_owned());
+        assert_eq!(
+            left_behind(&report),
+            [
+                r"ringbridge: hello left the device \Device\My_Device",
+                r"ringbridge: hello left the symbolic link \??\My_Device",
+                "ringbridge: hello left 21 bytes of pool in 1 block with tag 'Helo'",
+                "ringbridge: hello left 64 bytes of pool in 2 blocks with tag 'Helo'",
+            ]
+        );
+    }
 }

@@ -108,3 +108,30 @@ pub(crate) struct HexBytes(Vec<u8>);
 pub(crate) fn hex_bytes(text: &str) -> Result<HexBytes, String> {
     hex::parse(text).map(HexBytes)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_warning_brings_its_bytes_and_an_error_none() {
+        let error = |status, bytes| Win32Error {
+            code: abi::win32_from_status(status),
+            status,
+            function: "DeviceIoControl",
+            subject: String::new(),
+            bytes,
+        };
+        assert_eq!(outcome(Ok(3)), (3, None));
+        let more = error(abi::STATUS_BUFFER_OVERFLOW, 4);
+        assert_eq!(outcome(Err(more.clone())), (4, Some(more)));
+        let small = error(abi::STATUS_BUFFER_TOO_SMALL, 4);
+        assert_eq!(outcome(Err(small.clone())), (0, Some(small)));
+    }
+
+    #[test]
+    fn a_driver_that_claims_too_much_shows_no_more_than_there_is() {
+        assert_eq!(front(b"abcd", 2), b"ab");
+        assert_eq!(front(b"abcd", u32::MAX), b"abcd");
+    }
+}

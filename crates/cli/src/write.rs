@@ -13,6 +13,7 @@ use crate::transfer::{HexBytes, data, hex_bytes};
 /// Write to a device (WriteFile)
 #[derive(clap::Args)]
 #[command(
+    override_usage = "ringbridge write [OPTIONS] <PATH> <TEXT|--hex <HEX>|--file <FILE>>",
     after_help = r"Examples:
   ringbridge write '\\.\My_Device' 'a line of text' --driver hello.sys
   ringbridge write '\\.\My_Device' --hex '68 65 6c 6c 6f'
