@@ -5,6 +5,9 @@ mod crt_format;
 mod crt_strings;
 mod dbg;
 mod ex;
+mod ex_fast_mutex;
+mod ex_lists;
+mod ex_lookaside;
 mod hal;
 mod io;
 mod ke;
@@ -43,6 +46,9 @@ pub fn all() -> Vec<Row> {
         dbg::ROWS,
         dbg::VARIADIC_ROWS,
         ex::ROWS,
+        ex_fast_mutex::ROWS,
+        ex_lists::ROWS,
+        ex_lookaside::ROWS,
         hal::ROWS,
         io::ROWS,
         ke::ROWS,

@@ -70,57 +70,48 @@ missing! {
         CmGetBoundTransaction CmGetCallbackVersion CmKeyObjectType CmRegisterCallback CmRegisterCallbackEx
         CmSetCallbackObjectContext CmUnRegisterCallback DbgBreakPoint DbgBreakPointWithStatus
         DbgSetDebugFilterState DbgSetDebugPrintCallback EtwActivityIdControl EtwEventEnabled EtwRegister
-        EtwSetInformation EtwUnregister EtwWrite EtwWriteTransfer ExAcquireFastMutex
-        ExAcquireFastMutexUnsafe ExAcquirePushLockExclusiveEx ExAcquireResourceExclusiveLite
-        ExAcquireResourceSharedLite ExAcquireRundownProtection ExAcquireRundownProtectionCacheAware
-        ExAcquireRundownProtectionEx ExAcquireSharedStarveExclusive ExAcquireSharedWaitForExclusive
-        ExAcquireSpinLockExclusive ExAcquireSpinLockExclusiveAtDpcLevel ExAcquireSpinLockShared
-        ExAcquireSpinLockSharedAtDpcLevel ExAllocateFromLookasideListEx ExAllocateFromNPagedLookasideList
-        ExAllocateFromPagedLookasideList ExAllocatePool3 ExAllocatePoolWithQuota ExAllocatePoolWithQuotaTag
-        ExAllocatePoolWithTagPriority ExAllocatePoolZero ExAllocateTimer ExCancelTimer
-        ExConvertExclusiveToSharedLite ExCreateCallback ExDeleteLookasideListEx ExDeleteNPagedLookasideList
-        ExDeletePagedLookasideList ExDeleteResourceLite ExDeleteTimer ExDesktopObjectType
-        ExEnterCriticalRegionAndAcquireResourceExclusive ExEnterCriticalRegionAndAcquireResourceShared
-        ExEnumHandleTable ExEventObjectType ExFreeToLookasideListEx ExFreeToNPagedLookasideList
-        ExFreeToPagedLookasideList ExGetCurrentProcessorCounts ExGetCurrentProcessorCpuUsage
-        ExGetExclusiveWaiterCount ExGetFirmwareEnvironmentVariable ExGetPreviousMode ExGetSharedWaiterCount
-        ExInitializeLookasideListEx ExInitializeNPagedLookasideList ExInitializePagedLookasideList
-        ExInitializePushLock ExInitializeResourceLite ExInitializeRundownProtection
-        ExInitializeRundownProtectionCacheAware ExInitializeZone ExInterlockedAddLargeInteger
-        ExInterlockedAddUlong ExInterlockedInsertHeadList ExInterlockedInsertTailList
-        ExInterlockedPopEntryList ExInterlockedPushEntryList ExInterlockedRemoveHeadList
-        ExIsProcessorFeaturePresent ExIsResourceAcquiredExclusiveLite ExIsResourceAcquiredSharedLite
-        ExNotifyCallback ExQueryDepthSList ExQueryTimerResolution ExQueryWnfStateData ExQueueWorkItem
-        ExRaiseHardError ExReInitializeRundownProtection ExReInitializeRundownProtectionCacheAware
-        ExRegisterCallback ExReinitializeResourceLite ExReleaseFastMutex ExReleaseFastMutexUnsafe
+        EtwSetInformation EtwUnregister EtwWrite EtwWriteTransfer ExAcquirePushLockExclusiveEx
+        ExAcquireResourceExclusiveLite ExAcquireResourceSharedLite ExAcquireRundownProtection
+        ExAcquireRundownProtectionCacheAware ExAcquireRundownProtectionEx ExAcquireSharedStarveExclusive
+        ExAcquireSharedWaitForExclusive ExAcquireSpinLockExclusive ExAcquireSpinLockExclusiveAtDpcLevel
+        ExAcquireSpinLockShared ExAcquireSpinLockSharedAtDpcLevel ExAllocatePool3 ExAllocatePoolWithQuota
+        ExAllocatePoolWithQuotaTag ExAllocatePoolWithTagPriority ExAllocatePoolZero ExAllocateTimer
+        ExCancelTimer ExConvertExclusiveToSharedLite ExCreateCallback ExDeleteResourceLite ExDeleteTimer
+        ExDesktopObjectType ExEnterCriticalRegionAndAcquireResourceExclusive
+        ExEnterCriticalRegionAndAcquireResourceShared ExEnumHandleTable ExEventObjectType
+        ExGetCurrentProcessorCounts ExGetCurrentProcessorCpuUsage ExGetExclusiveWaiterCount
+        ExGetFirmwareEnvironmentVariable ExGetPreviousMode ExGetSharedWaiterCount ExInitializePushLock
+        ExInitializeResourceLite ExInitializeRundownProtection ExInitializeRundownProtectionCacheAware
+        ExInitializeZone ExIsProcessorFeaturePresent ExIsResourceAcquiredExclusiveLite
+        ExIsResourceAcquiredSharedLite ExNotifyCallback ExQueryTimerResolution ExQueryWnfStateData
+        ExQueueWorkItem ExRaiseHardError ExReInitializeRundownProtection
+        ExReInitializeRundownProtectionCacheAware ExRegisterCallback ExReinitializeResourceLite
         ExReleasePushLockExclusiveEx ExReleaseResourceAndLeaveCriticalRegion ExReleaseResourceForThreadLite
         ExReleaseResourceLite ExReleaseRundownProtection ExReleaseRundownProtectionCacheAware
         ExReleaseRundownProtectionEx ExReleaseSpinLockExclusive ExReleaseSpinLockShared
         ExReleaseSpinLockSharedFromDpcLevel ExRundownCompleted ExSemaphoreObjectType
         ExSetResourceOwnerPointer ExSetTimer ExSetTimerResolution ExSizeOfRundownProtectionCacheAware
-        ExSubscribeWnfStateChange ExTryConvertSharedSpinLockExclusive ExTryToAcquireFastMutex
-        ExUnregisterCallback ExUuidCreate ExVerifySuite ExWaitForRundownProtectionRelease
-        ExWaitForRundownProtectionReleaseCacheAware ExWindowStationObjectType ExfAcquirePushLockExclusive
-        ExfAcquirePushLockShared ExfReleasePushLock ExfReleasePushLockShared ExfUnblockPushLock
-        ExpInterlockedFlushSList ExpInterlockedPopEntrySList ExpInterlockedPushEntrySList
-        FltAcquirePushLockExclusive FltAcquirePushLockShared FltAcquireResourceShared FltAttachVolume
-        FltEnumerateFilters FltEnumerateVolumes FltFlushBuffers FltGetBottomInstance FltGetFileNameFormat
-        FltGetFileNameQueryMethod FltGetFilterInformation FltGetRequestorProcessId FltGetRequestorSessionId
-        FltGetVolumeFromName FltGetVolumeInformation FltLoadFilter FltReleasePushLock FltUnloadFilter
-        FsRtlAcquireFileExclusive FsRtlAddLargeMcbEntry FsRtlAddToTunnelCache
-        FsRtlAllocateExtraCreateParameter FsRtlAllocateExtraCreateParameterList FsRtlAllocateFileLock
-        FsRtlAllocatePool FsRtlAllocatePoolWithQuota FsRtlAllocatePoolWithQuotaTag FsRtlAllocatePoolWithTag
-        FsRtlAreNamesEqual FsRtlAreThereCurrentOrInProgressFileLocks FsRtlAreThereWaitingFileLocks
-        FsRtlAreVolumeStartupApplicationsComplete FsRtlBalanceReads FsRtlCancellableWaitForSingleObject
-        FsRtlCheckLockForReadAccess FsRtlCheckLockForWriteAccess FsRtlCheckOplock FsRtlCheckOplockEx
-        FsRtlCopyRead FsRtlCopyWrite FsRtlCreateSectionForDataScan FsRtlCurrentBatchOplock
-        FsRtlCurrentOplockH FsRtlDeleteKeyFromTunnelCache FsRtlDeleteTunnelCache FsRtlDeregisterUncProvider
-        FsRtlDismountComplete FsRtlDissectDbcs FsRtlDissectName FsRtlDoesDbcsContainWildCards
-        FsRtlDoesNameContainWildCards FsRtlFastCheckLockForRead FsRtlFastCheckLockForWrite
-        FsRtlFastUnlockAll FsRtlFastUnlockAllByKey FsRtlFastUnlockSingle FsRtlFindExtraCreateParameter
-        FsRtlFindInTunnelCache FsRtlFreeExtraCreateParameter FsRtlFreeExtraCreateParameterList
-        FsRtlFreeFileLock FsRtlGetEcpListFromIrp FsRtlGetFileSize FsRtlGetNextFileLock
-        FsRtlGetNextLargeMcbEntry FsRtlGetSectorSizeInformation FsRtlInitializeFileLock
+        ExSubscribeWnfStateChange ExTryConvertSharedSpinLockExclusive ExUnregisterCallback ExUuidCreate
+        ExVerifySuite ExWaitForRundownProtectionRelease ExWaitForRundownProtectionReleaseCacheAware
+        ExWindowStationObjectType ExfAcquirePushLockExclusive ExfAcquirePushLockShared ExfReleasePushLock
+        ExfReleasePushLockShared ExfUnblockPushLock FltAcquirePushLockExclusive FltAcquirePushLockShared
+        FltAcquireResourceShared FltAttachVolume FltEnumerateFilters FltEnumerateVolumes FltFlushBuffers
+        FltGetBottomInstance FltGetFileNameFormat FltGetFileNameQueryMethod FltGetFilterInformation
+        FltGetRequestorProcessId FltGetRequestorSessionId FltGetVolumeFromName FltGetVolumeInformation
+        FltLoadFilter FltReleasePushLock FltUnloadFilter FsRtlAcquireFileExclusive FsRtlAddLargeMcbEntry
+        FsRtlAddToTunnelCache FsRtlAllocateExtraCreateParameter FsRtlAllocateExtraCreateParameterList
+        FsRtlAllocateFileLock FsRtlAllocatePool FsRtlAllocatePoolWithQuota FsRtlAllocatePoolWithQuotaTag
+        FsRtlAllocatePoolWithTag FsRtlAreNamesEqual FsRtlAreThereCurrentOrInProgressFileLocks
+        FsRtlAreThereWaitingFileLocks FsRtlAreVolumeStartupApplicationsComplete FsRtlBalanceReads
+        FsRtlCancellableWaitForSingleObject FsRtlCheckLockForReadAccess FsRtlCheckLockForWriteAccess
+        FsRtlCheckOplock FsRtlCheckOplockEx FsRtlCopyRead FsRtlCopyWrite FsRtlCreateSectionForDataScan
+        FsRtlCurrentBatchOplock FsRtlCurrentOplockH FsRtlDeleteKeyFromTunnelCache FsRtlDeleteTunnelCache
+        FsRtlDeregisterUncProvider FsRtlDismountComplete FsRtlDissectDbcs FsRtlDissectName
+        FsRtlDoesDbcsContainWildCards FsRtlDoesNameContainWildCards FsRtlFastCheckLockForRead
+        FsRtlFastCheckLockForWrite FsRtlFastUnlockAll FsRtlFastUnlockAllByKey FsRtlFastUnlockSingle
+        FsRtlFindExtraCreateParameter FsRtlFindInTunnelCache FsRtlFreeExtraCreateParameter
+        FsRtlFreeExtraCreateParameterList FsRtlFreeFileLock FsRtlGetEcpListFromIrp FsRtlGetFileSize
+        FsRtlGetNextFileLock FsRtlGetNextLargeMcbEntry FsRtlGetSectorSizeInformation FsRtlInitializeFileLock
         FsRtlInitializeLargeMcb FsRtlInitializeOplock FsRtlInitializeTunnelCache
         FsRtlInsertExtraCreateParameter FsRtlIsDbcsInExpression FsRtlIsEcpFromUserMode FsRtlIsFatDbcsLegal
         FsRtlIsHpfsDbcsLegal FsRtlIsNameInExpression FsRtlIsNtstatusExpected FsRtlIsPagingFile
@@ -161,65 +152,64 @@ missing! {
         HalQueryDisplayParameters HalReturnToFirmware HalSendNMI HalSetBusData HalSetDisplayParameters
         HalTranslateBusAddress InbvAcquireDisplayOwnership InbvDisplayString InbvEnableDisplayString
         InbvIsBootDriverInstalled InbvNotifyDisplayOwnershipLost InbvResetDisplay InbvSetScrollRegion
-        InbvSetTextColor InbvSolidColorFill InitializeSListHead IoAcquireCancelSpinLock
-        IoAcquireRemoveLockEx IoAcquireVpbSpinLock IoAdapterObjectType IoAllocateAdapterChannel
-        IoAllocateDriverObjectExtension IoAllocateErrorLogEntry IoAllocateIrp IoAllocateIrpEx IoAllocateMdl
-        IoAllocateWorkItem IoAssignResources IoAttachDevice IoAttachDeviceByPointer
-        IoAttachDeviceToDeviceStack IoAttachDeviceToDeviceStackSafe IoBuildAsynchronousFsdRequest
-        IoBuildDeviceIoControlRequest IoBuildPartialMdl IoBuildSynchronousFsdRequest IoCancelIrp
-        IoCancelMiniCompletionPacket IoCheckEaBufferValidity IoCheckFunctionAccess IoCheckShareAccess
-        IoCompletionObjectType IoConnectInterrupt IoCreateController IoCreateDisk IoCreateDriver
-        IoCreateFile IoCreateFileEx IoCreateFileSpecifyDeviceObjectHint IoCreateNotificationEvent
-        IoCreateStreamFileObject IoCreateStreamFileObjectLite IoCreateSynchronizationEvent
-        IoCreateSystemThread IoCsqInitialize IoCsqInitializeEx IoCsqInsertIrp IoCsqInsertIrpEx
-        IoCsqRemoveIrp IoCsqRemoveNextIrp IoDeleteController IoDetachDevice IoDeviceHandlerObjectType
-        IoDeviceObjectType IoDisconnectInterrupt IoDriverObjectType IoEnqueueIrp IoEnumerateDeviceObjectList
-        IoEnumerateRegisteredFiltersList IoFileObjectType IoForwardIrpSynchronously IoFreeErrorLogEntry
-        IoFreeIrp IoFreeMdl IoFreeWorkItem IoGetAttachedDevice IoGetAttachedDeviceReference
-        IoGetBaseFileSystemDeviceObject IoGetConfigurationInformation IoGetCurrentProcess
-        IoGetDeviceAttachmentBaseRef IoGetDeviceInterfaceAlias IoGetDeviceInterfaces
-        IoGetDeviceObjectPointer IoGetDeviceProperty IoGetDevicePropertyData IoGetDeviceToVerify
-        IoGetDiskDeviceObject IoGetDmaAdapter IoGetDriverObjectExtension IoGetFileObjectGenericMapping
-        IoGetInitialStack IoGetIoPriorityHint IoGetIrpExtraCreateParameter IoGetLowerDeviceObject
-        IoGetOplockKeyContextEx IoGetPagingIoPriority IoGetRelatedDeviceObject IoGetRequestorProcess
-        IoGetRequestorProcessId IoGetRequestorSessionId IoGetTopLevelIrp IoGetTransactionParameterBlock
-        IoInitializeIrp IoInitializeMiniCompletionPacket IoInitializeRemoveLockEx IoInitializeTimer
-        IoInitializeWorkItem IoInvalidateDeviceRelations IoInvalidateDeviceState IoIs32bitProcess
-        IoIsFileObjectIgnoringSharing IoIsFileOriginRemote IoIsOperationSynchronous IoIsSystemThread
-        IoIsWdmVersionAvailable IoMakeAssociatedIrp IoOpenDeviceInterfaceRegistryKey IoOpenDeviceRegistryKey
-        IoOpenDriverRegistryKey IoQueryDeviceDescription IoQueryFileDosDeviceName IoQueryFileInformation
-        IoQueryFullDriverPath IoQueueWorkItem IoQueueWorkItemEx IoRaiseHardError
-        IoRaiseInformationalHardError IoReadDiskSignature IoReadPartitionTable IoReadPartitionTableEx
-        IoRegisterBootDriverCallback IoRegisterBootDriverReinitialization IoRegisterDeviceInterface
-        IoRegisterDriverReinitialization IoRegisterFileSystem IoRegisterFsRegistrationChange
-        IoRegisterPlugPlayNotification IoRegisterShutdownNotification IoReleaseCancelSpinLock
-        IoReleaseRemoveLockAndWaitEx IoReleaseRemoveLockEx IoReleaseVpbSpinLock IoRemoveIoCompletion
-        IoRemoveShareAccess IoReportDetectedDevice IoReportResourceUsage
-        IoReportTargetDeviceChangeAsynchronous IoRetrievePriorityInfo IoReuseIrp IoSetCompletionRoutineEx
-        IoSetDeviceInterfacePropertyData IoSetDeviceInterfaceState IoSetDeviceToVerify
-        IoSetHardErrorOrVerifyDevice IoSetIoCompletion IoSetIoCompletionEx IoSetIoCompletionEx3
-        IoSetIoPriorityHint IoSetIrpExtraCreateParameter IoSetPartitionInformation
-        IoSetPartitionInformationEx IoSetShareAccess IoSetStartIoAttributes IoSetSystemPartition
-        IoSetThreadHardErrorMode IoSetTopLevelIrp IoSizeofWorkItem IoStartNextPacket IoStartPacket
-        IoStartTimer IoStopTimer IoThreadToProcess IoUninitializeWorkItem IoUnregisterBootDriverCallback
-        IoUnregisterFileSystem IoUnregisterFsRegistrationChange IoUnregisterPlugPlayNotification
-        IoUnregisterPlugPlayNotificationEx IoUnregisterShutdownNotification IoUpdateShareAccess
-        IoVerifyPartitionTable IoVerifyVolume IoVolumeDeviceToDosName IoVolumeDeviceToGuid
-        IoWMIDeviceObjectToProviderId IoWMIExecuteMethod IoWMIOpenBlock IoWMIQueryAllData
-        IoWMIQuerySingleInstance IoWMIRegistrationControl IoWMISetNotificationCallback
+        InbvSetTextColor InbvSolidColorFill IoAcquireCancelSpinLock IoAcquireRemoveLockEx
+        IoAcquireVpbSpinLock IoAdapterObjectType IoAllocateAdapterChannel IoAllocateDriverObjectExtension
+        IoAllocateErrorLogEntry IoAllocateIrp IoAllocateIrpEx IoAllocateMdl IoAllocateWorkItem
+        IoAssignResources IoAttachDevice IoAttachDeviceByPointer IoAttachDeviceToDeviceStack
+        IoAttachDeviceToDeviceStackSafe IoBuildAsynchronousFsdRequest IoBuildDeviceIoControlRequest
+        IoBuildPartialMdl IoBuildSynchronousFsdRequest IoCancelIrp IoCancelMiniCompletionPacket
+        IoCheckEaBufferValidity IoCheckFunctionAccess IoCheckShareAccess IoCompletionObjectType
+        IoConnectInterrupt IoCreateController IoCreateDisk IoCreateDriver IoCreateFile IoCreateFileEx
+        IoCreateFileSpecifyDeviceObjectHint IoCreateNotificationEvent IoCreateStreamFileObject
+        IoCreateStreamFileObjectLite IoCreateSynchronizationEvent IoCreateSystemThread IoCsqInitialize
+        IoCsqInitializeEx IoCsqInsertIrp IoCsqInsertIrpEx IoCsqRemoveIrp IoCsqRemoveNextIrp
+        IoDeleteController IoDetachDevice IoDeviceHandlerObjectType IoDeviceObjectType IoDisconnectInterrupt
+        IoDriverObjectType IoEnqueueIrp IoEnumerateDeviceObjectList IoEnumerateRegisteredFiltersList
+        IoFileObjectType IoForwardIrpSynchronously IoFreeErrorLogEntry IoFreeIrp IoFreeMdl IoFreeWorkItem
+        IoGetAttachedDevice IoGetAttachedDeviceReference IoGetBaseFileSystemDeviceObject
+        IoGetConfigurationInformation IoGetCurrentProcess IoGetDeviceAttachmentBaseRef
+        IoGetDeviceInterfaceAlias IoGetDeviceInterfaces IoGetDeviceObjectPointer IoGetDeviceProperty
+        IoGetDevicePropertyData IoGetDeviceToVerify IoGetDiskDeviceObject IoGetDmaAdapter
+        IoGetDriverObjectExtension IoGetFileObjectGenericMapping IoGetInitialStack IoGetIoPriorityHint
+        IoGetIrpExtraCreateParameter IoGetLowerDeviceObject IoGetOplockKeyContextEx IoGetPagingIoPriority
+        IoGetRelatedDeviceObject IoGetRequestorProcess IoGetRequestorProcessId IoGetRequestorSessionId
+        IoGetTopLevelIrp IoGetTransactionParameterBlock IoInitializeIrp IoInitializeMiniCompletionPacket
+        IoInitializeRemoveLockEx IoInitializeTimer IoInitializeWorkItem IoInvalidateDeviceRelations
+        IoInvalidateDeviceState IoIs32bitProcess IoIsFileObjectIgnoringSharing IoIsFileOriginRemote
+        IoIsOperationSynchronous IoIsSystemThread IoIsWdmVersionAvailable IoMakeAssociatedIrp
+        IoOpenDeviceInterfaceRegistryKey IoOpenDeviceRegistryKey IoOpenDriverRegistryKey
+        IoQueryDeviceDescription IoQueryFileDosDeviceName IoQueryFileInformation IoQueryFullDriverPath
+        IoQueueWorkItem IoQueueWorkItemEx IoRaiseHardError IoRaiseInformationalHardError IoReadDiskSignature
+        IoReadPartitionTable IoReadPartitionTableEx IoRegisterBootDriverCallback
+        IoRegisterBootDriverReinitialization IoRegisterDeviceInterface IoRegisterDriverReinitialization
+        IoRegisterFileSystem IoRegisterFsRegistrationChange IoRegisterPlugPlayNotification
+        IoRegisterShutdownNotification IoReleaseCancelSpinLock IoReleaseRemoveLockAndWaitEx
+        IoReleaseRemoveLockEx IoReleaseVpbSpinLock IoRemoveIoCompletion IoRemoveShareAccess
+        IoReportDetectedDevice IoReportResourceUsage IoReportTargetDeviceChangeAsynchronous
+        IoRetrievePriorityInfo IoReuseIrp IoSetCompletionRoutineEx IoSetDeviceInterfacePropertyData
+        IoSetDeviceInterfaceState IoSetDeviceToVerify IoSetHardErrorOrVerifyDevice IoSetIoCompletion
+        IoSetIoCompletionEx IoSetIoCompletionEx3 IoSetIoPriorityHint IoSetIrpExtraCreateParameter
+        IoSetPartitionInformation IoSetPartitionInformationEx IoSetShareAccess IoSetStartIoAttributes
+        IoSetSystemPartition IoSetThreadHardErrorMode IoSetTopLevelIrp IoSizeofWorkItem IoStartNextPacket
+        IoStartPacket IoStartTimer IoStopTimer IoThreadToProcess IoUninitializeWorkItem
+        IoUnregisterBootDriverCallback IoUnregisterFileSystem IoUnregisterFsRegistrationChange
+        IoUnregisterPlugPlayNotification IoUnregisterPlugPlayNotificationEx IoUnregisterShutdownNotification
+        IoUpdateShareAccess IoVerifyPartitionTable IoVerifyVolume IoVolumeDeviceToDosName
+        IoVolumeDeviceToGuid IoWMIDeviceObjectToProviderId IoWMIExecuteMethod IoWMIOpenBlock
+        IoWMIQueryAllData IoWMIQuerySingleInstance IoWMIRegistrationControl IoWMISetNotificationCallback
         IoWMISetSingleInstance IoWMIWriteEvent IoWithinStackLimits IoWriteErrorLogEntry
         IoWritePartitionTable IoWritePartitionTableEx KdChangeOption KdDisableDebugger KdEnableDebugger
-        KdRefreshDebuggerNotPresent KdSystemDebugControl KeAcquireGuardedMutex KeAcquireInterruptSpinLock
-        KeAcquireQueuedSpinLock KeAcquireQueuedSpinLockRaiseToSynch KeAddProcessorAffinityEx KeAttachProcess
+        KdRefreshDebuggerNotPresent KdSystemDebugControl KeAcquireInterruptSpinLock KeAcquireQueuedSpinLock
+        KeAcquireQueuedSpinLockRaiseToSynch KeAddProcessorAffinityEx KeAttachProcess
         KeCapturePersistentThreadState KeDeregisterBugCheckCallback KeDeregisterBugCheckReasonCallback
         KeDeregisterNmiCallback KeDetachProcess KeFlushEntireTb KeFlushIoBuffers KeInitializeAffinityEx
-        KeInitializeApc KeInitializeCrashDumpHeader KeInitializeDeviceQueue KeInitializeGuardedMutex
-        KeInitializeMutant KeInitializeQueue KeInsertByKeyDeviceQueue KeInsertDeviceQueue KeInsertHeadQueue
-        KeInsertQueue KeInsertQueueApc KeInvalidateAllCaches KeInvalidateRangeAllCaches KeIpiGenericCall
+        KeInitializeApc KeInitializeCrashDumpHeader KeInitializeDeviceQueue KeInitializeMutant
+        KeInitializeQueue KeInsertByKeyDeviceQueue KeInsertDeviceQueue KeInsertHeadQueue KeInsertQueue
+        KeInsertQueueApc KeInvalidateAllCaches KeInvalidateRangeAllCaches KeIpiGenericCall
         KeIsAttachedProcess KeQueryDpcWatchdogInformation KeQueryPrcbAddress KeReadStateQueue
         KeRegisterBugCheckCallback KeRegisterBugCheckReasonCallback KeRegisterNmiCallback
-        KeReleaseGuardedMutex KeReleaseInterruptSpinLock KeReleaseMutant KeReleaseQueuedSpinLock
-        KeRemoveByKeyDeviceQueue KeRemoveDeviceQueue KeRemoveEntryDeviceQueue KeRemoveQueue KeRemoveQueueEx
+        KeReleaseInterruptSpinLock KeReleaseMutant KeReleaseQueuedSpinLock KeRemoveByKeyDeviceQueue
+        KeRemoveDeviceQueue KeRemoveEntryDeviceQueue KeRemoveQueue KeRemoveQueueEx
         KeRevertToUserAffinityThread KeRevertToUserAffinityThreadEx KeRevertToUserGroupAffinityThread
         KeRundownQueue KeSetBasePriorityThread KeSetKernelStackSwapEnable KeSetSystemAffinityThread
         KeSetSystemAffinityThreadEx KeSetSystemGroupAffinityThread KeStackAttachProcess
