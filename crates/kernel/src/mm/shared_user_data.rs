@@ -34,6 +34,9 @@ impl SharedUserData {
         this.set(offset_of!(KUSER_SHARED_DATA, ProductTypeIsValid), 1_u8);
         // Milliseconds a tick, as a fixed-point number with 24 fractional bits.
         this.set(offset_of!(KUSER_SHARED_DATA, TickCountMultiplier), 0x0FA0_0000_u32);
+        for feature in processor_features() {
+            this.set(offset_of!(KUSER_SHARED_DATA, ProcessorFeatures) + feature, 1_u8);
+        }
         let root: Vec<u16> = "C:\\Windows".encode_utf16().collect();
         let root_at = this.address(offset_of!(KUSER_SHARED_DATA, NtSystemRoot));
         raw::copy_wide(root_at, &root).expect("a committed page of our own");
@@ -66,4 +69,23 @@ impl SharedUserData {
         self.set(offset, low);
         self.set(offset + 4, high);
     }
+}
+
+/// PF_* of this processor: what every x64 has, and what drivers ask for before they use it.
+fn processor_features() -> impl Iterator<Item = usize> {
+    let always = [
+        abi::PF_COMPARE_EXCHANGE_DOUBLE,
+        abi::PF_MMX_INSTRUCTIONS_AVAILABLE,
+        abi::PF_XMMI_INSTRUCTIONS_AVAILABLE,
+        abi::PF_RDTSC_INSTRUCTION_AVAILABLE,
+        abi::PF_PAE_ENABLED,
+        abi::PF_XMMI64_INSTRUCTIONS_AVAILABLE,
+        abi::PF_NX_ENABLED,
+    ];
+    let perhaps = [
+        (abi::PF_SSE3_INSTRUCTIONS_AVAILABLE, std::arch::is_x86_feature_detected!("sse3")),
+        (abi::PF_COMPARE_EXCHANGE128, std::arch::is_x86_feature_detected!("cmpxchg16b")),
+        (abi::PF_XSAVE_ENABLED, std::arch::is_x86_feature_detected!("xsave")),
+    ];
+    always.into_iter().chain(perhaps.into_iter().filter_map(|(feature, has)| has.then_some(feature)))
 }

@@ -6,6 +6,8 @@ use platform::pages::{SYSTEM_SPACE, USER_PROBE_ADDRESS};
 
 use super::Outcome;
 
+#[cold]
+#[inline(never)]
 pub(super) fn raised(violation: AccessViolation) -> Unwind {
     Unwind::access_violation(violation.operation, violation.address)
 }
@@ -22,14 +24,14 @@ pub fn is_driver_memory(address: u64, length: usize) -> bool {
 
 #[inline]
 fn writable(address: u64, length: usize) -> Outcome<()> {
-    if is_driver_memory(address, length) {
-        return Ok(());
-    }
-    // Drivers compiled into this process keep their statics and heap where the process keeps its own.
-    if super::driver_code::is_inside_native() {
-        return Ok(());
-    }
-    Err(Unwind::access_violation(1, address))
+    if is_driver_memory(address, length) { Ok(()) } else { writable_by_native(address) }
+}
+
+/// Drivers compiled into this process keep their statics and heap where the process keeps its own.
+#[cold]
+#[inline(never)]
+fn writable_by_native(address: u64) -> Outcome<()> {
+    if super::driver_code::is_inside_native() { Ok(()) } else { Err(Unwind::access_violation(1, address)) }
 }
 
 /// Reads a scalar.
