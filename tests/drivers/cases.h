@@ -106,3 +106,125 @@ struct case_result {
 #define STOP_WRITE_CODE 5
 // Endless recursion: stop 7Fh, parameter 1 is 8.
 #define STOP_RECURSION 6
+
+// ---- wrong.sys (\\.\RbWrong): what drivers do wrong. Not answered with a case_result; inputs are words as above. ----
+
+// KeBugCheckEx(inputs 0 to 3, 0x1234).
+#define WRONG_BUG_CHECK 0
+// Completes its request twice: stop 44h.
+#define WRONG_COMPLETE_TWICE 1
+// Marks its request pending and never completes it.
+#define WRONG_PEND 2
+// Returns input 0 without completing or marking the request.
+#define WRONG_FORGET 3
+// Completes, and returns at DISPATCH_LEVEL: stop 4Ah.
+#define WRONG_STAY_RAISED 4
+// Frees a block twice: stop C2h.
+#define WRONG_FREE_TWICE 5
+// Frees address input 0: stop C2h.
+#define WRONG_FREE_STRAY 6
+// Frees a block with another tag than its own: stop C2h.
+#define WRONG_FREE_OTHER_TAG 7
+// Writes one byte behind a block of input 0 bytes (100 if that is 0) and frees it: stop 19h.
+#define WRONG_OVERRUN 8
+// Writes to address input 0: stop 1Eh, 50h for system addresses.
+#define WRONG_WRITE 9
+// Frees the request's system buffer: stop C2h.
+#define WRONG_FREE_SYSTEM_BUFFER 10
+// Writes one byte behind the request's system buffer, which is as long as the output.
+#define WRONG_OVERRUN_SYSTEM_BUFFER 11
+// Jumps to address input 0.
+#define WRONG_JUMP 12
+// Returns to address input 0.
+#define WRONG_RETURN_ASTRAY 13
+// Loads RSP with input 0 and pushes.
+#define WRONG_LOSE_STACK 14
+// Makes input 0 the dispatch routine for IRP_MJ_READ.
+#define WRONG_ROUTINE 15
+// Deletes a device twice.
+#define WRONG_DELETE_TWICE 16
+// IoCallDriver with device object input 0.
+#define WRONG_CALL_NO_DEVICE 17
+// IoCallDriver of a second device although no stack location is left: stop 35h.
+#define WRONG_CALL_WITHOUT_LOCATION 18
+// IoCompleteRequest of IRP input 0.
+#define WRONG_COMPLETE_NO_IRP 19
+// Waits for an event that nobody sets.
+#define WRONG_WAIT 20
+// Fills the output with ABh and reports input 0 bytes.
+#define WRONG_INFORMATION 21
+// ObDereferenceObject of address input 0: stop 18h.
+#define WRONG_DEREFERENCE 22
+// Writes 512 bytes over a device extension of 16 and deletes the device: stop 19h.
+#define WRONG_OVERRUN_EXTENSION 23
+// Fills the output with ABh, completes with status input 0 and returns status input 1.
+#define WRONG_ANSWER 24
+
+// ---- fail.sys: what DriverEntry does depends on the service's name. ------------------------------------------------
+
+// fail: leaves a device, a link and two blocks of pool ('Fail', 5100 bytes), and returns STATUS_UNSUCCESSFUL.
+// fail_by_fault: writes to address 0. fail_by_bug_check: KeBugCheckEx(0xDEAD, 1, 2, 3, 4). fail_to_unload: succeeds
+// without a DriverUnload. Any other: STATUS_UNSUCCESSFUL, nothing left.
+
+// ---- life.sys (\\.\RbLife, and \\.\RbLifeOnly, which is exclusive): which requests a driver gets. ------------------
+
+// CREATE of `\refuse` fails with STATUS_SHARING_VIOLATION, of `\warn` ends with STATUS_BUFFER_OVERFLOW. IRP_MJ_READ is
+// not set.
+
+struct life_string {
+    unsigned short length;          // bytes
+    unsigned short maximum_length;
+    unsigned short characters[126]; // the first of them
+};
+
+// 304 bytes.
+struct life_event {
+    unsigned char major;
+    unsigned char requestor_mode;
+    unsigned char irql;
+    unsigned char device;           // 1 for the exclusive one
+    unsigned int flags;             // Irp->Flags
+    unsigned int process;
+    unsigned int file_flags;
+    unsigned long long file;        // address of the file object
+    unsigned int file_device;       // 1 if FileObject->DeviceObject is the device
+    unsigned int options;           // of CREATE
+    unsigned int share;
+    unsigned int access;
+    struct life_string name;        // FileObject->FileName
+    unsigned int reserved[2];
+};
+
+// What DriverEntry was given.
+struct life_entry {
+    unsigned int size;
+    unsigned int irql;
+    unsigned int process;
+    unsigned int type;
+    unsigned int object_size;
+    unsigned int driver_size;
+    unsigned char starts_at_image;
+    unsigned char init_is_entry;
+    unsigned char extension_points_back;
+    unsigned char fields_are_null;
+    unsigned char majors_are_equal;
+    unsigned char reserved[3];
+    struct life_string path;
+    struct life_string name;
+    struct life_string service;
+    struct life_string hardware;
+};
+
+// The requests so far: an array of life_event.
+#define LIFE_EVENTS CASE_CODE(0)
+// A life_entry.
+#define LIFE_ENTRY CASE_CODE(1)
+// Forgets the requests so far.
+#define LIFE_FORGET CASE_CODE(2)
+// Deletes the exclusive device.
+#define LIFE_DELETE_DEVICE CASE_CODE(3)
+
+// ---- lacking.sys (\Device\RbLacking): imports PsSuspendProcess and PsResumeProcess, which are not implemented. -----
+
+// A read calls the first under __try and ends with what it raised; a write calls the second without.
+// unknown.sys imports PsSuspendProcess and RbNoSuchExport.

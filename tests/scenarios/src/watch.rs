@@ -1,0 +1,51 @@
+//! An observer that keeps what a machine says, and lets a test wait for something to happen.
+
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::Duration;
+
+use host::{Event, Machine, Observer};
+
+/// What was observed so far.
+#[derive(Default)]
+pub struct Watch {
+    events: Mutex<Vec<Event>>,
+    more: Condvar,
+}
+
+/// How long a test waits for what must happen: as good as for ever, yet a test that fails ends.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+impl Observer for Watch {
+    fn observe(&self, event: &Event) {
+        self.events.lock().unwrap_or_else(PoisonError::into_inner).push(event.clone());
+        self.more.notify_all();
+    }
+}
+
+impl Watch {
+    /// Watches `machine` from now on.
+    #[must_use]
+    pub fn on(machine: &Machine) -> Arc<Self> {
+        let watch = Arc::new(Self::default());
+        machine.watch(watch.clone());
+        watch
+    }
+
+    /// Everything so far.
+    #[must_use]
+    pub fn events(&self) -> Vec<Event> {
+        self.events.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Waits until `count` events are `wanted`.
+    ///
+    /// # Panics
+    /// When they do not come.
+    pub fn wait_for(&self, count: usize, wanted: impl Fn(&Event) -> bool) {
+        let events = self.events.lock().unwrap_or_else(PoisonError::into_inner);
+        let missing = |events: &mut Vec<Event>| events.iter().filter(|event| wanted(event)).count() < count;
+        let (events, waited) =
+            self.more.wait_timeout_while(events, PATIENCE, missing).unwrap_or_else(PoisonError::into_inner);
+        assert!(!waited.timed_out(), "it did not happen: {events:#?}");
+    }
+}
