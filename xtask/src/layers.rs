@@ -18,7 +18,7 @@ use crate::workspace::Workspace;
 /// Check who uses whom, against ARCHITECTURE.md.
 ///
 /// Fails, naming the file and line, when a crate depends on a room that its row in ARCHITECTURE.md does not allow, when
-/// a module of the kernel names one above it (flt, lpc, fs → io → ob → mm → ke → raw, with ps, ex, cm, se beside ob),
+/// a module of the kernel names one above it (flt, lpc, fs → io → ob → ke → mm → raw, with ps, ex, cm, se beside ob),
 /// or when a room without the mark ◆ does not forbid unsafe code.
 ///
 /// A dev-dependency and code under `#[cfg(test)]` may use anything. If an edge is right and the table wrong, change

@@ -1,4 +1,4 @@
-//! The kernel's lowest room: dispatcher objects and waits, IRQL and virtual processors, threads.
+//! The dispatcher: dispatcher objects and waits, IRQL and virtual processors, threads.
 //!
 //! Objects live in driver memory, with NT's layouts, and their signal state there is what counts; who waits for them
 //! is kept here, under one lock a machine. Blocking goes through the platform only. Handles and names of these
