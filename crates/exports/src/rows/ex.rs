@@ -33,6 +33,7 @@ pub(super) fn free(kernel: &Kernel, address: u64, tag: u32) -> Outcome<()> {
     const ALREADY_FREED: u64 = 0x7;
     const WRONG_TAG: u64 = 0xA;
     const OVERRUN: u64 = 0x20;
+    const NOT_THE_CALLERS: u64 = 0x46;
     /// PROTECTED_POOL, which drivers put into tags.
     const PROTECTED: u32 = 0x8000_0000;
     let held = kernel.mm.pool.find(address).filter(|block| block.address == address);
@@ -45,6 +46,9 @@ pub(super) fn free(kernel: &Kernel, address: u64, tag: u32) -> Outcome<()> {
         && (tag ^ block.tag) & !PROTECTED != 0
     {
         return stop(abi::BAD_POOL_CALLER, [WRONG_TAG, address, u64::from(block.tag), u64::from(tag)]);
+    }
+    if held.is_some_and(|block| kernel::io::owns_pool(&block)) {
+        return stop(abi::BAD_POOL_CALLER, [NOT_THE_CALLERS, address, 0, 0]);
     }
     match kernel.mm.pool.free(address) {
         Ok(_) => Ok(()),

@@ -14,7 +14,7 @@ use crate::raw::{self, DeviceObject, DispatcherHeader, Outcome};
 use crate::{Kernel, Unwind};
 
 /// Tag of device objects.
-const DEVICE_TAG: u32 = u32::from_le_bytes(*b"Devi");
+pub(super) const DEVICE_TAG: u32 = u32::from_le_bytes(*b"Devi");
 /// `DeviceQueueObject` of the KOBJECTS enumeration.
 const DEVICE_QUEUE_OBJECT: u16 = 0x14;
 /// Longest chain of attached devices that is followed.
@@ -58,8 +58,7 @@ impl ObjectBody for Device {
         if let Some(driver) = self.driver.upgrade() {
             driver.forget_device(self.object);
         }
-        // A device object that its driver overran is reported where the driver's pool is.
-        let _driver_bug = kernel.mm.pool.free(self.object.address());
+        super::free_own(kernel, self.object.address());
     }
 
     fn as_any(&self) -> &dyn Any {
@@ -186,7 +185,8 @@ pub fn delete_device(kernel: &Kernel, device: DeviceObject) -> Outcome<()> {
         object.dereference(kernel);
     }
     object.dereference(kernel);
-    Ok(())
+    // Its memory was perhaps found overrun.
+    if kernel.is_halted() { Err(Unwind::Halt) } else { Ok(()) }
 }
 
 /// Takes the device out of its driver's list.
@@ -234,24 +234,38 @@ impl Device {
     /// `STATUS_ACCESS_DENIED` for a second open of an exclusive device, `STATUS_NO_SUCH_DEVICE` when it has been
     /// deleted, is not initialised yet, or its driver is being unloaded.
     pub(super) fn begin_open(&self) -> Result<(), NTSTATUS> {
-        let unloading = self.driver.upgrade().is_none_or(|driver| driver.is_unloading());
+        let driver = self.driver.upgrade().ok_or(abi::STATUS_NO_SUCH_DEVICE)?;
         let flags = self.object.flags().map_err(|_| abi::STATUS_NO_SUCH_DEVICE)?;
-        if unloading || self.deleted.load(Ordering::Acquire) || flags & abi::DO_DEVICE_INITIALIZING != 0 {
+        if self.deleted.load(Ordering::Acquire) || flags & abi::DO_DEVICE_INITIALIZING != 0 {
             return Err(abi::STATUS_NO_SUCH_DEVICE);
         }
         let before = self.opens.fetch_add(1, Ordering::AcqRel);
-        if self.exclusive && before > 0 {
-            self.opens.fetch_sub(1, Ordering::AcqRel);
-            return Err(abi::STATUS_ACCESS_DENIED);
+        driver.begin_file();
+        // After the count: unloading either sees this file, or is seen here.
+        let refused = if driver.is_unloading() {
+            Some(abi::STATUS_NO_SUCH_DEVICE)
+        } else {
+            (self.exclusive && before > 0).then_some(abi::STATUS_ACCESS_DENIED)
+        };
+        match refused {
+            Some(status) => {
+                self.end_open();
+                Err(status)
+            }
+            None => {
+                self.mirror_opens();
+                Ok(())
+            }
         }
-        self.mirror_opens();
-        Ok(())
     }
 
     /// Counts a file that is gone.
     pub(super) fn end_open(&self) {
         self.opens.fetch_sub(1, Ordering::AcqRel);
         self.mirror_opens();
+        if let Some(driver) = self.driver.upgrade() {
+            driver.end_file();
+        }
     }
 
     /// Files open on it.

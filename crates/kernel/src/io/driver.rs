@@ -4,12 +4,12 @@ use std::any::Any;
 use std::fmt;
 use std::mem::offset_of;
 use std::ops::Range;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use abi::NTSTATUS;
 
-use super::{Device, dispatch, symbolic_link};
+use super::{Device, dispatch, free_own, symbolic_link};
 use crate::cm::Value;
 use crate::mm::{PoolOwner, TagUsage};
 use crate::ob::{Object, ObjectBody, ObjectType};
@@ -17,7 +17,7 @@ use crate::raw::{self, DeviceObject, DriverExtension, DriverObject, Outcome};
 use crate::{Kernel, Unwind, ps};
 
 /// Tag of driver objects and their strings.
-const DRIVER_TAG: u32 = u32::from_le_bytes(*b"Driv");
+pub(super) const DRIVER_TAG: u32 = u32::from_le_bytes(*b"Driv");
 /// Where the driver's identifier stands, behind driver object and extension.
 const ID_AT: usize = DriverObject::SIZE + size_of::<abi::DRIVER_EXTENSION>();
 const ID_OFFSET: u64 = ID_AT as u64;
@@ -56,6 +56,8 @@ pub struct Driver {
     /// File name of its image.
     pub file_name: String,
     state: AtomicU8,
+    /// Files open on its devices, also on those that it has deleted.
+    files: AtomicU32,
     image: Mutex<Option<Box<dyn ErasedImage>>>,
 }
 
@@ -174,10 +176,18 @@ impl Driver {
         let _freed_by_driver = device.set_driver_object(0);
     }
 
-    fn open_files(&self, kernel: &Kernel) -> u32 {
-        let devices = self.devices().unwrap_or_default();
-        let objects = devices.iter().filter_map(|device| kernel.ob.by_address(device.address()));
-        objects.filter_map(|object| object.body::<Device>().map(Device::opens)).sum::<i32>().unsigned_abs()
+    /// Files open on its devices, also on those that it has deleted.
+    #[must_use]
+    pub fn open_files(&self) -> u32 {
+        self.files.load(Ordering::Acquire)
+    }
+
+    pub(super) fn begin_file(&self) {
+        self.files.fetch_add(1, Ordering::AcqRel);
+    }
+
+    pub(super) fn end_file(&self) {
+        self.files.fetch_sub(1, Ordering::AcqRel);
     }
 
     fn left(&self, kernel: &Kernel) -> UnloadReport {
@@ -207,6 +217,10 @@ fn wide(text: &str) -> Vec<u16> {
 /// # Errors
 /// See [`LoadError`]. What a failed DriverEntry left is reported and stays, unusable.
 pub fn load_driver(kernel: &Kernel, name: &str, image: DriverImage) -> Result<Arc<Driver>, LoadError> {
+    if kernel.is_halted() {
+        return Err(LoadError::Status(abi::STATUS_DEVICE_NOT_CONNECTED));
+    }
+    check_name(name).map_err(LoadError::Status)?;
     if kernel.io.driver(name).is_some() {
         return Err(LoadError::AlreadyLoaded);
     }
@@ -222,11 +236,17 @@ pub fn load_driver(kernel: &Kernel, name: &str, image: DriverImage) -> Result<Ar
         range: image.range.clone(),
         file_name: image.file_name.clone(),
         state: AtomicU8::new(LOADED),
+        files: AtomicU32::new(0),
         image: Mutex::new(Some(Box::new(image.keep))),
     });
     let body = Object::new(object.address(), DriverBody);
     let path = format!(r"\Driver\{name}");
-    kernel.ob.insert(&wide(&path), &body, true).map_err(|_| LoadError::AlreadyLoaded)?;
+    if let Err(status) = kernel.ob.insert(&wide(&path), &body, true) {
+        // Another thread has loaded a driver of this name meanwhile, or a driver made an object of that name.
+        free_own(kernel, object.address());
+        let taken = status == abi::STATUS_OBJECT_NAME_COLLISION;
+        return Err(if taken { LoadError::AlreadyLoaded } else { LoadError::Status(status) });
+    }
     kernel.ob.remember(&body);
     kernel.io.drivers.write().unwrap_or_else(PoisonError::into_inner).push(driver.clone());
 
@@ -241,7 +261,12 @@ pub fn load_driver(kernel: &Kernel, name: &str, image: DriverImage) -> Result<Ar
         Ok(Ok(value)) => NTSTATUS::from_bits(dispatch::low_half(value)),
         Ok(Err(Unwind::Exit(status))) => status,
         Ok(Err(Unwind::Halt | Unwind::Raise(_))) => return Err(LoadError::Halted),
-        Err(status) => return Err(LoadError::Status(status)),
+        Err(status) => {
+            // DriverEntry was not called.
+            driver.state.store(GONE, Ordering::Release);
+            remove(kernel, &driver, &body, true);
+            return Err(LoadError::Status(status));
+        }
     };
     if !status.is_success() {
         driver.state.store(GONE, Ordering::Release);
@@ -251,6 +276,14 @@ pub fn load_driver(kernel: &Kernel, name: &str, image: DriverImage) -> Result<Ar
     }
     finish_initialization(kernel, &driver).map_err(|_| LoadError::Halted)?;
     Ok(driver)
+}
+
+/// Service names are one part of a path, and with the path of the services' key they fit into a UNICODE_STRING.
+fn check_name(name: &str) -> Result<(), NTSTATUS> {
+    /// As the registry's longest key name, in UTF-16 units.
+    const LONGEST: usize = 255;
+    let sound = !name.is_empty() && !name.contains('\\') && name.encode_utf16().count() <= LONGEST;
+    if sound { Ok(()) } else { Err(abi::STATUS_OBJECT_NAME_INVALID) }
 }
 
 fn describe_service(kernel: &Kernel, key: &str, file_name: &str) -> Result<(), NTSTATUS> {
@@ -331,6 +364,9 @@ fn finish_initialization(kernel: &Kernel, driver: &Driver) -> Outcome<()> {
 /// `STATUS_OBJECT_NAME_NOT_FOUND` when no such driver is loaded, `STATUS_INVALID_DEVICE_REQUEST` when it has no
 /// DriverUnload or is unloading already, `STATUS_DEVICE_NOT_CONNECTED` when the machine has stopped.
 pub fn unload_driver(kernel: &Kernel, name: &str) -> Result<UnloadOutcome, NTSTATUS> {
+    if kernel.is_halted() {
+        return Err(abi::STATUS_DEVICE_NOT_CONNECTED);
+    }
     let driver = kernel.io.driver(name).ok_or(abi::STATUS_OBJECT_NAME_NOT_FOUND)?;
     if driver.object.driver_unload().unwrap_or(0) == 0 {
         return Err(abi::STATUS_INVALID_DEVICE_REQUEST);
@@ -338,7 +374,7 @@ pub fn unload_driver(kernel: &Kernel, name: &str) -> Result<UnloadOutcome, NTSTA
     if driver.state.compare_exchange(LOADED, UNLOADING, Ordering::AcqRel, Ordering::Acquire).is_err() {
         return Err(abi::STATUS_INVALID_DEVICE_REQUEST);
     }
-    match driver.open_files(kernel) {
+    match driver.open_files() {
         0 => run_unload(kernel, &driver).map(UnloadOutcome::Unloaded),
         files => Ok(UnloadOutcome::Pending { files }),
     }
@@ -346,7 +382,7 @@ pub fn unload_driver(kernel: &Kernel, name: &str) -> Result<UnloadOutcome, NTSTA
 
 /// After a file is gone: a driver that waited for that is unloaded.
 pub(super) fn unload_if_last(kernel: &Kernel, driver: &Arc<Driver>) {
-    if driver.state.load(Ordering::Acquire) == UNLOADING && driver.open_files(kernel) == 0 {
+    if driver.state.load(Ordering::Acquire) == UNLOADING && driver.open_files() == 0 {
         // The report goes to the observers; when the machine has stopped meanwhile there is none.
         let _report = run_unload(kernel, driver);
     }
@@ -384,7 +420,7 @@ fn remove(kernel: &Kernel, driver: &Driver, body: &Arc<Object>, release: bool) {
     let image = driver.image.lock().unwrap_or_else(PoisonError::into_inner).take();
     if release {
         drop(image);
-        let _driver_bug = kernel.mm.pool.free(driver.object.address());
+        free_own(kernel, driver.object.address());
     } else {
         std::mem::forget(image);
     }

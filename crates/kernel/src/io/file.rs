@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use platform::scheduler::Lock;
 
-use super::{Device, driver, request};
+use super::{Device, driver, free_own, request};
 use crate::Kernel;
 use crate::mm::PoolBlock;
 use crate::ob::{Object, ObjectBody, ObjectType};
@@ -48,9 +48,9 @@ impl ObjectBody for File {
             request::close(kernel, self);
         }
         if let Some(name) = self.name {
-            let _driver_bug = kernel.mm.pool.free(name.address);
+            free_own(kernel, name.address);
         }
-        let _driver_bug = kernel.mm.pool.free(self.object.address());
+        free_own(kernel, self.object.address());
         let Some(device) = self.device_object.body::<Device>() else { return };
         device.end_open();
         let loaded = device.driver.upgrade();

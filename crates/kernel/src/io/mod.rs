@@ -20,6 +20,9 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use platform::pages::{SYSTEM_SPACE, USER_PROBE_ADDRESS};
 
+use crate::Kernel;
+use crate::mm::{PoolBlock, PoolError, PoolOwner};
+
 pub use completion::complete_request;
 pub use device::{Device, DeviceParameters, create_device, delete_device};
 pub use dispatch::call_driver;
@@ -102,7 +105,33 @@ impl IoManager {
     }
 
     /// Wakes every thread that waits for an IRP, for a machine that has stopped.
-    pub(crate) fn wake_all(&self, kernel: &crate::Kernel) {
+    pub(crate) fn wake_all(&self, kernel: &Kernel) {
         self.packets.wake_all(kernel);
     }
+}
+
+/// Frees pool of the I/O manager's own that drivers can write to. What a driver did to it stops the machine, and is
+/// false here: a block that was overrun is BAD_POOL_HEADER, one that was freed BAD_POOL_CALLER.
+fn free_own(kernel: &Kernel, address: u64) -> bool {
+    const ALREADY_FREED: u64 = 0x7;
+    const OVERRUN: u64 = 0x20;
+    match kernel.mm.pool.free(address) {
+        Ok(_) => return true,
+        Err(PoolError::NotAllocated) => {
+            kernel.bug_check(abi::BAD_POOL_CALLER, [ALREADY_FREED, 0, 0, address]);
+        }
+        Err(PoolError::Overrun(block)) => {
+            let end = address + block.size as u64;
+            kernel.bug_check(abi::BAD_POOL_HEADER, [OVERRUN, address, end, u64::from(block.tag)]);
+        }
+    }
+    false
+}
+
+/// Whether a block is the I/O manager's own, which drivers must not free: an IRP, its system buffer, an object.
+#[must_use]
+pub fn owns_pool(block: &PoolBlock) -> bool {
+    const TAGS: [u32; 5] =
+        [packet::IRP_TAG, packet::BUFFER_TAG, device::DEVICE_TAG, driver::DRIVER_TAG, open::FILE_TAG];
+    block.owner == PoolOwner::default() && TAGS.contains(&block.tag)
 }

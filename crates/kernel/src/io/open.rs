@@ -16,7 +16,7 @@ use crate::ps::Process;
 use crate::raw::{self, DispatcherHeader, FileObject, Outcome};
 
 /// Tag of file objects and their names.
-const FILE_TAG: u32 = u32::from_le_bytes(*b"File");
+pub(super) const FILE_TAG: u32 = u32::from_le_bytes(*b"File");
 /// Longest path, in UTF-16 units: what a UNICODE_STRING can hold.
 const MAX_PATH_UNITS: usize = 32_767;
 
@@ -249,6 +249,6 @@ impl SecurityContext {
     }
 
     fn free(self, kernel: &Kernel) {
-        let _driver_bug = kernel.mm.pool.free(self.address);
+        super::free_own(kernel, self.address);
     }
 }

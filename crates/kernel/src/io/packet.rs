@@ -16,9 +16,9 @@ use crate::raw::{self, IoStackLocation, Irp, Outcome};
 use crate::{Kernel, Unwind};
 
 /// Tag of the kernel's IRPs.
-const IRP_TAG: u32 = u32::from_le_bytes(*b"Irp ");
+pub(super) const IRP_TAG: u32 = u32::from_le_bytes(*b"Irp ");
 /// Tag of system buffers.
-const BUFFER_TAG: u32 = u32::from_le_bytes(*b"IoSB");
+pub(super) const BUFFER_TAG: u32 = u32::from_le_bytes(*b"IoSB");
 /// Stack locations that a packet has at least.
 const LOCATIONS: u8 = 4;
 /// Bytes of the system buffer that a thread keeps.
@@ -250,7 +250,7 @@ pub(super) fn begin(kernel: &Kernel, locations: u8, length: u32) -> Result<InFli
     match kernel.mm.pool.allocate(length, BUFFER_TAG, PoolOwner::default(), false) {
         Some(block) => Ok(InFlight { irp, buffer: block.address, large: block.address }),
         None => {
-            end(kernel, InFlight { irp, buffer: 0, large: 0 }, true);
+            let _nothing_to_free = end(kernel, InFlight { irp, buffer: 0, large: 0 }, true);
             Err(abi::STATUS_INSUFFICIENT_RESOURCES)
         }
     }
@@ -258,8 +258,11 @@ pub(super) fn begin(kernel: &Kernel, locations: u8, length: u32) -> Result<InFli
 
 /// Ends the innermost request of the calling thread. A packet that drivers may still know (`reuse` false) is not used
 /// again: its memory stays allocated, and known, for the machine's life.
+///
+/// False when the machine had to stop: a driver has overrun the system buffer.
 #[inline]
-pub(super) fn end(kernel: &Kernel, request: InFlight, reuse: bool) {
+#[must_use]
+pub(super) fn end(kernel: &Kernel, request: InFlight, reuse: bool) -> bool {
     with_kept(kernel, |kept| {
         kept.in_flight -= 1;
         if !reuse {
@@ -269,10 +272,7 @@ pub(super) fn end(kernel: &Kernel, request: InFlight, reuse: bool) {
             kept.table.remove(&packet);
         }
     });
-    if request.large != 0 && reuse {
-        // A driver that has freed or overrun it is reported where it did so, not here.
-        let _driver_bug = kernel.mm.pool.free(request.large);
-    }
+    request.large == 0 || !reuse || super::free_own(kernel, request.large)
 }
 
 /// Marks `irp` completed if it is the calling thread's innermost request: `Some(false)` when it was already.

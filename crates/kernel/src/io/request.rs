@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use abi::NTSTATUS;
 
@@ -9,7 +10,7 @@ use super::file::File;
 use super::packet::{self, InFlight};
 use super::{device, dispatch};
 use crate::ke::Thread;
-use crate::ob::HandleEntry;
+use crate::ob::{HandleEntry, Object};
 use crate::ps::Process;
 use crate::raw::{DeviceObject, InputBuffer, IoStackLocation, Irp, Outcome, OutputBuffer};
 use crate::trace::Event;
@@ -90,7 +91,7 @@ fn with_file(
     if file.synchronous {
         let _one_at_a_time = file.lock.lock(&*kernel.platform);
         // A handle closed before the lock was ours has changed the generation.
-        if process.handles.generation() == last.generation || process.handles.get(handle).is_some() {
+        if process.handles.generation() == last.generation || is_still_open(process, handle, object) {
             return body(file, last.entry.granted);
         }
         return IoResult::failed(abi::STATUS_INVALID_HANDLE);
@@ -101,6 +102,12 @@ fn with_file(
     let result = body(file, last.entry.granted);
     object.dereference(kernel);
     result
+}
+
+/// Whether `handle` still stands for `object`, after some handle of the process was closed.
+#[cold]
+fn is_still_open(process: &Process, handle: u32, object: &Arc<Object>) -> bool {
+    process.handles.get(handle).is_some_and(|entry| Arc::ptr_eq(&entry.object, object))
 }
 
 /// `NtReadFile`. Must run inside the machine, in the context of `process`. `offset` in bytes; `None` is the current
@@ -321,7 +328,7 @@ impl Route<'_> {
             Err(status) => return IoResult::failed(status),
         };
         if request.buffer != 0 && copy_in(request.buffer).is_err() {
-            packet::end(kernel, request, true);
+            let _the_application_is_wrong = packet::end(kernel, request, true);
             return IoResult::failed(abi::STATUS_INVALID_USER_BUFFER);
         }
         let sent = self.prepare(request, locations, fill).and_then(|()| {
@@ -336,8 +343,11 @@ impl Route<'_> {
         if request.buffer != 0 && copy_out(request.buffer, result).is_err() {
             result = IoResult::failed(abi::STATUS_INVALID_USER_BUFFER);
         }
-        packet::end(kernel, request, reuse);
-        result
+        if packet::end(kernel, request, reuse) {
+            result
+        } else {
+            IoResult::failed(abi::STATUS_DEVICE_NOT_CONNECTED)
+        }
     }
 
     #[inline]
