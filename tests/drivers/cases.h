@@ -155,7 +155,7 @@ struct case_result {
 #define WRONG_INFORMATION 21
 // ObDereferenceObject of address input 0: stop 18h.
 #define WRONG_DEREFERENCE 22
-// Writes 512 bytes over a device extension of 16 and deletes the device: stop 19h.
+// Writes input 0 bytes over a device extension of 16 and deletes the device: stop 19h.
 #define WRONG_OVERRUN_EXTENSION 23
 // Fills the output with ABh, completes with status input 0 and returns status input 1.
 #define WRONG_ANSWER 24

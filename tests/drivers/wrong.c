@@ -150,7 +150,7 @@ static NTSTATUS dereference(struct request *request) {
 
 static NTSTATUS overrun_extension(struct request *request) {
     volatile ULONG64 *extension = second->DeviceExtension;
-    for (int i = 0; i < 64; i++)
+    for (ULONG64 i = 0; i < request->input[0] / sizeof *extension; i++)
         extension[i] = 0x4141414141414141;
     IoDeleteDevice(second);
     return complete(request->irp, STATUS_SUCCESS, 0);
