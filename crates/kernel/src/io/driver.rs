@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use abi::NTSTATUS;
 
-use super::{Device, dispatch, free_own, symbolic_link};
+use super::{dispatch, free_own, symbolic_link};
 use crate::cm::Value;
 use crate::mm::{PoolOwner, TagUsage};
 use crate::ob::{Object, ObjectBody, ObjectType};

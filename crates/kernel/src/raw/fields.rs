@@ -123,8 +123,8 @@ pub fn fill(destination: u64, value: u8, length: usize) -> Outcome<()> {
 /// # Errors
 /// As for [`write`].
 pub fn copy_wide(destination: u64, source: &[u16]) -> Outcome<()> {
-    for (unit, address) in source.iter().zip((destination..).step_by(2)) {
-        write(address, *unit)?;
+    for (unit, index) in source.iter().zip(0_u64..) {
+        write(destination.wrapping_add(index * 2), *unit)?;
     }
     Ok(())
 }
