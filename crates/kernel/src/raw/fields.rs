@@ -17,9 +17,13 @@ pub(super) fn raised(violation: AccessViolation) -> Unwind {
 #[inline]
 #[must_use]
 pub fn is_driver_memory(address: u64, length: usize) -> bool {
-    let Some(end) = address.checked_add(length as u64) else { return false };
-    end <= USER_PROBE_ADDRESS as u64
-        || (address >= SYSTEM_SPACE.start as u64 && end <= SYSTEM_SPACE.end as u64)
+    const SYSTEM: u64 = SYSTEM_SPACE.start as u64;
+    const SYSTEM_LENGTH: u64 = (SYSTEM_SPACE.end - SYSTEM_SPACE.start) as u64;
+    const APPLICATIONS: u64 = USER_PROBE_ADDRESS as u64;
+    let length = length as u64;
+    // One comparison for what is by far the most frequent.
+    let in_system_space = length <= SYSTEM_LENGTH && address.wrapping_sub(SYSTEM) <= SYSTEM_LENGTH - length;
+    in_system_space || address.checked_add(length).is_some_and(|end| end <= APPLICATIONS)
 }
 
 #[inline]
