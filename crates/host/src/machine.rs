@@ -1,8 +1,8 @@
 //! `Machine`: one NT in this Linux process, with drivers loaded into it.
 
-use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
+use std::{fmt, fs};
 
 use abi::{DRIVER_INITIALIZE, NTSTATUS};
 use exports::DataExports;
@@ -11,6 +11,7 @@ use kernel::mm::TagUsage;
 use kernel::trace::Observer;
 use kernel::{Configuration, Kernel, StartError};
 use loader::map::{self, Image, Options};
+use loader::pe::MAX_IMAGE_SIZE;
 use platform::Platform;
 use platform::linux::Linux;
 
@@ -24,7 +25,8 @@ use crate::stack_walker::LoaderWalker;
 
 /// One NT. Many can live in one Linux process, side by side.
 ///
-/// A machine that a bugcheck has stopped keeps its memory for the Linux process's life: threads may still stand in
+/// Dropping a machine is switching it off: drivers that are still loaded are not asked to unload, and what they hold is
+/// not reported. A machine that a bugcheck has stopped keeps its memory for the Linux process's life: threads may still stand in
 /// its driver code.
 pub struct Machine {
     kernel: Arc<Kernel>,
@@ -94,7 +96,7 @@ impl Machine {
     /// See [`LoadError`]; except for what a failed DriverEntry left, nothing stays.
     pub fn load(&self, path: &Path, options: LoadOptions) -> Result<String, LoadError> {
         let read = |reason| LoadError::Read { path: path.display().to_string(), reason };
-        let bytes = std::fs::read(path).map_err(read)?;
+        let bytes = read_image(path).map_err(read)?;
         let file_name = path.file_name().unwrap_or_default().to_string_lossy();
         let name = path.file_stem().unwrap_or_default().to_string_lossy();
         self.load_image(&name, &file_name, &bytes, options)?;
@@ -213,15 +215,6 @@ impl Machine {
     #[must_use]
     pub fn bugcheck(&self) -> Option<BugcheckReport> {
         self.kernel.bugcheck().map(|bugcheck| BugcheckReport { bugcheck: bugcheck.clone() })
-    }
-}
-
-impl Drop for Machine {
-    fn drop(&mut self) {
-        if self.kernel.is_halted() {
-            // Kept, not torn down: see the type.
-            std::mem::forget(self.kernel.clone());
-        }
     }
 }
 
