@@ -1,5 +1,6 @@
 //! `Machine`: one NT in this Linux process, with drivers loaded into it.
 
+use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 use std::{fmt, fs};
@@ -216,6 +217,17 @@ impl Machine {
     pub fn bugcheck(&self) -> Option<BugcheckReport> {
         self.kernel.bugcheck().map(|bugcheck| BugcheckReport { bugcheck: bugcheck.clone() })
     }
+}
+
+/// Reads a driver's file, as much of it as an image can be large.
+fn read_image(path: &Path) -> std::io::Result<Vec<u8>> {
+    // Asked before it is opened: opening a FIFO would wait for its other end.
+    if !fs::metadata(path)?.is_file() {
+        return Err(std::io::Error::new(std::io::ErrorKind::InvalidInput, "it is not a regular file"));
+    }
+    let mut bytes = Vec::new();
+    fs::File::open(path)?.take(u64::from(MAX_IMAGE_SIZE) + 1).read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 /// An image on its way into the kernel, which keeps it as `Any`.
