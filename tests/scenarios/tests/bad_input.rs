@@ -275,7 +275,10 @@ fn what_cannot_be_read_names_the_file() {
     let machine = Machine::new().expect("a machine");
     let folder = tempfile::tempdir().expect("a folder");
     let before = traces(&machine);
-    for path in [folder.path().to_owned(), folder.path().join("no.sys"), "/dev/zero".into(), "".into()] {
+    let fifo = folder.path().join("fifo.sys");
+    assert!(std::process::Command::new("mkfifo").arg(&fifo).status().expect("runs").success());
+    for path in [folder.path().to_owned(), folder.path().join("no.sys"), fifo, "/dev/zero".into(), "".into()]
+    {
         let error = machine.load(&path, LoadOptions::default()).expect_err("is refused");
         assert!(matches!(error, LoadError::Read { .. }), "{error}");
         assert!(error.to_string().contains(&path.display().to_string()), "{error}");
