@@ -7,8 +7,6 @@
 //! Whoever rings may be hostile. The worst it can do to the listener is to ring for nothing, or never; the listener
 //! therefore also looks at a word that no peer can write (`gone`) before each sleep.
 
-use std::time::Duration;
-
 /// The listener sleeps, or is about to. Sequence numbers never have this bit.
 const PARKED: u32 = 1;
 
@@ -31,8 +29,8 @@ pub(crate) trait Word {
     fn swap(&self, value: u32) -> u32;
     /// Acquires and releases; returns what was found when that is not `current`.
     fn compare_exchange(&self, current: u32, new: u32) -> Result<u32, u32>;
-    /// Sleeps while the word is `expected`, at most `limit`; may return for no reason.
-    fn sleep(&self, expected: u32, limit: Option<Duration>);
+    /// Sleeps while the word is `expected`; may return for no reason.
+    fn sleep(&self, expected: u32);
     /// Ends all sleeps.
     fn wake(&self);
 }
@@ -55,14 +53,9 @@ pub(crate) fn look(word: &impl Word, last: u32) -> Option<u32> {
 }
 
 /// Sleeps until a number other than `last` has come. `None` when `gone` says that none will; it is asked before each
-/// sleep, which lasts at most `limit`.
+/// sleep, so whoever makes it true wakes the word afterwards.
 #[cold]
-pub(crate) fn wait(
-    word: &impl Word,
-    last: u32,
-    limit: Option<Duration>,
-    gone: impl Fn() -> bool,
-) -> Option<u32> {
+pub(crate) fn wait(word: &impl Word, last: u32, gone: impl Fn() -> bool) -> Option<u32> {
     loop {
         match word.compare_exchange(last, last | PARKED) {
             Err(found) if found & !PARKED != last => return Some(found & !PARKED),
@@ -71,7 +64,7 @@ pub(crate) fn wait(
         if gone() {
             return None;
         }
-        word.sleep(last | PARKED, limit);
+        word.sleep(last | PARKED);
     }
 }
 

@@ -1,7 +1,6 @@
 //! The words of bells as Linux has them: futexes that two processes share.
 
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
 
 use rustix::thread::futex::{self, Flags};
 
@@ -23,10 +22,9 @@ impl Word for AtomicU32 {
         self.compare_exchange(current, new, Ordering::AcqRel, Ordering::Acquire)
     }
 
-    fn sleep(&self, expected: u32, limit: Option<Duration>) {
-        let limit = limit.and_then(|limit| futex::Timespec::try_from(limit).ok());
+    fn sleep(&self, expected: u32) {
         // Every outcome means the same to the caller: look again.
-        let _looked_at_again = futex::wait(self, Flags::empty(), expected, limit.as_ref());
+        let _looked_at_again = futex::wait(self, Flags::empty(), expected, None);
     }
 
     fn wake(&self) {

@@ -108,6 +108,18 @@ pub(crate) struct Slot {
     pub(crate) reply: ReplyLine,
 }
 
+impl Slot {
+    /// The first line of inline data that travels with a request.
+    pub(crate) fn after_request(&self) -> *const u8 {
+        self.front.as_ptr().cast()
+    }
+
+    /// The first line of inline data that travels with a reply.
+    pub(crate) fn after_reply(&self) -> *const u8 {
+        (&raw const self.reply).wrapping_add(1).cast()
+    }
+}
+
 const _: () = {
     assert!(size_of::<RequestLine>() == 64 && size_of::<ReplyLine>() == 64);
     assert!(std::mem::offset_of!(Slot, front) as u64 == FRONT.start);

@@ -2,8 +2,6 @@
 //!
 //! `RUSTFLAGS="--cfg loom" cargo test -p ringbridge-gate --lib loom`
 
-use std::time::Duration;
-
 use loom::cell::UnsafeCell;
 use loom::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use loom::sync::{Arc, Condvar, Mutex};
@@ -37,7 +35,7 @@ impl Word for Futex {
         self.word.compare_exchange(current, new, Ordering::AcqRel, Ordering::Acquire)
     }
 
-    fn sleep(&self, expected: u32, _limit: Option<Duration>) {
+    fn sleep(&self, expected: u32) {
         let queue = self.queue.lock().unwrap();
         if self.word.load(Ordering::Acquire) == expected {
             drop(self.woken.wait(queue).unwrap());
@@ -74,7 +72,7 @@ impl Model {
     }
 
     fn listen(&self, word: &Futex, last: u32) -> Option<u32> {
-        look(word, last).or_else(|| wait(word, last, None, || self.gone()))
+        look(word, last).or_else(|| wait(word, last, || self.gone()))
     }
 
     fn serve(&self, rounds: u32) {

@@ -26,8 +26,8 @@ pub(super) fn serve(session: &Session, index: u32) {
     loop {
         let partner = lines.request.processor.load(std::sync::atomic::Ordering::Relaxed);
         let number = patience
-            .look(&lines.request.bell, last, session.spin, partner)
-            .or_else(|| bell::wait(&lines.request.bell, last, None, gone));
+            .look(&lines.request.bell, lines.after_request(), last, session.spin, partner)
+            .or_else(|| bell::wait(&lines.request.bell, last, gone));
         let Some(number) = number.filter(|_| !session.has_ended()) else { break };
         last = number;
         let request = lines.request.read();

@@ -61,7 +61,7 @@ fn a_refused_application_learns_the_status() {
     let path = socket_path("refused");
     let open = |_: &crate::Peer| -> Result<Arc<dyn crate::Service>, NTSTATUS> { Err(STATUS_ACCESS_DENIED) };
     let server = Listener::bind(&path).unwrap().serve(ServerOptions::default(), open).unwrap();
-    let error = Client::connect(&path).unwrap_err();
+    let error = Client::connect_elsewhere(&path, crate::ConnectOptions::default()).unwrap_err();
     assert!(matches!(error, ConnectError::Refused(STATUS_ACCESS_DENIED)), "{error:?}");
     server.stop();
 }
