@@ -7,7 +7,7 @@ use std::sync::Arc;
 use abi::NTSTATUS;
 
 use super::file::File;
-use super::packet::{self, InFlight};
+use super::packet::{self, Heading};
 use super::{device, dispatch};
 use crate::ke::Thread;
 use crate::ob::{HandleEntry, Object};
@@ -323,7 +323,13 @@ impl Route<'_> {
         if !(1..=MAX_LOCATIONS).contains(&locations) {
             return IoResult::failed(abi::STATUS_INVALID_DEVICE_REQUEST);
         }
-        let request = match packet::begin(kernel, locations, length) {
+        let heading = Heading {
+            locations,
+            user_mode: self.user_mode,
+            thread: self.thread.object(),
+            file: self.file.object.address(),
+        };
+        let request = match packet::begin(kernel, heading, length) {
             Ok(request) => request,
             Err(status) => return IoResult::failed(status),
         };
@@ -331,7 +337,7 @@ impl Route<'_> {
             let _the_application_is_wrong = packet::end(kernel, request, true);
             return IoResult::failed(abi::STATUS_INVALID_USER_BUFFER);
         }
-        let sent = self.prepare(request, locations, fill).and_then(|()| {
+        let sent = fill(request.irp, request.location, request.buffer).and_then(|()| {
             kernel.trace.emit(|| created(kernel, request.irp, top));
             let returned = dispatch::call_driver(kernel, top, request.irp)?;
             finish(kernel, self.thread, request.irp, top, returned)
@@ -348,23 +354,6 @@ impl Route<'_> {
         } else {
             IoResult::failed(abi::STATUS_DEVICE_NOT_CONNECTED)
         }
-    }
-
-    #[inline]
-    fn prepare(
-        &self,
-        request: InFlight,
-        locations: u8,
-        fill: impl FnOnce(Irp, IoStackLocation, u64) -> Outcome<()>,
-    ) -> Outcome<()> {
-        let irp = request.irp;
-        let file = self.file.object.address();
-        let location = packet::initialize(irp, locations)?;
-        irp.set_requestor_mode(u8::from(self.user_mode))?;
-        irp.set_thread(self.thread.object())?;
-        irp.set_original_file_object(file)?;
-        location.set_file_object(file)?;
-        fill(irp, location, request.buffer)
     }
 }
 
