@@ -159,6 +159,11 @@ struct case_result {
 #define WRONG_OVERRUN_EXTENSION 23
 // Fills the output with ABh, completes with status input 0 and returns status input 1.
 #define WRONG_ANSWER 24
+// Writes word input 2 (the object's address if that is WRONG_ITSELF) at offset input 1 of an object, and completes. Input
+// 0: 0 the IRP, 1 its stack location, 2 the device, 3 the driver, 4 the file, 5 the thread, 6 and 7 the extensions that
+// the kernel gives to devices and drivers.
+#define WRONG_SCRIBBLE 25
+#define WRONG_ITSELF 0x17500000000
 
 // ---- fail.sys: what DriverEntry does depends on the service's name. ------------------------------------------------
 
