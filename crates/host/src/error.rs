@@ -31,7 +31,7 @@ pub enum LoadError {
     #[error("a driver named {0} is loaded already; unload it first, or load under another name")]
     AlreadyLoaded(String),
     /// DriverEntry returned an error.
-    #[error("DriverEntry failed with {}{}", status_text(*status), left_behind(left))]
+    #[error("DriverEntry failed with {}{}", status_text(*status), each_on_a_line(&left_behind(left)))]
     DriverEntry {
         /// What it returned.
         status: NTSTATUS,
@@ -81,6 +81,10 @@ fn missing_imports(missing: &[MissingImport]) -> String {
          loaded."
     };
     format!("{count} of the driver cannot be resolved ({}):{}\n{advice}", missing.len(), names.concat())
+}
+
+fn each_on_a_line(clauses: &[String]) -> String {
+    clauses.iter().map(|clause| format!("\n  {clause}")).collect()
 }
 
 /// `STATUS_NAME (0x…)`.
