@@ -16,7 +16,7 @@ use ringbridge_gate::{
 };
 use rustix::thread::{CpuSet, futex, sched_setaffinity};
 
-const SAMPLES: usize = 15;
+const SAMPLES: usize = 1000;
 
 fn pin(processor: usize) {
     let mut set = CpuSet::new();
@@ -24,11 +24,9 @@ fn pin(processor: usize) {
     sched_setaffinity(None, &set).expect("pinning");
 }
 
-/// The median of the nanoseconds that `action` takes.
-fn median(rounds: u32, mut action: impl FnMut()) -> f64 {
-    for _ in 0..rounds / 4 {
-        action();
-    }
+/// The lower quartile of the nanoseconds that `action` takes, over samples so short that most of them are not preempted
+/// even on a busy machine.
+fn time(rounds: u32, mut action: impl FnMut()) -> f64 {
     let mut samples: Vec<f64> = (0..SAMPLES)
         .map(|_| {
             let start = Instant::now();
@@ -39,7 +37,11 @@ fn median(rounds: u32, mut action: impl FnMut()) -> f64 {
         })
         .collect();
     samples.sort_by(f64::total_cmp);
-    samples[if std::env::var_os("HANDOVER_MIN").is_some() { 1 } else { SAMPLES / 2 }]
+    if std::env::var_os("HANDOVER_ALL").is_some() {
+        let at = |part: usize| samples[SAMPLES * part / 100];
+        eprintln!("    {:.0} {:.0} {:.0} {:.0} {:.0}", at(5), at(25), at(50), at(75), at(95));
+    }
+    samples[SAMPLES / 4]
 }
 
 #[repr(align(128))]
@@ -63,7 +65,7 @@ fn line_ping_pong() -> f64 {
     });
     pin(0);
     let mut value = 0_u32;
-    let result = median(50_000, || {
+    let result = time(300, || {
         line.0.store(value + 1, Ordering::Release);
         value += 2;
         while line.0.load(Ordering::Acquire) != value {}
@@ -105,7 +107,7 @@ fn futex_ping_pong(processor: usize) -> f64 {
     }
     pin(0);
     let mut value = 0;
-    let result = median(1_000, || {
+    let result = time(10, || {
         ring(&words[0].0, value + 1);
         wait(&words[1].0, value);
         value += 1;
@@ -168,13 +170,13 @@ fn application(path: &str, processor: &str, spin: Spin) {
     let client = Client::connect_with(path, ConnectOptions { spin }).expect("connect");
     let input = [7; 64];
     let mut output = [0; 64];
-    let rounds = if spin == Spin::Never { 1_000 } else { 50_000 };
-    let small = median(rounds, || {
+    let rounds = if spin == Spin::Never { 10 } else { 300 };
+    let small = time(rounds, || {
         let result = client.device_control(Handle(4), 0x22_2000, &input, &mut output);
         assert_eq!(result.information, 64);
     });
     assert_eq!(output, input);
-    let empty = median(rounds, || {
+    let empty = time(rounds, || {
         client.device_control(Handle(4), 0x22_2000, &[], &mut []);
     });
     println!("{small} {empty}");
@@ -194,6 +196,7 @@ fn across(processor: usize, spin: Spin, free: bool) -> (f64, f64) {
             if free { "-" } else { "0" },
             if spin == Spin::Never { "never" } else { "" },
         ])
+        .stderr(std::process::Stdio::inherit())
         .output()
         .expect("application");
     server.stop();
@@ -216,7 +219,7 @@ fn main() {
         );
     };
     let only = arguments.get(1).map_or("", String::as_str);
-    for _ in 0..5 {
+    for _ in 0..4 {
         if "running".starts_with(only) {
             let floor = line_ping_pong();
             sched_setaffinity(None, &all).expect("affinity");

@@ -1,6 +1,6 @@
 //! The words of bells as Linux has them: futexes that two processes share.
 
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering, fence};
 
 use rustix::thread::futex::{self, Flags};
 
@@ -13,13 +13,13 @@ impl Word for AtomicU32 {
     }
 
     #[inline]
-    fn swap(&self, value: u32) -> u32 {
-        self.swap(value, Ordering::AcqRel)
+    fn store(&self, value: u32) {
+        self.store(value, Ordering::Release);
     }
 
     #[inline]
-    fn compare_exchange(&self, current: u32, new: u32) -> Result<u32, u32> {
-        self.compare_exchange(current, new, Ordering::AcqRel, Ordering::Acquire)
+    fn fence() {
+        fence(Ordering::SeqCst);
     }
 
     fn sleep(&self, expected: u32) {

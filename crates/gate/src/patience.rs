@@ -38,7 +38,7 @@ const PROBE: u32 = 64;
 const EAGER: u32 = 64;
 
 /// Every so many looks, the line beside the bell is asked for.
-const ASK: u32 = 8;
+const ASK: u32 = 100000;
 
 /// One waiter's memory of how looking went. Belongs to one thread at a time; shared only to be stored in tables.
 #[derive(Debug, Default)]
@@ -134,4 +134,11 @@ fn rounds() -> &'static Rounds {
             processors: std::thread::available_parallelism().map_or(1, usize::from),
         }
     })
+}
+
+/// Asks for a cache line that will be written.
+#[inline]
+pub(crate) fn want(line: *const u8) {
+    // SAFETY: a prefetch accesses nothing, wherever it points.
+    unsafe { std::arch::asm!("prefetchw [{line}]", line = in(reg) line, options(nostack, preserves_flags)) };
 }

@@ -27,8 +27,7 @@ use crate::stack_walker::LoaderWalker;
 /// One NT. Many can live in one Linux process, side by side.
 ///
 /// Dropping a machine is switching it off: drivers that are still loaded are not asked to unload, and what they hold is
-/// not reported. A machine that a bugcheck has stopped keeps its memory for the Linux process's life: threads may still stand in
-/// its driver code.
+/// not reported. Its memory goes when the last process and thread that is inside of it is gone, also after a bugcheck.
 pub struct Machine {
     kernel: Arc<Kernel>,
     data: DataExports,

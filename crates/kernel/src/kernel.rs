@@ -200,8 +200,6 @@ impl Kernel {
         if self.halted.swap(true, Ordering::AcqRel) {
             return;
         }
-        // Threads may stand in its driver code for ever: the machine's memory is kept, not torn down.
-        std::mem::forget(self.arc());
         let stack = self.stack_walker.get().map(|walker| walker.walk(context)).unwrap_or_default();
         let bugcheck = Bugcheck {
             stop,

@@ -83,7 +83,7 @@ impl Link {
         let number = bell::next(last);
         state.sequence.store(number, Ordering::Relaxed);
         lines.request.write(request, processor());
-        bell::ring(&lines.request.bell, number);
+        bell::ring(&lines.request.bell, number, &lines.reply.parked);
         let partner = lines.reply.processor.load(Ordering::Relaxed);
         let beside = lines.after_reply();
         let answered = state
@@ -95,6 +95,7 @@ impl Link {
             self.leave();
             return Err(STATUS_DEVICE_NOT_CONNECTED);
         }
+        crate::patience::want(lines.after_request());
         Ok(lines.reply.read())
     }
 
@@ -103,7 +104,8 @@ impl Link {
     fn sleep(&self, slot: u32, state: &SlotState, last: u32) -> Option<u32> {
         // In one order with `life`, so that the watcher knows of everybody who has not seen the end.
         state.asleep.store(true, Ordering::SeqCst);
-        let number = bell::wait(&self.window.slot(slot).reply.bell, last, || !self.life.is_alive());
+        let lines = self.window.slot(slot);
+        let number = bell::wait(&lines.reply.bell, last, &lines.request.parked, || !self.life.is_alive());
         state.asleep.store(false, Ordering::Release);
         number
     }

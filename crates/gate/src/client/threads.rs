@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use rustix::net::{Shutdown, shutdown};
 
-use crate::bell::{self, POISON};
+use crate::bell;
 use crate::client::extents::Extents;
 use crate::client::life::Life;
 use crate::patience::{Patience, Spin};
@@ -168,7 +168,7 @@ impl Link {
         lines.request.write(&Request { operation: operation::END, ..Request::default() }, 0);
         let number = bell::next(state.sequence.load(Ordering::Relaxed));
         state.sequence.store(number, Ordering::Relaxed);
-        bell::ring(&lines.request.bell, number);
+        bell::ring(&lines.request.bell, number, &lines.reply.parked);
         self.give_staging(state);
         self.claimed()[slot as usize] = false;
     }
@@ -178,9 +178,7 @@ impl Link {
         self.life.end();
         let mut sleepers = false;
         for (slot, _) in (0..).zip(&self.slots).filter(|(_, state)| state.asleep.load(Ordering::SeqCst)) {
-            let word = &self.window.slot(slot).reply.bell;
-            bell::ring(word, POISON);
-            bell::Word::wake(word);
+            bell::poison(&self.window.slot(slot).reply.bell);
             sleepers = true;
         }
         sleepers
