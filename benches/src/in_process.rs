@@ -37,3 +37,33 @@ pub(crate) fn p1() -> Result<Vec<Row>> {
         part("of which: entering, handle, access check", refused),
     ])
 }
+
+/// Request 6 of `mdl`, METHOD_OUT_DIRECT: touches the buffer's first and last byte.
+const TOUCH: ControlCode = ControlCode(0x0022_2400 | 6 << 2 | 2);
+
+/// P4: a direct control call with 64 KiB, beside the same call with none.
+pub(crate) fn p4() -> Result<Vec<Row>> {
+    const LENGTH: u32 = 64 << 10;
+    let machine = Machine::new()?;
+    machine.load(&driver("mdl")?, LoadOptions::default())?;
+    let process = machine.process("bench");
+    let device = Device::open(&process, r"\\.\RbDirect")?;
+    let handle = device.handle();
+    let mut window = process.allocate(LENGTH).map_err(|status| anyhow::anyhow!("no window: {status:?}"))?;
+    let mut call = |length| {
+        let nothing = window.input(0..0);
+        process.control_buffers(handle, TOUCH.0, nothing, window.output(0..length))
+    };
+    anyhow::ensure!(call(LENGTH).information == u64::from(LENGTH), "the driver did not take the buffer");
+    let floor = nanoseconds(|| call(0));
+    let value = nanoseconds(|| call(LENGTH));
+    let page = nanoseconds(|| call(1));
+    let mut heap = vec![0; LENGTH as usize];
+    let copied = nanoseconds(|| process.device_control(handle, TOUCH.0, &[], &mut heap));
+    let part = |work, nanoseconds| Row::new("P4", work, nanoseconds, "ns", "its own 0 B case", floor);
+    Ok(vec![
+        part("direct control call, 64 KiB in the window", value).at_most_more(15.0),
+        part("the same with 1 B", page),
+        part("the same, 64 KiB outside of the window", copied),
+    ])
+}

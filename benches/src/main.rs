@@ -41,7 +41,7 @@ fn driver(name: &str) -> Result<PathBuf> {
 type Measure = fn() -> Result<Vec<Row>>;
 
 /// All rows, by id.
-const ROWS: &[(&str, Measure)] = &[("P1", in_process::p1), ("P2", two_processes::p2)];
+const ROWS: &[(&str, Measure)] = &[("P1", in_process::p1), ("P2", two_processes::p2), ("P4", in_process::p4)];
 
 fn main() -> Result<()> {
     let arguments = Arguments::parse();

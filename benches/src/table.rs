@@ -17,6 +17,7 @@ pub(crate) struct Row {
 #[derive(Clone, Copy)]
 enum Goal {
     AtMost(f64),
+    AtMostMore(f64),
 }
 
 impl Row {
@@ -37,16 +38,28 @@ impl Row {
         self
     }
 
+    /// The goal: at most this much more than the floor, in its unit.
+    pub(crate) fn at_most_more(mut self, difference: f64) -> Self {
+        self.goal = Some(Goal::AtMostMore(difference));
+        self
+    }
+
     fn ratio(&self) -> f64 {
         self.value / self.floor
     }
 
     fn met(&self) -> Option<bool> {
-        self.goal.map(|Goal::AtMost(most)| self.ratio() <= most)
+        self.goal.map(|goal| match goal {
+            Goal::AtMost(most) => self.ratio() <= most,
+            Goal::AtMostMore(most) => self.value - self.floor <= most,
+        })
     }
 
     fn goal_text(&self) -> String {
-        self.goal.map_or_else(String::new, |Goal::AtMost(most)| format!("≤ {most}×"))
+        self.goal.map_or_else(String::new, |goal| match goal {
+            Goal::AtMost(most) => format!("≤ {most}×"),
+            Goal::AtMostMore(most) => format!("≤ +{most} {}", self.unit),
+        })
     }
 }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use abi::NTSTATUS;
 use kernel::ke::Thread;
+use kernel::mm::UserSpace;
 use kernel::raw::UnicodeString;
 use kernel::trace::Event;
 use kernel::{Kernel, Outcome, Unwind};
@@ -34,6 +35,11 @@ impl Call<'_> {
     /// `Unwind::Halt` when the machine is being torn down.
     pub(crate) fn machine(&self) -> Outcome<Arc<Kernel>> {
         self.kernel.arc().ok_or(Unwind::Halt)
+    }
+
+    /// The user space of the process that the calling thread belongs to; `None` when that has ended.
+    pub(crate) fn user_space(&self) -> Option<Arc<UserSpace>> {
+        Some(self.kernel.ps.get(self.thread.process_id)?.user_space.clone())
     }
 
     /// The characters of a UNICODE_STRING.

@@ -18,6 +18,7 @@ mod ke_timer;
 mod ke_wait;
 mod missing;
 mod mm;
+mod mm_mdl;
 mod ob;
 mod ps;
 mod routines;
@@ -58,6 +59,7 @@ pub fn all() -> Vec<Row> {
         ke_timer::ROWS,
         ke_wait::ROWS,
         mm::ROWS,
+        mm_mdl::ROWS,
         ob::ROWS,
         ps::ROWS,
         routines::ROWS,

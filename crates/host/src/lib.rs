@@ -12,6 +12,7 @@ mod report;
 mod resolver;
 mod server;
 mod stack_walker;
+mod window_buffer;
 
 pub use error::LoadError;
 pub use exports::{
@@ -21,6 +22,7 @@ pub use exports::{
 pub use gate::{CreateFile, DirectoryEntry, Handle, IoStatus, Transport};
 pub use kernel::io::{UnloadOutcome, UnloadReport};
 pub use kernel::mm::{TagUsage, tag_name};
+pub use kernel::raw::{InputBuffer, OutputBuffer};
 pub use kernel::trace::{Event, Observer};
 pub use kernel::{Configuration, StartError};
 pub use loader::map::MissingImport;
@@ -29,3 +31,4 @@ pub use machine::{DriverInformation, LoadOptions, Machine};
 pub use process::Process;
 pub use report::{BugcheckReport, left_behind};
 pub use server::{ServeError, Server};
+pub use window_buffer::WindowBuffer;

@@ -1,5 +1,6 @@
 //! `Process`: a process of a machine that runs in the machine's own Linux process. Its requests are plain calls.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use abi::NTSTATUS;
@@ -9,6 +10,8 @@ use kernel::io::{self, DeviceControl, IoResult, OpenRequest};
 use kernel::ob::SymbolicLink;
 use kernel::ps;
 use kernel::raw::{InputBuffer, OutputBuffer};
+
+use crate::window_buffer::WindowBuffer;
 
 /// A process embedded in the machine's Linux process. Dropping it ends it: its handles are closed.
 #[derive(Debug)]
@@ -34,6 +37,21 @@ impl Process {
         Self { kernel, process }
     }
 
+    /// A process that lives in another Linux process, which shares `window` with this one.
+    pub(crate) fn in_window(kernel: Arc<Kernel>, name: &str, window: Range<u64>) -> Self {
+        let process = kernel.ps.create_in_window(name, window);
+        Self { kernel, process }
+    }
+
+    /// Zeroed memory of `length` bytes in the process's window: requests with it copy nothing in direct and neither I/O,
+    /// and a driver may follow pointers into it. Other memory is copied to a window and back.
+    ///
+    /// # Errors
+    /// `STATUS_INSUFFICIENT_RESOURCES`.
+    pub fn allocate(&self, length: u32) -> Result<WindowBuffer, NTSTATUS> {
+        WindowBuffer::new(&self.process.user_space, length)
+    }
+
     /// Its identifier in the machine.
     #[must_use]
     pub fn id(&self) -> u32 {
@@ -46,19 +64,19 @@ impl Process {
         self.process.handles.values().len()
     }
 
-    /// `NtReadFile` into a buffer that the caller has checked to be the process's.
+    /// `NtReadFile` into a buffer of the process's.
     pub fn read_buffer(&self, handle: Handle, buffer: OutputBuffer<'_>, offset: Option<u64>) -> IoStatus {
         let request = |thread: &_| io::read(&self.kernel, &self.process, thread, handle.0, buffer, offset);
         ended(ps::inside(&self.kernel, &self.process, request))
     }
 
-    /// `NtWriteFile` from a buffer that the caller has checked to be the process's.
+    /// `NtWriteFile` from a buffer of the process's.
     pub fn write_buffer(&self, handle: Handle, data: InputBuffer<'_>, offset: Option<u64>) -> IoStatus {
         let request = |thread: &_| io::write(&self.kernel, &self.process, thread, handle.0, data, offset);
         ended(ps::inside(&self.kernel, &self.process, request))
     }
 
-    /// `NtDeviceIoControlFile` with buffers that the caller has checked to be the process's.
+    /// `NtDeviceIoControlFile` with buffers of the process's.
     #[inline]
     pub fn control_buffers(
         &self,

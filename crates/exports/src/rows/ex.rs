@@ -2,7 +2,7 @@
 
 use kernel::mm::{PoolError, PoolOwner};
 use kernel::{Kernel, Outcome, Unwind, raw};
-use platform::pages::{PAGE_SIZE, USER_PROBE_ADDRESS};
+use platform::pages::{PAGE_SIZE, USER_PROBE_ADDRESS, USER_WINDOWS};
 
 use crate::Call;
 use crate::row::rows;
@@ -60,17 +60,24 @@ pub(super) fn free(kernel: &Kernel, address: u64, tag: u32) -> Outcome<()> {
 }
 
 /// What `ProbeForRead` and `ProbeForWrite` check before they touch memory. False for no bytes: nothing is checked then.
-fn probe(address: u64, length: u64, alignment: u32) -> Outcome<bool> {
+///
+/// Other processes' windows are mapped here too, which on NT would fault behind the probe: they fail in it.
+fn probe(call: Call<'_>, operation: u64, address: u64, length: u64, alignment: u32) -> Outcome<bool> {
     if length == 0 {
         return Ok(false);
     }
     if alignment > 1 && address & u64::from(alignment - 1) != 0 {
         return Err(Unwind::status(abi::STATUS_DATATYPE_MISALIGNMENT));
     }
-    match address.checked_add(length) {
-        Some(end) if end <= USER_PROBE_ADDRESS as u64 => Ok(true),
-        _ => Err(Unwind::access_violation(0, USER_PROBE_ADDRESS as u64)),
+    let end = match address.checked_add(length) {
+        Some(end) if end <= USER_PROBE_ADDRESS as u64 => end,
+        _ => return Err(Unwind::access_violation(0, USER_PROBE_ADDRESS as u64)),
+    };
+    let is_window = end > USER_WINDOWS.start as u64;
+    if is_window && !call.user_space().is_some_and(|space| space.contains(address, length)) {
+        return Err(Unwind::access_violation(operation, address));
     }
+    Ok(true)
 }
 
 rows! {
@@ -140,15 +147,13 @@ rows! {
     /// Checks that a buffer lies in the application's part of the address space and is aligned.
     irql(APC_LEVEL)
     fn ProbeForRead(call, address: u64, length: u64, alignment: u32) -> () {
-        let _ = call;
-        probe(address, length, alignment).map(drop)
+        probe(call, 0, address, length, alignment).map(drop)
     }
 
     /// As ProbeForRead, and that every page of the buffer can be written.
     irql(APC_LEVEL)
     fn ProbeForWrite(call, address: u64, length: u64, alignment: u32) -> () {
-        let _ = call;
-        if probe(address, length, alignment)? {
+        if probe(call, 1, address, length, alignment)? {
             let last = address + length - 1;
             let page = PAGE_SIZE as u64;
             let mut at = address;

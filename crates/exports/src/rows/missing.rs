@@ -154,10 +154,10 @@ missing! {
         InbvIsBootDriverInstalled InbvNotifyDisplayOwnershipLost InbvResetDisplay InbvSetScrollRegion
         InbvSetTextColor InbvSolidColorFill IoAcquireCancelSpinLock IoAcquireRemoveLockEx
         IoAcquireVpbSpinLock IoAdapterObjectType IoAllocateAdapterChannel IoAllocateDriverObjectExtension
-        IoAllocateErrorLogEntry IoAllocateIrp IoAllocateIrpEx IoAllocateMdl IoAllocateWorkItem
+        IoAllocateErrorLogEntry IoAllocateIrp IoAllocateIrpEx IoAllocateWorkItem
         IoAssignResources IoAttachDevice IoAttachDeviceByPointer IoAttachDeviceToDeviceStack
         IoAttachDeviceToDeviceStackSafe IoBuildAsynchronousFsdRequest IoBuildDeviceIoControlRequest
-        IoBuildPartialMdl IoBuildSynchronousFsdRequest IoCancelIrp IoCancelMiniCompletionPacket
+        IoBuildSynchronousFsdRequest IoCancelIrp IoCancelMiniCompletionPacket
         IoCheckEaBufferValidity IoCheckFunctionAccess IoCheckShareAccess IoCompletionObjectType
         IoConnectInterrupt IoCreateController IoCreateDisk IoCreateDriver IoCreateFile IoCreateFileEx
         IoCreateFileSpecifyDeviceObjectHint IoCreateNotificationEvent IoCreateStreamFileObject
@@ -165,7 +165,7 @@ missing! {
         IoCsqInitializeEx IoCsqInsertIrp IoCsqInsertIrpEx IoCsqRemoveIrp IoCsqRemoveNextIrp
         IoDeleteController IoDetachDevice IoDeviceHandlerObjectType IoDeviceObjectType IoDisconnectInterrupt
         IoDriverObjectType IoEnqueueIrp IoEnumerateDeviceObjectList IoEnumerateRegisteredFiltersList
-        IoFileObjectType IoForwardIrpSynchronously IoFreeErrorLogEntry IoFreeIrp IoFreeMdl IoFreeWorkItem
+        IoFileObjectType IoForwardIrpSynchronously IoFreeErrorLogEntry IoFreeIrp IoFreeWorkItem
         IoGetAttachedDevice IoGetAttachedDeviceReference IoGetBaseFileSystemDeviceObject
         IoGetConfigurationInformation IoGetCurrentProcess IoGetDeviceAttachmentBaseRef
         IoGetDeviceInterfaceAlias IoGetDeviceInterfaces IoGetDeviceObjectPointer IoGetDeviceProperty
@@ -223,18 +223,18 @@ missing! {
         KsStreamPointerSetStatusCode KsStreamPointerUnlock LdrAccessResource LdrFindResource_U
         LpcPortObjectType LsaFreeReturnBuffer Mm64BitPhysicalAddress MmAdvanceMdl MmAllocateContiguousMemory
         MmAllocateContiguousMemorySpecifyCache MmAllocateMappingAddress MmAllocateNonCachedMemory
-        MmAllocatePagesForMdl MmAllocatePagesForMdlEx MmBuildMdlForNonPagedPool MmCanFileBeTruncated
+        MmCanFileBeTruncated
         MmCopyMemory MmCopyVirtualMemory MmCreateMdl MmCreateSection MmDoesFileHaveUserWritableReferences
         MmFlushImageSection MmForceSectionClosed MmFreeContiguousMemory MmFreeContiguousMemorySpecifyCache
-        MmFreeMappingAddress MmFreeNonCachedMemory MmFreePagesFromMdl MmGetPhysicalAddress
+        MmFreeMappingAddress MmFreeNonCachedMemory MmGetPhysicalAddress
         MmGetPhysicalMemoryRanges MmGetVirtualForPhysical MmIsDriverVerifying MmIsNonPagedSystemAddressValid
         MmIsRecursiveIoFault MmIsThisAnNtAsSystem MmIsVerifierEnabled MmLockPagableDataSection
-        MmLockPagableSectionByHandle MmMapIoSpace MmMapIoSpaceEx MmMapLockedPages
-        MmMapLockedPagesSpecifyCache MmMapLockedPagesWithReservedMapping MmMapViewInSystemSpace
-        MmMapViewInSystemSpaceEx MmMapViewOfSection MmPageEntireDriver MmPrefetchPages MmProbeAndLockPages
+        MmLockPagableSectionByHandle MmMapIoSpace MmMapIoSpaceEx
+        MmMapLockedPagesWithReservedMapping MmMapViewInSystemSpace
+        MmMapViewInSystemSpaceEx MmMapViewOfSection MmPageEntireDriver MmPrefetchPages
         MmProbeAndLockProcessPages MmProtectMdlSystemAddress MmQuerySystemSize MmResetDriverPaging
-        MmSectionObjectType MmSecureVirtualMemory MmSizeOfMdl MmUnlockPagableImageSection MmUnlockPages
-        MmUnmapIoSpace MmUnmapLockedPages MmUnmapReservedMapping MmUnmapViewInSystemSpace
+        MmSectionObjectType MmSecureVirtualMemory MmUnlockPagableImageSection
+        MmUnmapIoSpace MmUnmapReservedMapping MmUnmapViewInSystemSpace
         MmUnmapViewOfSection MmUnsecureVirtualMemory MupSurrogateDeregisterProvider MupSurrogateGetFileName
         MupSurrogateGetUncProviderDeviceObject MupSurrogateRegisterProvider MupSurrogateRestartIo
         MupSurrogateSetUndecoratedFileName NdisAdvanceNetBufferListDataStart NdisAllocateBuffer

@@ -9,10 +9,13 @@ mod device;
 mod dispatch;
 mod driver;
 mod file;
+mod mdl;
 mod open;
 mod packet;
 mod request;
 mod symbolic_link;
+mod unbuffered;
+mod user_memory;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
@@ -31,6 +34,7 @@ pub use driver::{
     unload_driver,
 };
 pub use file::File;
+pub use mdl::{allocate_mdl, free_mdl, mdl_outcome};
 pub use open::{OpenRequest, create_file};
 pub use packet::current_irp;
 pub use request::{DeviceControl, IoResult, device_control, read, write};
@@ -128,10 +132,16 @@ fn free_own(kernel: &Kernel, address: u64) -> bool {
     false
 }
 
-/// Whether a block is the I/O manager's own, which drivers must not free: an IRP, its system buffer, an object.
+/// Whether a block is the I/O manager's own, which drivers must not free: an IRP, its system buffer or MDL, an object.
 #[must_use]
 pub fn owns_pool(block: &PoolBlock) -> bool {
-    const TAGS: [u32; 5] =
-        [packet::IRP_TAG, packet::BUFFER_TAG, device::DEVICE_TAG, driver::DRIVER_TAG, open::FILE_TAG];
+    const TAGS: [u32; 6] = [
+        packet::IRP_TAG,
+        packet::BUFFER_TAG,
+        packet::MDL_TAG,
+        device::DEVICE_TAG,
+        driver::DRIVER_TAG,
+        open::FILE_TAG,
+    ];
     block.owner == PoolOwner::default() && TAGS.contains(&block.tag)
 }

@@ -12,8 +12,8 @@ use std::sync::{Arc, PoisonError, RwLock};
 use abi::{IO_STACK_LOCATION, IRP, NTSTATUS};
 use platform::Parker;
 
-use crate::mm::{Pool, PoolOwner};
-use crate::raw::{self, IoStackLocation, Irp, Outcome};
+use crate::mm::{self, Pool, PoolOwner};
+use crate::raw::{self, IoStackLocation, Irp, Mdl, Outcome};
 use crate::{Kernel, Unwind};
 
 /// Tag of the kernel's IRPs.
@@ -24,6 +24,10 @@ pub(super) const BUFFER_TAG: u32 = u32::from_le_bytes(*b"IoSB");
 const LOCATIONS: u8 = 4;
 /// Bytes of the system buffer that a thread keeps.
 const KEPT_BUFFER: usize = 4096;
+/// Tag of the MDLs of requests.
+pub(super) const MDL_TAG: u32 = u32::from_le_bytes(*b"IoMd");
+/// Pages that the MDL which a thread keeps can describe: 128 KiB, wherever they begin.
+const KEPT_PAGES: u64 = 33;
 /// Packets that a thread keeps.
 const KEPT_PACKETS: usize = 8;
 
@@ -38,6 +42,8 @@ pub(super) struct Packet {
     irp: Irp,
     /// A system buffer of [`KEPT_BUFFER`] bytes.
     buffer: u64,
+    /// An MDL with room for [`KEPT_PAGES`].
+    mdl: u64,
     capacity: u8,
     state: AtomicU32,
     parker: Parker,
@@ -153,22 +159,29 @@ impl Drop for Packet {
     fn drop(&mut self) {
         let _driver_bug = self.pool.free(self.irp.address());
         let _driver_bug = self.pool.free(self.buffer);
+        let _driver_bug = self.pool.free(self.mdl);
     }
 }
 
 impl Packet {
     fn new(kernel: &Kernel, capacity: u8) -> Option<Arc<Self>> {
         let size = Irp::SIZE + usize::from(capacity) * IoStackLocation::SIZE;
-        let block = kernel.mm.pool.allocate_zeroed(size, IRP_TAG, PoolOwner::default())?;
-        let irp = Irp::at(block.address);
-        let buffer = kernel.mm.pool.allocate(KEPT_BUFFER, BUFFER_TAG, PoolOwner::default(), false);
-        let Some(buffer) = buffer else {
-            let _certainly_live = kernel.mm.pool.free(block.address);
+        let pool = &kernel.mm.pool;
+        let block = pool.allocate_zeroed(size, IRP_TAG, PoolOwner::default())?;
+        let buffer = pool.allocate(KEPT_BUFFER, BUFFER_TAG, PoolOwner::default(), false);
+        let mdl = allocate_mdl(pool, KEPT_PAGES);
+        let (Some(buffer), Some(mdl)) = (buffer, mdl) else {
+            for address in [Some(block.address), buffer.map(|block| block.address), mdl].into_iter().flatten()
+            {
+                let _certainly_live = pool.free(address);
+            }
             return None;
         };
+        let irp = Irp::at(block.address);
         let packet = Arc::new(Self {
             irp,
             buffer: buffer.address,
+            mdl,
             capacity,
             state: AtomicU32::new(IDLE),
             parker: Parker::new(),
@@ -251,6 +264,20 @@ impl Slot {
     }
 }
 
+fn allocate_mdl(pool: &Pool, pages: u64) -> Option<u64> {
+    let size = usize::try_from(mm::size_of_mdl(0, pages << 12)).ok()?;
+    Some(pool.allocate(size, MDL_TAG, PoolOwner::default(), false)?.address)
+}
+
+/// What a request needs besides its IRP.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Needs {
+    /// Bytes of its system buffer.
+    pub(super) buffer: u32,
+    /// Pages that its MDL describes; 0 for none.
+    pub(super) pages: u64,
+}
+
 /// A request that the calling thread has in flight.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct InFlight {
@@ -260,16 +287,20 @@ pub(super) struct InFlight {
     pub(super) location: IoStackLocation,
     /// Its system buffer; 0 for a request of no bytes.
     pub(super) buffer: u64,
+    /// Room for its MDL; NULL when it needs none.
+    pub(super) mdl: Mdl,
     /// Pool that was allocated for a buffer larger than the packet's own; 0 if none.
     large: u64,
+    /// The same for the MDL.
+    large_mdl: u64,
 }
 
-/// Puts a packet of the calling thread's in flight: its IRP as `heading` says, with a system buffer of `length` bytes.
+/// Puts a packet of the calling thread's in flight: its IRP as `heading` says, with what it `needs`.
 ///
 /// # Errors
 /// `STATUS_INSUFFICIENT_RESOURCES`.
 #[inline]
-pub(super) fn begin(kernel: &Kernel, heading: Heading, length: u32) -> Result<InFlight, NTSTATUS> {
+pub(super) fn begin(kernel: &Kernel, heading: Heading, needs: Needs) -> Result<InFlight, NTSTATUS> {
     let begun = with_kept(kernel, |kept| {
         let depth = kept.in_flight;
         if kept.packets.get(depth).is_none_or(|slot| slot.packet.capacity < heading.locations) {
@@ -280,31 +311,49 @@ pub(super) fn begin(kernel: &Kernel, heading: Heading, length: u32) -> Result<In
         // The kernel's own pool, unless a driver freed it.
         slot.start(heading).ok()?;
         slot.packet.state.store(IN_FLIGHT, Ordering::Relaxed);
-        let begun = (slot.packet.irp, slot.packet.buffer);
+        let begun = (slot.packet.irp, slot.packet.buffer, slot.packet.mdl);
         kept.in_flight += 1;
         Some(begun)
     });
-    let (irp, own_buffer) = begun.ok_or(abi::STATUS_INSUFFICIENT_RESOURCES)?;
+    let (irp, own_buffer, own_mdl) = begun.ok_or(abi::STATUS_INSUFFICIENT_RESOURCES)?;
     let last = Irp::SIZE + (usize::from(heading.locations) - 1) * IoStackLocation::SIZE;
     let location = IoStackLocation::at(irp.address() + last as u64);
-    let length = length as usize;
-    if length <= KEPT_BUFFER {
-        let buffer = if length == 0 { 0 } else { own_buffer };
-        return Ok(InFlight { irp, location, buffer, large: 0 });
+    let buffer = if needs.buffer == 0 { 0 } else { own_buffer };
+    let mdl = Mdl::at(if needs.pages == 0 { 0 } else { own_mdl });
+    let request = InFlight { irp, location, buffer, mdl, large: 0, large_mdl: 0 };
+    if needs.buffer as usize <= KEPT_BUFFER && needs.pages <= KEPT_PAGES {
+        return Ok(request);
     }
-    match kernel.mm.pool.allocate(length, BUFFER_TAG, PoolOwner::default(), false) {
-        Some(block) => Ok(InFlight { irp, location, buffer: block.address, large: block.address }),
-        None => {
-            let _nothing_to_free = end(kernel, InFlight { irp, location, buffer: 0, large: 0 }, true);
-            Err(abi::STATUS_INSUFFICIENT_RESOURCES)
-        }
+    enlarge(kernel, request, needs)
+}
+
+/// Takes pool for what does not fit into the packet's own memory.
+#[cold]
+fn enlarge(kernel: &Kernel, mut request: InFlight, needs: Needs) -> Result<InFlight, NTSTATUS> {
+    let pool = &kernel.mm.pool;
+    let mut enough = true;
+    if needs.buffer as usize > KEPT_BUFFER {
+        let block = pool.allocate(needs.buffer as usize, BUFFER_TAG, PoolOwner::default(), false);
+        enough = block.is_some();
+        request.large = block.map_or(0, |block| block.address);
+        request.buffer = request.large;
     }
+    if enough && needs.pages > KEPT_PAGES {
+        request.large_mdl = allocate_mdl(pool, needs.pages).unwrap_or(0);
+        enough = request.large_mdl != 0;
+        request.mdl = Mdl::at(request.large_mdl);
+    }
+    if enough {
+        return Ok(request);
+    }
+    let _no_driver_knows_it = end(kernel, request, true);
+    Err(abi::STATUS_INSUFFICIENT_RESOURCES)
 }
 
 /// Ends the innermost request of the calling thread. A packet that drivers may still know (`reuse` false) is not used
 /// again: its memory stays allocated, and known, for the machine's life.
 ///
-/// False when the machine had to stop: a driver has overrun the system buffer.
+/// False when the machine had to stop: a driver has overrun the system buffer or the MDL.
 #[inline]
 #[must_use]
 pub(super) fn end(kernel: &Kernel, request: InFlight, reuse: bool) -> bool {
@@ -317,7 +366,11 @@ pub(super) fn end(kernel: &Kernel, request: InFlight, reuse: bool) -> bool {
             kept.table.remove(&slot.packet);
         }
     });
-    request.large == 0 || !reuse || super::free_own(kernel, request.large)
+    if request.large | request.large_mdl == 0 || !reuse {
+        return true;
+    }
+    let free = |address| address == 0 || super::free_own(kernel, address);
+    free(request.large) && free(request.large_mdl)
 }
 
 /// Marks `irp` completed if it is the calling thread's innermost request: `Some(false)` when it was already.

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use abi::NTSTATUS;
 
 use super::file::File;
-use super::packet::{self, Heading};
-use super::{device, dispatch};
+use super::packet::{self, Heading, InFlight, Needs};
+use super::{device, dispatch, mdl, unbuffered};
 use crate::ke::Thread;
 use crate::ob::{HandleEntry, Object};
 use crate::ps::Process;
@@ -27,7 +27,7 @@ pub struct IoResult {
 }
 
 impl IoResult {
-    fn failed(status: NTSTATUS) -> Self {
+    pub(super) fn failed(status: NTSTATUS) -> Self {
         Self { status, information: 0 }
     }
 }
@@ -127,7 +127,8 @@ pub fn read(
         if granted & abi::FILE_READ_DATA == 0 {
             return IoResult::failed(abi::STATUS_ACCESS_DENIED);
         }
-        transfer(kernel, thread, file, abi::IRP_MJ_READ, offset, buffer.len(), &mut Data::Out(&mut buffer))
+        let who = Caller { kernel, process, thread };
+        transfer(who, file, abi::IRP_MJ_READ, offset, buffer.len(), &mut Data::Out(&mut buffer))
     })
 }
 
@@ -144,18 +145,27 @@ pub fn write(
         if granted & (abi::FILE_WRITE_DATA | abi::FILE_APPEND_DATA) == 0 {
             return IoResult::failed(abi::STATUS_ACCESS_DENIED);
         }
-        transfer(kernel, thread, file, abi::IRP_MJ_WRITE, offset, data.len(), &mut Data::In(data))
+        let who = Caller { kernel, process, thread };
+        transfer(who, file, abi::IRP_MJ_WRITE, offset, data.len(), &mut Data::In(data))
     })
 }
 
-enum Data<'a, 'b> {
+/// Who makes a request.
+#[derive(Clone, Copy)]
+struct Caller<'a> {
+    kernel: &'a Kernel,
+    process: &'a Process,
+    thread: &'a Thread,
+}
+
+/// What a transfer reads or fills.
+pub(super) enum Data<'a, 'b> {
     In(InputBuffer<'a>),
     Out(&'b mut OutputBuffer<'a>),
 }
 
 fn transfer(
-    kernel: &Kernel,
-    thread: &Thread,
+    Caller { kernel, process, thread }: Caller<'_>,
     file: &File,
     major: u8,
     offset: Option<u64>,
@@ -169,27 +179,31 @@ fn transfer(
     };
     let flags = device::top_of_stack(file.device).and_then(DeviceObject::flags);
     let Ok(flags) = flags else { return IoResult::failed(abi::STATUS_NO_SUCH_DEVICE) };
-    if flags & abi::DO_BUFFERED_IO == 0 {
-        kernel.trace.emit(|| Event::NotImplemented { what: "read and write without DO_BUFFERED_IO" });
-        return IoResult::failed(abi::STATUS_NOT_IMPLEMENTED);
-    }
     let direction = if major == abi::IRP_MJ_READ {
         abi::IRP_READ_OPERATION | abi::IRP_INPUT_OPERATION
     } else {
         abi::IRP_WRITE_OPERATION
     };
-    let fill = |irp: Irp, location: IoStackLocation, buffer: u64| {
+    let start = |irp: Irp, location: IoStackLocation| {
         location.set_major_function(major)?;
         location.set_parameter(0, u64::from(length))?;
         location.set_parameter(2, position)?;
-        irp.set_flags(direction | buffered_flags(buffer))?;
-        irp.set_system_buffer(buffer)
+        irp.set_flags(direction)
     };
     let route = Route { kernel, thread, file, user_mode: true };
+    if flags & abi::DO_BUFFERED_IO == 0 {
+        return unbuffered::transfer(&route, process, flags & abi::DO_DIRECT_IO != 0, data, start);
+    }
+    let fill = |irp: Irp, location: IoStackLocation, request: &InFlight| {
+        start(irp, location)?;
+        irp.set_flags(direction | buffered_flags(request.buffer))?;
+        irp.set_system_buffer(request.buffer)
+    };
+    let needs = Needs { buffer: length, pages: 0 };
     match data {
-        Data::In(data) => route.send(length, |buffer| data.copy_to(buffer), fill, |_, _| Ok(())),
+        Data::In(data) => route.send(needs, |buffer| data.copy_to(buffer), fill, |_, _| Ok(())).0,
         Data::Out(target) => {
-            route.send(length, |_| Ok(()), fill, |buffer, result| copy_back(target, buffer, result))
+            route.send(needs, |_| Ok(()), fill, |buffer, result| copy_back(target, buffer, result)).0
         }
     }
 }
@@ -197,8 +211,8 @@ fn transfer(
 /// `NtDeviceIoControlFile`. Must run inside the machine, in the context of `process`. PASSIVE_LEVEL.
 ///
 /// Ends with `STATUS_INVALID_HANDLE`, `STATUS_ACCESS_DENIED` when the code asks for access that the handle lacks,
-/// `STATUS_NOT_IMPLEMENTED` for methods other than METHOD_BUFFERED, `STATUS_INSUFFICIENT_RESOURCES`, or the driver's
-/// status.
+/// `STATUS_ACCESS_VIOLATION` for a buffer in a user window that is not the process's, `STATUS_INSUFFICIENT_RESOURCES`, or
+/// the driver's status.
 ///
 /// Source: kernel, Defining I/O Control Codes; Buffer Descriptions for I/O Control Codes.
 #[inline]
@@ -215,38 +229,40 @@ pub fn device_control(
         if access & !granted != 0 {
             return IoResult::failed(abi::STATUS_ACCESS_DENIED);
         }
-        if control.code & 3 != abi::METHOD_BUFFERED {
-            kernel.trace.emit(|| Event::NotImplemented { what: "control codes other than METHOD_BUFFERED" });
-            return IoResult::failed(abi::STATUS_NOT_IMPLEMENTED);
+        let route = Route { kernel, thread, file, user_mode: true };
+        match control.code & 3 {
+            abi::METHOD_BUFFERED => buffered_control(&route, &mut control),
+            abi::METHOD_NEITHER => unbuffered::neither_control(&route, process, &mut control),
+            _ => unbuffered::direct_control(&route, process, &mut control),
         }
-        buffered_control(kernel, thread, file, &mut control)
     })
 }
 
 #[inline]
-fn buffered_control(
-    kernel: &Kernel,
-    thread: &Thread,
-    file: &File,
-    control: &mut DeviceControl<'_>,
-) -> IoResult {
+fn buffered_control(route: &Route<'_>, control: &mut DeviceControl<'_>) -> IoResult {
     let DeviceControl { code, input, output, .. } = control;
     let (input_length, output_length) = (input.len(), output.len());
-    let fill = |irp: Irp, location: IoStackLocation, buffer: u64| {
-        location.set_major_function(abi::IRP_MJ_DEVICE_CONTROL)?;
-        location.set_parameter(0, u64::from(output_length))?;
-        location.set_parameter(1, u64::from(input_length))?;
-        location.set_parameter(2, u64::from(*code))?;
+    let fill = |irp: Irp, location: IoStackLocation, request: &InFlight| {
+        set_control(location, *code, input_length, output_length)?;
         let input_operation = if output_length > 0 { abi::IRP_INPUT_OPERATION } else { 0 };
-        irp.set_flags(input_operation | buffered_flags(buffer))?;
-        irp.set_system_buffer(buffer)
+        irp.set_flags(input_operation | buffered_flags(request.buffer))?;
+        irp.set_system_buffer(request.buffer)
     };
     let copy_out = |buffer, result| copy_back(output, buffer, result);
-    let route = Route { kernel, thread, file, user_mode: true };
-    route.send(input_length.max(output_length), |buffer| input.copy_to(buffer), fill, copy_out)
+    let needs = Needs { buffer: input_length.max(output_length), pages: 0 };
+    route.send(needs, |buffer| input.copy_to(buffer), fill, copy_out).0
 }
 
-fn buffered_flags(buffer: u64) -> u32 {
+/// Sets major function and parameters of a control request.
+#[inline]
+pub(super) fn set_control(location: IoStackLocation, code: u32, input: u32, output: u32) -> Outcome<()> {
+    location.set_major_function(abi::IRP_MJ_DEVICE_CONTROL)?;
+    location.set_parameter(0, u64::from(output))?;
+    location.set_parameter(1, u64::from(input))?;
+    location.set_parameter(2, u64::from(code))
+}
+
+pub(super) fn buffered_flags(buffer: u64) -> u32 {
     if buffer == 0 { abi::IRP_BUFFERED_IO } else { abi::IRP_BUFFERED_IO | abi::IRP_DEALLOCATE_BUFFER }
 }
 
@@ -288,8 +304,8 @@ pub(super) fn send_plain(
     fill: impl FnOnce(Irp, IoStackLocation) -> Outcome<()>,
 ) -> IoResult {
     let sent = Kernel::with_current(|_, thread| {
-        let fill = |irp: Irp, location: IoStackLocation, _| fill(irp, location);
-        Route { kernel, thread, file, user_mode }.send(0, |_| Ok(()), fill, |_, _| Ok(()))
+        let fill = |irp: Irp, location: IoStackLocation, _: &InFlight| fill(irp, location);
+        Route { kernel, thread, file, user_mode }.send(Needs::default(), |_| Ok(()), fill, |_, _| Ok(())).0
     });
     sent.unwrap_or(IoResult::failed(abi::STATUS_INVALID_DEVICE_STATE))
 }
@@ -298,30 +314,33 @@ pub(super) fn send_plain(
 const MAX_LOCATIONS: u8 = 126;
 
 /// Who sends a request, and where to.
-struct Route<'a> {
-    kernel: &'a Kernel,
+pub(super) struct Route<'a> {
+    pub(super) kernel: &'a Kernel,
     thread: &'a Thread,
     file: &'a File,
     user_mode: bool,
 }
 
 impl Route<'_> {
-    /// Sends a request to the top of the file's device stack and waits for its end. The system buffer has `length` bytes;
-    /// `copy_in` fills it before, `copy_out` empties it after, both only when it has any.
+    /// Sends a request to the top of the file's device stack and waits for its end. `copy_in` fills the system buffer
+    /// before, `copy_out` empties it after, both only when the request has one.
+    ///
+    /// Returns also whether drivers are done with the request's memory: false when one may still use it.
     #[inline]
-    fn send(
+    pub(super) fn send(
         &self,
-        length: u32,
+        needs: Needs,
         copy_in: impl FnOnce(u64) -> Outcome<()>,
-        fill: impl FnOnce(Irp, IoStackLocation, u64) -> Outcome<()>,
+        fill: impl FnOnce(Irp, IoStackLocation, &InFlight) -> Outcome<()>,
         copy_out: impl FnOnce(u64, IoResult) -> Outcome<()>,
-    ) -> IoResult {
+    ) -> (IoResult, bool) {
         let kernel = self.kernel;
+        let failed = |status| (IoResult::failed(status), true);
         let top = device::top_of_stack(self.file.device).and_then(|top| Ok((top, top.stack_size()?)));
-        let Ok((top, locations)) = top else { return IoResult::failed(abi::STATUS_NO_SUCH_DEVICE) };
+        let Ok((top, locations)) = top else { return failed(abi::STATUS_NO_SUCH_DEVICE) };
         // A driver can write anything there.
         if !(1..=MAX_LOCATIONS).contains(&locations) {
-            return IoResult::failed(abi::STATUS_INVALID_DEVICE_REQUEST);
+            return failed(abi::STATUS_INVALID_DEVICE_REQUEST);
         }
         let heading = Heading {
             locations,
@@ -329,18 +348,22 @@ impl Route<'_> {
             thread: self.thread.object(),
             file: self.file.object.address(),
         };
-        let request = match packet::begin(kernel, heading, length) {
+        let request = match packet::begin(kernel, heading, needs) {
             Ok(request) => request,
-            Err(status) => return IoResult::failed(status),
+            Err(status) => return failed(status),
         };
         if request.buffer != 0 && copy_in(request.buffer).is_err() {
             let _the_application_is_wrong = packet::end(kernel, request, true);
-            return IoResult::failed(abi::STATUS_INVALID_USER_BUFFER);
+            return failed(abi::STATUS_INVALID_USER_BUFFER);
         }
-        let sent = fill(request.irp, request.location, request.buffer).and_then(|()| {
+        let sent = fill(request.irp, request.location, &request).and_then(|()| {
             kernel.trace.emit(|| created(kernel, request.irp, top));
             let returned = dispatch::call_driver(kernel, top, request.irp)?;
-            finish(kernel, self.thread, request.irp, top, returned)
+            let ended = finish(kernel, self.thread, request.irp, top, returned)?;
+            if ended.1 {
+                mdl::release(kernel, request.irp, request.mdl)?;
+            }
+            Ok(ended)
         });
         let (mut result, reuse) = match sent {
             Ok(ended) => ended,
@@ -350,9 +373,9 @@ impl Route<'_> {
             result = IoResult::failed(abi::STATUS_INVALID_USER_BUFFER);
         }
         if packet::end(kernel, request, reuse) {
-            result
+            (result, reuse)
         } else {
-            IoResult::failed(abi::STATUS_DEVICE_NOT_CONNECTED)
+            (IoResult::failed(abi::STATUS_DEVICE_NOT_CONNECTED), reuse)
         }
     }
 }

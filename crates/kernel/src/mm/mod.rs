@@ -1,20 +1,28 @@
 //! The memory manager: a machine's system space, pool, kernel stacks, and its copy of KUSER_SHARED_DATA.
 //!
-//! User windows and mappings of shared pages are `host`'s and later rooms'.
+//! MDLs describe buffers of all of them and of the user space of processes, whose windows are the gate's or made here.
 
+mod extents;
+mod mdl;
 mod pool;
 mod shared_user_data;
 mod space;
 mod stack;
+mod user_space;
 
 use std::sync::Arc;
 
 use platform::Platform;
 use platform::pages::PagesError;
 
+pub use mdl::{
+    MDL_TAG, MdlFault, build_for_nonpaged_pool, build_partial, describe_locked, map_to_system, pages_spanned,
+    size_of_mdl, unmap_from_system,
+};
 pub use pool::{Pool, PoolBlock, PoolError, PoolOwner, TagUsage, tag_name};
 pub use space::{SystemRange, SystemSpace};
 pub use stack::{KERNEL_STACK_SIZE, Stack};
+pub use user_space::{UserBuffer, UserSpace};
 
 use shared_user_data::SharedUserData;
 
@@ -26,6 +34,7 @@ pub struct MemoryManager {
     /// Pool.
     pub pool: Arc<Pool>,
     shared_user_data: SharedUserData,
+    user_locks: mdl::UserLocks,
 }
 
 impl MemoryManager {
@@ -33,7 +42,7 @@ impl MemoryManager {
         let space = SystemSpace::new()?;
         let pool = Arc::new(Pool::new(space.clone(), pool_limit));
         let shared_user_data = SharedUserData::new(&space, platform)?;
-        Ok(Self { space, pool, shared_user_data })
+        Ok(Self { space, pool, shared_user_data, user_locks: mdl::UserLocks::default() })
     }
 
     /// Address of the copy of KUSER_SHARED_DATA, with its times brought up to date.

@@ -1,10 +1,11 @@
 //! System space: one slab of addresses a machine, handed out in ranges of whole pages.
 
-use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use platform::pages::{self, PAGE_SIZE, PagesError, Protection, Reservation};
+
+use super::extents::Extents;
 
 /// A machine's slab of system space. Cheap to clone; the last clone returns the slab to Linux.
 #[derive(Clone, Debug)]
@@ -15,8 +16,8 @@ pub struct SystemSpace {
 #[derive(Debug)]
 struct Inner {
     slab: Reservation,
-    /// Free ranges by start; values are ends. Both are offsets into the slab.
-    free: Mutex<BTreeMap<usize, usize>>,
+    /// Offsets into the slab.
+    free: Mutex<Extents>,
 }
 
 /// A range of system space: not accessible until committed, returned when dropped.
@@ -31,7 +32,7 @@ impl SystemSpace {
     pub(crate) fn new() -> Result<Self, PagesError> {
         let slab = pages::reserve_system_slab()?;
         // The first page stays unused, so that small offsets from it fault.
-        let free = BTreeMap::from([(PAGE_SIZE, slab.len())]);
+        let free = Extents::new(PAGE_SIZE..slab.len());
         Ok(Self { inner: Arc::new(Inner { slab, free: Mutex::new(free) }) })
     }
 
@@ -47,34 +48,16 @@ impl SystemSpace {
     /// `NoMemory` when no free range is long enough.
     pub fn allocate(&self, length: usize) -> Result<SystemRange, PagesError> {
         let length = length.max(1).checked_next_multiple_of(PAGE_SIZE).ok_or(PagesError::NoMemory)?;
-        let mut free = self.free();
-        let found =
-            free.iter().find(|(start, end)| *end - *start >= length).map(|(start, end)| (*start, *end));
-        let (start, end) = found.ok_or(PagesError::NoMemory)?;
-        free.remove(&start);
-        if start + length < end {
-            free.insert(start + length, end);
-        }
-        drop(free);
+        let start = self.free().take(length).ok_or(PagesError::NoMemory)?;
         Ok(SystemRange { space: self.clone(), offset: start, length })
     }
 
-    fn free(&self) -> MutexGuard<'_, BTreeMap<usize, usize>> {
+    fn free(&self) -> MutexGuard<'_, Extents> {
         self.inner.free.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn release(&self, offset: usize, length: usize) {
-        let mut free = self.free();
-        let (mut start, mut end) = (offset, offset + length);
-        if let Some(after) = free.remove(&end) {
-            end = after;
-        }
-        if let Some((before, before_end)) = free.range(..start).next_back().map(|(from, to)| (*from, *to))
-            && before_end == start
-        {
-            start = before;
-        }
-        free.insert(start, end);
+        self.free().give(offset, length);
     }
 }
 
@@ -145,7 +128,7 @@ mod tests {
             assert!(pair[0].range().end <= pair[1].range().start);
         }
         drop(ranges);
-        assert_eq!(space.free().len(), 1);
+        assert_eq!(space.free().count(), 1);
     }
 
     #[test]

@@ -1,10 +1,12 @@
-//! Processes: a handle table and an identity. Their memory is their own Linux process's, or a window's.
+//! Processes: a handle table, an identity, and the user space in which drivers meet their memory.
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use crate::Kernel;
+use crate::mm::UserSpace;
 use crate::ob::HandleTable;
 
 /// The system process's identifier.
@@ -22,15 +24,18 @@ pub struct Process {
     pub name: String,
     /// Its handles.
     pub handles: HandleTable,
+    /// Where drivers meet its memory.
+    pub user_space: Arc<UserSpace>,
     pub(crate) serial: u64,
 }
 
 impl Process {
-    fn new(id: u32, name: &str) -> Arc<Self> {
+    fn new(id: u32, name: &str, user_space: UserSpace) -> Arc<Self> {
         Arc::new(Self {
             id,
             name: name.to_owned(),
             handles: HandleTable::default(),
+            user_space: Arc::new(user_space),
             serial: SERIAL.fetch_add(1, Ordering::Relaxed),
         })
     }
@@ -52,7 +57,7 @@ pub struct Processes {
 
 impl Processes {
     pub(crate) fn new() -> Self {
-        let system = Process::new(SYSTEM_PROCESS_ID, "System");
+        let system = Process::new(SYSTEM_PROCESS_ID, "System", UserSpace::default());
         let all = RwLock::new(HashMap::from([(SYSTEM_PROCESS_ID, system.clone())]));
         Self { system, all, next_id: AtomicU32::new(SYSTEM_PROCESS_ID + 4) }
     }
@@ -68,10 +73,20 @@ impl Processes {
         self.next_id.fetch_add(4, Ordering::Relaxed)
     }
 
-    /// Makes a process.
+    /// Makes a process that lives in this Linux process.
     #[must_use]
     pub fn create(&self, name: &str) -> Arc<Process> {
-        let process = Process::new(self.next_id(), name);
+        self.add(Process::new(self.next_id(), name, UserSpace::default()))
+    }
+
+    /// Makes a process that lives in another Linux process, which shares `window` with this one. The window stays mapped
+    /// for as long as drivers may reach it.
+    #[must_use]
+    pub fn create_in_window(&self, name: &str, window: Range<u64>) -> Arc<Process> {
+        self.add(Process::new(self.next_id(), name, UserSpace::in_window(window)))
+    }
+
+    fn add(&self, process: Arc<Process>) -> Arc<Process> {
         self.all.write().unwrap_or_else(PoisonError::into_inner).insert(process.id, process.clone());
         process
     }
@@ -91,7 +106,9 @@ impl Processes {
         all
     }
 
-    /// Ends a process: its handles are closed, in its context, on the calling thread.
+    /// Ends a process: its handles are closed, in its context, on the calling thread. Pages of it that a driver has
+    /// still locked then stop the machine: 76h (PROCESS_HAS_LOCKED_PAGES) with 0, the process's identifier, the number of
+    /// pages, 0.
     ///
     /// # Errors
     /// As for [`inside`](super::inside): the machine has stopped, or there is no memory for the thread.
@@ -102,7 +119,11 @@ impl Processes {
                 let _already_closed = process.handles.close(kernel, process, handle);
             }
         });
-        self.all.write().unwrap_or_else(PoisonError::into_inner).remove(&process.id);
+        let ended = self.all.write().unwrap_or_else(PoisonError::into_inner).remove(&process.id);
+        let locked = process.user_space.locked_pages();
+        if ended.is_some() && locked != 0 {
+            kernel.bug_check(abi::PROCESS_HAS_LOCKED_PAGES, [0, u64::from(process.id), locked, 0]);
+        }
         closed
     }
 }

@@ -122,6 +122,26 @@ pub fn fill(destination: u64, value: u8, length: usize) -> Outcome<()> {
     unsafe { memory::fill(destination, value, length) }.map_err(raised)
 }
 
+/// Touches every page of driver memory from `address` on, for reading or for writing, and changes nothing.
+///
+/// # Errors
+/// As for [`write`].
+pub fn touch(address: u64, length: u64, for_writing: bool) -> Outcome<()> {
+    const PAGE: u64 = platform::pages::PAGE_SIZE as u64;
+    let Some(last) = length.checked_sub(1) else { return Ok(()) };
+    let operation = u64::from(for_writing);
+    let last = address.checked_add(last).ok_or(Unwind::access_violation(operation, address))?;
+    writable(address, usize::try_from(length).unwrap_or(usize::MAX))?;
+    for page in (address / PAGE..=last / PAGE).map(|number| number * PAGE) {
+        if for_writing {
+            fetch_add(page, 0)?;
+        } else {
+            read::<u8>(page)?;
+        }
+    }
+    Ok(())
+}
+
 /// Copies UTF-16 `source` into driver memory.
 ///
 /// # Errors

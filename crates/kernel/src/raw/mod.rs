@@ -15,10 +15,11 @@ mod user_buffer;
 pub use current::{Inside, Machine, enter, with_current};
 pub use driver_code::{call, is_image, return_address};
 pub use fields::{
-    copy_from, copy_to, copy_wide, copy_within, exchange, fetch_add, fill, is_driver_memory, read, write,
+    copy_from, copy_to, copy_wide, copy_within, exchange, fetch_add, fill, is_driver_memory, read, touch,
+    write,
 };
 pub use objects::{
-    DeviceObject, DispatcherHeader, DriverExtension, DriverObject, FileObject, IoStackLocation, Irp,
+    DeviceObject, DispatcherHeader, DriverExtension, DriverObject, FileObject, IoStackLocation, Irp, Mdl,
     UnicodeString,
 };
 

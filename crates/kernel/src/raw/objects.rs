@@ -32,6 +32,30 @@ raw_object! {
 }
 
 raw_object! {
+    /// A memory descriptor list.
+    Mdl: abi::MDL {
+        next, set_next: u64 = Next;
+        size, set_size: u16 = Size;
+        flags, set_flags: u16 = MdlFlags;
+        process, set_process: u64 = Process;
+        mapped_system_va, set_mapped_system_va: u64 = MappedSystemVa;
+        start_va, set_start_va: u64 = StartVa;
+        byte_count, set_byte_count: u32 = ByteCount;
+        byte_offset, set_byte_offset: u32 = ByteOffset;
+    }
+}
+
+impl Mdl {
+    /// Where the buffer that it describes starts, `MmGetMdlVirtualAddress`.
+    ///
+    /// # Errors
+    /// An access violation to raise in the driver.
+    pub fn virtual_address(self) -> Outcome<u64> {
+        Ok(self.start_va()?.wrapping_add(u64::from(self.byte_offset()?)))
+    }
+}
+
+raw_object! {
     /// One driver's part of an IRP.
     IoStackLocation: abi::IO_STACK_LOCATION {
         major_function, set_major_function: u8 = MajorFunction;

@@ -16,6 +16,7 @@ use super::fields::raised;
 pub struct InputBuffer<'a> {
     address: u64,
     length: u32,
+    in_window: bool,
     lifetime: PhantomData<&'a [u8]>,
 }
 
@@ -24,6 +25,7 @@ pub struct InputBuffer<'a> {
 pub struct OutputBuffer<'a> {
     address: u64,
     length: u32,
+    in_window: bool,
     lifetime: PhantomData<&'a mut [u8]>,
 }
 
@@ -38,14 +40,33 @@ impl<'a> InputBuffer<'a> {
     #[must_use]
     pub fn from_slice(slice: &'a [u8]) -> Option<Self> {
         let length = u32::try_from(slice.len()).ok()?;
-        Some(Self { address: slice.as_ptr() as u64, length, lifetime: PhantomData })
+        Some(Self { address: slice.as_ptr() as u64, length, in_window: false, lifetime: PhantomData })
     }
 
     /// A range of user windows; `None` when it is not inside them. Whose window it is, the session checks.
     #[inline]
     #[must_use]
     pub fn in_window(address: u64, length: u32) -> Option<Self> {
-        window_range(address, length).then_some(Self { address, length, lifetime: PhantomData })
+        window_range(address, length).then_some(Self {
+            address,
+            length,
+            in_window: true,
+            lifetime: PhantomData,
+        })
+    }
+
+    /// Where it starts.
+    #[inline]
+    #[must_use]
+    pub fn address(&self) -> u64 {
+        self.address
+    }
+
+    /// Whether its owner says that it lies in a user window, rather than lending a slice.
+    #[inline]
+    #[must_use]
+    pub fn is_in_window(&self) -> bool {
+        self.in_window
     }
 
     /// Length in bytes.
@@ -67,13 +88,19 @@ impl<'a> InputBuffer<'a> {
     /// An access violation.
     #[inline]
     pub fn copy_to(&self, destination: u64) -> Outcome<()> {
-        let length = self.length as usize;
-        if !super::is_driver_memory(destination, length) {
-            return Err(super::Unwind::access_violation(1, destination));
-        }
-        // SAFETY: driver memory holds no Rust values; application buffers do not overlap pool.
-        unsafe { memory::copy_apart(destination, self.address, length) }.map_err(raised)
+        copy_in(destination, self.address, self.length)
     }
+}
+
+/// Copies an application's buffer to driver memory.
+#[inline]
+fn copy_in(destination: u64, source: u64, length: u32) -> Outcome<()> {
+    let length = length as usize;
+    if !super::is_driver_memory(destination, length) {
+        return Err(super::Unwind::access_violation(1, destination));
+    }
+    // SAFETY: driver memory holds no Rust values; application buffers do not overlap pool.
+    unsafe { memory::copy_apart(destination, source, length) }.map_err(raised)
 }
 
 impl<'a> OutputBuffer<'a> {
@@ -82,14 +109,33 @@ impl<'a> OutputBuffer<'a> {
     #[must_use]
     pub fn from_slice(slice: &'a mut [u8]) -> Option<Self> {
         let length = u32::try_from(slice.len()).ok()?;
-        Some(Self { address: slice.as_mut_ptr() as u64, length, lifetime: PhantomData })
+        Some(Self { address: slice.as_mut_ptr() as u64, length, in_window: false, lifetime: PhantomData })
     }
 
     /// A range of user windows; `None` when it is not inside them. Whose window it is, the session checks.
     #[inline]
     #[must_use]
     pub fn in_window(address: u64, length: u32) -> Option<Self> {
-        window_range(address, length).then_some(Self { address, length, lifetime: PhantomData })
+        window_range(address, length).then_some(Self {
+            address,
+            length,
+            in_window: true,
+            lifetime: PhantomData,
+        })
+    }
+
+    /// Where it starts.
+    #[inline]
+    #[must_use]
+    pub fn address(&self) -> u64 {
+        self.address
+    }
+
+    /// Whether its owner says that it lies in a user window, rather than lending a slice.
+    #[inline]
+    #[must_use]
+    pub fn is_in_window(&self) -> bool {
+        self.in_window
     }
 
     /// Length in bytes.
@@ -103,6 +149,14 @@ impl<'a> OutputBuffer<'a> {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.length == 0
+    }
+
+    /// Copies what it holds now to driver memory.
+    ///
+    /// # Errors
+    /// An access violation.
+    pub fn copy_to(&self, destination: u64) -> Outcome<()> {
+        copy_in(destination, self.address, self.length)
     }
 
     /// Copies `length` bytes, at most its own length, from driver memory to its front.
