@@ -36,7 +36,12 @@ impl ControlCode {
     /// `CTL_CODE(device_type, function, method, access)`.
     #[must_use]
     pub const fn new(device_type: u16, function: u16, method: Method, access: Access) -> Self {
-        Self((device_type as u32) << 16 | (access as u32) << 14 | (function as u32 & 0xFFF) << 2 | method as u32)
+        Self(
+            (device_type as u32) << 16
+                | (access as u32) << 14
+                | (function as u32 & 0xFFF) << 2
+                | method as u32,
+        )
     }
 
     /// Bits 16 to 31: FILE_DEVICE_*; bit 15 of it is set for vendors' own types.

@@ -2,12 +2,12 @@
 
 use std::any::Any;
 use std::mem::offset_of;
-use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
 use abi::NTSTATUS;
 
-use super::Driver;
+use super::{Driver, attach};
 use crate::mm::PoolOwner;
 use crate::ob::{Object, ObjectBody, ObjectType};
 use crate::raw::{self, DeviceObject, DispatcherHeader, Outcome};
@@ -32,6 +32,8 @@ pub struct Device {
     /// Files open on it.
     opens: AtomicI32,
     deleted: AtomicBool,
+    /// The device that it is attached to; 0 at the bottom of a stack. Changed under the lock of the stacks.
+    pub(super) lower: AtomicU64,
 }
 
 /// What `IoCreateDevice` is asked for.
@@ -95,6 +97,7 @@ pub fn create_device(
             exclusive: parameters.exclusive,
             opens: AtomicI32::new(0),
             deleted: AtomicBool::new(false),
+            lower: AtomicU64::new(0),
         },
     );
     object.creator.store(u64::from(driver.id), Ordering::Relaxed);
@@ -166,7 +169,8 @@ pub(super) fn synchronization_event(event: DispatcherHeader, signaled: bool) -> 
     event.set_wait_list_backward(list)
 }
 
-/// `IoDeleteDevice`: the name goes at once, the object when its last file is closed. IRQL <= APC_LEVEL.
+/// `IoDeleteDevice`: the name goes at once, the object when its last file is closed and nothing is attached to it any
+/// more. IRQL <= APC_LEVEL.
 ///
 /// # Errors
 /// An access violation; [`Unwind::Halt`] after a bugcheck for what is no device object, or is deleted already.
@@ -182,6 +186,7 @@ pub fn delete_device(kernel: &Kernel, device: DeviceObject) -> Outcome<()> {
         return Err(Unwind::Halt);
     }
     unlink(device)?;
+    attach::report_attached(kernel, record);
     if kernel.ob.remove_name(object) {
         object.dereference(kernel);
     }
@@ -234,9 +239,8 @@ impl Device {
     /// `STATUS_ACCESS_DENIED` for a second open of an exclusive device, `STATUS_NO_SUCH_DEVICE` when it has been
     /// deleted, is not initialised yet, or its driver is being unloaded.
     pub(super) fn begin_open(&self) -> Result<(), NTSTATUS> {
-        let unloading = self.driver.upgrade().is_none_or(|driver| driver.is_unloading());
         let flags = self.object.flags().map_err(|_| abi::STATUS_NO_SUCH_DEVICE)?;
-        if unloading || self.deleted.load(Ordering::Acquire) || flags & abi::DO_DEVICE_INITIALIZING != 0 {
+        if self.is_going() || flags & abi::DO_DEVICE_INITIALIZING != 0 {
             return Err(abi::STATUS_NO_SUCH_DEVICE);
         }
         let before = self.opens.fetch_add(1, Ordering::AcqRel);
@@ -246,6 +250,18 @@ impl Device {
         }
         self.mirror_opens();
         Ok(())
+    }
+
+    /// Whether it has been deleted or its driver is being unloaded: nothing new may come to it.
+    pub(super) fn is_going(&self) -> bool {
+        let unloading = self.driver.upgrade().is_none_or(|driver| driver.is_unloading());
+        unloading || self.deleted.load(Ordering::Acquire)
+    }
+
+    /// What keeps its driver loaded: open files, and a device attached to it.
+    pub(super) fn users(&self) -> i32 {
+        let attached = self.object.attached_device().is_ok_and(|device| device != 0);
+        self.opens() + i32::from(attached)
     }
 
     /// Counts a file that is gone.

@@ -98,9 +98,10 @@ impl UnloadReport {
 pub enum UnloadOutcome {
     /// DriverUnload has run.
     Unloaded(UnloadReport),
-    /// Files are open on its devices: no more can be opened, and DriverUnload runs when the last is closed.
+    /// Files are open on its devices, or devices of others are attached to them: no more can be opened or attached,
+    /// and DriverUnload runs when the last is gone.
     Pending {
-        /// Open files.
+        /// Open files and attached devices.
         files: u32,
     },
 }
@@ -177,7 +178,7 @@ impl Driver {
     fn open_files(&self, kernel: &Kernel) -> u32 {
         let devices = self.devices().unwrap_or_default();
         let objects = devices.iter().filter_map(|device| kernel.ob.by_address(device.address()));
-        objects.filter_map(|object| object.body::<Device>().map(Device::opens)).sum::<i32>().unsigned_abs()
+        objects.filter_map(|object| object.body::<Device>().map(Device::users)).sum::<i32>().unsigned_abs()
     }
 
     fn left(&self, kernel: &Kernel) -> UnloadReport {
@@ -344,7 +345,7 @@ pub fn unload_driver(kernel: &Kernel, name: &str) -> Result<UnloadOutcome, NTSTA
     }
 }
 
-/// After a file is gone: a driver that waited for that is unloaded.
+/// After a file or an attachment is gone: a driver that waited for that is unloaded.
 pub(super) fn unload_if_last(kernel: &Kernel, driver: &Arc<Driver>) {
     if driver.state.load(Ordering::Acquire) == UNLOADING && driver.open_files(kernel) == 0 {
         // The report goes to the observers; when the machine has stopped meanwhile there is none.

@@ -5,18 +5,21 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering, fence};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use abi::{IRP, NTSTATUS};
-use platform::Parker;
+use platform::{Parked, Parker};
 
+use super::cancel;
+use crate::ke::Thread;
 use crate::mm::{Pool, PoolOwner};
 use crate::raw::{self, IoStackLocation, Irp, Outcome};
+use crate::trace::Event;
 use crate::{Kernel, Unwind};
 
 /// Tag of the kernel's IRPs.
-const IRP_TAG: u32 = u32::from_le_bytes(*b"Irp ");
+pub(super) const IRP_TAG: u32 = u32::from_le_bytes(*b"Irp ");
 /// Tag of system buffers.
 const BUFFER_TAG: u32 = u32::from_le_bytes(*b"IoSB");
 /// Stack locations that a packet has at least.
@@ -33,6 +36,12 @@ const IN_FLIGHT: u32 = 1;
 const AWAITED: u32 = 2;
 const COMPLETED: u32 = 3;
 
+/// How long a thread whose process ends waits for a cancelled request, in units of 100 ns: five minutes.
+///
+/// Source: kernel, Introduction to IRP cancellation: a driver that does not complete a cancelled IRP keeps its thread
+/// from ending; the I/O manager gives up after a while.
+pub const CANCEL_PATIENCE: u64 = 5 * 60 * 10_000_000;
+
 /// An IRP of the I/O manager's.
 #[derive(Debug)]
 pub(super) struct Packet {
@@ -41,6 +50,10 @@ pub(super) struct Packet {
     buffer: u64,
     capacity: u8,
     state: AtomicU32,
+    /// Others that look at the request while its thread waits for it: the thread goes on when they have let go.
+    holders: AtomicU32,
+    /// Identifier of the process whose thread waits; means something while the state is AWAITED.
+    process: AtomicU32,
     parker: Parker,
     pool: Arc<Pool>,
 }
@@ -123,6 +136,24 @@ impl PacketTable {
         self.all.write().unwrap_or_else(PoisonError::into_inner).remove(&packet.irp.address());
     }
 
+    /// All packets now.
+    pub(super) fn all(&self) -> Vec<Arc<Packet>> {
+        self.all.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+    }
+
+    /// Has the threads of a process that wait for requests look at the process again.
+    pub(super) fn wake_waiting(&self, kernel: &Kernel, process: u32) {
+        for packet in self.all() {
+            if let Some(held) = packet.hold() {
+                let is_its = packet.process.load(Ordering::Relaxed) == process;
+                held.release(kernel);
+                if is_its {
+                    kernel.platform.unpark(&packet.parker);
+                }
+            }
+        }
+    }
+
     pub(super) fn wake_all(&self, kernel: &Kernel) {
         for packet in self.all.read().unwrap_or_else(PoisonError::into_inner).values() {
             kernel.platform.unpark(&packet.parker);
@@ -152,6 +183,8 @@ impl Packet {
             buffer: buffer.address,
             capacity,
             state: AtomicU32::new(IDLE),
+            holders: AtomicU32::new(0),
+            process: AtomicU32::new(0),
             parker: Parker::new(),
             pool: kernel.mm.pool.clone(),
         });
@@ -161,7 +194,7 @@ impl Packet {
 
     /// The I/O manager's side of `IofCompleteRequest`'s end. False when the IRP was not in flight.
     pub(super) fn complete(&self, kernel: &Kernel) -> bool {
-        match self.state.swap(COMPLETED, Ordering::AcqRel) {
+        match self.state.swap(COMPLETED, Ordering::SeqCst) {
             IN_FLIGHT => true,
             AWAITED => {
                 kernel.platform.unpark(&self.parker);
@@ -175,20 +208,75 @@ impl Packet {
         self.state.load(Ordering::Acquire) == COMPLETED
     }
 
-    /// Blocks until the IRP is completed.
+    /// Its IRP.
+    pub(super) fn irp(&self) -> Irp {
+        self.irp
+    }
+
+    /// Keeps the request as it is if its thread waits for it: it may be completed meanwhile, but the thread does not go
+    /// on, and the packet does not become another request's.
+    pub(super) fn hold(&self) -> Option<Held<'_>> {
+        // Before the look at the state, as the thread's look at this count comes after its own at the state.
+        self.holders.fetch_add(1, Ordering::SeqCst);
+        if self.state.load(Ordering::SeqCst) == AWAITED {
+            return Some(Held { packet: self });
+        }
+        self.holders.fetch_sub(1, Ordering::SeqCst);
+        None
+    }
+
+    /// Blocks until the IRP is completed. False when it was given up: its process ends, and its driver does not let go
+    /// of it.
     ///
     /// # Errors
-    /// `Unwind::Halt` when the machine stops meanwhile.
-    fn wait(&self, kernel: &Kernel) -> Outcome<()> {
+    /// `Unwind::Halt` when the machine stops meanwhile; what a cancel routine raised.
+    fn wait(&self, kernel: &Kernel, thread: &Thread) -> Outcome<bool> {
+        self.process.store(thread.process_id, Ordering::Relaxed);
         let awaited =
-            self.state.compare_exchange(IN_FLIGHT, AWAITED, Ordering::AcqRel, Ordering::Acquire).is_ok();
+            self.state.compare_exchange(IN_FLIGHT, AWAITED, Ordering::SeqCst, Ordering::Acquire).is_ok();
+        let mut deadline = None;
         while awaited && !self.is_completed() {
             if kernel.is_halted() {
                 return Err(Unwind::Halt);
             }
+            if deadline.is_none() && kernel.ps.is_terminating(thread.process_id) {
+                deadline = Some(kernel.platform.interrupt_time().saturating_add(CANCEL_PATIENCE));
+                cancel::cancel_own(kernel, thread, self.irp)?;
+                continue;
+            }
+            let parked = kernel.platform.park(&self.parker, deadline);
+            if parked == Parked::TimedOut && !self.is_completed() {
+                let driver = cancel::driver_of(kernel, self.irp);
+                kernel.trace.emit(|| Event::IrpStuck { irp: self.irp.address(), driver });
+                return Ok(false);
+            }
+        }
+        // The look at the holders comes after the completion, whoever made it.
+        fence(Ordering::SeqCst);
+        while awaited && self.holders.load(Ordering::SeqCst) > 0 {
             kernel.platform.park(&self.parker, None);
         }
-        Ok(())
+        Ok(true)
+    }
+}
+
+/// A request that its thread waits for, and does not get back before this is released.
+#[must_use]
+pub(super) struct Held<'a> {
+    packet: &'a Packet,
+}
+
+impl Held<'_> {
+    /// The request's packet.
+    pub(super) fn packet(&self) -> &Packet {
+        self.packet
+    }
+
+    /// Lets the thread go on.
+    pub(super) fn release(self, kernel: &Kernel) {
+        if self.packet.holders.fetch_sub(1, Ordering::SeqCst) == 1 {
+            kernel.platform.unpark(&self.packet.parker);
+        }
     }
 }
 
@@ -299,11 +387,12 @@ pub(super) fn is_completed(kernel: &Kernel) -> bool {
     })
 }
 
-/// Blocks until the calling thread's innermost request is completed.
+/// Blocks until the calling thread's innermost request is completed. False when the request was given up, because its
+/// process ends: a driver still knows it.
 ///
 /// # Errors
-/// `Unwind::Halt` when the machine stops meanwhile.
-pub(super) fn wait(kernel: &Kernel) -> Outcome<()> {
+/// `Unwind::Halt` when the machine stops meanwhile; what a cancel routine raised.
+pub(super) fn wait(kernel: &Kernel, thread: &Thread) -> Outcome<bool> {
     let innermost = with_kept(kernel, |kept| kept.packets.get(kept.in_flight.checked_sub(1)?).cloned());
-    innermost.map_or(Err(Unwind::Halt), |packet| packet.wait(kernel))
+    innermost.map_or(Err(Unwind::Halt), |packet| packet.wait(kernel, thread))
 }

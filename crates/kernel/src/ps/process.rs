@@ -1,7 +1,7 @@
 //! Processes: a handle table and an identity. Their memory is their own Linux process's, or a window's.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use crate::Kernel;
@@ -23,6 +23,7 @@ pub struct Process {
     /// Its handles.
     pub handles: HandleTable,
     pub(crate) serial: u64,
+    terminating: AtomicBool,
 }
 
 impl Process {
@@ -32,6 +33,7 @@ impl Process {
             name: name.to_owned(),
             handles: HandleTable::default(),
             serial: SERIAL.fetch_add(1, Ordering::Relaxed),
+            terminating: AtomicBool::new(false),
         })
     }
 
@@ -48,13 +50,15 @@ pub struct Processes {
     system: Arc<Process>,
     all: RwLock<HashMap<u32, Arc<Process>>>,
     next_id: AtomicU32,
+    /// Processes that end now: as long as there are none, threads that wait need not look for their own.
+    terminating: AtomicU32,
 }
 
 impl Processes {
     pub(crate) fn new() -> Self {
         let system = Process::new(SYSTEM_PROCESS_ID, "System");
         let all = RwLock::new(HashMap::from([(SYSTEM_PROCESS_ID, system.clone())]));
-        Self { system, all, next_id: AtomicU32::new(SYSTEM_PROCESS_ID + 4) }
+        Self { system, all, next_id: AtomicU32::new(SYSTEM_PROCESS_ID + 4), terminating: AtomicU32::new(0) }
     }
 
     /// The system process.
@@ -82,6 +86,20 @@ impl Processes {
         self.all.read().unwrap_or_else(PoisonError::into_inner).get(&id).cloned()
     }
 
+    /// Says that a process ends: what its threads wait for no longer lasts.
+    pub(crate) fn begin_termination(&self, process: &Process) {
+        if !process.terminating.swap(true, Ordering::SeqCst) {
+            self.terminating.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+
+    /// Whether the process with this identifier ends.
+    #[inline]
+    pub(crate) fn is_terminating(&self, id: u32) -> bool {
+        self.terminating.load(Ordering::SeqCst) > 0
+            && self.get(id).is_some_and(|process| process.terminating.load(Ordering::SeqCst))
+    }
+
     /// All processes now.
     #[must_use]
     pub fn all(&self) -> Vec<Arc<Process>> {
@@ -102,7 +120,10 @@ impl Processes {
                 let _already_closed = process.handles.close(kernel, process, handle);
             }
         });
-        self.all.write().unwrap_or_else(PoisonError::into_inner).remove(&process.id);
+        let removed = self.all.write().unwrap_or_else(PoisonError::into_inner).remove(&process.id);
+        if removed.is_some() && process.terminating.load(Ordering::SeqCst) {
+            self.terminating.fetch_sub(1, Ordering::SeqCst);
+        }
         closed
     }
 }
