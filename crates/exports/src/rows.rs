@@ -10,6 +10,9 @@ mod ex_lists;
 mod ex_lookaside;
 mod hal;
 mod io;
+mod io_cancel;
+mod io_irp;
+mod io_stack;
 mod ke;
 mod ke_processor;
 mod ke_spin_lock;
@@ -52,6 +55,9 @@ pub fn all() -> Vec<Row> {
         ex_lookaside::ROWS,
         hal::ROWS,
         io::ROWS,
+        io_cancel::ROWS,
+        io_irp::ROWS,
+        io_stack::ROWS,
         ke::ROWS,
         ke_processor::ROWS,
         ke_spin_lock::ROWS,

@@ -150,8 +150,9 @@ impl Transport for Process {
 }
 
 impl Process {
-    /// Ends the process: its handles are closed. Later requests find none. Ending it again does nothing.
+    /// Ends the process: requests that its threads wait for are cancelled, its handles are closed. Later requests find none. Ending it again does nothing.
     pub fn end(&self) {
+        io::end_process(&self.kernel, &self.process);
         // A machine that has stopped has nothing left to close.
         let _stopped = self.kernel.ps.terminate(&self.kernel, &self.process);
     }

@@ -143,6 +143,7 @@ impl Kernel {
     /// When there is no address space or memory for it.
     pub fn new(platform: Arc<dyn Platform>, configuration: Configuration) -> Result<Arc<Self>, StartError> {
         let memory = mm::MemoryManager::new(&*platform, configuration.pool_limit)?;
+        let io = io::IoManager::new(&memory).ok_or(StartError::NoMemory)?;
         Ok(Arc::new_cyclic(|this| Self {
             this: this.clone(),
             ke: ke::Dispatcher::new(configuration.processors.max(1)),
@@ -150,7 +151,7 @@ impl Kernel {
             ob: ob::ObjectManager::new(),
             ps: ps::Processes::new(),
             cm: cm::Registry::new(),
-            io: io::IoManager::new(),
+            io,
             trace: Trace::default(),
             halted: AtomicBool::new(false),
             bugcheck: OnceLock::new(),

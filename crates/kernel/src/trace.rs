@@ -66,6 +66,27 @@ pub enum Event {
         /// The driver's name.
         driver: String,
     },
+    /// A driver deleted a device that is still attached to another: requests still go to it.
+    DeviceDeletedAttached {
+        /// Address of the device object.
+        device: u64,
+        /// Service name of its driver.
+        driver: String,
+    },
+    /// A process ended, and a driver did not complete a cancelled request of it for five minutes.
+    IrpStuck {
+        /// Its address.
+        irp: u64,
+        /// Service name of the driver that it is at.
+        driver: String,
+    },
+    /// A driver's own IRP was completed, and no completion routine kept it. The machine stops.
+    IrpNotKept {
+        /// Its address.
+        irp: u64,
+        /// Service name of the driver that it was at.
+        driver: String,
+    },
     /// Something was asked for that is not implemented; the caller got STATUS_NOT_IMPLEMENTED.
     NotImplemented {
         /// What.

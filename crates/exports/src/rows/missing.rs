@@ -152,41 +152,37 @@ missing! {
         HalQueryDisplayParameters HalReturnToFirmware HalSendNMI HalSetBusData HalSetDisplayParameters
         HalTranslateBusAddress InbvAcquireDisplayOwnership InbvDisplayString InbvEnableDisplayString
         InbvIsBootDriverInstalled InbvNotifyDisplayOwnershipLost InbvResetDisplay InbvSetScrollRegion
-        InbvSetTextColor InbvSolidColorFill IoAcquireCancelSpinLock IoAcquireRemoveLockEx
+        InbvSetTextColor InbvSolidColorFill IoAcquireRemoveLockEx
         IoAcquireVpbSpinLock IoAdapterObjectType IoAllocateAdapterChannel IoAllocateDriverObjectExtension
-        IoAllocateErrorLogEntry IoAllocateIrp IoAllocateIrpEx IoAllocateWorkItem
-        IoAssignResources IoAttachDevice IoAttachDeviceByPointer IoAttachDeviceToDeviceStack
-        IoAttachDeviceToDeviceStackSafe IoBuildAsynchronousFsdRequest IoBuildDeviceIoControlRequest
-        IoBuildSynchronousFsdRequest IoCancelIrp IoCancelMiniCompletionPacket
+        IoAllocateErrorLogEntry IoAllocateWorkItem IoAssignResources IoCancelMiniCompletionPacket
         IoCheckEaBufferValidity IoCheckFunctionAccess IoCheckShareAccess IoCompletionObjectType
         IoConnectInterrupt IoCreateController IoCreateDisk IoCreateDriver IoCreateFile IoCreateFileEx
         IoCreateFileSpecifyDeviceObjectHint IoCreateNotificationEvent IoCreateStreamFileObject
-        IoCreateStreamFileObjectLite IoCreateSynchronizationEvent IoCreateSystemThread IoCsqInitialize
-        IoCsqInitializeEx IoCsqInsertIrp IoCsqInsertIrpEx IoCsqRemoveIrp IoCsqRemoveNextIrp
-        IoDeleteController IoDetachDevice IoDeviceHandlerObjectType IoDeviceObjectType IoDisconnectInterrupt
+        IoCreateStreamFileObjectLite IoCreateSynchronizationEvent IoCreateSystemThread
+
+        IoDeleteController IoDeviceHandlerObjectType IoDeviceObjectType IoDisconnectInterrupt
         IoDriverObjectType IoEnqueueIrp IoEnumerateDeviceObjectList IoEnumerateRegisteredFiltersList
-        IoFileObjectType IoForwardIrpSynchronously IoFreeErrorLogEntry IoFreeIrp IoFreeWorkItem
-        IoGetAttachedDevice IoGetAttachedDeviceReference IoGetBaseFileSystemDeviceObject
-        IoGetConfigurationInformation IoGetCurrentProcess IoGetDeviceAttachmentBaseRef
-        IoGetDeviceInterfaceAlias IoGetDeviceInterfaces IoGetDeviceObjectPointer IoGetDeviceProperty
+        IoFileObjectType IoForwardIrpSynchronously IoFreeErrorLogEntry IoFreeWorkItem
+        IoGetBaseFileSystemDeviceObject IoGetConfigurationInformation IoGetCurrentProcess
+        IoGetDeviceInterfaceAlias IoGetDeviceInterfaces IoGetDeviceProperty
         IoGetDevicePropertyData IoGetDeviceToVerify IoGetDiskDeviceObject IoGetDmaAdapter
         IoGetDriverObjectExtension IoGetFileObjectGenericMapping IoGetInitialStack IoGetIoPriorityHint
-        IoGetIrpExtraCreateParameter IoGetLowerDeviceObject IoGetOplockKeyContextEx IoGetPagingIoPriority
-        IoGetRelatedDeviceObject IoGetRequestorProcess IoGetRequestorProcessId IoGetRequestorSessionId
-        IoGetTopLevelIrp IoGetTransactionParameterBlock IoInitializeIrp IoInitializeMiniCompletionPacket
+        IoGetIrpExtraCreateParameter IoGetOplockKeyContextEx IoGetPagingIoPriority
+        IoGetRequestorProcess IoGetRequestorProcessId IoGetRequestorSessionId
+        IoGetTopLevelIrp IoGetTransactionParameterBlock IoInitializeMiniCompletionPacket
         IoInitializeRemoveLockEx IoInitializeTimer IoInitializeWorkItem IoInvalidateDeviceRelations
         IoInvalidateDeviceState IoIs32bitProcess IoIsFileObjectIgnoringSharing IoIsFileOriginRemote
-        IoIsOperationSynchronous IoIsSystemThread IoIsWdmVersionAvailable IoMakeAssociatedIrp
+        IoIsOperationSynchronous IoIsSystemThread IoIsWdmVersionAvailable
         IoOpenDeviceInterfaceRegistryKey IoOpenDeviceRegistryKey IoOpenDriverRegistryKey
         IoQueryDeviceDescription IoQueryFileDosDeviceName IoQueryFileInformation IoQueryFullDriverPath
         IoQueueWorkItem IoQueueWorkItemEx IoRaiseHardError IoRaiseInformationalHardError IoReadDiskSignature
         IoReadPartitionTable IoReadPartitionTableEx IoRegisterBootDriverCallback
         IoRegisterBootDriverReinitialization IoRegisterDeviceInterface IoRegisterDriverReinitialization
         IoRegisterFileSystem IoRegisterFsRegistrationChange IoRegisterPlugPlayNotification
-        IoRegisterShutdownNotification IoReleaseCancelSpinLock IoReleaseRemoveLockAndWaitEx
+        IoRegisterShutdownNotification IoReleaseRemoveLockAndWaitEx
         IoReleaseRemoveLockEx IoReleaseVpbSpinLock IoRemoveIoCompletion IoRemoveShareAccess
         IoReportDetectedDevice IoReportResourceUsage IoReportTargetDeviceChangeAsynchronous
-        IoRetrievePriorityInfo IoReuseIrp IoSetCompletionRoutineEx IoSetDeviceInterfacePropertyData
+        IoRetrievePriorityInfo IoSetCompletionRoutineEx IoSetDeviceInterfacePropertyData
         IoSetDeviceInterfaceState IoSetDeviceToVerify IoSetHardErrorOrVerifyDevice IoSetIoCompletion
         IoSetIoCompletionEx IoSetIoCompletionEx3 IoSetIoPriorityHint IoSetIrpExtraCreateParameter
         IoSetPartitionInformation IoSetPartitionInformationEx IoSetShareAccess IoSetStartIoAttributes

@@ -2,7 +2,7 @@
 
 use abi::NTSTATUS;
 
-use super::packet;
+use super::{irp, packet};
 use crate::raw::{DeviceObject, IoStackLocation, Irp, Outcome};
 use crate::trace::Event;
 use crate::{Kernel, Unwind};
@@ -59,7 +59,7 @@ pub fn complete_request(kernel: &Kernel, irp: Irp, boost: u8) -> Outcome<()> {
     }
     // One past the top now: a second completion finds it beyond.
     irp.set_current_location(count.wrapping_add(2))?;
-    finish(kernel, irp)
+    finish(kernel, irp, boost)
 }
 
 fn is_invoked(control: u8, irp: Irp) -> Outcome<bool> {
@@ -73,17 +73,13 @@ fn is_invoked(control: u8, irp: Irp) -> Outcome<bool> {
     Ok(control & by_status != 0 || (cancelled && control & abi::SL_INVOKE_ON_CANCEL != 0))
 }
 
-fn finish(kernel: &Kernel, irp: Irp) -> Outcome<()> {
+fn finish(kernel: &Kernel, irp: Irp, boost: u8) -> Outcome<()> {
     let completed = packet::complete_innermost(kernel, irp);
     let completed = completed.or_else(|| Some(kernel.io.packets.get(irp.address())?.complete(kernel)));
     match completed {
         Some(false) => Err(completed_twice(kernel, irp)),
         Some(true) => Ok(()),
-        // Nobody of ours waits for it. A driver's own IRP must not come here: its completion routine keeps it.
-        None => {
-            kernel.bug_check(abi::MULTIPLE_IRP_COMPLETE_REQUESTS, [irp.address(), 0, 0, 0]);
-            Err(Unwind::Halt)
-        }
+        None => irp::complete(kernel, irp, boost),
     }
 }
 

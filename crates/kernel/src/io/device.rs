@@ -2,12 +2,12 @@
 
 use std::any::Any;
 use std::mem::offset_of;
-use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
 use abi::NTSTATUS;
 
-use super::Driver;
+use super::{Driver, attach};
 use crate::mm::PoolOwner;
 use crate::ob::{Object, ObjectBody, ObjectType};
 use crate::raw::{self, DeviceObject, DispatcherHeader, Outcome};
@@ -32,6 +32,8 @@ pub struct Device {
     /// Files open on it.
     opens: AtomicI32,
     deleted: AtomicBool,
+    /// The device that it is attached to; 0 at the bottom of a stack. Changed under the lock of the stacks.
+    pub(super) lower: AtomicU64,
 }
 
 /// What `IoCreateDevice` is asked for.
@@ -94,6 +96,7 @@ pub fn create_device(
             exclusive: parameters.exclusive,
             opens: AtomicI32::new(0),
             deleted: AtomicBool::new(false),
+            lower: AtomicU64::new(0),
         },
     );
     object.creator.store(u64::from(driver.id), Ordering::Relaxed);
@@ -165,7 +168,8 @@ pub(super) fn synchronization_event(event: DispatcherHeader, signaled: bool) -> 
     event.set_wait_list_backward(list)
 }
 
-/// `IoDeleteDevice`: the name goes at once, the object when its last file is closed. IRQL <= APC_LEVEL.
+/// `IoDeleteDevice`: the name goes at once, the object when its last file is closed and nothing is attached to it any
+/// more. IRQL <= APC_LEVEL.
 ///
 /// # Errors
 /// An access violation; [`Unwind::Halt`] after a bugcheck for what is no device object, or is deleted already.
@@ -181,6 +185,7 @@ pub fn delete_device(kernel: &Kernel, device: DeviceObject) -> Outcome<()> {
         return Err(Unwind::Halt);
     }
     unlink(device)?;
+    attach::report_attached(kernel, record);
     if kernel.ob.remove_name(object) {
         object.dereference(kernel);
     }
@@ -257,6 +262,12 @@ impl Device {
                 Ok(())
             }
         }
+    }
+
+    /// Whether it has been deleted or its driver is being unloaded: nothing new may come to it.
+    pub(super) fn is_going(&self) -> bool {
+        let unloading = self.driver.upgrade().is_none_or(|driver| driver.is_unloading());
+        unloading || self.deleted.load(Ordering::Acquire)
     }
 
     /// Counts a file that is gone.

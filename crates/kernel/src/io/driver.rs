@@ -100,9 +100,10 @@ impl UnloadReport {
 pub enum UnloadOutcome {
     /// DriverUnload has run.
     Unloaded(UnloadReport),
-    /// Files are open on its devices: no more can be opened, and DriverUnload runs when the last is closed.
+    /// Files are open on its devices, or devices of others are attached to them: no more can be opened or attached,
+    /// and DriverUnload runs when the last is gone.
     Pending {
-        /// Open files.
+        /// Open files and attached devices.
         files: u32,
     },
 }
@@ -180,6 +181,13 @@ impl Driver {
     #[must_use]
     pub fn open_files(&self) -> u32 {
         self.files.load(Ordering::Acquire)
+    }
+
+    /// What keeps it loaded: open files, and devices attached to its own.
+    pub(super) fn users(&self) -> u32 {
+        let devices = self.devices().unwrap_or_default();
+        let attached = devices.iter().filter(|device| device.attached_device().is_ok_and(|above| above != 0));
+        self.open_files() + u32::try_from(attached.count()).unwrap_or(u32::MAX)
     }
 
     pub(super) fn begin_file(&self) {
@@ -374,15 +382,15 @@ pub fn unload_driver(kernel: &Kernel, name: &str) -> Result<UnloadOutcome, NTSTA
     if driver.state.compare_exchange(LOADED, UNLOADING, Ordering::AcqRel, Ordering::Acquire).is_err() {
         return Err(abi::STATUS_INVALID_DEVICE_REQUEST);
     }
-    match driver.open_files() {
+    match driver.users() {
         0 => run_unload(kernel, &driver).map(UnloadOutcome::Unloaded),
         files => Ok(UnloadOutcome::Pending { files }),
     }
 }
 
-/// After a file is gone: a driver that waited for that is unloaded.
+/// After a file or an attachment is gone: a driver that waited for that is unloaded.
 pub(super) fn unload_if_last(kernel: &Kernel, driver: &Arc<Driver>) {
-    if driver.state.load(Ordering::Acquire) == UNLOADING && driver.open_files() == 0 {
+    if driver.state.load(Ordering::Acquire) == UNLOADING && driver.users() == 0 {
         // The report goes to the observers; when the machine has stopped meanwhile there is none.
         let _report = run_unload(kernel, driver);
     }

@@ -4,11 +4,16 @@
 //! `completion` brings the IRP back up, `request` copies the result out. Names and handles are `ob`'s; what a
 //! driver's image is made of is the loader's.
 
+mod attach;
+mod build;
+mod cancel;
 mod completion;
+mod csq;
 mod device;
 mod dispatch;
 mod driver;
 mod file;
+mod irp;
 mod mdl;
 mod open;
 mod packet;
@@ -19,14 +24,26 @@ mod user_memory;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use platform::pages::{SYSTEM_SPACE, USER_PROBE_ADDRESS};
 
 use crate::Kernel;
-use crate::mm::{PoolBlock, PoolError, PoolOwner};
+use crate::mm::{MemoryManager, PoolBlock, PoolError, PoolOwner};
 
+pub use attach::{
+    attach_to_named, attach_to_stack, attached_device, attached_device_reference, base_device_reference,
+    detach, device_object_pointer, lower_device_reference, related_device,
+};
+pub use build::{ControlRequest, FsdRequest, Notify, build_device_io_control_request, build_fsd_request};
+pub use cancel::{
+    acquire_cancel_spin_lock, cancel_file_irps, cancel_irp, end_process, release_cancel_spin_lock,
+    set_cancel_routine,
+};
 pub use completion::complete_request;
+pub use csq::{
+    CsqRoutines, IoCsq, IoCsqIrpContext, csq_initialize, csq_insert_irp, csq_remove_irp, csq_remove_next_irp,
+};
 pub use device::{Device, DeviceParameters, create_device, delete_device};
 pub use dispatch::call_driver;
 pub use driver::{
@@ -34,34 +51,58 @@ pub use driver::{
     unload_driver,
 };
 pub use file::File;
+pub use irp::{allocate_irp, free_irp, initialize_irp, make_associated_irp, reuse_irp};
 pub use mdl::{allocate_mdl, free_mdl, mdl_outcome};
 pub use open::{OpenRequest, create_file};
-pub use packet::current_irp;
+pub use packet::{CANCEL_PATIENCE, current_irp};
 pub use request::{DeviceControl, IoResult, device_control, read, write};
 pub use symbolic_link::{create_symbolic_link, delete_symbolic_link};
 
+use irp::DriverIrps;
 use packet::PacketTable;
+
+/// Tag of the I/O manager's spin locks.
+const LOCKS_TAG: u32 = u32::from_le_bytes(*b"IoLk");
 
 /// State of the I/O manager of a machine.
 #[derive(Debug)]
 pub struct IoManager {
     drivers: RwLock<Vec<Arc<Driver>>>,
     packets: Arc<PacketTable>,
+    driver_irps: DriverIrps,
     next_driver: AtomicU32,
     invalid_device_request: AtomicU64,
     /// Which driver made a symbolic link, by folded path: for the reports of what drivers leave behind.
     link_makers: RwLock<HashMap<Vec<u16>, u32>>,
+    /// Held while devices are attached and detached. Requests read the stacks without it.
+    stacks: Mutex<()>,
+    /// The cancel spin lock; behind it, an address that stands for the cancel routine of cancel-safe queues.
+    cancel_spin_lock: u64,
 }
 
 impl IoManager {
-    pub(crate) fn new() -> Self {
-        Self {
+    /// `None` when there is no pool for what every I/O manager has.
+    pub(crate) fn new(memory: &MemoryManager) -> Option<Self> {
+        let locks = memory.pool.allocate_zeroed(16, LOCKS_TAG, PoolOwner::default())?;
+        Some(Self {
             drivers: RwLock::default(),
             packets: Arc::default(),
+            driver_irps: DriverIrps::default(),
             next_driver: AtomicU32::new(1),
             invalid_device_request: AtomicU64::new(0),
             link_makers: RwLock::default(),
-        }
+            stacks: Mutex::default(),
+            cancel_spin_lock: locks.address,
+        })
+    }
+
+    pub(crate) fn cancel_spin_lock(&self) -> u64 {
+        self.cancel_spin_lock
+    }
+
+    /// What IRPs in cancel-safe queues have as their cancel routine. Drivers only compare it with NULL; it is no code.
+    pub(crate) fn csq_cancel_routine(&self) -> u64 {
+        self.cancel_spin_lock + 8
     }
 
     /// Sets the address of the dispatch routine that unset major functions have: driver code may read and call it.

@@ -6,14 +6,17 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::mem::offset_of;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering, fence};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use abi::{IO_STACK_LOCATION, IRP, NTSTATUS};
-use platform::Parker;
+use platform::{Parked, Parker};
 
+use super::cancel;
+use crate::ke::Thread;
 use crate::mm::{self, Pool, PoolOwner};
 use crate::raw::{self, IoStackLocation, Irp, Mdl, Outcome};
+use crate::trace::Event;
 use crate::{Kernel, Unwind};
 
 /// Tag of the kernel's IRPs.
@@ -36,6 +39,12 @@ const IN_FLIGHT: u32 = 1;
 const AWAITED: u32 = 2;
 const COMPLETED: u32 = 3;
 
+/// How long a thread whose process ends waits for a cancelled request, in units of 100 ns: five minutes.
+///
+/// Source: kernel, Introduction to IRP cancellation: a driver that does not complete a cancelled IRP keeps its thread
+/// from ending; the I/O manager gives up after a while.
+pub const CANCEL_PATIENCE: u64 = 5 * 60 * 10_000_000;
+
 /// An IRP of the I/O manager's.
 #[derive(Debug)]
 pub(super) struct Packet {
@@ -46,6 +55,10 @@ pub(super) struct Packet {
     mdl: u64,
     capacity: u8,
     state: AtomicU32,
+    /// Others that look at the request while its thread waits for it: the thread goes on when they have let go.
+    holders: AtomicU32,
+    /// Identifier of the process whose thread waits; means something while the state is AWAITED.
+    process: AtomicU32,
     parker: Parker,
     pool: Arc<Pool>,
 }
@@ -148,6 +161,24 @@ impl PacketTable {
         self.all.write().unwrap_or_else(PoisonError::into_inner).remove(&packet.irp.address());
     }
 
+    /// All packets now.
+    pub(super) fn all(&self) -> Vec<Arc<Packet>> {
+        self.all.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+    }
+
+    /// Has the threads of a process that wait for requests look at the process again.
+    pub(super) fn wake_waiting(&self, kernel: &Kernel, process: u32) {
+        for packet in self.all() {
+            if let Some(held) = packet.hold() {
+                let is_its = packet.process.load(Ordering::Relaxed) == process;
+                held.release(kernel);
+                if is_its {
+                    kernel.platform.unpark(&packet.parker);
+                }
+            }
+        }
+    }
+
     pub(super) fn wake_all(&self, kernel: &Kernel) {
         for packet in self.all.read().unwrap_or_else(PoisonError::into_inner).values() {
             kernel.platform.unpark(&packet.parker);
@@ -184,6 +215,8 @@ impl Packet {
             mdl,
             capacity,
             state: AtomicU32::new(IDLE),
+            holders: AtomicU32::new(0),
+            process: AtomicU32::new(0),
             parker: Parker::new(),
             pool: kernel.mm.pool.clone(),
         });
@@ -193,7 +226,7 @@ impl Packet {
 
     /// The I/O manager's side of `IofCompleteRequest`'s end. False when the IRP was not in flight.
     pub(super) fn complete(&self, kernel: &Kernel) -> bool {
-        match self.state.swap(COMPLETED, Ordering::AcqRel) {
+        match self.state.swap(COMPLETED, Ordering::SeqCst) {
             IN_FLIGHT => true,
             AWAITED => {
                 kernel.platform.unpark(&self.parker);
@@ -207,20 +240,75 @@ impl Packet {
         self.state.load(Ordering::Acquire) == COMPLETED
     }
 
-    /// Blocks until the IRP is completed.
+    /// Its IRP.
+    pub(super) fn irp(&self) -> Irp {
+        self.irp
+    }
+
+    /// Keeps the request as it is if its thread waits for it: it may be completed meanwhile, but the thread does not go
+    /// on, and the packet does not become another request's.
+    pub(super) fn hold(&self) -> Option<Held<'_>> {
+        // Before the look at the state, as the thread's look at this count comes after its own at the state.
+        self.holders.fetch_add(1, Ordering::SeqCst);
+        if self.state.load(Ordering::SeqCst) == AWAITED {
+            return Some(Held { packet: self });
+        }
+        self.holders.fetch_sub(1, Ordering::SeqCst);
+        None
+    }
+
+    /// Blocks until the IRP is completed. False when it was given up: its process ends, and its driver does not let go
+    /// of it.
     ///
     /// # Errors
-    /// `Unwind::Halt` when the machine stops meanwhile.
-    fn wait(&self, kernel: &Kernel) -> Outcome<()> {
+    /// `Unwind::Halt` when the machine stops meanwhile; what a cancel routine raised.
+    fn wait(&self, kernel: &Kernel, thread: &Thread) -> Outcome<bool> {
+        self.process.store(thread.process_id, Ordering::Relaxed);
         let awaited =
-            self.state.compare_exchange(IN_FLIGHT, AWAITED, Ordering::AcqRel, Ordering::Acquire).is_ok();
+            self.state.compare_exchange(IN_FLIGHT, AWAITED, Ordering::SeqCst, Ordering::Acquire).is_ok();
+        let mut deadline = None;
         while awaited && !self.is_completed() {
             if kernel.is_halted() {
                 return Err(Unwind::Halt);
             }
+            if deadline.is_none() && kernel.ps.is_terminating(thread.process_id) {
+                deadline = Some(kernel.platform.interrupt_time().saturating_add(CANCEL_PATIENCE));
+                cancel::cancel_own(kernel, thread, self.irp)?;
+                continue;
+            }
+            let parked = kernel.platform.park(&self.parker, deadline);
+            if parked == Parked::TimedOut && !self.is_completed() {
+                let driver = cancel::driver_of(kernel, self.irp);
+                kernel.trace.emit(|| Event::IrpStuck { irp: self.irp.address(), driver });
+                return Ok(false);
+            }
+        }
+        // The look at the holders comes after the completion, whoever made it.
+        fence(Ordering::SeqCst);
+        while awaited && self.holders.load(Ordering::SeqCst) > 0 {
             kernel.platform.park(&self.parker, None);
         }
-        Ok(())
+        Ok(true)
+    }
+}
+
+/// A request that its thread waits for, and does not get back before this is released.
+#[must_use]
+pub(super) struct Held<'a> {
+    packet: &'a Packet,
+}
+
+impl Held<'_> {
+    /// The request's packet.
+    pub(super) fn packet(&self) -> &Packet {
+        self.packet
+    }
+
+    /// Lets the thread go on.
+    pub(super) fn release(self, kernel: &Kernel) {
+        if self.packet.holders.fetch_sub(1, Ordering::SeqCst) == 1 {
+            kernel.platform.unpark(&self.packet.parker);
+        }
     }
 }
 
@@ -241,27 +329,40 @@ impl Slot {
 
     #[cold]
     fn prepare(&mut self, heading: Heading) {
-        let size = Irp::SIZE + usize::from(heading.locations) * IoStackLocation::SIZE;
-        let irp = self.packet.irp.address();
-        let list = irp + offset_of!(IRP, ThreadListEntry) as u64;
-        let first = size - IoStackLocation::SIZE;
-        self.template.clear();
-        self.template.resize(size, 0);
-        let mut put =
-            |offset: usize, bytes: &[u8]| self.template[offset..offset + bytes.len()].copy_from_slice(bytes);
-        put(offset_of!(IRP, Type), &abi::IO_TYPE_IRP.to_le_bytes());
-        put(offset_of!(IRP, Size), &u16::try_from(size).unwrap_or(u16::MAX).to_le_bytes());
-        put(offset_of!(IRP, ThreadListEntry), &list.to_le_bytes());
-        put(offset_of!(IRP, ThreadListEntry) + 8, &list.to_le_bytes());
-        put(offset_of!(IRP, RequestorMode), &[u8::from(heading.user_mode)]);
-        put(offset_of!(IRP, StackCount), &[heading.locations]);
-        put(offset_of!(IRP, CurrentLocation), &[heading.locations + 1]);
-        put(offset_of!(IRP, Tail.Overlay.Thread), &heading.thread.to_le_bytes());
-        put(offset_of!(IRP, Tail.Overlay.CurrentStackLocation), &(irp + size as u64).to_le_bytes());
-        put(offset_of!(IRP, Tail.Overlay.OriginalFileObject), &heading.file.to_le_bytes());
-        put(first + offset_of!(IO_STACK_LOCATION, FileObject), &heading.file.to_le_bytes());
+        self.template = fresh_irp(self.packet.irp, heading);
         self.heading = heading;
     }
+}
+
+/// How an IRP with its stack locations looks after `IoInitializeIrp`, with the heading's fields; the rest is zero.
+fn fresh_irp(irp: Irp, heading: Heading) -> Vec<u8> {
+    let size = Irp::SIZE + usize::from(heading.locations) * IoStackLocation::SIZE;
+    let list = irp.address() + offset_of!(IRP, ThreadListEntry) as u64;
+    let mut bytes = vec![0; size];
+    let mut put = |offset: usize, field: &[u8]| bytes[offset..offset + field.len()].copy_from_slice(field);
+    put(offset_of!(IRP, Type), &abi::IO_TYPE_IRP.to_le_bytes());
+    put(offset_of!(IRP, Size), &u16::try_from(size).unwrap_or(u16::MAX).to_le_bytes());
+    put(offset_of!(IRP, ThreadListEntry), &list.to_le_bytes());
+    put(offset_of!(IRP, ThreadListEntry) + 8, &list.to_le_bytes());
+    put(offset_of!(IRP, RequestorMode), &[u8::from(heading.user_mode)]);
+    put(offset_of!(IRP, StackCount), &[heading.locations]);
+    put(offset_of!(IRP, CurrentLocation), &[heading.locations.wrapping_add(1)]);
+    put(offset_of!(IRP, Tail.Overlay.Thread), &heading.thread.to_le_bytes());
+    let top = irp.address().wrapping_add(size as u64);
+    put(offset_of!(IRP, Tail.Overlay.CurrentStackLocation), &top.to_le_bytes());
+    put(offset_of!(IRP, Tail.Overlay.OriginalFileObject), &heading.file.to_le_bytes());
+    if let Some(first) = size.checked_sub(IoStackLocation::SIZE).filter(|first| *first >= Irp::SIZE) {
+        put(first + offset_of!(IO_STACK_LOCATION, FileObject), &heading.file.to_le_bytes());
+    }
+    bytes
+}
+
+/// `IoInitializeIrp`: makes an IRP with `locations` stack locations of the memory at `irp`.
+///
+/// # Errors
+/// An access violation.
+pub(super) fn initialize(irp: Irp, locations: u8) -> Outcome<()> {
+    raw::copy_to(irp.address(), &fresh_irp(irp, Heading { locations, user_mode: false, thread: 0, file: 0 }))
 }
 
 fn allocate_mdl(pool: &Pool, pages: u64) -> Option<u64> {
@@ -397,12 +498,13 @@ pub(super) fn is_completed(kernel: &Kernel) -> bool {
     })
 }
 
-/// Blocks until the calling thread's innermost request is completed.
+/// Blocks until the calling thread's innermost request is completed. False when the request was given up, because its
+/// process ends: a driver still knows it.
 ///
 /// # Errors
-/// `Unwind::Halt` when the machine stops meanwhile.
-pub(super) fn wait(kernel: &Kernel) -> Outcome<()> {
+/// `Unwind::Halt` when the machine stops meanwhile; what a cancel routine raised.
+pub(super) fn wait(kernel: &Kernel, thread: &Thread) -> Outcome<bool> {
     let innermost =
         with_kept(kernel, |kept| Some(kept.packets.get(kept.in_flight.checked_sub(1)?)?.packet.clone()));
-    innermost.map_or(Err(Unwind::Halt), |packet| packet.wait(kernel))
+    innermost.map_or(Err(Unwind::Halt), |packet| packet.wait(kernel, thread))
 }

@@ -391,7 +391,9 @@ fn finish(
 ) -> Outcome<(IoResult, bool)> {
     kernel.ke.leave_system_service(kernel, thread, irp.address())?;
     if returned == abi::STATUS_PENDING {
-        packet::wait(kernel)?;
+        if !packet::wait(kernel, thread)? {
+            return Ok((IoResult::failed(abi::STATUS_CANCELLED), false));
+        }
         let status = NTSTATUS::from_bits(irp.status()?);
         return Ok((IoResult { status, information: irp.information()? }, true));
     }
@@ -415,7 +417,7 @@ fn abandoned(kernel: &Kernel, irp: Irp, unwind: &Unwind) -> IoResult {
 }
 
 #[cold]
-fn created(kernel: &Kernel, irp: Irp, top: DeviceObject) -> Event {
+pub(super) fn created(kernel: &Kernel, irp: Irp, top: DeviceObject) -> Event {
     let major = irp
         .current_stack_location()
         .and_then(|at| IoStackLocation::at(at - IoStackLocation::SIZE as u64).major_function())

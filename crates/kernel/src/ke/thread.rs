@@ -98,6 +98,12 @@ impl Thread {
         self.object
     }
 
+    /// Eight bytes of the thread object that the kernel's services use within one call, where driver code can write.
+    #[must_use]
+    pub fn scratch(&self) -> u64 {
+        self.object + OBJECT_SIZE as u64 - 8
+    }
+
     pub(super) fn waiter(&self) -> &Arc<Waiter> {
         &self.waiter
     }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::ops::Range;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use crate::Kernel;
@@ -27,6 +27,7 @@ pub struct Process {
     /// Where drivers meet its memory.
     pub user_space: Arc<UserSpace>,
     pub(crate) serial: u64,
+    terminating: AtomicBool,
 }
 
 impl Process {
@@ -37,6 +38,7 @@ impl Process {
             handles: HandleTable::default(),
             user_space: Arc::new(user_space),
             serial: SERIAL.fetch_add(1, Ordering::Relaxed),
+            terminating: AtomicBool::new(false),
         })
     }
 
@@ -53,13 +55,15 @@ pub struct Processes {
     system: Arc<Process>,
     all: RwLock<HashMap<u32, Arc<Process>>>,
     next_id: AtomicU32,
+    /// Processes that end now: as long as there are none, threads that wait need not look for their own.
+    terminating: AtomicU32,
 }
 
 impl Processes {
     pub(crate) fn new() -> Self {
         let system = Process::new(SYSTEM_PROCESS_ID, "System", UserSpace::default());
         let all = RwLock::new(HashMap::from([(SYSTEM_PROCESS_ID, system.clone())]));
-        Self { system, all, next_id: AtomicU32::new(SYSTEM_PROCESS_ID + 4) }
+        Self { system, all, next_id: AtomicU32::new(SYSTEM_PROCESS_ID + 4), terminating: AtomicU32::new(0) }
     }
 
     /// The system process.
@@ -97,6 +101,20 @@ impl Processes {
         self.all.read().unwrap_or_else(PoisonError::into_inner).get(&id).cloned()
     }
 
+    /// Says that a process ends: what its threads wait for no longer lasts.
+    pub(crate) fn begin_termination(&self, process: &Process) {
+        if !process.terminating.swap(true, Ordering::SeqCst) {
+            self.terminating.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+
+    /// Whether the process with this identifier ends.
+    #[inline]
+    pub(crate) fn is_terminating(&self, id: u32) -> bool {
+        self.terminating.load(Ordering::SeqCst) > 0
+            && self.get(id).is_some_and(|process| process.terminating.load(Ordering::SeqCst))
+    }
+
     /// All processes now.
     #[must_use]
     pub fn all(&self) -> Vec<Arc<Process>> {
@@ -120,6 +138,9 @@ impl Processes {
             }
         });
         let ended = self.all.write().unwrap_or_else(PoisonError::into_inner).remove(&process.id);
+        if ended.is_some() && process.terminating.load(Ordering::SeqCst) {
+            self.terminating.fetch_sub(1, Ordering::SeqCst);
+        }
         let locked = process.user_space.locked_pages();
         if ended.is_some() && locked != 0 {
             kernel.bug_check(abi::PROCESS_HAS_LOCKED_PAGES, [0, u64::from(process.id), locked, 0]);

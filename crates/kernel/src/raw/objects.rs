@@ -19,6 +19,7 @@ raw_object! {
         stack_count, set_stack_count: u8 = StackCount;
         current_location, set_current_location: u8 = CurrentLocation;
         cancel, set_cancel: u8 = Cancel;
+        allocation_flags, set_allocation_flags: u8 = AllocationFlags;
         cancel_irql, set_cancel_irql: u8 = CancelIrql;
         user_iosb, set_user_iosb: u64 = UserIosb;
         user_event, set_user_event: u64 = UserEvent;

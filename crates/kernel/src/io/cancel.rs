@@ -1,0 +1,132 @@
+//! Cancelling IRPs: `IoCancelIrp`, the cancel spin lock, and what cancels requests that are waited for.
+//!
+//! Whoever takes the cancel routine out of an IRP, by an atomic exchange, owns the IRP: driver code does that inline
+//! (`IoSetCancelRoutine`), and so does this. What a cancelled IRP ends with is its driver's matter.
+
+use std::mem::offset_of;
+
+use super::packet::Packet;
+use super::{Device, csq};
+use crate::ke::Thread;
+use crate::ps::Process;
+use crate::raw::{self, FileObject, IoStackLocation, Irp, Outcome};
+use crate::{Kernel, Unwind};
+
+const CANCEL_ROUTINE: u64 = offset_of!(abi::IRP, CancelRoutine) as u64;
+
+/// `IoSetCancelRoutine`: sets an IRP's cancel routine and returns the one that was set.
+///
+/// # Errors
+/// An access violation.
+pub fn set_cancel_routine(irp: Irp, routine: u64) -> Outcome<u64> {
+    raw::exchange(irp.address().wrapping_add(CANCEL_ROUTINE), routine)
+}
+
+/// `IoAcquireCancelSpinLock`: returns the old IRQL. IRQL <= DISPATCH_LEVEL.
+///
+/// # Errors
+/// As for [`acquire_spin_lock_raise_to_dpc`](crate::ke::Dispatcher::acquire_spin_lock_raise_to_dpc).
+pub fn acquire_cancel_spin_lock(kernel: &Kernel, thread: &Thread) -> Outcome<u8> {
+    kernel.ke.acquire_spin_lock_raise_to_dpc(kernel, thread, kernel.io.cancel_spin_lock())
+}
+
+/// `IoReleaseCancelSpinLock`. DISPATCH_LEVEL.
+///
+/// # Errors
+/// As for [`release_spin_lock`](crate::ke::Dispatcher::release_spin_lock).
+pub fn release_cancel_spin_lock(kernel: &Kernel, thread: &Thread, irql: u8) -> Outcome<()> {
+    kernel.ke.release_spin_lock(kernel, thread, kernel.io.cancel_spin_lock(), irql)
+}
+
+/// `IoCancelIrp`: marks the IRP cancelled and calls its cancel routine, if it has one. True if it had.
+/// IRQL <= DISPATCH_LEVEL.
+///
+/// The routine is called at DISPATCH_LEVEL with the cancel spin lock, which it releases to `CancelIrql`.
+///
+/// # Errors
+/// What the routine raised; [`Unwind::Halt`] after bugcheck 0x48 (CANCEL_STATE_IN_COMPLETED_IRP) for an IRP that was
+/// completed with its cancel routine set.
+///
+/// Source: ddi, IoCancelIrp and DRIVER_CANCEL; bug check 0x48.
+pub fn cancel_irp(kernel: &Kernel, thread: &Thread, irp: Irp) -> Outcome<bool> {
+    let irql = acquire_cancel_spin_lock(kernel, thread)?;
+    let routine = irp.set_cancel(1).and_then(|()| set_cancel_routine(irp, 0));
+    let routine = match routine {
+        Ok(0) => return release_cancel_spin_lock(kernel, thread, irql).map(|()| false),
+        Ok(routine) => routine,
+        Err(unwind) => {
+            release_cancel_spin_lock(kernel, thread, irql)?;
+            return Err(unwind);
+        }
+    };
+    if irp.current_location()? > irp.stack_count()?.wrapping_add(1) {
+        kernel.bug_check(abi::CANCEL_STATE_IN_COMPLETED_IRP, [irp.address(), routine, 0, 0]);
+        return Err(Unwind::Halt);
+    }
+    irp.set_cancel_irql(irql)?;
+    if routine == kernel.io.csq_cancel_routine() {
+        csq::cancel(kernel, thread, irp)?;
+    } else {
+        let device = IoStackLocation::at(irp.current_stack_location()?).device_object()?;
+        kernel.ke.call(kernel, routine, &[device, irp.address()])?;
+    }
+    Ok(true)
+}
+
+/// Cancels the requests on `file` that their threads wait for: all, or those of the thread whose object is at
+/// `only_thread`. Returns how many there were. IRQL <= DISPATCH_LEVEL.
+///
+/// This is what `CancelIo` and `CancelIoEx` are made of. A request whose dispatch routine has not returned yet is not
+/// among them.
+///
+/// # Errors
+/// As for [`cancel_irp`].
+pub fn cancel_file_irps(
+    kernel: &Kernel,
+    thread: &Thread,
+    file: FileObject,
+    only_thread: Option<u64>,
+) -> Outcome<usize> {
+    cancel_awaited(kernel, thread, |packet| {
+        let irp = packet.irp();
+        irp.original_file_object().is_ok_and(|object| object == file.address())
+            && only_thread.is_none_or(|thread| irp.thread().is_ok_and(|own| own == thread))
+    })
+}
+
+fn cancel_awaited(kernel: &Kernel, thread: &Thread, wanted: impl Fn(&Packet) -> bool) -> Outcome<usize> {
+    let mut cancelled = 0;
+    for packet in kernel.io.packets.all() {
+        // The request cannot end, and its packet cannot become another's, while it is held.
+        let Some(held) = packet.hold() else { continue };
+        let result =
+            if wanted(held.packet()) { cancel_irp(kernel, thread, packet.irp()).map(|_| 1) } else { Ok(0) };
+        held.release(kernel);
+        cancelled += result?;
+    }
+    Ok(cancelled)
+}
+
+/// Says that `process` ends: requests that its threads wait for are cancelled, each by its own thread, and so are those
+/// that they come to wait for. A thread whose driver does not let go of a request within
+/// [`CANCEL_PATIENCE`](super::packet::CANCEL_PATIENCE) goes on without it.
+///
+/// To be called before the process's handles are closed. PASSIVE_LEVEL.
+pub fn end_process(kernel: &Kernel, process: &Process) {
+    kernel.ps.begin_termination(process);
+    kernel.io.packets.wake_waiting(kernel, process.id);
+}
+
+/// Cancels the request that the calling thread waits for, because its process ends.
+pub(super) fn cancel_own(kernel: &Kernel, thread: &Thread, irp: Irp) -> Outcome<()> {
+    cancel_irp(kernel, thread, irp).map(drop)
+}
+
+/// The name of the driver that an IRP stands at, for reports.
+pub(super) fn driver_of(kernel: &Kernel, irp: Irp) -> String {
+    let device =
+        irp.current_stack_location().and_then(|at| IoStackLocation::at(at).device_object()).unwrap_or(0);
+    let object = kernel.ob.by_address(device);
+    let driver = object.as_ref().and_then(|object| object.body::<Device>()?.driver.upgrade());
+    driver.map(|driver| driver.name.clone()).unwrap_or_default()
+}
