@@ -37,9 +37,6 @@ const PROBE: u32 = 64;
 /// The first looks come without a pause between them.
 const EAGER: u32 = 64;
 
-/// Every so many looks, the line beside the bell is asked for.
-const ASK: u32 = 100000;
-
 /// One waiter's memory of how looking went. Belongs to one thread at a time; shared only to be stored in tables.
 #[derive(Debug, Default)]
 pub(crate) struct Patience {
@@ -76,10 +73,8 @@ impl Patience {
                     self.misses.store(0, Ordering::Relaxed);
                     return Some(number);
                 }
-                if round.is_multiple_of(ASK) {
-                    // SAFETY: a prefetch accesses nothing, wherever it points.
-                    unsafe { _mm_prefetch::<_MM_HINT_T0>(beside.cast()) };
-                }
+                // SAFETY: a prefetch accesses nothing, wherever it points.
+                unsafe { _mm_prefetch::<_MM_HINT_T0>(beside.cast()) };
                 if round >= EAGER {
                     hint::spin_loop();
                 }
@@ -134,11 +129,4 @@ fn rounds() -> &'static Rounds {
             processors: std::thread::available_parallelism().map_or(1, usize::from),
         }
     })
-}
-
-/// Asks for a cache line that will be written.
-#[inline]
-pub(crate) fn want(line: *const u8) {
-    // SAFETY: a prefetch accesses nothing, wherever it points.
-    unsafe { std::arch::asm!("prefetchw [{line}]", line = in(reg) line, options(nostack, preserves_flags)) };
 }

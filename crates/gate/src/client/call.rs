@@ -95,7 +95,6 @@ impl Link {
             self.leave();
             return Err(STATUS_DEVICE_NOT_CONNECTED);
         }
-        crate::patience::want(lines.after_request());
         Ok(lines.reply.read())
     }
 

@@ -30,7 +30,6 @@ pub(super) fn serve(session: &Session, index: u32) {
             .or_else(|| bell::wait(&lines.request.bell, last, &lines.reply.parked, gone));
         let Some(number) = number.filter(|_| !session.has_ended()) else { break };
         last = number;
-        crate::patience::want(lines.after_reply());
         let request = lines.request.read();
         if request.operation == operation::END {
             break;
