@@ -18,6 +18,8 @@ mod open;
 mod packet;
 mod request;
 mod symbolic_link;
+#[cfg(test)]
+mod tests;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
