@@ -259,3 +259,69 @@ struct life_entry {
 #define THREADS_PEND CASE_CODE(64)
 // The same; the dispatch routine returns STATUS_PENDING only when the request has been completed.
 #define THREADS_PEND_AND_WAIT CASE_CODE(65)
+
+// ---- stacks.sys (\\.\RbStacks): device stacks. Devices 1 (the bottom), 2 and 3; \\.\RbBase is made by a case. -------
+
+// Attaches two devices to a third, looks at all of them, detaches. values: as the driver notes them, 1 for true.
+#define STACKS_ATTACH 0
+// A request through three devices. values: the devices on its way down, then 100 plus those on its way up (and 1000
+// when a completion routine was given another device than its own). status: what IoCallDriver returned.
+#define STACKS_TRAVEL 1
+// Makes \\.\RbBase, which answers control codes with the number of requests that it has seen.
+#define STACKS_MAKE_BASE 2
+// Removes it. values: its creates, cleanups, closes.
+#define STACKS_REMOVE_BASE 3
+// Attaches a filter by IoAttachDevice to \Device\RbBase (input 0), \Device\My_Device (1), a device that is not (2).
+#define STACKS_FILTER 4
+// Removes it. values: its requests, its creates.
+#define STACKS_REMOVE_FILTER 5
+// Deletes a device while another is attached to it, and attaches to a deleted device.
+#define STACKS_DELETE_BELOW 6
+// IoGetDeviceObjectPointer of a device with another above it.
+#define STACKS_POINTER 7
+
+// ---- irps.sys (\\.\RbIrps): IRPs that a driver makes. ---------------------------------------------------------------
+
+// A driver's own IRP: allocated, sent, kept by its completion routine, reused, sent, freed.
+#define IRPS_OWN 0
+// A master IRP with input 0 associated IRPs. values: how often its completion routine ran after each of them, its status.
+#define IRPS_ASSOCIATED 1
+// IoBuildDeviceIoControlRequest, METHOD_BUFFERED. Input 0: 0 answered at once, 1 pended and completed by a DPC, 2 refused
+// at once, 3 pended and refused by a DPC. values: what IoCallDriver returned, the event's state then, the status block's
+// status and information in the end, the first output byte, the byte behind what the driver below has filled.
+#define IRPS_CONTROL 2
+// IoBuildSynchronousFsdRequest; input 0: the device's flags (DO_BUFFERED_IO or none). values: status and information of a
+// write, what the device saw (sum of its bytes, whether it was the caller's buffer, the offset), the same of a read.
+#define IRPS_SYNCHRONOUS 3
+// IoBuildAsynchronousFsdRequest, freed in its completion routine. values: irp was buffered, status, information.
+#define IRPS_ASYNCHRONOUS 4
+// What cannot be built. values: 1 for each NULL.
+#define IRPS_UNBUILDABLE 5
+// Completes an own IRP that no completion routine keeps: stop 0Ah.
+#define IRPS_NOT_KEPT 6
+// Frees a request of IoBuildDeviceIoControlRequest: stop C9h.
+#define IRPS_FREE_THREADED 7
+// Allocates an IRP and leaves it.
+#define IRPS_LEAK 8
+// Keeps the completion of a request of its own and completes it again. values: runs of the completion routine, the
+// event's state before and after the second completion.
+#define IRPS_COMPLETE_LATER 9
+// Frees an IRP twice: stop C2h.
+#define IRPS_FREE_TWICE 10
+
+// ---- cancel.sys (\\.\RbCancel): cancelling. -------------------------------------------------------------------------
+
+// IoCancelIrp of own IRPs, without and with a cancel routine.
+#define CANCEL_OWN 0
+// Pends the request, with a cancel routine that completes it. No answer otherwise.
+#define CANCEL_PEND 1
+// A cancel-safe queue, with all that can happen to an IRP in it.
+#define CANCEL_QUEUE 2
+// The same with IoCsqInitializeEx: an insert routine that refuses.
+#define CANCEL_QUEUE_EX 3
+// values: runs of the cancel routine of CANCEL_PEND, its IRQL, IRQL behind the release, cleanups and closes so far.
+#define CANCEL_COUNTS 4
+// IoCancelIrp of an IRP that is completed to its end and has a cancel routine: stop 48h.
+#define CANCEL_COMPLETED 5
+// Acquires and releases the cancel spin lock. values: old IRQL, IRQL with it, IRQL after.
+#define CANCEL_SPIN_LOCK 6

@@ -84,7 +84,7 @@ pub enum Event {
     IrpNotKept {
         /// Its address.
         irp: u64,
-        /// Service name of the driver that it was at.
+        /// Service name of the driver that allocated it.
         driver: String,
     },
     /// Something was asked for that is not implemented; the caller got STATUS_NOT_IMPLEMENTED.

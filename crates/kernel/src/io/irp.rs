@@ -10,8 +10,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use abi::NTSTATUS;
 
+use super::packet;
 use super::packet::IRP_TAG;
-use super::{cancel, packet};
 use crate::mm::PoolOwner;
 use crate::raw::{self, DispatcherHeader, IoStackLocation, Irp, Outcome};
 use crate::trace::Event;
@@ -43,6 +43,8 @@ pub(super) enum Kind {
 #[derive(Clone, Copy, Debug)]
 struct Record {
     kind: Kind,
+    /// Identifier of the driver that has it; 0 if unknown.
+    creator: u32,
     /// Bytes of the caller's buffer that the request's result goes to.
     output_length: u32,
 }
@@ -74,13 +76,14 @@ pub(super) fn allocate(
     if locations > MAX_LOCATIONS {
         return Ok(None);
     }
-    let owner = PoolOwner(kernel.io.calling_driver().unwrap_or(0));
-    let Some(block) = kernel.mm.pool.allocate(size_of_irp(locations), IRP_TAG, owner, false) else {
+    let creator = kernel.io.calling_driver().unwrap_or(0);
+    let size = size_of_irp(locations);
+    let Some(block) = kernel.mm.pool.allocate(size, IRP_TAG, PoolOwner(creator), false) else {
         return Ok(None);
     };
     let irp = Irp::at(block.address);
     packet::initialize(irp, locations)?;
-    kernel.io.driver_irps.lock().insert(irp.address(), Record { kind, output_length });
+    kernel.io.driver_irps.lock().insert(irp.address(), Record { kind, creator, output_length });
     Ok(Some(irp))
 }
 
@@ -217,8 +220,9 @@ pub(super) fn complete(kernel: &Kernel, irp: Irp, boost: u8) -> Outcome<()> {
             }
             Ok(())
         }
-        Some(Record { kind: Kind::Allocated, .. }) if irp.thread()? == 0 => {
-            let driver = cancel::driver_of(kernel, irp);
+        Some(Record { kind: Kind::Allocated, creator, .. }) if irp.thread()? == 0 => {
+            let driver = kernel.io.drivers().into_iter().find(|driver| driver.id == creator);
+            let driver = driver.map(|driver| driver.name.clone()).unwrap_or_default();
             kernel.trace.emit(|| Event::IrpNotKept { irp: irp.address(), driver });
             let address = offset_of!(abi::DISPATCHER_HEADER, SignalState) as u64;
             let irql = u64::from(abi::DISPATCH_LEVEL);

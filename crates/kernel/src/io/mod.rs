@@ -19,6 +19,8 @@ mod open;
 mod packet;
 mod request;
 mod symbolic_link;
+#[cfg(test)]
+mod tests;
 mod unbuffered;
 mod user_memory;
 

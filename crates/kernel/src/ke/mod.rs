@@ -28,7 +28,7 @@ mod wait_list;
 mod waiter;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use apc::UserApc;
 pub use dispatcher::Dispatcher;

@@ -27,12 +27,12 @@ use crate::raw::{self, DispatcherHeader, Outcome};
 use crate::{Configuration, Kernel, Unwind};
 
 /// 100 ns units in a millisecond.
-pub(super) const MILLISECOND: u64 = 10_000;
+pub(crate) const MILLISECOND: u64 = 10_000;
 
 /// Interleavings tried where they matter.
-pub(super) const SEEDS: Range<u64> = 0..200;
+pub(crate) const SEEDS: Range<u64> = 0..200;
 
-pub(super) struct Machine {
+pub(crate) struct Machine {
     kernel: Arc<Kernel>,
     threads: Arc<Running>,
 }
@@ -54,26 +54,26 @@ impl Deref for Machine {
 }
 
 impl Machine {
-    fn new(platform: Arc<dyn Platform>, processors: u32) -> Self {
+    pub(crate) fn new(platform: Arc<dyn Platform>, processors: u32) -> Self {
         let configuration = Configuration { processors, ..Configuration::default() };
         let kernel = Kernel::new(platform, configuration).expect("a machine");
         Self { kernel, threads: Arc::default() }
     }
 
     /// Zeroed driver memory.
-    pub(super) fn allocate(&self, size: usize) -> u64 {
+    pub(crate) fn allocate(&self, size: usize) -> u64 {
         let tag = u32::from_le_bytes(*b"Test");
         self.mm.pool.allocate_zeroed(size, tag, PoolOwner(1)).expect("pool").address
     }
 
-    pub(super) fn event(&self, event_type: i32, state: bool) -> DispatcherHeader {
+    pub(crate) fn event(&self, event_type: i32, state: bool) -> DispatcherHeader {
         let event = DispatcherHeader::at(self.allocate(size_of::<abi::KEVENT>()));
         self.ke.initialize_event(event, event_type, state).expect("pool is writable");
         event
     }
 
     /// Starts a thread that runs `body` inside the machine.
-    pub(super) fn spawn(
+    pub(crate) fn spawn(
         &self,
         name: &str,
         body: impl FnOnce(&Kernel, &Thread) + Send + 'static,
@@ -98,7 +98,7 @@ impl Machine {
     }
 
     /// Runs `body` inside the machine, on a thread of its own, to its end; other threads run meanwhile.
-    pub(super) fn inside<R: Send + 'static>(
+    pub(crate) fn inside<R: Send + 'static>(
         &self,
         body: impl FnOnce(&Kernel, &Thread) -> R + Send + 'static,
     ) -> R {
@@ -112,14 +112,14 @@ impl Machine {
     }
 
     /// Waits until all threads have ended.
-    pub(super) fn join(&self) {
+    pub(crate) fn join(&self) {
         while self.threads.count.load(Ordering::SeqCst) > 0 {
             self.platform.park(&self.threads.joiner, None);
         }
         assert!(!self.threads.failed.load(Ordering::SeqCst), "a thread of the test has panicked");
     }
 
-    pub(super) fn stop_code(&self) -> Option<u32> {
+    pub(crate) fn stop_code(&self) -> Option<u32> {
         self.bugcheck().map(|bugcheck| bugcheck.stop.code)
     }
 }
@@ -152,7 +152,7 @@ fn run_on(mock: &Mock, processors: u32, test: impl Fn(&Machine) + Send + 'static
 }
 
 /// Runs `test` on the mock, once for each seed.
-pub(super) fn on_mock(seeds: Range<u64>, processors: u32, test: impl Fn(&Machine) + Clone + Send + 'static) {
+pub(crate) fn on_mock(seeds: Range<u64>, processors: u32, test: impl Fn(&Machine) + Clone + Send + 'static) {
     for seed in seeds {
         let mock = Mock::new(seed).with_stranded(Stranded::Leave).with_step_limit(200_000);
         run_on(&mock, processors, test.clone(), seed);
@@ -160,7 +160,7 @@ pub(super) fn on_mock(seeds: Range<u64>, processors: u32, test: impl Fn(&Machine
 }
 
 /// As [`on_mock`], with deadlines that may come while threads can run.
-pub(super) fn on_hurried_mock(
+pub(crate) fn on_hurried_mock(
     seeds: Range<u64>,
     processors: u32,
     test: impl Fn(&Machine) + Clone + Send + 'static,
@@ -172,27 +172,27 @@ pub(super) fn on_hurried_mock(
     }
 }
 
-pub(super) fn on_linux(processors: u32, test: impl Fn(&Machine)) {
+pub(crate) fn on_linux(processors: u32, test: impl Fn(&Machine)) {
     let machine = Machine::new(Arc::new(Linux::new()), processors);
     test(&machine);
     machine.join();
 }
 
 /// Runs `test` under many interleavings, and on Linux.
-pub(super) fn everywhere(processors: u32, test: impl Fn(&Machine) + Clone + Send + 'static) {
+pub(crate) fn everywhere(processors: u32, test: impl Fn(&Machine) + Clone + Send + 'static) {
     on_mock(SEEDS, processors, test.clone());
     on_linux(processors, test);
 }
 
-pub(super) fn relative(milliseconds: u64) -> Timeout {
+pub(crate) fn relative(milliseconds: u64) -> Timeout {
     Timeout::At(-(milliseconds * MILLISECOND).cast_signed())
 }
 
-pub(super) fn wait(kernel: &Kernel, thread: &Thread, object: u64, timeout: Timeout) -> Outcome<NTSTATUS> {
+pub(crate) fn wait(kernel: &Kernel, thread: &Thread, object: u64, timeout: Timeout) -> Outcome<NTSTATUS> {
     kernel.ke.wait_for_single_object(kernel, thread, object, ProcessorMode::Kernel, false, timeout)
 }
 
-pub(super) fn wait_multiple(
+pub(crate) fn wait_multiple(
     kernel: &Kernel,
     thread: &Thread,
     objects: &[u64],
@@ -203,60 +203,60 @@ pub(super) fn wait_multiple(
     kernel.ke.wait_for_multiple_objects(kernel, thread, objects, kind, mode, false, timeout, 0)
 }
 
-pub(super) fn delay(kernel: &Kernel, thread: &Thread, milliseconds: u64) -> Outcome<NTSTATUS> {
+pub(crate) fn delay(kernel: &Kernel, thread: &Thread, milliseconds: u64) -> Outcome<NTSTATUS> {
     let interval = -(milliseconds * MILLISECOND).cast_signed();
     kernel.ke.delay_execution_thread(kernel, thread, ProcessorMode::Kernel, false, interval)
 }
 
 /// The status of the exception that a service raises.
-pub(super) fn raised<T: std::fmt::Debug>(outcome: Outcome<T>) -> NTSTATUS {
+pub(crate) fn raised<T: std::fmt::Debug>(outcome: Outcome<T>) -> NTSTATUS {
     match outcome {
         Err(Unwind::Raise(raise)) => raise.record.ExceptionCode,
         other => panic!("no exception but {other:?}"),
     }
 }
 
-pub(super) fn is_halt<T>(outcome: &Outcome<T>) -> bool {
+pub(crate) fn is_halt<T>(outcome: &Outcome<T>) -> bool {
     matches!(outcome, Err(Unwind::Halt))
 }
 
 /// Counts how often each status came up.
 #[derive(Clone, Default)]
-pub(super) struct Tally(Arc<Mutex<Vec<NTSTATUS>>>);
+pub(crate) struct Tally(Arc<Mutex<Vec<NTSTATUS>>>);
 
 impl Tally {
-    pub(super) fn add(&self, status: NTSTATUS) {
+    pub(crate) fn add(&self, status: NTSTATUS) {
         self.0.lock().expect("not poisoned").push(status);
     }
 
-    pub(super) fn of(&self, status: NTSTATUS) -> usize {
+    pub(crate) fn of(&self, status: NTSTATUS) -> usize {
         self.0.lock().expect("not poisoned").iter().filter(|found| **found == status).count()
     }
 }
 
 /// A log in driver memory, which driver code can write to: a count, then words.
 #[derive(Clone, Copy)]
-pub(super) struct Log(u64);
+pub(crate) struct Log(u64);
 
 impl Log {
-    pub(super) fn new(machine: &Machine) -> Self {
+    pub(crate) fn new(machine: &Machine) -> Self {
         Self(machine.allocate(2048))
     }
 
-    pub(super) fn at(address: u64) -> Self {
+    pub(crate) fn at(address: u64) -> Self {
         Self(address)
     }
 
-    pub(super) fn address(self) -> u64 {
+    pub(crate) fn address(self) -> u64 {
         self.0
     }
 
-    pub(super) fn push(self, word: u64) {
+    pub(crate) fn push(self, word: u64) {
         let index = raw::fetch_add(self.0, 1).expect("pool is writable");
         raw::write(self.0 + 8 + u64::from(index) * 8, word).expect("pool is writable");
     }
 
-    pub(super) fn read(self) -> Vec<u64> {
+    pub(crate) fn read(self) -> Vec<u64> {
         let count = raw::read::<u32>(self.0).expect("pool is readable");
         let word = |index| raw::read(self.0 + 8 + u64::from(index) * 8).expect("pool is readable");
         (0..count).map(word).collect()

@@ -1,0 +1,262 @@
+//! Cancelling against completing, under many interleavings, with a driver compiled into the test.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use super::{DeviceControl, DeviceParameters, DriverImage, IoResult, OpenRequest};
+use crate::ke::Thread;
+use crate::ke::tests::{Machine, SEEDS, on_hurried_mock, on_mock};
+use crate::ps::Process;
+use crate::raw::{DeviceObject, DriverObject, FileObject, InputBuffer, IoStackLocation, Irp, OutputBuffer};
+use crate::{Kernel, io, raw};
+
+/// The driver's device extension: the request that it keeps, and how often it has completed one.
+const KEPT: u64 = 0;
+const COMPLETIONS: u64 = 8;
+/// 1: the driver does not let go of cancelled requests.
+const STUBBORN: u64 = 16;
+
+fn extension() -> u64 {
+    Kernel::with_current(|kernel, _| {
+        let driver = kernel.io.driver("test").expect("is loaded");
+        let device = DeviceObject::at(driver.object.device_object().expect("readable"));
+        device.device_extension().expect("readable")
+    })
+    .expect("inside")
+}
+
+fn complete(kernel: &Kernel, irp: Irp, status: abi::NTSTATUS) {
+    raw::fetch_add(extension() + COMPLETIONS, 1).expect("writable");
+    irp.set_status(status.bits()).expect("writable");
+    irp.set_information(0).expect("writable");
+    io::complete_request(kernel, irp, 0).expect("once");
+}
+
+extern "win64" fn driver_entry(object: u64, _path: u64) -> u32 {
+    Kernel::with_current(|kernel, _| {
+        let driver = kernel.io.driver_at(object).expect("is being loaded");
+        let name = r"\Device\Test".encode_utf16().collect();
+        let parameters =
+            DeviceParameters { extension_size: 64, name: Some(name), ..DeviceParameters::default() };
+        io::create_device(kernel, &driver, &parameters).expect("writable").expect("is new");
+        let object = DriverObject::at(object);
+        for (major, routine) in [
+            (abi::IRP_MJ_CREATE, succeed as *const () as u64),
+            (abi::IRP_MJ_CLEANUP, succeed as *const () as u64),
+            (abi::IRP_MJ_CLOSE, succeed as *const () as u64),
+            (abi::IRP_MJ_DEVICE_CONTROL, pend as *const () as u64),
+        ] {
+            object.set_major_function(major, routine).expect("writable");
+        }
+    });
+    0
+}
+
+extern "win64" fn succeed(_device: u64, irp: u64) -> u32 {
+    Kernel::with_current(|kernel, _| {
+        Irp::at(irp).set_status(0).expect("writable");
+        io::complete_request(kernel, Irp::at(irp), 0).expect("once");
+    });
+    0
+}
+
+extern "win64" fn pend(_device: u64, irp: u64) -> u32 {
+    Kernel::with_current(|kernel, _| {
+        let irp = Irp::at(irp);
+        let location = IoStackLocation::at(irp.current_stack_location().expect("readable"));
+        location.set_control(abi::SL_PENDING_RETURNED).expect("writable");
+        if raw::read::<u64>(extension() + STUBBORN).expect("readable") == 0 {
+            io::set_cancel_routine(irp, cancel as *const () as u64).expect("writable");
+        }
+        raw::exchange(extension() + KEPT, irp.address()).expect("writable");
+        kernel.platform.preemption_point();
+        let cancelled = irp.cancel().expect("readable") != 0;
+        if cancelled && io::set_cancel_routine(irp, 0).expect("writable") != 0 {
+            raw::exchange(extension() + KEPT, 0).expect("writable");
+            complete(kernel, irp, abi::STATUS_CANCELLED);
+        }
+    });
+    abi::STATUS_PENDING.bits()
+}
+
+extern "win64" fn cancel(_device: u64, irp: u64) {
+    Kernel::with_current(|kernel, thread| {
+        let irp = Irp::at(irp);
+        let irql = irp.cancel_irql().expect("readable");
+        io::release_cancel_spin_lock(kernel, thread, irql).expect("held");
+        kernel.platform.preemption_point();
+        complete(kernel, irp, abi::STATUS_CANCELLED);
+    });
+}
+
+/// What the driver's interrupt would do: completes the request that it keeps, unless somebody cancels it.
+fn serve(kernel: &Kernel) {
+    let irp = Irp::at(raw::exchange(extension() + KEPT, 0).expect("writable"));
+    if irp.is_null() {
+        return;
+    }
+    kernel.platform.preemption_point();
+    if io::set_cancel_routine(irp, 0).expect("writable") != 0 {
+        complete(kernel, irp, abi::STATUS_SUCCESS);
+    }
+}
+
+struct Rig {
+    process: Arc<Process>,
+    handle: u32,
+    file: FileObject,
+}
+
+/// Loads the driver and opens its device.
+fn rig(machine: &Machine) -> Rig {
+    let image = DriverImage {
+        entry: driver_entry as *const () as u64,
+        range: 0..0,
+        file_name: "test.sys".to_owned(),
+        keep: Box::new(()),
+    };
+    machine.inside(move |kernel, _| {
+        io::load_driver(kernel, "test", image).expect("loads");
+        let process = kernel.ps.create("application");
+        let path: Vec<u16> = r"\Device\Test".encode_utf16().collect();
+        let request = OpenRequest {
+            path: &path,
+            desired_access: abi::FILE_GENERIC_READ,
+            file_attributes: 0,
+            share_access: 0,
+            create_disposition: abi::FILE_OPEN,
+            create_options: abi::FILE_SYNCHRONOUS_IO_NONALERT,
+            user_mode: true,
+        };
+        let (handle, _) = io::create_file(kernel, &process, &request).expect("opens");
+        let object = process.handles.get(handle).expect("is open").object;
+        Rig { process, handle, file: FileObject::at(object.address) }
+    })
+}
+
+fn request(kernel: &Kernel, thread: &Thread, process: &Process, handle: u32) -> IoResult {
+    let control = DeviceControl {
+        handle,
+        code: abi::CTL_CODE(abi::FILE_DEVICE_UNKNOWN, 0x800, abi::METHOD_BUFFERED, 0),
+        input: InputBuffer::from_slice(&[]).expect("short"),
+        output: OutputBuffer::from_slice(&mut []).expect("short"),
+    };
+    io::device_control(kernel, process, thread, control)
+}
+
+fn completions(machine: &Machine) -> u32 {
+    machine.inside(|_, _| raw::read(extension() + COMPLETIONS).expect("readable"))
+}
+
+#[test]
+fn a_request_that_is_cancelled_and_completed_at_once_is_completed_once() {
+    static CANCELLED: AtomicUsize = AtomicUsize::new(0);
+    static SERVED: AtomicUsize = AtomicUsize::new(0);
+    on_mock(SEEDS, 2, |machine| {
+        let rig = rig(machine);
+        let done = Arc::new(AtomicBool::new(false));
+        let (process, handle, ended) = (rig.process.clone(), rig.handle, done.clone());
+        machine.spawn("application", move |kernel, thread| {
+            for _ in 0..3 {
+                match request(kernel, thread, &process, handle).status {
+                    abi::STATUS_CANCELLED => CANCELLED.fetch_add(1, Ordering::Relaxed),
+                    abi::STATUS_SUCCESS => SERVED.fetch_add(1, Ordering::Relaxed),
+                    other => panic!("{other:?}"),
+                };
+            }
+            ended.store(true, Ordering::SeqCst);
+        });
+        let (file, ended) = (rig.file, done.clone());
+        machine.spawn("canceller", move |kernel, thread| {
+            while !ended.load(Ordering::SeqCst) {
+                io::cancel_file_irps(kernel, thread, file, None).expect("running");
+                kernel.platform.relax(0);
+            }
+        });
+        let ended = done;
+        machine.spawn("device", move |kernel, _| {
+            while !ended.load(Ordering::SeqCst) {
+                serve(kernel);
+                kernel.platform.relax(0);
+            }
+        });
+        machine.join();
+        assert_eq!(completions(machine), 3);
+        assert!(machine.stop_code().is_none());
+    });
+    assert!(CANCELLED.load(Ordering::Relaxed) > 0, "no interleaving let the cancellers win");
+    assert!(SERVED.load(Ordering::Relaxed) > 0, "no interleaving let the device win");
+}
+
+#[test]
+fn cancelling_a_files_requests_takes_those_of_the_thread_that_is_named() {
+    on_mock(SEEDS, 1, |machine| {
+        let rig = rig(machine);
+        let (process, handle) = (rig.process.clone(), rig.handle);
+        let sender = machine.spawn("application", move |kernel, thread| {
+            assert_eq!(request(kernel, thread, &process, handle).status, abi::STATUS_CANCELLED);
+        });
+        let file = rig.file;
+        machine.spawn("canceller", move |kernel, thread| {
+            let own = thread.object();
+            loop {
+                assert_eq!(io::cancel_file_irps(kernel, thread, file, Some(own)).expect("running"), 0);
+                if io::cancel_file_irps(kernel, thread, file, Some(sender.object())).expect("running") == 1 {
+                    break;
+                }
+                kernel.platform.relax(0);
+            }
+        });
+    });
+}
+
+#[test]
+fn a_process_that_ends_while_its_thread_comes_to_wait_has_the_request_cancelled() {
+    on_mock(SEEDS, 2, |machine| {
+        let rig = rig(machine);
+        let (process, handle) = (rig.process.clone(), rig.handle);
+        machine.spawn("application", move |kernel, _| {
+            let result =
+                crate::ps::inside(kernel, &process, |thread| request(kernel, thread, &process, handle));
+            let status = result.expect("running").status;
+            // The handle may have been closed before the request began.
+            assert!([abi::STATUS_CANCELLED, abi::STATUS_INVALID_HANDLE].contains(&status), "{status:?}");
+        });
+        let process = rig.process;
+        machine.spawn("end", move |kernel, _| {
+            io::end_process(kernel, &process);
+            kernel.ps.terminate(kernel, &process).expect("running");
+            assert!(process.handles.values().is_empty());
+        });
+    });
+}
+
+#[test]
+fn a_thread_gives_up_a_request_that_its_driver_does_not_complete_within_five_minutes() {
+    on_hurried_mock(0..20, 1, |machine| {
+        let rig = rig(machine);
+        machine.inside(|_, _| raw::write(extension() + STUBBORN, 1_u64).expect("writable"));
+        let (process, handle) = (rig.process.clone(), rig.handle);
+        machine.spawn("application", move |kernel, _| {
+            let result =
+                crate::ps::inside(kernel, &process, |thread| request(kernel, thread, &process, handle));
+            let status = result.expect("running").status;
+            assert!([abi::STATUS_CANCELLED, abi::STATUS_INVALID_HANDLE].contains(&status), "{status:?}");
+        });
+        let process = rig.process;
+        machine.spawn("end", move |kernel, _| {
+            io::end_process(kernel, &process);
+            kernel.ps.terminate(kernel, &process).expect("running");
+        });
+        machine.join();
+        // A late completion is that of a request that is known, not of somebody else's.
+        machine.inside(|kernel, _| {
+            let irp = Irp::at(raw::read(extension() + KEPT).expect("readable"));
+            if !irp.is_null() {
+                assert!(kernel.platform.interrupt_time() >= io::CANCEL_PATIENCE);
+                complete(kernel, irp, abi::STATUS_SUCCESS);
+            }
+        });
+        assert!(machine.stop_code().is_none());
+    });
+}
