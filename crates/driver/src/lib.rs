@@ -98,7 +98,7 @@
 //!
 //! # Contexts
 //!
-//! What belongs to the device is in its context, under a [`SpinLock`]. What belongs to an open file is in
+//! What belongs to the device is in its context, under a [`SpinLock`] or a [`Mutex`]. What belongs to an open file is in
 //! the two context fields of its file object: [`Create::set_fs_context`] takes a [`PoolArc`], usually to something that
 //! several opens of one name share, [`Create::set_fs_context2`] one to what is this open's own. The file's requests see
 //! both ([`Read::contexts`] and its kin) until [`Close`] takes them back. A driver that sets contexts has a `close`.
@@ -122,7 +122,9 @@ mod control;
 mod device;
 mod dispatch;
 mod driver;
+mod event;
 mod irp;
+mod mutex;
 pub mod nt;
 mod pool;
 mod pool_arc;
@@ -130,6 +132,7 @@ mod print;
 mod request;
 mod spin_lock;
 mod string;
+mod wait;
 #[cfg(windows)]
 mod windows;
 
@@ -140,10 +143,13 @@ pub use control::{BufferedControl, DeviceControl, DirectControl, NeitherControl}
 pub use device::{Device, DeviceBuilder};
 pub use dispatch::{Answer, Dispatch};
 pub use driver::{Driver, DriverObject, driver_entry};
+pub use event::Event;
 pub use irp::Completion;
+pub use mutex::{Mutex, MutexGuard};
 pub use pool::{PoolBox, Tag};
 pub use pool_arc::PoolArc;
 pub use print::Text;
 pub use request::{Buffered, Cleanup, Close, Create, Direct, Mode, Neither, Read, Write};
 pub use spin_lock::SpinLock;
 pub use string::{UnicodeStr, Utf16};
+pub use wait::{Interrupted, Timeout};
