@@ -6,8 +6,8 @@ use abi::{
     METHOD_BUFFERED, METHOD_FROM_CTL_CODE, METHOD_IN_DIRECT, METHOD_OUT_DIRECT, NTSTATUS, STATUS_SUCCESS,
 };
 
-use crate::Output;
 use crate::irp::{Completion, Irp};
+use crate::{Contexts, Output};
 
 /// An I/O control request, by the transfer method in its code.
 ///
@@ -49,6 +49,16 @@ impl DeviceControl {
             Self::Buffered(request) => request.code(),
             Self::Direct(request) => request.code(),
             Self::Neither(request) => request.code(),
+        }
+    }
+
+    /// The contexts of the file.
+    #[must_use]
+    pub fn contexts(&self) -> Contexts<'_> {
+        match self {
+            Self::Buffered(request) => request.contexts(),
+            Self::Direct(request) => request.contexts(),
+            Self::Neither(request) => request.contexts(),
         }
     }
 
@@ -112,6 +122,12 @@ macro_rules! control {
                 self.output_length
             }
 
+            /// The contexts of the file.
+            #[must_use]
+            pub fn contexts(&self) -> Contexts<'_> {
+                self.irp.contexts()
+            }
+
             /// Answers with a failure and no bytes.
             pub fn fail(self, status: NTSTATUS) -> Completion {
                 self.irp.answer(status, 0)
@@ -143,6 +159,13 @@ impl BufferedControl {
     pub fn output(&mut self) -> Output<'_> {
         // SAFETY: the system buffer has room for the longer of input and output, and is null only if both are 0.
         unsafe { Output::new(self.irp.system_buffer(), self.output_length, &mut self.written) }
+    }
+
+    /// The file's contexts and [`output`](Self::output), side by side.
+    pub fn contexts_and_output(&mut self) -> (Contexts<'_>, Output<'_>) {
+        let buffer = self.irp.system_buffer();
+        // SAFETY: as in `output`.
+        (self.irp.contexts(), unsafe { Output::new(buffer, self.output_length, &mut self.written) })
     }
 
     /// Answers with STATUS_SUCCESS and the bytes written to the output.

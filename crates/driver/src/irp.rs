@@ -7,6 +7,7 @@ use abi::{
     NTSTATUS, STATUS_PENDING,
 };
 
+use crate::Contexts;
 use crate::nt::IofCompleteRequest;
 
 /// An IRP that this dispatch call owns. Not `Send`, as the pointers are not: it stays in the call.
@@ -37,6 +38,13 @@ impl Irp {
     pub(crate) fn file_object(&self) -> Option<NonNull<FILE_OBJECT>> {
         // SAFETY: valid while the IRP is owned.
         NonNull::new(unsafe { (*self.stack.as_ptr()).FileObject })
+    }
+
+    /// The contexts of the file, for requests between its create and its close.
+    pub(crate) fn contexts(&self) -> Contexts<'_> {
+        // SAFETY: the file object's reference outlives the request, and only a close takes contexts back, of which there
+        // is none while the request is under way. A close borrows itself exclusively for that.
+        unsafe { Contexts::new(self.file_object()) }
     }
 
     /// Null for requests of length 0, and for those that are not buffered.

@@ -96,9 +96,16 @@
 //! A panic in a driver is a bug check of its machine, with stop code [`RUST_PANIC`]: on Windows the computer's, on
 //! Linux that of the Ringbridge machine, never the end of the process.
 //!
+//! # Contexts
+//!
+//! What belongs to the device is in its context, under a [`SpinLock`] or a [`Mutex`]. What belongs to an open file is in
+//! the two context fields of its file object: [`Create::set_fs_context`] takes a [`PoolArc`], usually to something that
+//! several opens of one name share, [`Create::set_fs_context2`] one to what is this open's own. The file's requests see
+//! both ([`Read::contexts`] and its kin) until [`Close`] takes them back. A driver that sets contexts has a `close`.
+//!
 //! # What this crate leaves to others
 //!
-//! Layouts and status codes are `abi`'s, behaviour is the kernel's. Requests answered later, MDLs, events and threads
+//! Layouts and status codes are `abi`'s, behaviour is the kernel's. Requests answered later, MDLs and threads
 //! join here as modules beside [`Read`] and its kin; until then [`nt`] has the raw calls, and is `unsafe`.
 #![no_std]
 #![expect(unsafe_code, reason = "the room where NT's raw interface becomes a safe one")]
@@ -110,29 +117,39 @@ pub use abi;
 
 mod buffer;
 mod bugcheck;
+mod contexts;
 mod control;
 mod device;
 mod dispatch;
 mod driver;
+mod event;
 mod irp;
+mod mutex;
 pub mod nt;
 mod pool;
+mod pool_arc;
 mod print;
 mod request;
 mod spin_lock;
 mod string;
+mod wait;
 #[cfg(windows)]
 mod windows;
 
 pub use buffer::Output;
 pub use bugcheck::RUST_PANIC;
+pub use contexts::Contexts;
 pub use control::{BufferedControl, DeviceControl, DirectControl, NeitherControl};
 pub use device::{Device, DeviceBuilder};
 pub use dispatch::{Answer, Dispatch};
 pub use driver::{Driver, DriverObject, driver_entry};
+pub use event::Event;
 pub use irp::Completion;
+pub use mutex::{Mutex, MutexGuard};
 pub use pool::{PoolBox, Tag};
+pub use pool_arc::PoolArc;
 pub use print::Text;
 pub use request::{Buffered, Cleanup, Close, Create, Direct, Mode, Neither, Read, Write};
 pub use spin_lock::SpinLock;
 pub use string::{UnicodeStr, Utf16};
+pub use wait::{Interrupted, Timeout};

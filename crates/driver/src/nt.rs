@@ -7,8 +7,8 @@
 use core::ffi::{c_char, c_void};
 
 use abi::{
-    BOOLEAN, DEVICE_OBJECT, DEVICE_TYPE, DRIVER_OBJECT, IRP, KIRQL, KSPIN_LOCK, NTSTATUS, POOL_TYPE,
-    UNICODE_STRING,
+    BOOLEAN, DEVICE_OBJECT, DEVICE_TYPE, DRIVER_OBJECT, EVENT_TYPE, IRP, KEVENT, KIRQL, KMUTANT, KPRIORITY,
+    KPROCESSOR_MODE, KSPIN_LOCK, KWAIT_REASON, LARGE_INTEGER, NTSTATUS, POOL_TYPE, UNICODE_STRING,
 };
 
 macro_rules! ntoskrnl {
@@ -58,6 +58,38 @@ ntoskrnl! {
     fn KeAcquireSpinLockRaiseToDpc(SpinLock: *mut KSPIN_LOCK) -> KIRQL;
     /// Releases the lock and goes back to the IRQL before. IRQL: DISPATCH_LEVEL.
     fn KeReleaseSpinLock(SpinLock: *mut KSPIN_LOCK, NewIrql: KIRQL);
+    /// Initialises a mutex that nobody owns. IRQL: any.
+    fn KeInitializeMutex(Mutex: *mut KMUTANT, Level: u32);
+    /// Releases a mutex once; 0 when it is free then. IRQL: up to DISPATCH_LEVEL, in the thread that owns it.
+    fn KeReleaseMutex(Mutex: *mut KMUTANT, Wait: BOOLEAN) -> i32;
+    /// Initialises an event. IRQL: any.
+    fn KeInitializeEvent(Event: *mut KEVENT, Type: EVENT_TYPE, State: BOOLEAN);
+    /// Sets an event; its state before. IRQL: up to DISPATCH_LEVEL, with `Wait` up to APC_LEVEL.
+    fn KeSetEvent(Event: *mut KEVENT, Increment: KPRIORITY, Wait: BOOLEAN) -> i32;
+    /// Clears an event. IRQL: up to DISPATCH_LEVEL.
+    fn KeClearEvent(Event: *mut KEVENT);
+    /// The state of an event. IRQL: up to DISPATCH_LEVEL.
+    fn KeReadStateEvent(Event: *mut KEVENT) -> i32;
+    /// Waits for a dispatcher object. IRQL: up to APC_LEVEL, with a timeout of zero up to DISPATCH_LEVEL.
+    fn KeWaitForSingleObject(
+        Object: *mut c_void,
+        WaitReason: KWAIT_REASON,
+        WaitMode: KPROCESSOR_MODE,
+        Alertable: BOOLEAN,
+        Timeout: *const LARGE_INTEGER,
+    ) -> NTSTATUS;
+    /// Whether two strings are equal. IRQL: PASSIVE_LEVEL.
+    fn RtlEqualUnicodeString(
+        String1: *const UNICODE_STRING,
+        String2: *const UNICODE_STRING,
+        CaseInSensitive: BOOLEAN,
+    ) -> BOOLEAN;
+    /// Compares two strings: negative, zero or positive. IRQL: PASSIVE_LEVEL.
+    fn RtlCompareUnicodeString(
+        String1: *const UNICODE_STRING,
+        String2: *const UNICODE_STRING,
+        CaseInSensitive: BOOLEAN,
+    ) -> i32;
     /// Sends at most 512 bytes of formatted text to the debugger. IRQL: any, as long as the text is not wide.
     fn DbgPrint(Format: *const c_char, ...) -> u32;
     /// Stops the machine. IRQL: any.

@@ -62,6 +62,30 @@ impl<T> PoolBox<T> {
         unsafe { memory.write(value) };
         Ok(Self { memory, tag, owned: PhantomData })
     }
+
+    /// Gives the value up without dropping it.
+    pub(crate) fn leak(self) -> NonNull<T> {
+        let memory = self.memory;
+        core::mem::forget(self);
+        memory
+    }
+
+    /// # Safety
+    ///
+    /// `memory` is a leaked box's that was allocated under `tag`, and nobody else uses it.
+    pub(crate) unsafe fn from_leaked(memory: NonNull<T>, tag: Tag) -> Self {
+        Self { memory, tag, owned: PhantomData }
+    }
+}
+
+impl PoolBox<[u8]> {
+    /// `length` zeros. Fails with STATUS_INSUFFICIENT_RESOURCES.
+    pub fn zeroed(tag: Tag, length: usize) -> Result<Self, NTSTATUS> {
+        let memory = allocate::<u8>(tag, length)?;
+        // SAFETY: fresh memory of this length.
+        unsafe { ptr::write_bytes(memory.as_ptr(), 0, length) };
+        Ok(Self { memory: NonNull::slice_from_raw_parts(memory, length), tag, owned: PhantomData })
+    }
 }
 
 impl<T: Copy> PoolBox<[T]> {

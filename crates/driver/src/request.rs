@@ -5,8 +5,10 @@ use core::slice;
 
 use abi::{DO_BUFFERED_IO, DO_DIRECT_IO, NTSTATUS, STATUS_SUCCESS};
 
+use crate::contexts::{self, Contexts, Field};
 use crate::irp::{Completion, Irp};
-use crate::{Output, UnicodeStr};
+use crate::pool_arc::ErasedArc;
+use crate::{Output, PoolArc, UnicodeStr};
 
 /// How a device's reads and writes reach its buffers: [`Buffered`], [`Direct`] or [`Neither`].
 pub trait Mode: sealed::Mode {
@@ -42,42 +44,19 @@ modes! {
     Neither = 0;
 }
 
-macro_rules! plain_requests {
-    ($($(#[$doc:meta])* $request:ident;)*) => {$(
-        $(#[$doc])*
-        #[must_use = "a request is answered"]
-        pub struct $request {
-            irp: Irp,
-        }
-
-        impl $request {
-            pub(crate) fn new(irp: Irp) -> Self {
-                Self { irp }
-            }
-
-            /// Answers with STATUS_SUCCESS.
-            pub fn complete(self) -> Completion {
-                self.irp.answer(STATUS_SUCCESS, 0)
-            }
-
-            /// Answers with a failure.
-            pub fn fail(self, status: NTSTATUS) -> Completion {
-                self.irp.answer(status, 0)
-            }
-        }
-    )*};
-}
-
-plain_requests! {
-    /// IRP_MJ_CREATE: somebody opens the device. A failure gives no handle, and no cleanup or close follows.
-    Create;
-    /// IRP_MJ_CLEANUP: the last handle of a file object is closed, in the context of the process that closes it.
-    Cleanup;
-    /// IRP_MJ_CLOSE: the last reference to a file object is gone, in any context, at PASSIVE_LEVEL.
-    Close;
+/// IRP_MJ_CREATE: somebody opens the device. A failure gives no handle, and no cleanup or close follows.
+#[must_use = "a request is answered"]
+pub struct Create {
+    irp: Irp,
+    fs_context: Option<ErasedArc>,
+    fs_context2: Option<ErasedArc>,
 }
 
 impl Create {
+    pub(crate) fn new(irp: Irp) -> Self {
+        Self { irp, fs_context: None, fs_context2: None }
+    }
+
     /// What was opened below the device: for `\\.\My_Device\a\b` it is `\a\b`, for `\\.\My_Device` empty.
     #[must_use]
     pub fn file_name(&self) -> UnicodeStr<'_> {
@@ -86,6 +65,126 @@ impl Create {
         let name = unsafe { &raw const (*file.as_ptr()).FileName };
         // SAFETY: as above; the name changes only if the driver changes it.
         unsafe { UnicodeStr::from_raw(name) }
+    }
+
+    /// The access that the handle is to have: `FILE_READ_DATA` and its kin.
+    #[must_use]
+    pub fn desired_access(&self) -> u32 {
+        let parameters = self.irp.parameters();
+        // SAFETY: the dispatch entry of IRP_MJ_CREATE made `irp`.
+        let create = unsafe { parameters.Create };
+        // SAFETY: null, or valid until the request is completed.
+        unsafe { create.SecurityContext.as_ref() }.map_or(0, |context| context.DesiredAccess)
+    }
+
+    /// Keeps `context` as the file's `FsContext`, usually what all opens of one name share. Takes effect with
+    /// [`complete`](Self::complete); a request that fails drops it.
+    pub fn set_fs_context<T: Send + Sync + 'static>(&mut self, context: PoolArc<T>) {
+        self.fs_context = Some(context.erase());
+    }
+
+    /// Keeps `context` as the file's `FsContext2`, usually what is this open's own. Otherwise as
+    /// [`set_fs_context`](Self::set_fs_context).
+    pub fn set_fs_context2<T: Send + Sync + 'static>(&mut self, context: PoolArc<T>) {
+        self.fs_context2 = Some(context.erase());
+    }
+
+    /// Answers with STATUS_SUCCESS.
+    pub fn complete(self) -> Completion {
+        let file = self.irp.file_object();
+        // SAFETY: the file object of this create.
+        unsafe { contexts::put(file, Field::FsContext, self.fs_context) };
+        // SAFETY: as above.
+        unsafe { contexts::put(file, Field::FsContext2, self.fs_context2) };
+        self.irp.answer(STATUS_SUCCESS, 0)
+    }
+
+    /// Answers with a failure.
+    ///
+    /// # Panics
+    ///
+    /// With a status that is none: the handle would exist, without its contexts.
+    pub fn fail(self, status: NTSTATUS) -> Completion {
+        assert!(!status.is_success(), "{status:?} is no failure");
+        self.irp.answer(status, 0)
+    }
+}
+
+/// IRP_MJ_CLEANUP: the last handle of a file object is closed, in the context of the process that closes it. Requests of
+/// the file may still be under way.
+#[must_use = "a request is answered"]
+pub struct Cleanup {
+    irp: Irp,
+}
+
+impl Cleanup {
+    pub(crate) fn new(irp: Irp) -> Self {
+        Self { irp }
+    }
+
+    /// The contexts of the file.
+    #[must_use]
+    pub fn contexts(&self) -> Contexts<'_> {
+        self.irp.contexts()
+    }
+
+    /// Answers with STATUS_SUCCESS.
+    pub fn complete(self) -> Completion {
+        self.irp.answer(STATUS_SUCCESS, 0)
+    }
+
+    /// Answers with a failure.
+    pub fn fail(self, status: NTSTATUS) -> Completion {
+        self.irp.answer(status, 0)
+    }
+}
+
+/// IRP_MJ_CLOSE: the last reference to a file object is gone, in any context, at PASSIVE_LEVEL. Contexts that are not
+/// taken are dropped with the answer.
+#[must_use = "a request is answered"]
+pub struct Close {
+    irp: Irp,
+}
+
+impl Close {
+    pub(crate) fn new(irp: Irp) -> Self {
+        Self { irp }
+    }
+
+    /// The contexts of the file, for the last time.
+    #[must_use]
+    pub fn contexts(&self) -> Contexts<'_> {
+        self.irp.contexts()
+    }
+
+    /// Takes the file's `FsContext`, if there is one and it is a `T`.
+    pub fn take_fs_context<T: 'static>(&mut self) -> Option<PoolArc<T>> {
+        // SAFETY: the file object of this close, which is borrowed exclusively.
+        unsafe { contexts::take_typed(self.irp.file_object(), Field::FsContext) }
+    }
+
+    /// Takes the file's `FsContext2`, if there is one and it is a `T`.
+    pub fn take_fs_context2<T: 'static>(&mut self) -> Option<PoolArc<T>> {
+        // SAFETY: as above.
+        unsafe { contexts::take_typed(self.irp.file_object(), Field::FsContext2) }
+    }
+
+    /// Answers with STATUS_SUCCESS.
+    pub fn complete(self) -> Completion {
+        self.answer(STATUS_SUCCESS)
+    }
+
+    /// Answers with a failure. The file is closed all the same.
+    pub fn fail(self, status: NTSTATUS) -> Completion {
+        self.answer(status)
+    }
+
+    fn answer(self, status: NTSTATUS) -> Completion {
+        for field in [Field::FsContext2, Field::FsContext] {
+            // SAFETY: the file object of this close, from which nothing can be borrowed any more.
+            drop(unsafe { contexts::take(self.irp.file_object(), field) });
+        }
+        self.irp.answer(status, 0)
     }
 }
 
@@ -113,6 +212,12 @@ impl<M: Mode> Read<M> {
     #[must_use]
     pub fn length(&self) -> usize {
         self.length
+    }
+
+    /// The contexts of the file.
+    #[must_use]
+    pub fn contexts(&self) -> Contexts<'_> {
+        self.irp.contexts()
     }
 
     /// Where to read, in bytes from the start, if the device has such a thing as a position.
@@ -150,6 +255,13 @@ impl Read<Buffered> {
         // SAFETY: a buffered read has a system buffer of `length` bytes, null for 0.
         unsafe { Output::new(self.irp.system_buffer(), self.length, &mut self.written) }
     }
+
+    /// The file's contexts and [`output`](Self::output), side by side.
+    pub fn contexts_and_output(&mut self) -> (Contexts<'_>, Output<'_>) {
+        let buffer = self.irp.system_buffer();
+        // SAFETY: as in `output`.
+        (self.irp.contexts(), unsafe { Output::new(buffer, self.length, &mut self.written) })
+    }
 }
 
 /// IRP_MJ_WRITE. `M` is the device's [`Dispatch::Io`](crate::Dispatch::Io).
@@ -175,6 +287,12 @@ impl<M: Mode> Write<M> {
     #[must_use]
     pub fn length(&self) -> usize {
         self.length
+    }
+
+    /// The contexts of the file.
+    #[must_use]
+    pub fn contexts(&self) -> Contexts<'_> {
+        self.irp.contexts()
     }
 
     /// Where to write, in bytes from the start, if the device has such a thing as a position.

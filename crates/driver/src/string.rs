@@ -1,10 +1,13 @@
 //! Counted UTF-16 strings: `UNICODE_STRING` with a lifetime, and literals of it that need no allocation.
 
+use core::cmp::Ordering;
 use core::fmt::{self, Write as _};
 use core::marker::PhantomData;
 use core::{ptr, slice};
 
-use abi::UNICODE_STRING;
+use abi::{FALSE, TRUE, UNICODE_STRING};
+
+use crate::nt::{RtlCompareUnicodeString, RtlEqualUnicodeString};
 
 /// A `UNICODE_STRING` that borrows its text. [`utf16!`](crate::utf16) makes one from a literal.
 #[repr(transparent)]
@@ -58,6 +61,20 @@ impl<'a> UnicodeStr<'a> {
         }
         // SAFETY: a valid string has `Length` bytes of text, which live for 'a.
         unsafe { slice::from_raw_parts(self.raw.Buffer, length) }
+    }
+
+    /// Whether both are the same but for case, as NT compares names. IRQL: PASSIVE_LEVEL.
+    #[must_use]
+    pub fn eq_ignore_case(&self, other: &UnicodeStr<'_>) -> bool {
+        // SAFETY: two valid strings.
+        unsafe { RtlEqualUnicodeString(self.as_raw(), other.as_raw(), TRUE) != FALSE }
+    }
+
+    /// The order of both but for case, for sorted collections. IRQL: PASSIVE_LEVEL.
+    #[must_use]
+    pub fn cmp_ignore_case(&self, other: &UnicodeStr<'_>) -> Ordering {
+        // SAFETY: two valid strings.
+        unsafe { RtlCompareUnicodeString(self.as_raw(), other.as_raw(), TRUE) }.cmp(&0)
     }
 
     /// For NT's functions, which read their string arguments only.

@@ -35,6 +35,9 @@ pub struct SampleDriver {
 /// The sample `hello`.
 pub const HELLO: SampleDriver = SampleDriver { name: "hello", entry: sample_hello::DRIVER_ENTRY };
 
+/// The sample `pipe`.
+pub const PIPE: SampleDriver = SampleDriver { name: "pipe", entry: sample_pipe::DRIVER_ENTRY };
+
 /// Where the built file of a driver is.
 ///
 /// # Panics
