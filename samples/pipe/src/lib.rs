@@ -5,8 +5,9 @@
 //! A write appends bytes, a read takes them; no byte is lost or given twice. What a request does when the pipe is full
 //! or empty is the open's [`Mode`]:
 //!
-//! - [`Mode::NonBlocking`], how every open begins: a write takes as much as fits, a read gives what is there, both may be
-//!   0 bytes with STATUS_SUCCESS.
+//! - [`Mode::NonBlocking`], how every open begins: a write takes as much as fits (nothing while a blocking
+//!   write waits for room, so as not to get ahead of it or into it), a read gives what is there, both may be 0 bytes
+//!   with STATUS_SUCCESS.
 //! - [`Mode::Blocking`]: a read waits for the first byte. A write waits until all of it is in; up to the pipe's capacity
 //!   it goes in as one piece, longer ones in parts as room comes, and no other write gets between the parts.
 //!

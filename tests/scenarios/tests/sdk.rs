@@ -1,0 +1,258 @@
+//! The driver SDK's contexts, mutexes, events and names, in a compiled-in driver that tries them out.
+
+use std::cell::Cell;
+
+use abi::{STATUS_ACCESS_DENIED, STATUS_DEVICE_NOT_CONNECTED};
+use host::{Machine, UnloadOutcome};
+use ringbridge_scenarios::{case_code, failure, open};
+
+thread_local! {
+    /// Contexts that were dropped: a compiled-in driver runs in the application's thread.
+    static DROPPED: Cell<usize> = const { Cell::new(0) };
+}
+
+fn dropped() -> usize {
+    DROPPED.take()
+}
+
+/// The driver. Its cases panic when something is not as it should be, which stops the machine.
+mod native {
+    use core::cmp::Ordering;
+    use core::time::Duration;
+
+    use driver::abi::{NTSTATUS, STATUS_ACCESS_DENIED};
+    use driver::{
+        Answer, Buffered, Cleanup, Close, Create, DeviceControl, Dispatch, Driver, DriverObject, Event,
+        Mutex, PoolArc, Read, Tag, Timeout, UnicodeStr, utf16,
+    };
+
+    driver::driver_entry!(Sdk);
+
+    const TAG: Tag = Tag::new(*b"Sdk ");
+
+    pub(super) const EVENTS: u32 = 1;
+    pub(super) const NAMES: u32 = 2;
+    pub(super) const LOCK: u32 = 3;
+    pub(super) const LOCK_TWICE: u32 = 4;
+    pub(super) const HOLD: u32 = 5;
+    pub(super) const TRY_WHILE_HELD: u32 = 6;
+
+    struct Sdk;
+
+    impl Driver for Sdk {
+        type Device = SdkDevice;
+
+        fn entry(driver: &DriverObject<Self>, _path: UnicodeStr<'_>) -> Result<(), NTSTATUS> {
+            let context = SdkDevice {
+                shared: PoolArc::new(TAG, Shared(17))?,
+                mutex: Mutex::new(TAG, 0)?,
+                is_held: Event::synchronization(TAG, false)?,
+                release: Event::synchronization(TAG, false)?,
+            };
+            let device = driver.device(context).name(utf16!(r"\Device\Sdk"));
+            device.symbolic_link(utf16!(r"\??\Sdk")).create()?;
+            Ok(())
+        }
+    }
+
+    struct Shared(u32);
+
+    struct Own;
+
+    impl Drop for Own {
+        fn drop(&mut self) {
+            super::DROPPED.set(super::DROPPED.get() + 1);
+        }
+    }
+
+    struct SdkDevice {
+        shared: PoolArc<Shared>,
+        mutex: Mutex<u32>,
+        is_held: Event,
+        release: Event,
+    }
+
+    impl Dispatch for SdkDevice {
+        type Io = Buffered;
+
+        fn create(&self, mut request: Create) -> impl Answer {
+            request.set_fs_context(self.shared.clone());
+            if request.file_name() == utf16!(r"\replaced") {
+                request.set_fs_context2(PoolArc::new(TAG, Own).expect("pool"));
+            }
+            if request.file_name() != utf16!(r"\without") {
+                request.set_fs_context2(PoolArc::new(TAG, Own).expect("pool"));
+            }
+            if request.file_name() == utf16!(r"\fails") {
+                return request.fail(STATUS_ACCESS_DENIED);
+            }
+            request.complete()
+        }
+
+        fn cleanup(&self, request: Cleanup) -> impl Answer {
+            assert!(request.contexts().fs_context::<Shared>().is_some());
+            request.complete()
+        }
+
+        fn close(&self, mut request: Close) -> impl Answer {
+            assert!(request.take_fs_context::<Own>().is_none(), "the other type");
+            let shared = request.take_fs_context::<Shared>().expect("still there");
+            assert!(shared.is_same(&self.shared));
+            assert!(request.take_fs_context::<Shared>().is_none(), "taken already");
+            // FsContext2 is left to the answer.
+            request.complete()
+        }
+
+        fn read(&self, mut request: Read) -> impl Answer {
+            let (contexts, mut output) = request.contexts_and_output();
+            assert!(contexts.fs_context::<Own>().is_none(), "the other type");
+            assert!(contexts.fs_context2::<Shared>().is_none(), "the other type");
+            let own = contexts.fs_context2::<Own>().is_some();
+            let shared = contexts.fs_context::<Shared>().expect("set in create");
+            output.write(&[u8::from(own), shared.0.to_le_bytes()[0]]);
+            request.complete()
+        }
+
+        fn device_control(&self, request: DeviceControl) -> impl Answer {
+            let DeviceControl::Buffered(request) = request else { panic!("only METHOD_BUFFERED") };
+            match (request.code() >> 2 & 0xFFF) - 0x800 {
+                EVENTS => events(),
+                NAMES => names(),
+                LOCK => *self.mutex.lock() += 1,
+                LOCK_TWICE => {
+                    let _first = self.mutex.lock();
+                    drop(self.mutex.lock());
+                }
+                HOLD => {
+                    let mut value = self.mutex.lock();
+                    self.is_held.set();
+                    self.release.wait();
+                    *value += 1;
+                }
+                TRY_WHILE_HELD => {
+                    self.is_held.wait();
+                    for timeout in [Duration::ZERO, Duration::from_millis(2)] {
+                        assert_eq!(self.mutex.lock_timeout(timeout).err(), Some(Timeout));
+                    }
+                    self.release.set();
+                    let value = self.mutex.lock_timeout(Duration::MAX).expect("it is released");
+                    assert_eq!(*value, 2, "what its holder left");
+                }
+                other => panic!("case {other}"),
+            }
+            request.complete()
+        }
+    }
+
+    fn events() {
+        const SHORT: Duration = Duration::from_micros(100);
+        let one = Event::synchronization(TAG, false).expect("pool");
+        assert_eq!(one.wait_timeout(Duration::ZERO), Err(Timeout));
+        assert_eq!(one.wait_timeout(SHORT), Err(Timeout));
+        assert!(!one.set());
+        assert!(one.set(), "it was set");
+        assert_eq!(one.wait_timeout(SHORT), Ok(()));
+        assert!(!one.is_set(), "the wait cleared it");
+        let all = Event::notification(TAG, true).expect("pool");
+        all.wait();
+        assert_eq!(all.wait_for_user(), Ok(()));
+        assert!(all.is_set(), "waits do not clear it");
+        all.clear();
+        assert_eq!(all.wait_timeout(Duration::ZERO), Err(Timeout));
+    }
+
+    fn names() {
+        let (lower, upper) = (utf16!(r"\größe"), utf16!(r"\GRÖSSE"));
+        assert!(!lower.eq_ignore_case(&upper));
+        assert!(utf16!(r"\gRÖße").eq_ignore_case(&lower));
+        assert!(utf16!(r"\gRÖße") != lower);
+        let mut sorted = [utf16!("b"), utf16!("C"), utf16!("A"), utf16!("aa"), utf16!("")];
+        sorted.sort_by(UnicodeStr::cmp_ignore_case);
+        assert_eq!(sorted, [utf16!(""), utf16!("A"), utf16!("aa"), utf16!("b"), utf16!("C")]);
+        assert_eq!(sorted[1].cmp_ignore_case(&utf16!("a")), Ordering::Equal);
+    }
+}
+
+fn machine() -> Machine {
+    let machine = Machine::new().expect("a machine");
+    machine.load_native("sdk", native::DRIVER_ENTRY).expect("loads");
+    machine
+}
+
+fn unload(machine: &Machine) {
+    let outcome = machine.unload("sdk");
+    let Ok(UnloadOutcome::Unloaded(report)) = outcome else {
+        panic!("{outcome:?}, {:?}", machine.bugcheck())
+    };
+    assert!(report.is_clean(), "{report:?}");
+}
+
+#[test]
+fn contexts_are_there_between_create_and_close_and_dropped_once() {
+    let machine = machine();
+    let process = machine.process("contexts");
+    for (name, own, dropped_in_create) in [("plain", 1, 0), ("without", 0, 0), ("replaced", 1, 1)] {
+        let device = open(&process, &format!(r"\\.\Sdk\{name}"));
+        assert_eq!(dropped(), dropped_in_create, "{name}");
+        let mut answer = [0; 2];
+        for _ in 0..2 {
+            assert_eq!(device.read(&mut answer), Ok(2), "{:?}", machine.bugcheck());
+            assert_eq!(answer, [own, 17], "{name}");
+        }
+        assert_eq!(dropped(), 0, "{name}");
+        device.close().expect("closes");
+        assert_eq!(dropped(), usize::from(own), "{name}");
+    }
+    unload(&machine);
+}
+
+#[test]
+fn a_create_that_fails_drops_the_contexts() {
+    let machine = machine();
+    let process = machine.process("failures");
+    for _ in 0..3 {
+        assert_eq!(failure(app::Device::open(&process, r"\\.\Sdk\fails")), STATUS_ACCESS_DENIED);
+        assert_eq!(dropped(), 1);
+    }
+    unload(&machine);
+}
+
+#[test]
+fn events_and_names_do_what_their_names_say() {
+    let machine = machine();
+    let process = machine.process("cases");
+    let device = open(&process, r"\\.\Sdk");
+    for case in [native::EVENTS, native::NAMES] {
+        assert!(device.control(case_code(case), &[], &mut []).is_ok(), "{case}: {:?}", machine.bugcheck());
+    }
+    device.close().expect("closes");
+    unload(&machine);
+}
+
+#[test]
+fn who_waits_for_a_mutex_gives_up_in_time_or_gets_it() {
+    let machine = machine();
+    let process = machine.process("two threads");
+    let device = open(&process, r"\\.\Sdk");
+    device.control(case_code(native::LOCK), &[], &mut []).expect("locks and releases");
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let holder = open(&process, r"\\.\Sdk");
+            holder.control(case_code(native::HOLD), &[], &mut []).expect("holds until it is told");
+        });
+        let tried = device.control(case_code(native::TRY_WHILE_HELD), &[], &mut []);
+        assert!(tried.is_ok(), "{:?}", machine.bugcheck());
+    });
+    device.close().expect("closes");
+    unload(&machine);
+}
+
+#[test]
+fn locking_a_mutex_twice_in_a_thread_is_a_bug_check_and_no_second_reference() {
+    let machine = machine();
+    let process = machine.process("twice");
+    let device = open(&process, r"\\.\Sdk");
+    let twice = device.control(case_code(native::LOCK_TWICE), &[], &mut []);
+    assert_eq!(failure(twice), STATUS_DEVICE_NOT_CONNECTED);
+    assert_eq!(machine.bugcheck().map(|report| report.bugcheck.stop.code), Some(driver::RUST_PANIC));
+}
