@@ -150,9 +150,16 @@ impl Transport for Process {
 }
 
 impl Process {
-    /// Ends the process: requests that its threads wait for are cancelled, its handles are closed. Later requests find none. Ending it again does nothing.
-    pub fn end(&self) {
+    /// Says that the process will end: requests that its threads wait for are cancelled, and those that they come to
+    /// wait for.
+    pub fn begin_end(&self) {
         io::end_process(&self.kernel, &self.process);
+    }
+
+    /// Ends the process: as [`Process::begin_end`], then its handles are closed. Later requests find none. Ending it
+    /// again does nothing.
+    pub fn end(&self) {
+        self.begin_end();
         // A machine that has stopped has nothing left to close.
         let _stopped = self.kernel.ps.terminate(&self.kernel, &self.process);
     }

@@ -149,6 +149,10 @@ impl Service for Session {
         self.process.query_directory(path)
     }
 
+    fn session_ending(&self) {
+        self.process.begin_end();
+    }
+
     fn session_ended(&self) {
         self.process.end();
     }

@@ -108,12 +108,12 @@ fn cancel_awaited(kernel: &Kernel, thread: &Thread, wanted: impl Fn(&Packet) -> 
 }
 
 /// Says that `process` ends: requests that its threads wait for are cancelled, each by its own thread, and so are those
-/// that they come to wait for. A thread whose driver does not let go of a request within
+/// that they come to wait for; waits in drivers on behalf of user mode end. A thread whose driver does not let go of a request within
 /// [`CANCEL_PATIENCE`](super::packet::CANCEL_PATIENCE) goes on without it.
 ///
 /// To be called before the process's handles are closed. PASSIVE_LEVEL.
 pub fn end_process(kernel: &Kernel, process: &Process) {
-    kernel.ps.begin_termination(process);
+    kernel.ps.begin_termination(kernel, process);
     kernel.io.packets.wake_waiting(kernel, process.id);
 }
 

@@ -72,5 +72,7 @@ fn find_or_attach(kernel: &Kernel, process: &Arc<Process>) -> Result<Rc<Attached
 fn attach(kernel: &Kernel, process: &Arc<Process>) -> Result<Attached, NTSTATUS> {
     let stack = Stack::new(&kernel.mm.space).map_err(|_| abi::STATUS_INSUFFICIENT_RESOURCES)?;
     let thread = Thread::new(kernel, kernel.ps.next_id(), process.id, stack.bounds(), process.is_system())?;
-    Ok(Attached { serial: process.serial, process: Arc::downgrade(process), thread: Arc::new(thread), stack })
+    let thread = Arc::new(thread);
+    process.add_thread(&thread);
+    Ok(Attached { serial: process.serial, process: Arc::downgrade(process), thread, stack })
 }

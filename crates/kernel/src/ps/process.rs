@@ -3,9 +3,10 @@
 use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
 
 use crate::Kernel;
+use crate::ke::Thread;
 use crate::mm::UserSpace;
 use crate::ob::HandleTable;
 
@@ -28,6 +29,8 @@ pub struct Process {
     pub user_space: Arc<UserSpace>,
     pub(crate) serial: u64,
     terminating: AtomicBool,
+    /// Linux threads that have run in it and may do so still.
+    threads: Mutex<Vec<Weak<Thread>>>,
 }
 
 impl Process {
@@ -39,7 +42,20 @@ impl Process {
             user_space: Arc::new(user_space),
             serial: SERIAL.fetch_add(1, Ordering::Relaxed),
             terminating: AtomicBool::new(false),
+            threads: Mutex::default(),
         })
+    }
+
+    pub(super) fn add_thread(&self, thread: &Arc<Thread>) {
+        let mut threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
+        threads.retain(|other| other.strong_count() > 0);
+        threads.push(Arc::downgrade(thread));
+    }
+
+    /// The threads that have run in it and have not ended.
+    fn threads(&self) -> Vec<Arc<Thread>> {
+        let threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
+        threads.iter().filter_map(Weak::upgrade).collect()
     }
 
     /// Whether it is the system process.
@@ -101,10 +117,14 @@ impl Processes {
         self.all.read().unwrap_or_else(PoisonError::into_inner).get(&id).cloned()
     }
 
-    /// Says that a process ends: what its threads wait for no longer lasts.
-    pub(crate) fn begin_termination(&self, process: &Process) {
+    /// Says that a process ends: what its threads wait for no longer lasts. Their user-mode waits in drivers end with
+    /// `STATUS_USER_APC`.
+    pub(crate) fn begin_termination(&self, kernel: &Kernel, process: &Process) {
         if !process.terminating.swap(true, Ordering::SeqCst) {
             self.terminating.fetch_add(1, Ordering::SeqCst);
+        }
+        for thread in process.threads() {
+            kernel.ke.request_termination(kernel, &thread);
         }
     }
 
