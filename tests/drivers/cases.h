@@ -325,3 +325,19 @@ struct life_entry {
 #define CANCEL_COMPLETED 5
 // Acquires and releases the cancel spin lock. values: old IRQL, IRQL with it, IRQL after.
 #define CANCEL_SPIN_LOCK 6
+
+// ---- queues.sys (\\.\RbQueues): device queues, StartIo, remove locks, work items, shutdown. --------------------------
+
+// A device queue, with and without keys.
+#define QUEUES_DEVICE_QUEUE 0
+// Four requests for StartIo, the third cancelled while it is queued. Input 0: deferred StartIo. values: for each call of
+// StartIo the request's number * 100 + nesting * 10 + IRQL, and 1 if it was current and no longer cancelable.
+#define QUEUES_START_IO 1
+// A remove lock, acquired twice and waited for.
+#define QUEUES_REMOVE_LOCK 2
+// Work items of all three kinds.
+#define QUEUES_WORK 3
+// A work item that returns at DISPATCH_LEVEL: stop E1h.
+#define QUEUES_RAISED_WORK 4
+// First: registers two devices for shutdown. Then values: as which of them each was told.
+#define QUEUES_SHUTDOWN 5

@@ -8,10 +8,12 @@ mod ex;
 mod ex_fast_mutex;
 mod ex_lists;
 mod ex_lookaside;
+mod ex_work;
 mod hal;
 mod io;
 mod io_cancel;
 mod io_irp;
+mod io_queue;
 mod io_stack;
 mod ke;
 mod ke_processor;
@@ -53,10 +55,12 @@ pub fn all() -> Vec<Row> {
         ex_fast_mutex::ROWS,
         ex_lists::ROWS,
         ex_lookaside::ROWS,
+        ex_work::ROWS,
         hal::ROWS,
         io::ROWS,
         io_cancel::ROWS,
         io_irp::ROWS,
+        io_queue::ROWS,
         io_stack::ROWS,
         ke::ROWS,
         ke_processor::ROWS,

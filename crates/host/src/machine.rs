@@ -211,6 +211,14 @@ impl Machine {
         usage.map(|(owner, tag, usage)| (name(owner.0), tag, usage)).collect()
     }
 
+    /// Tells the drivers that asked for it that the machine is shut down (IRP_MJ_SHUTDOWN). It can be used after that.
+    ///
+    /// # Errors
+    /// `STATUS_DEVICE_NOT_CONNECTED` when the machine has stopped.
+    pub fn shut_down(&self) -> Result<(), NTSTATUS> {
+        kernel::io::shut_down(&self.kernel)
+    }
+
     /// The bugcheck that stopped the machine, if one did.
     #[must_use]
     pub fn bugcheck(&self) -> Option<BugcheckReport> {

@@ -84,7 +84,7 @@ missing! {
         ExInitializeResourceLite ExInitializeRundownProtection ExInitializeRundownProtectionCacheAware
         ExInitializeZone ExIsProcessorFeaturePresent ExIsResourceAcquiredExclusiveLite
         ExIsResourceAcquiredSharedLite ExNotifyCallback ExQueryTimerResolution ExQueryWnfStateData
-        ExQueueWorkItem ExRaiseHardError ExReInitializeRundownProtection
+        ExRaiseHardError ExReInitializeRundownProtection
         ExReInitializeRundownProtectionCacheAware ExRegisterCallback ExReinitializeResourceLite
         ExReleasePushLockExclusiveEx ExReleaseResourceAndLeaveCriticalRegion ExReleaseResourceForThreadLite
         ExReleaseResourceLite ExReleaseRundownProtection ExReleaseRundownProtectionCacheAware
@@ -152,9 +152,9 @@ missing! {
         HalQueryDisplayParameters HalReturnToFirmware HalSendNMI HalSetBusData HalSetDisplayParameters
         HalTranslateBusAddress InbvAcquireDisplayOwnership InbvDisplayString InbvEnableDisplayString
         InbvIsBootDriverInstalled InbvNotifyDisplayOwnershipLost InbvResetDisplay InbvSetScrollRegion
-        InbvSetTextColor InbvSolidColorFill IoAcquireRemoveLockEx
+        InbvSetTextColor InbvSolidColorFill
         IoAcquireVpbSpinLock IoAdapterObjectType IoAllocateAdapterChannel IoAllocateDriverObjectExtension
-        IoAllocateErrorLogEntry IoAllocateWorkItem IoAssignResources IoCancelMiniCompletionPacket
+        IoAllocateErrorLogEntry IoAssignResources IoCancelMiniCompletionPacket
         IoCheckEaBufferValidity IoCheckFunctionAccess IoCheckShareAccess IoCompletionObjectType
         IoConnectInterrupt IoCreateController IoCreateDisk IoCreateDriver IoCreateFile IoCreateFileEx
         IoCreateFileSpecifyDeviceObjectHint IoCreateNotificationEvent IoCreateStreamFileObject
@@ -162,34 +162,33 @@ missing! {
 
         IoDeleteController IoDeviceHandlerObjectType IoDeviceObjectType IoDisconnectInterrupt
         IoDriverObjectType IoEnqueueIrp IoEnumerateDeviceObjectList IoEnumerateRegisteredFiltersList
-        IoFileObjectType IoForwardIrpSynchronously IoFreeErrorLogEntry IoFreeWorkItem
-        IoGetBaseFileSystemDeviceObject IoGetConfigurationInformation IoGetCurrentProcess
+        IoFileObjectType IoForwardIrpSynchronously IoFreeErrorLogEntry IoGetBaseFileSystemDeviceObject IoGetConfigurationInformation IoGetCurrentProcess
         IoGetDeviceInterfaceAlias IoGetDeviceInterfaces IoGetDeviceProperty
         IoGetDevicePropertyData IoGetDeviceToVerify IoGetDiskDeviceObject IoGetDmaAdapter
         IoGetDriverObjectExtension IoGetFileObjectGenericMapping IoGetInitialStack IoGetIoPriorityHint
         IoGetIrpExtraCreateParameter IoGetOplockKeyContextEx IoGetPagingIoPriority
         IoGetRequestorProcess IoGetRequestorProcessId IoGetRequestorSessionId
         IoGetTopLevelIrp IoGetTransactionParameterBlock IoInitializeMiniCompletionPacket
-        IoInitializeRemoveLockEx IoInitializeTimer IoInitializeWorkItem IoInvalidateDeviceRelations
+        IoInitializeTimer IoInvalidateDeviceRelations
         IoInvalidateDeviceState IoIs32bitProcess IoIsFileObjectIgnoringSharing IoIsFileOriginRemote
         IoIsOperationSynchronous IoIsSystemThread IoIsWdmVersionAvailable
         IoOpenDeviceInterfaceRegistryKey IoOpenDeviceRegistryKey IoOpenDriverRegistryKey
         IoQueryDeviceDescription IoQueryFileDosDeviceName IoQueryFileInformation IoQueryFullDriverPath
-        IoQueueWorkItem IoQueueWorkItemEx IoRaiseHardError IoRaiseInformationalHardError IoReadDiskSignature
+        IoRaiseHardError IoRaiseInformationalHardError IoReadDiskSignature
         IoReadPartitionTable IoReadPartitionTableEx IoRegisterBootDriverCallback
         IoRegisterBootDriverReinitialization IoRegisterDeviceInterface IoRegisterDriverReinitialization
         IoRegisterFileSystem IoRegisterFsRegistrationChange IoRegisterPlugPlayNotification
-        IoRegisterShutdownNotification IoReleaseRemoveLockAndWaitEx
-        IoReleaseRemoveLockEx IoReleaseVpbSpinLock IoRemoveIoCompletion IoRemoveShareAccess
+
+        IoReleaseVpbSpinLock IoRemoveIoCompletion IoRemoveShareAccess
         IoReportDetectedDevice IoReportResourceUsage IoReportTargetDeviceChangeAsynchronous
         IoRetrievePriorityInfo IoSetCompletionRoutineEx IoSetDeviceInterfacePropertyData
         IoSetDeviceInterfaceState IoSetDeviceToVerify IoSetHardErrorOrVerifyDevice IoSetIoCompletion
         IoSetIoCompletionEx IoSetIoCompletionEx3 IoSetIoPriorityHint IoSetIrpExtraCreateParameter
-        IoSetPartitionInformation IoSetPartitionInformationEx IoSetShareAccess IoSetStartIoAttributes
-        IoSetSystemPartition IoSetThreadHardErrorMode IoSetTopLevelIrp IoSizeofWorkItem IoStartNextPacket
-        IoStartPacket IoStartTimer IoStopTimer IoThreadToProcess IoUninitializeWorkItem
+        IoSetPartitionInformation IoSetPartitionInformationEx IoSetShareAccess
+        IoSetSystemPartition IoSetThreadHardErrorMode IoSetTopLevelIrp
+        IoStartTimer IoStopTimer IoThreadToProcess
         IoUnregisterBootDriverCallback IoUnregisterFileSystem IoUnregisterFsRegistrationChange
-        IoUnregisterPlugPlayNotification IoUnregisterPlugPlayNotificationEx IoUnregisterShutdownNotification
+        IoUnregisterPlugPlayNotification IoUnregisterPlugPlayNotificationEx
         IoUpdateShareAccess IoVerifyPartitionTable IoVerifyVolume IoVolumeDeviceToDosName
         IoVolumeDeviceToGuid IoWMIDeviceObjectToProviderId IoWMIExecuteMethod IoWMIOpenBlock
         IoWMIQueryAllData IoWMIQuerySingleInstance IoWMIRegistrationControl IoWMISetNotificationCallback
@@ -199,13 +198,13 @@ missing! {
         KeAcquireQueuedSpinLockRaiseToSynch KeAddProcessorAffinityEx KeAttachProcess
         KeCapturePersistentThreadState KeDeregisterBugCheckCallback KeDeregisterBugCheckReasonCallback
         KeDeregisterNmiCallback KeDetachProcess KeFlushEntireTb KeFlushIoBuffers KeInitializeAffinityEx
-        KeInitializeApc KeInitializeCrashDumpHeader KeInitializeDeviceQueue KeInitializeMutant
-        KeInitializeQueue KeInsertByKeyDeviceQueue KeInsertDeviceQueue KeInsertHeadQueue KeInsertQueue
+        KeInitializeApc KeInitializeCrashDumpHeader KeInitializeMutant
+        KeInitializeQueue KeInsertHeadQueue KeInsertQueue
         KeInsertQueueApc KeInvalidateAllCaches KeInvalidateRangeAllCaches KeIpiGenericCall
         KeIsAttachedProcess KeQueryDpcWatchdogInformation KeQueryPrcbAddress KeReadStateQueue
         KeRegisterBugCheckCallback KeRegisterBugCheckReasonCallback KeRegisterNmiCallback
-        KeReleaseInterruptSpinLock KeReleaseMutant KeReleaseQueuedSpinLock KeRemoveByKeyDeviceQueue
-        KeRemoveDeviceQueue KeRemoveEntryDeviceQueue KeRemoveQueue KeRemoveQueueEx
+        KeReleaseInterruptSpinLock KeReleaseMutant KeReleaseQueuedSpinLock
+        KeRemoveQueue KeRemoveQueueEx
         KeRevertToUserAffinityThread KeRevertToUserAffinityThreadEx KeRevertToUserGroupAffinityThread
         KeRundownQueue KeSetBasePriorityThread KeSetKernelStackSwapEnable KeSetSystemAffinityThread
         KeSetSystemAffinityThreadEx KeSetSystemGroupAffinityThread KeStackAttachProcess

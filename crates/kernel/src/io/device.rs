@@ -1,12 +1,14 @@
 //! Device objects: creating, naming, deleting, and stacks of them.
 
 use std::any::Any;
+use std::collections::VecDeque;
 use std::mem::offset_of;
-use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Weak};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU8, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use abi::NTSTATUS;
 
+use super::device_queue::{DeviceQueue, NextPacket, initialize_device_queue};
 use super::{Driver, attach};
 use crate::mm::PoolOwner;
 use crate::ob::{Object, ObjectBody, ObjectType};
@@ -15,8 +17,6 @@ use crate::{Kernel, Unwind};
 
 /// Tag of device objects.
 pub(super) const DEVICE_TAG: u32 = u32::from_le_bytes(*b"Devi");
-/// `DeviceQueueObject` of the KOBJECTS enumeration.
-const DEVICE_QUEUE_OBJECT: u16 = 0x14;
 /// Longest chain of attached devices that is followed.
 const MAX_STACK: usize = 64;
 
@@ -34,6 +34,51 @@ pub struct Device {
     deleted: AtomicBool,
     /// The device that it is attached to; 0 at the bottom of a stack. Changed under the lock of the stacks.
     pub(super) lower: AtomicU64,
+    pub(super) start_io: StartIo,
+}
+
+/// How requests come to a device's StartIo routine.
+#[derive(Debug, Default)]
+pub(super) struct StartIo {
+    /// What `IoSetStartIoAttributes` has set.
+    pub(super) attributes: AtomicU8,
+    running: Mutex<Running>,
+}
+
+#[derive(Debug, Default)]
+struct Running {
+    /// Calls of StartIo that have not returned.
+    calls: u32,
+    /// What was asked for meanwhile.
+    deferred: VecDeque<NextPacket>,
+}
+
+impl StartIo {
+    fn running(&self) -> MutexGuard<'_, Running> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// StartIo is about to be called.
+    pub(super) fn enter(&self) {
+        self.running().calls += 1;
+    }
+
+    /// StartIo has returned. What it was asked for meanwhile, if that was the only call.
+    pub(super) fn leave(&self) -> Option<NextPacket> {
+        let mut running = self.running();
+        running.calls -= 1;
+        if running.calls == 0 { running.deferred.pop_front() } else { None }
+    }
+
+    /// Keeps what is asked for until StartIo has returned; false when it is not being called.
+    pub(super) fn defer(&self, next: NextPacket) -> bool {
+        let mut running = self.running();
+        let defers = running.calls > 0;
+        if defers {
+            running.deferred.push_back(next);
+        }
+        defers
+    }
 }
 
 /// What `IoCreateDevice` is asked for.
@@ -97,6 +142,7 @@ pub fn create_device(
             opens: AtomicI32::new(0),
             deleted: AtomicBool::new(false),
             lower: AtomicU64::new(0),
+            start_io: StartIo::default(),
         },
     );
     object.creator.store(u64::from(driver.id), Ordering::Relaxed);
@@ -152,10 +198,7 @@ fn initialize(
     let lock = device.address() + offset_of!(abi::DEVICE_OBJECT, DeviceLock) as u64;
     synchronization_event(DispatcherHeader::at(lock), true)?;
     let queue = device.address() + offset_of!(abi::DEVICE_OBJECT, DeviceQueue) as u64;
-    raw::write(queue, DEVICE_QUEUE_OBJECT)?;
-    let list = queue + offset_of!(abi::KDEVICE_QUEUE, DeviceListHead) as u64;
-    raw::write(list, list)?;
-    raw::write(list + 8, list)
+    initialize_device_queue(DeviceQueue::at(queue))
 }
 
 /// Writes an initialised event of the synchronization type.

@@ -4,7 +4,7 @@ use std::any::Any;
 use std::fmt;
 use std::mem::offset_of;
 use std::ops::Range;
-use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use abi::NTSTATUS;
@@ -59,6 +59,10 @@ pub struct Driver {
     /// Files open on its devices, also on those that it has deleted.
     files: AtomicU32,
     image: Mutex<Option<Box<dyn ErasedImage>>>,
+    /// Work items that are yet to return from its code.
+    work: AtomicU32,
+    /// It is gone and its image may go when the last of them has returned.
+    releasable: AtomicBool,
 }
 
 /// `Box<dyn Any>` with `Debug`.
@@ -246,6 +250,8 @@ pub fn load_driver(kernel: &Kernel, name: &str, image: DriverImage) -> Result<Ar
         state: AtomicU8::new(LOADED),
         files: AtomicU32::new(0),
         image: Mutex::new(Some(Box::new(image.keep))),
+        work: AtomicU32::new(0),
+        releasable: AtomicBool::new(false),
     });
     let body = Object::new(object.address(), DriverBody);
     let path = format!(r"\Driver\{name}");
@@ -425,12 +431,25 @@ fn remove(kernel: &Kernel, driver: &Driver, body: &Arc<Object>, release: bool) {
         body.dereference(kernel);
     }
     body.dereference(kernel);
-    let image = driver.image.lock().unwrap_or_else(PoisonError::into_inner).take();
     if release {
-        drop(image);
+        hold_image(driver);
+        driver.releasable.store(true, Ordering::SeqCst);
+        release_image(driver);
         free_own(kernel, driver.object.address());
     } else {
-        std::mem::forget(image);
+        std::mem::forget(driver.image.lock().unwrap_or_else(PoisonError::into_inner).take());
+    }
+}
+
+/// Keeps a driver's code in memory until [`release_image`].
+pub(super) fn hold_image(driver: &Driver) {
+    driver.work.fetch_add(1, Ordering::SeqCst);
+}
+
+/// Undoes [`hold_image`]; the last one lets the image of a driver that is gone go.
+pub(super) fn release_image(driver: &Driver) {
+    if driver.work.fetch_sub(1, Ordering::SeqCst) == 1 && driver.releasable.load(Ordering::SeqCst) {
+        drop(driver.image.lock().unwrap_or_else(PoisonError::into_inner).take());
     }
 }
 

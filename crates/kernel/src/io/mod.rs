@@ -10,6 +10,7 @@ mod cancel;
 mod completion;
 mod csq;
 mod device;
+mod device_queue;
 mod dispatch;
 mod driver;
 mod file;
@@ -17,12 +18,15 @@ mod irp;
 mod mdl;
 mod open;
 mod packet;
+mod remove_lock;
 mod request;
+mod shutdown;
 mod symbolic_link;
 #[cfg(test)]
 mod tests;
 mod unbuffered;
 mod user_memory;
+mod work_item;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
@@ -47,6 +51,10 @@ pub use csq::{
     CsqRoutines, IoCsq, IoCsqIrpContext, csq_initialize, csq_insert_irp, csq_remove_irp, csq_remove_next_irp,
 };
 pub use device::{Device, DeviceParameters, create_device, delete_device};
+pub use device_queue::{
+    DeviceQueue, DeviceQueueEntry, NextPacket, initialize_device_queue, insert_device_queue,
+    remove_device_queue, remove_entry_device_queue, set_start_io_attributes, start_next_packet, start_packet,
+};
 pub use dispatch::call_driver;
 pub use driver::{
     Driver, DriverEntryFailure, DriverImage, LoadError, UnloadOutcome, UnloadReport, load_driver,
@@ -57,11 +65,23 @@ pub use irp::{allocate_irp, free_irp, initialize_irp, make_associated_irp, reuse
 pub use mdl::{allocate_mdl, free_mdl, mdl_outcome};
 pub use open::{OpenRequest, create_file};
 pub use packet::{CANCEL_PATIENCE, current_irp};
+pub use remove_lock::{
+    IoRemoveLock, acquire_remove_lock, initialize_remove_lock, release_remove_lock,
+    release_remove_lock_and_wait,
+};
 pub use request::{DeviceControl, IoResult, device_control, read, write};
+pub use shutdown::{register_shutdown_notification, shut_down, unregister_shutdown_notification};
 pub use symbolic_link::{create_symbolic_link, delete_symbolic_link};
+pub use work_item::{
+    IoWorkItem, WorkQueueItem, allocate_work_item, free_work_item, initialize_work_item, queue_io_work_item,
+    queue_work_item, size_of_work_item,
+};
 
 use irp::DriverIrps;
 use packet::PacketTable;
+use work_item::Workers;
+
+use crate::raw::DeviceObject;
 
 /// Tag of the I/O manager's spin locks.
 const LOCKS_TAG: u32 = u32::from_le_bytes(*b"IoLk");
@@ -72,6 +92,9 @@ pub struct IoManager {
     drivers: RwLock<Vec<Arc<Driver>>>,
     packets: Arc<PacketTable>,
     driver_irps: DriverIrps,
+    workers: Workers,
+    /// Devices that want to be told of the machine's shutdown, in the order of asking, each referenced.
+    shutdown: Mutex<Vec<DeviceObject>>,
     next_driver: AtomicU32,
     invalid_device_request: AtomicU64,
     /// Which driver made a symbolic link, by folded path: for the reports of what drivers leave behind.
@@ -90,6 +113,8 @@ impl IoManager {
             drivers: RwLock::default(),
             packets: Arc::default(),
             driver_irps: DriverIrps::default(),
+            workers: Workers::default(),
+            shutdown: Mutex::default(),
             next_driver: AtomicU32::new(1),
             invalid_device_request: AtomicU64::new(0),
             link_makers: RwLock::default(),
@@ -154,6 +179,7 @@ impl IoManager {
     /// Wakes every thread that waits for an IRP, for a machine that has stopped.
     pub(crate) fn wake_all(&self, kernel: &Kernel) {
         self.packets.wake_all(kernel);
+        self.workers.close();
     }
 }
 

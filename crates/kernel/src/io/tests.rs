@@ -260,3 +260,114 @@ fn a_thread_gives_up_a_request_that_its_driver_does_not_complete_within_five_min
         assert!(machine.stop_code().is_none());
     });
 }
+
+/// Behind a queue in pool: the one IRP in it, its lock, and how many IRPs it has completed as cancelled.
+const QUEUED: u64 = 64;
+const QUEUE_LOCK: u64 = 72;
+const CANCELED: u64 = 80;
+
+extern "win64" fn csq_insert(csq: u64, irp: u64) {
+    raw::write(csq + QUEUED, irp).expect("writable");
+}
+
+extern "win64" fn csq_remove(csq: u64, _irp: u64) {
+    raw::write(csq + QUEUED, 0_u64).expect("writable");
+}
+
+extern "win64" fn csq_peek(csq: u64, after: u64, _context: u64) -> u64 {
+    if after == 0 { raw::read(csq + QUEUED).expect("readable") } else { 0 }
+}
+
+extern "win64" fn csq_acquire(csq: u64, irql: u64) {
+    Kernel::with_current(|kernel, thread| {
+        let old =
+            kernel.ke.acquire_spin_lock_raise_to_dpc(kernel, thread, csq + QUEUE_LOCK).expect("running");
+        raw::write(irql, old).expect("writable");
+    });
+}
+
+extern "win64" fn csq_release(csq: u64, irql: u8) {
+    Kernel::with_current(|kernel, thread| {
+        kernel.ke.release_spin_lock(kernel, thread, csq + QUEUE_LOCK, irql).expect("held");
+    });
+}
+
+extern "win64" fn csq_complete(csq: u64, _irp: u64) {
+    raw::fetch_add(csq + CANCELED, 1).expect("writable");
+}
+
+#[test]
+fn an_irp_in_a_cancel_safe_queue_is_either_taken_or_cancelled() {
+    static TAKEN: AtomicUsize = AtomicUsize::new(0);
+    static LOST: AtomicUsize = AtomicUsize::new(0);
+    on_mock(SEEDS, 2, |machine| {
+        let csq = io::IoCsq::at(machine.allocate(96));
+        let routines = [
+            csq_insert as *const () as u64,
+            csq_remove as *const () as u64,
+            csq_peek as *const () as u64,
+            csq_acquire as *const () as u64,
+            csq_release as *const () as u64,
+            csq_complete as *const () as u64,
+        ];
+        io::csq_initialize(csq, routines, false).expect("writable");
+        // As its driver sees an IRP: with its own location current.
+        let irp = io::allocate_irp(machine, 1).expect("writable");
+        irp.set_current_location(1).expect("writable");
+        let top = irp.current_stack_location().expect("readable");
+        irp.set_current_stack_location(top - IoStackLocation::SIZE as u64).expect("writable");
+        machine.spawn("dispatch", move |kernel, thread| {
+            let none = io::IoCsqIrpContext::at(0);
+            io::csq_insert_irp(kernel, thread, csq, irp, none, 0).expect("running");
+        });
+        machine.spawn("canceller", move |kernel, thread| {
+            io::cancel_irp(kernel, thread, irp).expect("running");
+        });
+        machine.spawn("device", move |kernel, thread| {
+            let canceled = || raw::read::<u32>(csq.address() + CANCELED).expect("readable");
+            while canceled() == 0 {
+                let taken = io::csq_remove_next_irp(kernel, thread, csq, 0).expect("running");
+                if !taken.is_null() {
+                    assert_eq!(taken, irp);
+                    TAKEN.fetch_add(1, Ordering::Relaxed);
+                    raw::fetch_add(csq.address() + CANCELED, 0x100).expect("writable");
+                }
+                kernel.platform.relax(0);
+            }
+        });
+        machine.join();
+        let ends = raw::read::<u32>(csq.address() + CANCELED).expect("readable");
+        assert!(ends == 1 || ends == 0x100, "one end, not {ends:#x}");
+        LOST.fetch_add(usize::from(ends == 1), Ordering::Relaxed);
+        assert!(machine.stop_code().is_none());
+    });
+    assert!(TAKEN.load(Ordering::Relaxed) > 0, "no interleaving let the device win");
+    assert!(LOST.load(Ordering::Relaxed) > 0, "no interleaving let the canceller win");
+}
+
+#[test]
+fn removal_ends_when_the_last_holder_of_the_lock_has_let_go() {
+    on_mock(SEEDS, 2, |machine| {
+        let lock = io::IoRemoveLock::at(machine.allocate(64));
+        let inside = machine.allocate(8);
+        io::initialize_remove_lock(machine, lock).expect("writable");
+        for _ in 0..3 {
+            machine.spawn("holder", move |kernel, _| {
+                if io::acquire_remove_lock(kernel, lock).expect("writable") == abi::STATUS_SUCCESS {
+                    raw::fetch_add(inside, 1).expect("writable");
+                    kernel.platform.preemption_point();
+                    raw::fetch_add(inside, u32::MAX).expect("writable");
+                    io::release_remove_lock(kernel, lock).expect("writable");
+                }
+            });
+        }
+        machine.spawn("remover", move |kernel, thread| {
+            let acquired = io::acquire_remove_lock(kernel, lock).expect("writable");
+            assert_eq!(acquired, abi::STATUS_SUCCESS, "nobody else removes");
+            io::release_remove_lock_and_wait(kernel, thread, lock).expect("running");
+            assert_eq!(raw::read::<u32>(inside).expect("readable"), 0);
+            let late = io::acquire_remove_lock(kernel, lock).expect("writable");
+            assert_eq!(late, abi::STATUS_DELETE_PENDING);
+        });
+    });
+}
