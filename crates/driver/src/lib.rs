@@ -98,7 +98,7 @@
 //!
 //! # What this crate leaves to others
 //!
-//! Layouts and status codes are `abi`'s, behaviour is the kernel's. Requests answered later, MDLs, events and threads
+//! Layouts and status codes are `abi`'s, behaviour is the kernel's. Requests answered later, MDLs of a driver's own, events and threads
 //! join here as modules beside [`Read`] and its kin; until then [`nt`] has the raw calls, and is `unsafe`.
 #![no_std]
 #![expect(unsafe_code, reason = "the room where NT's raw interface becomes a safe one")]
@@ -115,24 +115,28 @@ mod device;
 mod dispatch;
 mod driver;
 mod irp;
+mod locked;
 pub mod nt;
 mod pool;
 mod print;
 mod request;
 mod spin_lock;
 mod string;
+mod user;
 #[cfg(windows)]
 mod windows;
 
 pub use buffer::Output;
 pub use bugcheck::RUST_PANIC;
-pub use control::{BufferedControl, DeviceControl, DirectControl, NeitherControl};
+pub use control::{BufferedControl, DeviceControl, InDirectControl, NeitherControl, OutDirectControl};
 pub use device::{Device, DeviceBuilder};
 pub use dispatch::{Answer, Dispatch};
 pub use driver::{Driver, DriverObject, driver_entry};
 pub use irp::Completion;
+pub use locked::LockedData;
 pub use pool::{PoolBox, Tag};
 pub use print::Text;
 pub use request::{Buffered, Cleanup, Close, Create, Direct, Mode, Neither, Read, Write};
 pub use spin_lock::SpinLock;
 pub use string::{UnicodeStr, Utf16};
+pub use user::{UserData, UserOutput};

@@ -74,6 +74,16 @@ impl<T: Copy> PoolBox<[T]> {
     }
 }
 
+impl PoolBox<[u8]> {
+    /// `length` bytes of 0; none take no block. Fails with STATUS_INSUFFICIENT_RESOURCES.
+    pub fn zeroed(tag: Tag, length: usize) -> Result<Self, NTSTATUS> {
+        let memory = allocate::<u8>(tag, length)?;
+        // SAFETY: fresh memory of that length.
+        unsafe { ptr::write_bytes(memory.as_ptr(), 0, length) };
+        Ok(Self { memory: NonNull::slice_from_raw_parts(memory, length), tag, owned: PhantomData })
+    }
+}
+
 impl<T> Default for PoolBox<[T]> {
     /// The empty slice.
     fn default() -> Self {

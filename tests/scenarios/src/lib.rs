@@ -35,6 +35,9 @@ pub struct SampleDriver {
 /// The sample `hello`.
 pub const HELLO: SampleDriver = SampleDriver { name: "hello", entry: sample_hello::DRIVER_ENTRY };
 
+/// The sample `buffers`.
+pub const BUFFERS: SampleDriver = SampleDriver { name: "buffers", entry: sample_buffers::DRIVER_ENTRY };
+
 /// Where the built file of a driver is.
 ///
 /// # Panics
