@@ -1,5 +1,7 @@
 // The driver around a table of cases: devices, link, and control codes as cases.h describes. A source file defines
-// CASE_DEVICE (the device's name as a wide string) and `cases`, and includes this header before them.
+// CASE_DEVICE (the device's name as a wide string) and `cases`, and includes this header before them. It may define
+// CASE_START and CASE_STOP, routines that DriverEntry and DriverUnload call; `other_code` then gets the codes that are
+// no cases.
 #pragma once
 
 #include <ntddk.h>
@@ -38,6 +40,12 @@ static const ULONG case_count;
 // The dispatch routine of the second device, if the driver makes one.
 static NTSTATUS lower_device(IRP *irp, ULONG64 address);
 
+#ifdef CASE_START
+static NTSTATUS CASE_START(void);
+static void CASE_STOP(void);
+static NTSTATUS other_code(IRP *irp, ULONG code);
+#endif
+
 struct extension {
     BOOLEAN lower;
     DEVICE_OBJECT *other;
@@ -63,6 +71,10 @@ static NTSTATUS NTAPI control(DEVICE_OBJECT *device, IRP *irp) {
     IO_STACK_LOCATION *location = IoGetCurrentIrpStackLocation(irp);
     ULONG code = location->Parameters.DeviceIoControl.IoControlCode;
     ULONG number = (code >> 2) - (CASE_CODE(0) >> 2);
+#ifdef CASE_START
+    if (number >= case_count)
+        return other_code(irp, code);
+#endif
     if ((code & 3) != METHOD_BUFFERED || number >= case_count)
         return complete(irp, STATUS_INVALID_DEVICE_REQUEST, 0);
     if (location->Parameters.DeviceIoControl.OutputBufferLength < sizeof(struct case_result))
@@ -83,6 +95,9 @@ static NTSTATUS NTAPI control(DEVICE_OBJECT *device, IRP *irp) {
 
 static VOID NTAPI unload(DRIVER_OBJECT *driver) {
     UNICODE_STRING link;
+#ifdef CASE_START
+    CASE_STOP();
+#endif
     RtlInitUnicodeString(&link, L"\\??\\" CASE_DEVICE);
     IoDeleteSymbolicLink(&link);
     while (driver->DeviceObject)
@@ -106,6 +121,10 @@ NTSTATUS NTAPI DriverEntry(DRIVER_OBJECT *driver, UNICODE_STRING *path) {
     ((struct extension *)lower->DeviceExtension)->lower = TRUE;
     ((struct extension *)device->DeviceExtension)->other = lower;
     status = IoCreateSymbolicLink(&link, &name);
+#ifdef CASE_START
+    if (NT_SUCCESS(status))
+        status = CASE_START();
+#endif
     if (!NT_SUCCESS(status)) {
         IoDeleteDevice(device);
         IoDeleteDevice(lower);

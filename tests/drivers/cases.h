@@ -159,6 +159,11 @@ struct case_result {
 #define WRONG_OVERRUN_EXTENSION 23
 // Fills the output with ABh, completes with status input 0 and returns status input 1.
 #define WRONG_ANSWER 24
+// Writes word input 2 (the object's address if that is WRONG_ITSELF) at offset input 1 of an object, and completes. Input
+// 0: 0 the IRP, 1 its stack location, 2 the device, 3 the driver, 4 the file, 5 the thread, 6 and 7 the extensions that
+// the kernel gives to devices and drivers.
+#define WRONG_SCRIBBLE 25
+#define WRONG_ITSELF 0x17500000000
 
 // ---- fail.sys: what DriverEntry does depends on the service's name. ------------------------------------------------
 
@@ -228,3 +233,29 @@ struct life_entry {
 
 // A read calls the first under __try and ends with what it raised; a write calls the second without.
 // unknown.sys imports PsSuspendProcess and RbNoSuchExport.
+
+// ---- threads.sys: system threads. `status` is 0 unless said otherwise. ---------------------------------------------
+
+// A thread says (values) its IRQL, its process, and whether it is a system thread, and ends. Then: the statuses of waiting
+// for an event that it sets, for the thread and for the thread again; 1 if it is another thread than the caller's; whether
+// the caller's is a system thread.
+#define THREADS_EVENT 0
+// A thread ends itself by PsTerminateSystemThread(input 0) inside a __try with __finally. values: the status of waiting for
+// it; 9x would be what must not run.
+#define THREADS_TERMINATE 1
+// PsTerminateSystemThread in the application's own thread: status 0xC000000D.
+#define THREADS_TERMINATE_OTHER 2
+// A thread takes input 0 faults. values: how many.
+#define THREADS_EXCEPTIONS 3
+// A thread writes to address input 0, taken by nobody; the caller waits meanwhile: stop 1Eh.
+#define THREADS_FAULT 4
+// Input 0 threads count up input 1 times each under a spin lock. values: threads, the sum.
+#define THREADS_LOCKS 5
+// Waits input 0 units of 100 ns for what never comes: status 0x102. values: how long it took.
+#define THREADS_TIME_OUT 6
+// Starts a thread that runs on when the driver is unloaded.
+#define THREADS_ORPHAN 7
+// Pended; a system thread completes it with the complement of the input, as many bytes as the output is long.
+#define THREADS_PEND CASE_CODE(64)
+// The same; the dispatch routine returns STATUS_PENDING only when the request has been completed.
+#define THREADS_PEND_AND_WAIT CASE_CODE(65)

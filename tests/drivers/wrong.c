@@ -165,6 +165,28 @@ static NTSTATUS answer_both_ways(struct request *request) {
     return returned;
 }
 
+static NTSTATUS scribble(struct request *request) {
+    IO_STACK_LOCATION *location = IoGetCurrentIrpStackLocation(request->irp);
+    UCHAR *const objects[] = {
+        (UCHAR *)request->irp,
+        (UCHAR *)location,
+        (UCHAR *)request->device,
+        (UCHAR *)request->device->DriverObject,
+        (UCHAR *)location->FileObject,
+        (UCHAR *)KeGetCurrentThread(),
+        (UCHAR *)request->device->DeviceObjectExtension,
+        (UCHAR *)request->device->DriverObject->DriverExtension,
+    };
+    IRP *irp = request->irp;
+    irp->IoStatus.Status = STATUS_SUCCESS;
+    irp->IoStatus.Information = 0;
+    if (request->input[0] < ARRAYSIZE(objects))
+        *(volatile ULONG64 *)(objects[request->input[0]] + request->input[1]) =
+            request->input[2] == WRONG_ITSELF ? (ULONG64)objects[request->input[0]] : request->input[2];
+    IoCompleteRequest(irp, IO_NO_INCREMENT);
+    return STATUS_SUCCESS;
+}
+
 static case_routine *const cases[] = {
     [WRONG_BUG_CHECK] = bug_check,
     [WRONG_COMPLETE_TWICE] = complete_twice,
@@ -191,6 +213,7 @@ static case_routine *const cases[] = {
     [WRONG_DEREFERENCE] = dereference,
     [WRONG_OVERRUN_EXTENSION] = overrun_extension,
     [WRONG_ANSWER] = answer_both_ways,
+    [WRONG_SCRIBBLE] = scribble,
 };
 
 static NTSTATUS NTAPI open_or_close(DEVICE_OBJECT *device, IRP *irp) {

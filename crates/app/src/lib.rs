@@ -1,4 +1,4 @@
-//! The application's side: devices as Win32 programs see them, over any [`Transport`](gate::Transport).
+//! The application's side: devices as Win32 programs see them, over any [`Transport`].
 //!
 //! [`Device`] opens `\\.\Name` and reads, writes and controls it; [`Win32Error`] carries the Win32 code, NT's status behind
 //! it, and a sentence that says what to do. What the requests mean is the kernel's matter.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result, bail};
 use app::Transport;
 use gate::Client;
-use host::{LoadOptions, Machine, Process, UnloadOutcome, UnloadReport, tag_name};
+use host::{LoadOptions, Machine, Process, UnloadOutcome, UnloadReport};
 
 use crate::output;
 use crate::watch::Console;
@@ -154,17 +154,7 @@ pub(crate) fn unload_all(
 
 /// Sentences about what a driver left; none when it left nothing.
 pub(crate) fn left_behind(report: &UnloadReport) -> Vec<String> {
-    let name = &report.driver;
-    let devices = report.devices.iter().map(|device| format!("ringbridge: {name} left the device {device}"));
-    let links = report.symbolic_links.iter();
-    let links = links.map(|link| format!("ringbridge: {name} left the symbolic link {link}"));
-    let pool = report.pool.iter().map(|(tag, usage)| {
-        let (bytes, tag) = (usage.bytes, tag_name(*tag));
-        let blocks =
-            if usage.blocks == 1 { "1 block".to_owned() } else { format!("{} blocks", usage.blocks) };
-        format!("ringbridge: {name} left {bytes} bytes of pool in {blocks} with tag '{tag}'")
-    });
-    devices.chain(links).chain(pool).collect()
+    host::left_behind(report).iter().map(|clause| format!("ringbridge: {} {clause}", report.driver)).collect()
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Exports: what driver code imports from `ntoskrnl.exe`, `hal.dll` and their like, one row each.
 //!
-//! A row ([`rows!`](crate::row)) says name, aliases, IRQL, signature and what the export does; its entry thunk, the
+//! A row (declared with `rows!`) says name, aliases, IRQL, signature and what the export does; its entry thunk, the
 //! resolver's entry, the trace line and the documentation come from it. What the services mean is the kernel's
 //! matter: rows only take arguments from driver code and hand them on.
 #![expect(unsafe_code, reason = "entry thunks, and symbols that Rust drivers in this process link to")]

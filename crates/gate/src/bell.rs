@@ -1,23 +1,22 @@
 //! A bell: one word in shared memory by which one side tells the other that a sequence number has come.
 //!
-//! The ringer stores the next number with one exchange; only if that finds the listener parked does it make a system
-//! call. The listener looks for a while, then marks the word and sleeps on it. A lost wake-up is impossible because
-//! mark and number are one word: an exchange either sees the mark, or comes first and the mark is refused.
+//! The ringer stores the next number, then looks whether the listener says that it sleeps, and only then makes a system
+//! call. The listener looks for a while, then says that it sleeps, looks once more and sleeps. With a full fence between
+//! the two steps on each side, one of them sees the other: no wake-up is lost.
 //!
-//! Whoever rings may be hostile. The worst it can do to the listener is to ring for nothing, or never; the listener
+//! The number is a plain store, the last of a few to one cache line. An exchange (which could carry the sleeper's mark
+//! in the same word) has to wait until all stores before it are done; the listener, who asks for the line all the
+//! time, then often takes it away in between, and the hand-over costs twice as much.
+//!
+//! The other side may be hostile. The worst it can do to a listener is to ring for nothing, or never; the listener
 //! therefore also looks at a word that no peer can write (`gone`) before each sleep.
 
-use std::time::Duration;
-
-/// The listener sleeps, or is about to. Sequence numbers never have this bit.
-const PARKED: u32 = 1;
-
 /// What a session's watcher rings so that nobody sleeps through its end; not a sequence number.
-pub(crate) const POISON: u32 = !PARKED;
+pub(crate) const POISON: u32 = u32::MAX;
 
 /// The sequence number after `number`.
 pub(crate) fn next(number: u32) -> u32 {
-    match number.wrapping_add(2) {
+    match number.wrapping_add(1) {
         POISON => 0,
         next => next,
     }
@@ -27,52 +26,56 @@ pub(crate) fn next(number: u32) -> u32 {
 pub(crate) trait Word {
     /// Acquires.
     fn load(&self) -> u32;
-    /// Acquires and releases.
-    fn swap(&self, value: u32) -> u32;
-    /// Acquires and releases; returns what was found when that is not `current`.
-    fn compare_exchange(&self, current: u32, new: u32) -> Result<u32, u32>;
-    /// Sleeps while the word is `expected`, at most `limit`; may return for no reason.
-    fn sleep(&self, expected: u32, limit: Option<Duration>);
+    /// Releases.
+    fn store(&self, value: u32);
+    /// A sequentially consistent fence.
+    fn fence();
+    /// Sleeps while the word is `expected`; may return for no reason.
+    fn sleep(&self, expected: u32);
     /// Ends all sleeps.
     fn wake(&self);
 }
 
-/// Publishes `number` and everything written before. Returns whether the listener had to be woken.
+/// Publishes `number` and everything written before. `parked` is the listener's.
 #[inline]
-pub(crate) fn ring(word: &impl Word, number: u32) -> bool {
-    let parked = word.swap(number) & PARKED != 0;
-    if parked {
+pub(crate) fn ring<W: Word>(word: &W, number: u32, parked: &W) {
+    word.store(number);
+    W::fence();
+    if parked.load() != 0 {
         word.wake();
     }
-    parked
+}
+
+/// Rings, and ends all sleeps even if somebody hides that there are any.
+pub(crate) fn poison(word: &impl Word) {
+    word.store(POISON);
+    word.wake();
 }
 
 /// The number that has come since `last`, if one has.
 #[inline]
 pub(crate) fn look(word: &impl Word, last: u32) -> Option<u32> {
-    let number = word.load() & !PARKED;
+    let number = word.load();
     (number != last).then_some(number)
 }
 
 /// Sleeps until a number other than `last` has come. `None` when `gone` says that none will; it is asked before each
-/// sleep, which lasts at most `limit`.
+/// sleep, so whoever makes it true wakes the word afterwards. `parked` is this listener's own.
 #[cold]
-pub(crate) fn wait(
-    word: &impl Word,
-    last: u32,
-    limit: Option<Duration>,
-    gone: impl Fn() -> bool,
-) -> Option<u32> {
-    loop {
-        match word.compare_exchange(last, last | PARKED) {
-            Err(found) if found & !PARKED != last => return Some(found & !PARKED),
-            _ => {}
+pub(crate) fn wait<W: Word>(word: &W, last: u32, parked: &W, gone: impl Fn() -> bool) -> Option<u32> {
+    let number = loop {
+        parked.store(1);
+        W::fence();
+        if let Some(number) = look(word, last) {
+            break Some(number);
         }
         if gone() {
-            return None;
+            break None;
         }
-        word.sleep(last | PARKED, limit);
-    }
+        word.sleep(last);
+    };
+    parked.store(0);
+    number
 }
 
 #[cfg(all(test, loom))]

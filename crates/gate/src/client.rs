@@ -16,7 +16,6 @@ use abi::{
     METHOD_BUFFERED, NTSTATUS, STATUS_BUFFER_TOO_SMALL, STATUS_INSUFFICIENT_RESOURCES,
     STATUS_OBJECT_NAME_INVALID, STATUS_SUCCESS, STATUS_UNSUCCESSFUL,
 };
-use rustix::net::{Shutdown, shutdown};
 
 use crate::directory;
 use crate::patience::Spin;
@@ -107,9 +106,7 @@ impl Drop for Client {
     fn drop(&mut self) {
         let watcher = self.watcher.take();
         if self.link.life.is_of_this_process() {
-            // Fails only if the host was faster. Either way the watcher sees the end.
-            let _down = shutdown(&self.link.socket, Shutdown::Both);
-            self.link.end();
+            self.link.leave();
             if let Some(watcher) = watcher {
                 // It does nothing that panics; and if it did, it has ended too.
                 let _panicked = watcher.join();

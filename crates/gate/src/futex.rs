@@ -1,7 +1,6 @@
 //! The words of bells as Linux has them: futexes that two processes share.
 
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
+use std::sync::atomic::{AtomicU32, Ordering, fence};
 
 use rustix::thread::futex::{self, Flags};
 
@@ -14,19 +13,18 @@ impl Word for AtomicU32 {
     }
 
     #[inline]
-    fn swap(&self, value: u32) -> u32 {
-        self.swap(value, Ordering::AcqRel)
+    fn store(&self, value: u32) {
+        self.store(value, Ordering::Release);
     }
 
     #[inline]
-    fn compare_exchange(&self, current: u32, new: u32) -> Result<u32, u32> {
-        self.compare_exchange(current, new, Ordering::AcqRel, Ordering::Acquire)
+    fn fence() {
+        fence(Ordering::SeqCst);
     }
 
-    fn sleep(&self, expected: u32, limit: Option<Duration>) {
-        let limit = limit.and_then(|limit| futex::Timespec::try_from(limit).ok());
+    fn sleep(&self, expected: u32) {
         // Every outcome means the same to the caller: look again.
-        let _looked_at_again = futex::wait(self, Flags::empty(), expected, limit.as_ref());
+        let _looked_at_again = futex::wait(self, Flags::empty(), expected, None);
     }
 
     fn wake(&self) {

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::{FileTypeExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -57,19 +57,19 @@ pub struct Listener {
     socket: OwnedFd,
     path: PathBuf,
     /// Held as long as the name is ours.
-    _lock: File,
+    _claim: Claim,
 }
 
 impl Listener {
     /// Makes the socket `path`, which only the calling user may connect to. What a host that died left there is
-    /// replaced. A file beside it, `path` with `.lock` added, stays behind: its lock tells the living from the dead.
+    /// replaced; the lock on a file beside it, `path` with `.lock` added, tells the living from the dead.
     ///
     /// # Errors
     /// [`BindError`].
     pub fn bind(path: impl AsRef<Path>) -> Result<Self, BindError> {
         let path = path.as_ref();
         let failed = |error: io::Error| BindError::Linux { path: path.to_owned(), error };
-        let lock = Self::lock(path)?;
+        let claim = Claim::on(path)?;
         match fs::symlink_metadata(path) {
             Ok(found) if !found.file_type().is_socket() => {
                 return Err(BindError::NotASocket(path.to_owned()));
@@ -85,21 +85,7 @@ impl Listener {
         // Nobody can connect before `listen`, so the mode is in time.
         fs::set_permissions(path, fs::Permissions::from_mode(0o600)).map_err(failed)?;
         listen(&socket, 128).map_err(|error| failed(error.into()))?;
-        Ok(Self { socket, path: path.to_owned(), _lock: lock })
-    }
-
-    fn lock(path: &Path) -> Result<File, BindError> {
-        let failed = |error: io::Error| BindError::Linux { path: path.to_owned(), error };
-        let mut name = path.as_os_str().to_owned();
-        name.push(".lock");
-        let mut options = OpenOptions::new();
-        options.read(true).write(true).create(true).mode(0o600).custom_flags(libc::O_NOFOLLOW);
-        let lock = options.open(name).map_err(failed)?;
-        match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Ok(lock),
-            Err(Errno::WOULDBLOCK) => Err(BindError::InUse(path.to_owned())),
-            Err(error) => Err(failed(error.into())),
-        }
+        Ok(Self { socket, path: path.to_owned(), _claim: claim })
     }
 
     /// The socket's path.
@@ -129,8 +115,46 @@ impl Listener {
 
 impl Drop for Listener {
     fn drop(&mut self) {
-        // Ours as long as the lock is held, which is dropped after this. If it is gone already, all is well.
+        // Ours as long as the claim is held, which is dropped after this. If it is gone already, all is well.
         let _gone = fs::remove_file(&self.path);
+    }
+}
+
+/// A locked file beside a socket, by which its host is known to live. Dropping it removes the file.
+#[derive(Debug)]
+struct Claim {
+    name: PathBuf,
+    _lock: File,
+}
+
+impl Claim {
+    fn on(path: &Path) -> Result<Self, BindError> {
+        let failed = |error: io::Error| BindError::Linux { path: path.to_owned(), error };
+        let mut name = path.as_os_str().to_owned();
+        name.push(".lock");
+        let name = PathBuf::from(name);
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).mode(0o600).custom_flags(libc::O_NOFOLLOW);
+        loop {
+            let lock = options.open(&name).map_err(failed)?;
+            match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
+                Ok(()) => {}
+                Err(Errno::WOULDBLOCK) => return Err(BindError::InUse(path.to_owned())),
+                Err(error) => return Err(failed(error.into())),
+            }
+            // Whoever held it may have removed it since it was opened; then its lock means nothing any more.
+            let held = lock.metadata().map_err(failed)?.ino();
+            if fs::symlink_metadata(&name).is_ok_and(|named| named.ino() == held) {
+                return Ok(Self { name, _lock: lock });
+            }
+        }
+    }
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        // While it is locked, so that nobody else's is removed. If it is gone already, all is well.
+        let _gone = fs::remove_file(&self.name);
     }
 }
 

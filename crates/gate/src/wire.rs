@@ -84,7 +84,9 @@ pub(crate) struct RequestLine {
     flags: AtomicU32,
     /// The processor that the writer ran on, plus one; a hint, 0 if unknown.
     pub(crate) processor: AtomicU32,
-    reserved: [AtomicU32; 2],
+    /// The application's thread sleeps on the reply's bell.
+    pub(crate) parked: AtomicU32,
+    reserved: AtomicU32,
 }
 
 /// The cache line that the host writes.
@@ -97,7 +99,9 @@ pub(crate) struct ReplyLine {
     handle: AtomicU32,
     /// As in [`RequestLine`].
     pub(crate) processor: AtomicU32,
-    reserved: [AtomicU32; 10],
+    /// The host's thread sleeps on the request's bell.
+    pub(crate) parked: AtomicU32,
+    reserved: [AtomicU32; 9],
 }
 
 /// The start of a slot. Inline data is reached by address, never through this.
@@ -106,6 +110,18 @@ pub(crate) struct Slot {
     pub(crate) request: RequestLine,
     front: [AtomicU64; 8],
     pub(crate) reply: ReplyLine,
+}
+
+impl Slot {
+    /// The first line of inline data that travels with a request.
+    pub(crate) fn after_request(&self) -> *const u8 {
+        self.front.as_ptr().cast()
+    }
+
+    /// The first line of inline data that travels with a reply.
+    pub(crate) fn after_reply(&self) -> *const u8 {
+        (&raw const self.reply).wrapping_add(1).cast()
+    }
 }
 
 const _: () = {

@@ -19,12 +19,7 @@ pub enum LoadError {
         reason: std::io::Error,
     },
     /// The driver needs exports that are not implemented. All of them are named.
-    #[error(
-        "the driver imports {} that {} not implemented:\n  {}\nLoad it with missing imports allowed to run it up to \
-         the first call of one.",
-        .0.len(), if .0.len() == 1 { "is" } else { "are" },
-        .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n  ")
-    )]
+    #[error("{}", missing_imports(.0))]
     MissingImports(Vec<MissingImport>),
     /// The image is not sound, or there is no place for it.
     #[error("the image cannot be loaded: {0}")]
@@ -36,7 +31,7 @@ pub enum LoadError {
     #[error("a driver named {0} is loaded already; unload it first, or load under another name")]
     AlreadyLoaded(String),
     /// DriverEntry returned an error.
-    #[error("DriverEntry failed with {}{}", status_text(*status), left_behind(left))]
+    #[error("DriverEntry failed with {}{}", status_text(*status), each_on_a_line(&left_behind(left)))]
     DriverEntry {
         /// What it returned.
         status: NTSTATUS,
@@ -73,6 +68,23 @@ impl From<MapError> for LoadError {
             other => Self::Image(other),
         }
     }
+}
+
+/// All imports that are missing, and what can be done.
+fn missing_imports(missing: &[MissingImport]) -> String {
+    let names: Vec<_> = missing.iter().map(|import| format!("\n  {import}")).collect();
+    let count = if missing.len() == 1 { "an import" } else { "imports" };
+    let advice = if missing.iter().all(|import| import.stub) {
+        "Load it with missing imports allowed to run it up to the first call of one."
+    } else {
+        "Those that are not marked as not implemented are no exports of NT that are known here: the driver cannot be \
+         loaded."
+    };
+    format!("{count} of the driver cannot be resolved ({}):{}\n{advice}", missing.len(), names.concat())
+}
+
+fn each_on_a_line(clauses: &[String]) -> String {
+    clauses.iter().map(|clause| format!("\n  {clause}")).collect()
 }
 
 /// `STATUS_NAME (0x…)`.

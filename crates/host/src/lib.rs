@@ -29,6 +29,6 @@ pub use loader::map::MissingImport;
 pub use loader::pe::{ImageError, ImageFacts, Relocations, Section, inspect};
 pub use machine::{DriverInformation, LoadOptions, Machine};
 pub use process::Process;
-pub use report::BugcheckReport;
+pub use report::{BugcheckReport, left_behind};
 pub use server::{ServeError, Server};
 pub use window_buffer::WindowBuffer;

@@ -1,8 +1,9 @@
 //! `Machine`: one NT in this Linux process, with drivers loaded into it.
 
-use std::fmt;
+use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
+use std::{fmt, fs};
 
 use abi::{DRIVER_INITIALIZE, NTSTATUS};
 use exports::DataExports;
@@ -11,6 +12,7 @@ use kernel::mm::TagUsage;
 use kernel::trace::Observer;
 use kernel::{Configuration, Kernel, StartError};
 use loader::map::{self, Image, Options};
+use loader::pe::MAX_IMAGE_SIZE;
 use platform::Platform;
 use platform::linux::Linux;
 
@@ -24,8 +26,8 @@ use crate::stack_walker::LoaderWalker;
 
 /// One NT. Many can live in one Linux process, side by side.
 ///
-/// A machine that a bugcheck has stopped keeps its memory for the Linux process's life: threads may still stand in
-/// its driver code.
+/// Dropping a machine is switching it off: drivers that are still loaded are not asked to unload, and what they hold is
+/// not reported. Its memory goes when the last process and thread that is inside of it is gone, also after a bugcheck.
 pub struct Machine {
     kernel: Arc<Kernel>,
     data: DataExports,
@@ -94,7 +96,7 @@ impl Machine {
     /// See [`LoadError`]; except for what a failed DriverEntry left, nothing stays.
     pub fn load(&self, path: &Path, options: LoadOptions) -> Result<String, LoadError> {
         let read = |reason| LoadError::Read { path: path.display().to_string(), reason };
-        let bytes = std::fs::read(path).map_err(read)?;
+        let bytes = read_image(path).map_err(read)?;
         let file_name = path.file_name().unwrap_or_default().to_string_lossy();
         let name = path.file_stem().unwrap_or_default().to_string_lossy();
         self.load_image(&name, &file_name, &bytes, options)?;
@@ -216,13 +218,15 @@ impl Machine {
     }
 }
 
-impl Drop for Machine {
-    fn drop(&mut self) {
-        if self.kernel.is_halted() {
-            // Kept, not torn down: see the type.
-            std::mem::forget(self.kernel.clone());
-        }
+/// Reads a driver's file, as much of it as an image can be large.
+fn read_image(path: &Path) -> std::io::Result<Vec<u8>> {
+    // Asked before it is opened: opening a FIFO would wait for its other end.
+    if !fs::metadata(path)?.is_file() {
+        return Err(std::io::Error::new(std::io::ErrorKind::InvalidInput, "it is not a regular file"));
     }
+    let mut bytes = Vec::new();
+    fs::File::open(path)?.take(u64::from(MAX_IMAGE_SIZE) + 1).read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 /// An image on its way into the kernel, which keeps it as `Any`.

@@ -94,19 +94,16 @@ fn registers(formatter: &mut fmt::Formatter<'_>, context: &abi::CONTEXT) -> fmt:
     Ok(())
 }
 
-/// A sentence for each thing left, each on its own line; empty when nothing was.
-pub(crate) fn left_behind(report: &UnloadReport) -> String {
-    let mut text = String::new();
-    let devices = report.devices.iter().map(|device| format!("\n  left the device {device}"));
-    let links = report.symbolic_links.iter().map(|link| format!("\n  left the symbolic link {link}"));
+/// What a driver left behind, a clause for each thing: `left the device …`.
+#[must_use]
+pub fn left_behind(report: &UnloadReport) -> Vec<String> {
+    let devices = report.devices.iter().map(|device| format!("left the device {device}"));
+    let links = report.symbolic_links.iter().map(|link| format!("left the symbolic link {link}"));
     let pool = report.pool.iter().map(|(tag, usage)| {
-        format!(
-            "\n  left {} bytes of pool in {} blocks with tag '{}'",
-            usage.bytes,
-            usage.blocks,
-            tag_name(*tag)
-        )
+        let (bytes, tag) = (usage.bytes, tag_name(*tag));
+        let blocks =
+            if usage.blocks == 1 { "1 block".to_owned() } else { format!("{} blocks", usage.blocks) };
+        format!("left {bytes} bytes of pool in {blocks} with tag '{tag}'")
     });
-    text.extend(devices.chain(links).chain(pool));
-    text
+    devices.chain(links).chain(pool).collect()
 }

@@ -1,12 +1,12 @@
 //! Structured exception handling: finding who takes an exception, and running what lies between.
 //!
-//! Decision 1 gives the scheme. [`search`](search) asks the filters of all stretches of driver frames, innermost
-//! first; [`unwind`](unwind) runs the `__finally` blocks of one stretch, and hands the rest to the next one out by
+//! Decision 1 gives the scheme. `search` asks the filters of all stretches of driver frames, innermost
+//! first; `unwind` runs the `__finally` blocks of one stretch, and hands the rest to the next one out by
 //! landing. An exception in a handler is dispatched by a second dispatcher on top of the first; the records in
-//! [`activation`](activation) lead its search through the frames that the first one stands for.
+//! `activation` lead its search through the frames that the first one stands for.
 //!
 //! What to do about an exception that nobody takes is the owner's matter; instructions that only look like faults are
-//! [`emulate`](crate::emulate)'s.
+//! `emulate`'s.
 
 mod activation;
 mod context;

@@ -123,7 +123,9 @@ fn take(fault: &mut Fault<'_>) -> bool {
         return fault.go_to_dispatcher(region);
     }
     // SAFETY: non-null landings of the calling thread are live.
-    let native = unsafe { (*region.landing()).code } == Code::Native;
+    let landing = unsafe { &*region.landing() };
+    // An export that the driver has called is ours again: its faults are not the driver's.
+    let native = landing.code == Code::Native && region.frame() == landing.frame;
     // What lies here is driver code or nothing, never the process's own.
     let outside_of_process = rip < pages::USER_PROBE_ADDRESS || pages::SYSTEM_SPACE.contains(&rip);
     if native || outside_of_process {

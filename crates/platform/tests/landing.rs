@@ -207,3 +207,36 @@ fn exports_receive_register_stack_and_variable_arguments() {
         assert!(region.frame().is_null());
     });
 }
+
+mod guilt {
+    super::platform::export_thunk!(pub(super) fn faulting_export, 0, super::faulting_body);
+}
+
+extern "sysv64" fn faulting_body() -> u64 {
+    read_through(0x10)
+}
+
+extern "win64" fn call_faulting(export: extern "win64" fn() -> u64) -> u64 {
+    export()
+}
+
+/// A fault of ours must end the process, visibly: run in a child, which is this test again.
+#[test]
+fn a_fault_in_an_export_is_not_blamed_on_the_compiled_in_driver_that_called_it() {
+    const CHILD: &str = "RINGBRIDGE_FAULT_IN_EXPORT";
+    if std::env::var_os(CHILD).is_some() {
+        let owner = Owner::default();
+        inside(&owner, |region| {
+            let export = guilt::faulting_export as *const () as u64;
+            let _never_returns = call(region, call_faulting as *const () as usize, &[export]);
+        });
+        std::process::exit(7);
+    }
+    let name = "a_fault_in_an_export_is_not_blamed_on_the_compiled_in_driver_that_called_it";
+    let status = std::process::Command::new(std::env::current_exe().expect("this binary"))
+        .args(["--exact", name])
+        .env(CHILD, "1")
+        .status()
+        .expect("starts");
+    assert_eq!(std::os::unix::process::ExitStatusExt::signal(&status), Some(libc::SIGSEGV), "{status}");
+}

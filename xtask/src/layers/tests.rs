@@ -29,9 +29,9 @@ fn legal() -> Graph {
     let modules = vec![
         edge("io", "ob"),
         edge("ob", "ps"),
-        edge("ps", "mm"),
-        edge("mm", "ke"),
-        edge("ke", "raw"),
+        edge("ps", "ke"),
+        edge("ke", "mm"),
+        edge("mm", "raw"),
         edge("flt", "io"),
         edge("io", "event"),
         edge("event", "raw"),
@@ -104,7 +104,7 @@ fn modules_outside_the_table_may_form_a_circle() {
 
 #[test]
 fn every_module_of_the_order_refuses_those_above_it() {
-    let order = ["raw", "ke", "mm", "ob", "io"];
+    let order = ["raw", "mm", "ke", "ob", "io"];
     for (level, from) in order.iter().enumerate() {
         for to in order[level + 1..].iter().chain(["flt", "lpc", "fs"].iter()) {
             let text = violation(|graph| graph.modules.push(edge(from, to)));
@@ -175,7 +175,7 @@ fn a_room_reached_through_the_kernels_fields_counts_as_named() {
     let wait = ("ke/wait.rs", "fn f(kernel: &crate::Kernel) { for _ in 0..io { kernel.io.start() } }");
     let graph = Graph { crates: Vec::new(), modules: module_edges(&sources(&[root, wiring, wait])).unwrap() };
     let violations = check(&graph);
-    assert_eq!(violations, ["crates/kernel/src/ke/wait.rs:1: ke names io; it may name: raw"]);
+    assert_eq!(violations, ["crates/kernel/src/ke/wait.rs:1: ke names io; it may name: mm, raw"]);
     let stranger = ("ke/wait.rs", "fn f(file: &File) { file.io.start() }");
     assert_eq!(edges(&[stranger]), Vec::<String>::new());
 }

@@ -74,9 +74,9 @@ fn the_table_of_exports_is_the_documentation_page_and_one_object() {
     assert!(page.good().starts_with("# Exports\n"), "{}", page.text());
     let table = ringbridge(["exports", "--json"]).json();
     let rows = table["exports"].as_array().expect("a list");
-    let row = rows.iter().find(|row| row["name"] == "IoCreateDevice").expect("it is there");
+    let row = rows.iter().find(|row| row["name"] == "IoDeleteDevice").expect("it is there");
     assert_eq!((&row["dll"], &row["support"]), (&"ntoskrnl.exe".into(), &"full".into()));
-    let device = ringbridge(["exports", "IoCreateDevice"]);
+    let device = ringbridge(["exports", "IoDeleteDevice"]);
     assert!(device.good().starts_with("Full (1)\n"), "{}", device.text());
     ringbridge(["exports", "--json", "--markdown"]).usage();
 }

@@ -35,7 +35,7 @@ fn the_json_object_says_the_same() {
     assert!(sections.iter().any(|section| section["name"] == ".text" && section["protection"] == "r-x"));
     let full = facts["imports"]["full"].as_array().expect("a list");
     assert!(
-        full.iter().any(|import| import["symbol"] == "IoCreateDevice" && import["dll"] == "ntoskrnl.exe")
+        full.iter().any(|import| import["symbol"] == "IoDeleteDevice" && import["dll"] == "ntoskrnl.exe")
     );
     assert_eq!(facts["imports"]["unknown"].as_array().map(Vec::len), Some(0));
 }

@@ -9,8 +9,8 @@ use crate::row::rows;
 rows! {
     dll = "ntoskrnl.exe";
 
-    /// Creates a device object for use by a driver.
-    irql(APC_LEVEL)
+    /// Creates a device object for use by a driver. Its security descriptor is not enforced.
+    irql(APC_LEVEL) support(Partial)
     fn IoCreateDevice(
         call,
         driver_object: u64,

@@ -2,14 +2,12 @@
 //!
 //! `RUSTFLAGS="--cfg loom" cargo test -p ringbridge-gate --lib loom`
 
-use std::time::Duration;
-
 use loom::cell::UnsafeCell;
-use loom::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use loom::sync::atomic::{AtomicBool, AtomicU32, Ordering, fence};
 use loom::sync::{Arc, Condvar, Mutex};
 use loom::thread;
 
-use super::{POISON, Word, look, next, ring, wait};
+use super::{POISON, Word, look, next, poison, ring, wait};
 
 /// A futex: sleeping compares and goes to sleep in one step, as seen by whoever wakes.
 struct Futex {
@@ -29,15 +27,15 @@ impl Word for Futex {
         self.word.load(Ordering::Acquire)
     }
 
-    fn swap(&self, value: u32) -> u32 {
-        self.word.swap(value, Ordering::AcqRel)
+    fn store(&self, value: u32) {
+        self.word.store(value, Ordering::Release);
     }
 
-    fn compare_exchange(&self, current: u32, new: u32) -> Result<u32, u32> {
-        self.word.compare_exchange(current, new, Ordering::AcqRel, Ordering::Acquire)
+    fn fence() {
+        fence(Ordering::SeqCst);
     }
 
-    fn sleep(&self, expected: u32, _limit: Option<Duration>) {
+    fn sleep(&self, expected: u32) {
         let queue = self.queue.lock().unwrap();
         if self.word.load(Ordering::Acquire) == expected {
             drop(self.woken.wait(queue).unwrap());
@@ -53,6 +51,8 @@ impl Word for Futex {
 struct Model {
     request: Futex,
     reply: Futex,
+    client_parked: Futex,
+    server_parked: Futex,
     question: UnsafeCell<u32>,
     answer: UnsafeCell<u32>,
     gone: AtomicBool,
@@ -63,6 +63,8 @@ impl Model {
         Arc::new(Self {
             request: Futex::new(),
             reply: Futex::new(),
+            client_parked: Futex::new(),
+            server_parked: Futex::new(),
             question: UnsafeCell::new(0),
             answer: UnsafeCell::new(0),
             gone: AtomicBool::new(false),
@@ -73,14 +75,14 @@ impl Model {
         self.gone.load(Ordering::Acquire)
     }
 
-    fn listen(&self, word: &Futex, last: u32) -> Option<u32> {
-        look(word, last).or_else(|| wait(word, last, None, || self.gone()))
+    fn listen(&self, word: &Futex, parked: &Futex, last: u32) -> Option<u32> {
+        look(word, last).or_else(|| wait(word, last, parked, || self.gone()))
     }
 
     fn serve(&self, rounds: u32) {
         let mut last = 0;
         for _ in 0..rounds {
-            let Some(number) = self.listen(&self.request, last) else { return };
+            let Some(number) = self.listen(&self.request, &self.server_parked, last) else { return };
             if number == POISON {
                 return;
             }
@@ -89,15 +91,15 @@ impl Model {
             let question = unsafe { self.question.with(|place| *place) };
             // SAFETY: as above.
             unsafe { self.answer.with_mut(|place| *place = question + 1) };
-            ring(&self.reply, number);
+            ring(&self.reply, number, &self.client_parked);
         }
     }
 
     fn call(&self, last: u32, question: u32) -> Option<u32> {
         // SAFETY: the slot belongs to the client until it rings.
         unsafe { self.question.with_mut(|place| *place = question) };
-        ring(&self.request, next(last));
-        let number = self.listen(&self.reply, last)?;
+        ring(&self.request, next(last), &self.server_parked);
+        let number = self.listen(&self.reply, &self.client_parked, last)?;
         if number != next(last) {
             return None;
         }
@@ -107,8 +109,8 @@ impl Model {
 
     fn end(&self) {
         self.gone.store(true, Ordering::Release);
-        ring(&self.request, POISON);
-        ring(&self.reply, POISON);
+        poison(&self.request);
+        poison(&self.reply);
     }
 }
 

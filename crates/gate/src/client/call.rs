@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 use abi::{NTSTATUS, STATUS_DEVICE_NOT_CONNECTED, STATUS_INSUFFICIENT_RESOURCES};
 use platform::pages::PAGE_SIZE;
@@ -23,10 +22,6 @@ pub(super) enum CopyBack {
     /// All of it, always; and the host sees what was there before.
     Everything,
 }
-
-/// How long a caller sleeps before it looks at the session's life itself, should a host that lives on have hidden the
-/// sleeper from the watcher.
-const BACKSTOP: Duration = Duration::from_secs(1);
 
 /// A slot keeps at most this much of the data area between calls, in bytes.
 const STAGING_KEPT: u64 = 1 << 20;
@@ -88,18 +83,30 @@ impl Link {
         let number = bell::next(last);
         state.sequence.store(number, Ordering::Relaxed);
         lines.request.write(request, processor());
-        bell::ring(&lines.request.bell, number);
+        bell::ring(&lines.request.bell, number, &lines.reply.parked);
         let partner = lines.reply.processor.load(Ordering::Relaxed);
+        let beside = lines.after_reply();
         let answered = state
             .patience
-            .look(&lines.reply.bell, last, self.spin, partner)
-            .or_else(|| bell::wait(&lines.reply.bell, last, Some(BACKSTOP), || !self.life.is_alive()));
+            .look(&lines.reply.bell, beside, last, self.spin, partner)
+            .or_else(|| self.sleep(slot, state, last));
         if answered != Some(number) {
             // The session is over, or the host answers what nobody asked and is no host of ours.
-            self.end();
+            self.leave();
             return Err(STATUS_DEVICE_NOT_CONNECTED);
         }
         Ok(lines.reply.read())
+    }
+
+    /// Sleeps until an answer has come, or the session is over.
+    #[cold]
+    fn sleep(&self, slot: u32, state: &SlotState, last: u32) -> Option<u32> {
+        // In one order with `life`, so that the watcher knows of everybody who has not seen the end.
+        state.asleep.store(true, Ordering::SeqCst);
+        let lines = self.window.slot(slot);
+        let number = bell::wait(&lines.reply.bell, last, &lines.request.parked, || !self.life.is_alive());
+        state.asleep.store(false, Ordering::Release);
+        number
     }
 
     /// Finds room for a call's data: where it lies already, in the slot, or in the slot's part of the data area.

@@ -93,7 +93,7 @@ pub(super) fn connect(
     let watcher = watcher.spawn(move || {
         // A host has nothing to say once the session is open; whatever comes is its end.
         let _end = hear(&watched.socket);
-        watched.end();
+        watched.end_for_all();
     });
     Ok((link, watcher.map_err(failed)?))
 }

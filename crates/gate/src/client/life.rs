@@ -35,7 +35,7 @@ impl Life {
     /// Whether the session lives and belongs to this process.
     #[inline]
     pub(super) fn is_alive(&self) -> bool {
-        self.word(0).load(Ordering::Acquire) != 0
+        self.word(0).load(Ordering::SeqCst) != 0
     }
 
     /// Whether this is the process that connected, however the session is.
@@ -45,7 +45,7 @@ impl Life {
 
     /// Ends it.
     pub(crate) fn end(&self) {
-        self.word(0).store(0, Ordering::Release);
+        self.word(0).store(0, Ordering::SeqCst);
     }
 
     #[inline]

@@ -2,16 +2,23 @@
 
 use std::cell::{Cell, RefCell};
 use std::os::fd::OwnedFd;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::thread;
+use std::time::Duration;
 
-use crate::bell::{self, POISON};
+use rustix::net::{Shutdown, shutdown};
+
+use crate::bell;
 use crate::client::extents::Extents;
 use crate::client::life::Life;
 use crate::patience::{Patience, Spin};
 use crate::socket::tell;
 use crate::window::Window;
 use crate::wire::{Message, Request, operation};
+
+/// How often threads that sleep through their session's end are woken once more.
+const AGAIN: Duration = Duration::from_millis(5);
 
 /// The slot that threads without one of their own take turns on.
 const SHARED: u32 = 0;
@@ -37,6 +44,8 @@ pub(crate) struct Link {
 pub(super) struct SlotState {
     /// The last request's number.
     pub(super) sequence: AtomicU32,
+    /// The thread sleeps until an answer comes, or is about to.
+    pub(super) asleep: AtomicBool,
     pub(super) patience: Patience,
     /// A part of the data area that the slot keeps for copies.
     pub(super) staging: AtomicU64,
@@ -145,7 +154,7 @@ impl Link {
     /// Asks the host for a thread.
     fn activate(&self, slot: u32) {
         if tell(&self.socket, &Message::Activate { slot }).is_err() {
-            self.end();
+            self.leave();
         }
     }
 
@@ -159,19 +168,33 @@ impl Link {
         lines.request.write(&Request { operation: operation::END, ..Request::default() }, 0);
         let number = bell::next(state.sequence.load(Ordering::Relaxed));
         state.sequence.store(number, Ordering::Relaxed);
-        bell::ring(&lines.request.bell, number);
+        bell::ring(&lines.request.bell, number, &lines.reply.parked);
         self.give_staging(state);
         self.claimed()[slot as usize] = false;
     }
 
-    /// Ends the session for this process: wakes every thread that waits for an answer.
-    pub(super) fn end(&self) {
+    /// Ends the session for this process: wakes every thread that waits for an answer. Whether anybody still sleeps.
+    fn end(&self) -> bool {
         self.life.end();
-        let claimed = self.claimed();
-        for slot in (0..).zip(claimed.iter()).filter(|(_, claimed)| **claimed).map(|(slot, _)| slot) {
-            let word = &self.window.slot(slot).reply.bell;
-            bell::ring(word, POISON);
-            bell::Word::wake(word);
+        let mut sleepers = false;
+        for (slot, _) in (0..).zip(&self.slots).filter(|(_, state)| state.asleep.load(Ordering::SeqCst)) {
+            bell::poison(&self.window.slot(slot).reply.bell);
+            sleepers = true;
+        }
+        sleepers
+    }
+
+    /// Ends the session on both sides; the watcher sees to the other threads.
+    pub(crate) fn leave(&self) {
+        self.life.end();
+        // Fails only for a socket that is down already, which the watcher has seen.
+        let _down = shutdown(&self.socket, Shutdown::Both);
+    }
+
+    /// As [`Self::end`], until all threads have seen it, even if a host that lives on undoes what is rung.
+    pub(super) fn end_for_all(&self) {
+        while self.end() {
+            thread::sleep(AGAIN);
         }
     }
 

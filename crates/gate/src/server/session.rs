@@ -14,7 +14,7 @@ use rustix::net::{Shutdown, shutdown};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use super::slot;
-use crate::bell::{self, POISON};
+use crate::bell;
 use crate::patience::Spin;
 use crate::service::{Peer, Service};
 use crate::socket::{self, ReceiveError, hear, hear_soon, tell, tell_with};
@@ -201,10 +201,7 @@ impl Session {
         while *threads != 0 {
             for (index, record) in (0..).zip(&self.slots) {
                 if record.active.load(Ordering::Acquire) {
-                    let word = &self.window.slot(index).request.bell;
-                    bell::ring(word, POISON);
-                    // An application that lives on may have hidden that somebody sleeps.
-                    bell::Word::wake(word);
+                    bell::poison(&self.window.slot(index).request.bell);
                 }
             }
             let waited = self.thread_ended.wait_timeout(threads, AGAIN);

@@ -26,8 +26,8 @@ pub(super) fn serve(session: &Session, index: u32) {
     loop {
         let partner = lines.request.processor.load(std::sync::atomic::Ordering::Relaxed);
         let number = patience
-            .look(&lines.request.bell, last, session.spin, partner)
-            .or_else(|| bell::wait(&lines.request.bell, last, None, gone));
+            .look(&lines.request.bell, lines.after_request(), last, session.spin, partner)
+            .or_else(|| bell::wait(&lines.request.bell, last, &lines.reply.parked, gone));
         let Some(number) = number.filter(|_| !session.has_ended()) else { break };
         last = number;
         let request = lines.request.read();
@@ -35,13 +35,13 @@ pub(super) fn serve(session: &Session, index: u32) {
             break;
         }
         lines.reply.write(&answer(session, index, &request), processor());
-        bell::ring(&lines.reply.bell, number);
+        bell::ring(&lines.reply.bell, number, &lines.request.parked);
     }
     session.service.thread_ended();
     // From the ring on, the slot may get another thread.
     record.served.store(last, Ordering::Release);
     record.active.store(false, Ordering::Release);
-    bell::ring(&lines.reply.bell, last);
+    bell::ring(&lines.reply.bell, last, &lines.request.parked);
 }
 
 /// Does what `request` asks for. Nothing in it has been checked yet.

@@ -27,6 +27,7 @@ fn without_a_host_the_error_says_how_to_start_one() {
     drop(UnixListener::bind(&path).unwrap());
     let error = Client::connect(&path).unwrap_err();
     assert!(!matches!(error, ConnectError::Linux { .. }), "{error:?}");
+    fs::remove_file(&path).unwrap();
 }
 
 #[test]
@@ -37,7 +38,8 @@ fn a_socket_is_private_and_taken_over_only_from_the_dead() {
     assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
     assert!(matches!(Listener::bind(&path).unwrap_err(), BindError::InUse(_)));
     drop(listener);
-    assert!(!fs::exists(&path).unwrap());
+    assert!(!fs::exists(&path).unwrap() && !fs::exists(format!("{path}.lock")).unwrap());
+    drop(Listener::bind(&path).unwrap());
 
     fs::write(&path, "precious").unwrap();
     assert!(matches!(Listener::bind(&path).unwrap_err(), BindError::NotASocket(_)));
@@ -61,7 +63,7 @@ fn a_refused_application_learns_the_status() {
     let path = socket_path("refused");
     let open = |_: &crate::Peer| -> Result<Arc<dyn crate::Service>, NTSTATUS> { Err(STATUS_ACCESS_DENIED) };
     let server = Listener::bind(&path).unwrap().serve(ServerOptions::default(), open).unwrap();
-    let error = Client::connect(&path).unwrap_err();
+    let error = Client::connect_elsewhere(&path, crate::ConnectOptions::default()).unwrap_err();
     assert!(matches!(error, ConnectError::Refused(STATUS_ACCESS_DENIED)), "{error:?}");
     server.stop();
 }

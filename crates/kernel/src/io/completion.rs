@@ -29,15 +29,17 @@ pub fn complete_request(kernel: &Kernel, irp: Irp, boost: u8) -> Outcome<()> {
         boost,
     });
     let mut location = IoStackLocation::at(irp.current_stack_location()?);
+    let mut pending = false;
     while current <= count {
         let control = location.control()?;
-        let pending = control & abi::SL_PENDING_RETURNED != 0;
-        irp.set_pending_returned(u8::from(pending))?;
+        pending = control & abi::SL_PENDING_RETURNED != 0;
         current += 1;
         let above = IoStackLocation::at(location.address().wrapping_add(IoStackLocation::SIZE as u64));
-        irp.set_current_location(current)?;
-        irp.set_current_stack_location(above.address())?;
         if is_invoked(control, irp)? {
+            // Nobody but a routine sees the IRP on its way up.
+            irp.set_pending_returned(u8::from(pending))?;
+            irp.set_current_location(current)?;
+            irp.set_current_stack_location(above.address())?;
             // The routine's device is the one whose driver set it: the location above; the topmost has none.
             let device =
                 if current <= count { DeviceObject::at(above.device_object()?) } else { DeviceObject::at(0) };
@@ -51,6 +53,9 @@ pub fn complete_request(kernel: &Kernel, irp: Irp, boost: u8) -> Outcome<()> {
             above.set_control(above.control()? | abi::SL_PENDING_RETURNED)?;
         }
         location = above;
+    }
+    if pending {
+        irp.set_pending_returned(1)?;
     }
     // One past the top now: a second completion finds it beyond.
     irp.set_current_location(count.wrapping_add(2))?;

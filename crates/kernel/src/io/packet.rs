@@ -5,10 +5,11 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::mem::offset_of;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
-use abi::{IRP, NTSTATUS};
+use abi::{IO_STACK_LOCATION, IRP, NTSTATUS};
 use platform::Parker;
 
 use crate::mm::{self, Pool, PoolOwner};
@@ -29,8 +30,6 @@ pub(super) const MDL_TAG: u32 = u32::from_le_bytes(*b"IoMd");
 const KEPT_PAGES: u64 = 33;
 /// Packets that a thread keeps.
 const KEPT_PACKETS: usize = 8;
-/// Stack locations that a zeroed start of an IRP covers at once.
-const ZEROES: [u8; 1024] = [0; 1024];
 
 const IDLE: u32 = 0;
 const IN_FLIGHT: u32 = 1;
@@ -57,18 +56,38 @@ pub(super) struct PacketTable {
     all: RwLock<HashMap<u64, Arc<Packet>>>,
 }
 
+/// A packet, and how its IRP looked at the beginning of the last request that began like the next one probably will.
+struct Slot {
+    packet: Arc<Packet>,
+    heading: Heading,
+    template: Vec<u8>,
+}
+
+/// What is the same for all requests of one thread on one file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Heading {
+    /// Stack locations for drivers.
+    pub(super) locations: u8,
+    /// Whether the caller is an application (`UserMode`).
+    pub(super) user_mode: bool,
+    /// The calling thread's object.
+    pub(super) thread: u64,
+    /// The file object.
+    pub(super) file: u64,
+}
+
 /// What a Linux thread keeps for its requests to one machine.
 struct Kept {
     table: Arc<PacketTable>,
     /// The first `in_flight` of them are, outermost first.
-    packets: Vec<Arc<Packet>>,
+    packets: Vec<Slot>,
     in_flight: usize,
 }
 
 impl Drop for Kept {
     fn drop(&mut self) {
-        for packet in self.packets.drain(..) {
-            self.table.remove(&packet);
+        for slot in self.packets.drain(..) {
+            self.table.remove(&slot.packet);
         }
     }
 }
@@ -108,7 +127,7 @@ pub fn current_irp() -> u64 {
     KEPT.try_with(|all| {
         let all = all.try_borrow().ok()?;
         let kept = all.last()?;
-        Some(kept.packets.get(kept.in_flight.checked_sub(1)?)?.irp.address())
+        Some(kept.packets.get(kept.in_flight.checked_sub(1)?)?.packet.irp.address())
     })
     .ok()
     .flatten()
@@ -210,25 +229,44 @@ fn allocate_mdl(pool: &Pool, pages: u64) -> Option<u64> {
     Some(pool.allocate(size, MDL_TAG, PoolOwner::default(), false)?.address)
 }
 
-/// Zeroes an IRP with `locations` stack locations, sets its fields as `IoInitializeIrp` does, and returns the first
-/// location that a driver will see.
-#[inline]
-pub(super) fn initialize(irp: Irp, locations: u8) -> Outcome<IoStackLocation> {
-    let size = Irp::SIZE + usize::from(locations) * IoStackLocation::SIZE;
-    match ZEROES.get(..size) {
-        Some(zeroes) => raw::copy_to(irp.address(), zeroes)?,
-        None => raw::fill(irp.address(), 0, size)?,
+impl Slot {
+    fn new(packet: Arc<Packet>) -> Self {
+        let heading = Heading { locations: 0, user_mode: false, thread: 0, file: 0 };
+        Self { packet, heading, template: Vec::new() }
     }
-    irp.set_object_type(abi::IO_TYPE_IRP.cast_unsigned())?;
-    irp.set_size(u16::try_from(size).unwrap_or(u16::MAX))?;
-    irp.set_stack_count(locations)?;
-    irp.set_current_location(locations + 1)?;
-    let list = irp.address() + std::mem::offset_of!(IRP, ThreadListEntry) as u64;
-    raw::write(list, list)?;
-    raw::write(list + 8, list)?;
-    let top = irp.address() + size as u64;
-    irp.set_current_stack_location(top)?;
-    Ok(IoStackLocation::at(top - IoStackLocation::SIZE as u64))
+
+    /// Makes the IRP as `IoInitializeIrp` does, with the heading's fields; the rest is zero.
+    #[inline]
+    fn start(&mut self, heading: Heading) -> Outcome<()> {
+        if self.heading != heading {
+            self.prepare(heading);
+        }
+        raw::copy_to(self.packet.irp.address(), &self.template)
+    }
+
+    #[cold]
+    fn prepare(&mut self, heading: Heading) {
+        let size = Irp::SIZE + usize::from(heading.locations) * IoStackLocation::SIZE;
+        let irp = self.packet.irp.address();
+        let list = irp + offset_of!(IRP, ThreadListEntry) as u64;
+        let first = size - IoStackLocation::SIZE;
+        self.template.clear();
+        self.template.resize(size, 0);
+        let mut put =
+            |offset: usize, bytes: &[u8]| self.template[offset..offset + bytes.len()].copy_from_slice(bytes);
+        put(offset_of!(IRP, Type), &abi::IO_TYPE_IRP.to_le_bytes());
+        put(offset_of!(IRP, Size), &u16::try_from(size).unwrap_or(u16::MAX).to_le_bytes());
+        put(offset_of!(IRP, ThreadListEntry), &list.to_le_bytes());
+        put(offset_of!(IRP, ThreadListEntry) + 8, &list.to_le_bytes());
+        put(offset_of!(IRP, RequestorMode), &[u8::from(heading.user_mode)]);
+        put(offset_of!(IRP, StackCount), &[heading.locations]);
+        put(offset_of!(IRP, CurrentLocation), &[heading.locations + 1]);
+        put(offset_of!(IRP, Tail.Overlay.Thread), &heading.thread.to_le_bytes());
+        put(offset_of!(IRP, Tail.Overlay.CurrentStackLocation), &(irp + size as u64).to_le_bytes());
+        put(offset_of!(IRP, Tail.Overlay.OriginalFileObject), &heading.file.to_le_bytes());
+        put(first + offset_of!(IO_STACK_LOCATION, FileObject), &heading.file.to_le_bytes());
+        self.heading = heading;
+    }
 }
 
 /// What a request needs besides its IRP.
@@ -245,6 +283,8 @@ pub(super) struct Needs {
 pub(super) struct InFlight {
     /// Its IRP.
     pub(super) irp: Irp,
+    /// The stack location that the first driver will see.
+    pub(super) location: IoStackLocation,
     /// Its system buffer; 0 for a request of no bytes.
     pub(super) buffer: u64,
     /// Room for its MDL; NULL when it needs none.
@@ -255,27 +295,32 @@ pub(super) struct InFlight {
     large_mdl: bool,
 }
 
-/// Puts a packet of the calling thread's in flight: with room for `locations` stack locations, and what it `needs`.
+/// Puts a packet of the calling thread's in flight: its IRP as `heading` says, and what it `needs` besides.
 ///
 /// # Errors
 /// `STATUS_INSUFFICIENT_RESOURCES`.
 #[inline]
-pub(super) fn begin(kernel: &Kernel, locations: u8, needs: Needs) -> Result<InFlight, NTSTATUS> {
-    let (irp, own_buffer, own_mdl) = with_kept(kernel, |kept| {
+pub(super) fn begin(kernel: &Kernel, heading: Heading, needs: Needs) -> Result<InFlight, NTSTATUS> {
+    let begun = with_kept(kernel, |kept| {
         let depth = kept.in_flight;
-        if kept.packets.get(depth).is_none_or(|packet| packet.capacity < locations) {
-            let packet = Packet::new(kernel, locations.max(LOCATIONS))?;
-            kept.packets.insert(depth, packet);
+        if kept.packets.get(depth).is_none_or(|slot| slot.packet.capacity < heading.locations) {
+            let packet = Packet::new(kernel, heading.locations.max(LOCATIONS))?;
+            kept.packets.insert(depth, Slot::new(packet));
         }
+        let slot = &mut kept.packets[depth];
+        // The kernel's own pool, unless a driver freed it.
+        slot.start(heading).ok()?;
+        slot.packet.state.store(IN_FLIGHT, Ordering::Relaxed);
+        let begun = (slot.packet.irp, slot.packet.buffer, slot.packet.mdl);
         kept.in_flight += 1;
-        let packet = &kept.packets[depth];
-        packet.state.store(IN_FLIGHT, Ordering::Relaxed);
-        Some((packet.irp, packet.buffer, packet.mdl))
-    })
-    .ok_or(abi::STATUS_INSUFFICIENT_RESOURCES)?;
+        Some(begun)
+    });
+    let (irp, own_buffer, own_mdl) = begun.ok_or(abi::STATUS_INSUFFICIENT_RESOURCES)?;
+    let last = Irp::SIZE + (usize::from(heading.locations) - 1) * IoStackLocation::SIZE;
+    let location = IoStackLocation::at(irp.address() + last as u64);
     let buffer = if needs.buffer == 0 { 0 } else { own_buffer };
     let mdl = Mdl::at(if needs.pages == 0 { 0 } else { own_mdl });
-    let request = InFlight { irp, buffer, mdl, large: false, large_mdl: false };
+    let request = InFlight { irp, location, buffer, mdl, large: false, large_mdl: false };
     if needs.buffer as usize <= KEPT_BUFFER && needs.pages <= KEPT_PAGES {
         return Ok(request);
     }
@@ -316,10 +361,10 @@ pub(super) fn end(kernel: &Kernel, request: InFlight, reuse: bool) -> bool {
     with_kept(kernel, |kept| {
         kept.in_flight -= 1;
         if !reuse {
-            std::mem::forget(kept.packets.remove(kept.in_flight));
+            std::mem::forget(kept.packets.remove(kept.in_flight).packet);
         } else if kept.packets.len() > KEPT_PACKETS {
-            let packet = kept.packets.remove(kept.in_flight);
-            kept.table.remove(&packet);
+            let slot = kept.packets.remove(kept.in_flight);
+            kept.table.remove(&slot.packet);
         }
     });
     !(request.large | request.large_mdl) || !reuse || free_large(kernel, request)
@@ -335,7 +380,7 @@ fn free_large(kernel: &Kernel, request: InFlight) -> bool {
 #[inline]
 pub(super) fn complete_innermost(kernel: &Kernel, irp: Irp) -> Option<bool> {
     with_kept(kernel, |kept| {
-        let packet = kept.packets.get(kept.in_flight.checked_sub(1)?)?;
+        let packet = &kept.packets.get(kept.in_flight.checked_sub(1)?)?.packet;
         if packet.irp != irp {
             return None;
         }
@@ -351,7 +396,7 @@ pub(super) fn complete_innermost(kernel: &Kernel, irp: Irp) -> Option<bool> {
 pub(super) fn is_completed(kernel: &Kernel) -> bool {
     with_kept(kernel, |kept| {
         let innermost = kept.in_flight.checked_sub(1).and_then(|index| kept.packets.get(index));
-        innermost.is_some_and(|packet| packet.is_completed())
+        innermost.is_some_and(|slot| slot.packet.is_completed())
     })
 }
 
@@ -360,6 +405,7 @@ pub(super) fn is_completed(kernel: &Kernel) -> bool {
 /// # Errors
 /// `Unwind::Halt` when the machine stops meanwhile.
 pub(super) fn wait(kernel: &Kernel) -> Outcome<()> {
-    let innermost = with_kept(kernel, |kept| kept.packets.get(kept.in_flight.checked_sub(1)?).cloned());
+    let innermost =
+        with_kept(kernel, |kept| Some(kept.packets.get(kept.in_flight.checked_sub(1)?)?.packet.clone()));
     innermost.map_or(Err(Unwind::Halt), |packet| packet.wait(kernel))
 }

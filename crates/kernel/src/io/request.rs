@@ -7,7 +7,7 @@ use std::sync::Arc;
 use abi::NTSTATUS;
 
 use super::file::File;
-use super::packet::{self, InFlight, Needs};
+use super::packet::{self, Heading, InFlight, Needs};
 use super::{device, dispatch, mdl, unbuffered};
 use crate::ke::Thread;
 use crate::ob::{HandleEntry, Object};
@@ -354,7 +354,13 @@ impl Route<'_> {
         if !(1..=MAX_LOCATIONS).contains(&locations) {
             return failed(abi::STATUS_INVALID_DEVICE_REQUEST);
         }
-        let request = match packet::begin(kernel, locations, needs) {
+        let heading = Heading {
+            locations,
+            user_mode: self.user_mode,
+            thread: self.thread.object(),
+            file: self.file.object.address(),
+        };
+        let request = match packet::begin(kernel, heading, needs) {
             Ok(request) => request,
             Err(status) => return failed(status),
         };
@@ -362,7 +368,7 @@ impl Route<'_> {
             let _the_application_is_wrong = packet::end(kernel, request, true);
             return failed(abi::STATUS_INVALID_USER_BUFFER);
         }
-        let sent = self.prepare(request, locations, fill).and_then(|()| {
+        let sent = fill(request.irp, request.location, &request).and_then(|()| {
             kernel.trace.emit(|| created(kernel, request.irp, top));
             let returned = dispatch::call_driver(kernel, top, request.irp)?;
             let ended = finish(kernel, self.thread, request.irp, top, returned)?;
@@ -383,23 +389,6 @@ impl Route<'_> {
         } else {
             (IoResult::failed(abi::STATUS_DEVICE_NOT_CONNECTED), reuse)
         }
-    }
-
-    #[inline]
-    fn prepare(
-        &self,
-        request: InFlight,
-        locations: u8,
-        fill: impl FnOnce(Irp, IoStackLocation, &InFlight) -> Outcome<()>,
-    ) -> Outcome<()> {
-        let irp = request.irp;
-        let file = self.file.object.address();
-        let location = packet::initialize(irp, locations)?;
-        irp.set_requestor_mode(u8::from(self.user_mode))?;
-        irp.set_thread(self.thread.object())?;
-        irp.set_original_file_object(file)?;
-        location.set_file_object(file)?;
-        fill(irp, location, &request)
     }
 }
 

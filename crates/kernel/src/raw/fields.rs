@@ -61,7 +61,7 @@ pub fn write<T: Scalar>(address: u64, value: T) -> Outcome<()> {
 /// Exchanges a pointer atomically, as `InterlockedExchangePointer` in driver code does.
 ///
 /// # Errors
-/// As for [`write`].
+/// As for [`write`](fn@write).
 #[inline]
 pub fn exchange(address: u64, value: u64) -> Outcome<u64> {
     writable(address, 8)?;
@@ -72,7 +72,7 @@ pub fn exchange(address: u64, value: u64) -> Outcome<u64> {
 /// Adds to a longword atomically; returns what stood there before.
 ///
 /// # Errors
-/// As for [`write`].
+/// As for [`write`](fn@write).
 #[inline]
 pub fn fetch_add(address: u64, value: u32) -> Outcome<u32> {
     writable(address, 4)?;
@@ -92,7 +92,7 @@ pub fn copy_from(destination: &mut [u8], source: u64) -> Outcome<()> {
 /// Copies `source` into driver memory.
 ///
 /// # Errors
-/// As for [`write`]; bytes before the fault have been written.
+/// As for [`write`](fn@write); bytes before the fault have been written.
 #[inline]
 pub fn copy_to(destination: u64, source: &[u8]) -> Outcome<()> {
     writable(destination, source.len())?;
@@ -103,7 +103,7 @@ pub fn copy_to(destination: u64, source: &[u8]) -> Outcome<()> {
 /// Copies between two places of driver memory, forwards.
 ///
 /// # Errors
-/// As for [`write`].
+/// As for [`write`](fn@write).
 #[inline]
 pub fn copy_within(destination: u64, source: u64, length: usize) -> Outcome<()> {
     writable(destination, length)?;
@@ -114,7 +114,7 @@ pub fn copy_within(destination: u64, source: u64, length: usize) -> Outcome<()> 
 /// Fills `length` bytes of driver memory.
 ///
 /// # Errors
-/// As for [`write`].
+/// As for [`write`](fn@write).
 #[inline]
 pub fn fill(destination: u64, value: u8, length: usize) -> Outcome<()> {
     writable(destination, length)?;
@@ -145,7 +145,7 @@ pub fn touch(address: u64, length: u64, for_writing: bool) -> Outcome<()> {
 /// Copies UTF-16 `source` into driver memory.
 ///
 /// # Errors
-/// As for [`write`].
+/// As for [`write`](fn@write).
 pub fn copy_wide(destination: u64, source: &[u16]) -> Outcome<()> {
     for (unit, index) in source.iter().zip(0_u64..) {
         write(destination.wrapping_add(index * 2), *unit)?;

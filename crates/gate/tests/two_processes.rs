@@ -1,0 +1,251 @@
+//! Host and application as they really are: two processes, each of which may die at any moment.
+//!
+//! The tests start this very program again for the other side, with the ignored test `role` alone.
+#![expect(unsafe_code, reason = "forks, and buffers in shared memory")]
+
+#[allow(dead_code, reason = "these tests use a part of it")]
+#[path = "../src/tests/fake.rs"]
+mod fake;
+
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use abi::*;
+use fake::*;
+use ringbridge_gate::{Client, Handle, ServerOptions, Transport};
+
+/// The other process. It says `ready` when it is, and ends when its input does.
+struct Other {
+    child: Child,
+    input: Option<ChildStdin>,
+    lines: std::io::Lines<BufReader<std::process::ChildStdout>>,
+}
+
+impl Other {
+    fn start(role: &str, path: &str) -> Self {
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "role", "--ignored", "--nocapture", "--test-threads=1"])
+            .env("GATE_TEST_ROLE", role)
+            .env("GATE_TEST_PATH", path)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let input = child.stdin.take();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let mut other = Self { child, input, lines };
+        other.expect("ready");
+        other
+    }
+
+    /// Waits until the other process prints `word`.
+    fn expect(&mut self, word: &str) {
+        let found = self.lines.by_ref().any(|line| line.unwrap().ends_with(word));
+        assert!(found, "the other process ended before it said {word}");
+    }
+
+    fn finish(mut self) {
+        drop(self.input.take());
+        assert!(self.child.wait().unwrap().success());
+    }
+
+    fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+}
+
+impl Drop for Other {
+    fn drop(&mut self) {
+        // Already over in tests that succeed.
+        let _over = self.child.kill();
+        let _over = self.child.wait();
+    }
+}
+
+fn say(word: &str) {
+    println!("{word}");
+    std::io::stdout().flush().unwrap();
+}
+
+fn wait_for_end_of_input() {
+    for line in std::io::stdin().lines() {
+        drop(line);
+    }
+}
+
+#[test]
+#[ignore = "the other side of the tests below"]
+fn role() {
+    let path = std::env::var("GATE_TEST_PATH").expect("started by another test");
+    match std::env::var("GATE_TEST_ROLE").unwrap().as_str() {
+        "host" => {
+            let (server, _log) = serve(&path, ServerOptions::default());
+            say("ready");
+            wait_for_end_of_input();
+            server.stop();
+        }
+        "echo" => {
+            let client = Client::connect(&path).unwrap();
+            exercise(&client);
+            say("ready");
+            wait_for_end_of_input();
+        }
+        "block" => {
+            let client = Arc::new(Client::connect(&path).unwrap());
+            for _ in 0..3 {
+                let client = Arc::clone(&client);
+                thread::spawn(move || client.device_control(Handle(4), BLOCK, &[], &mut []));
+            }
+            say("ready");
+            wait_for_end_of_input();
+        }
+        "fork" => fork_and_call(&path),
+        "fork and die" => fork_and_die(&path),
+        other => panic!("no role {other}"),
+    }
+}
+
+fn exercise(client: &Client) {
+    for size in [0, 8, 64, 1000, 100_000] {
+        let input = vec![0x5A; size];
+        let mut output = vec![0; size];
+        let result = client.device_control(Handle(4), ECHO, &input, &mut output);
+        assert_eq!((result.status, result.information), (STATUS_SUCCESS, size as u64));
+        assert_eq!(output, input);
+    }
+    let mut buffer = client.allocate(70_000).unwrap();
+    // SAFETY: the fake leaves buffers alone between calls.
+    let result = client.device_control(Handle(4), ADDRESS, &[], unsafe { buffer.bytes_mut() });
+    assert_eq!(result.information, buffer.address(), "an address means the same on both sides");
+}
+
+/// A child of this process calls on its parent's session, which must go on unharmed.
+fn fork_and_call(path: &str) {
+    let client = Client::connect(path).unwrap();
+    exercise(&client);
+    // SAFETY: the child only makes calls that do not allocate, and leaves without cleaning up.
+    let child = unsafe { libc::fork() };
+    if child == 0 {
+        let status = client.device_control(Handle(4), ECHO, &[], &mut []).status;
+        drop(client);
+        // SAFETY: ends the child.
+        unsafe { libc::_exit(i32::from(status != STATUS_DEVICE_NOT_CONNECTED)) };
+    }
+    let mut status = 0;
+    // SAFETY: `status` is valid for the call.
+    assert_eq!(unsafe { libc::waitpid(child, &raw mut status, 0) }, child);
+    assert_eq!(status, 0, "the child was told that it is not connected");
+    exercise(&client);
+    say("ready");
+    wait_for_end_of_input();
+}
+
+/// The parent dies; the child keeps every descriptor open until its input ends.
+fn fork_and_die(path: &str) {
+    let client = Client::connect(path).unwrap();
+    exercise(&client);
+    say("ready");
+    // SAFETY: the child only waits.
+    if unsafe { libc::fork() } == 0 {
+        loop {
+            // SAFETY: plain calls of Linux: reads one byte until there is none.
+            let count = unsafe { libc::read(0, [0_u8].as_mut_ptr().cast(), 1) };
+            if count <= 0 {
+                // SAFETY: ends the child.
+                unsafe { libc::_exit(0) };
+            }
+        }
+    }
+    // SAFETY: ends this process without closing anything by hand.
+    unsafe { libc::_exit(0) };
+}
+
+#[test]
+fn an_address_in_the_window_means_the_same_on_both_sides() {
+    let path = socket_path("two");
+    let (server, log) = serve(&path, ServerOptions::default());
+    let applications: Vec<_> = (0..3).map(|_| Other::start("echo", &path)).collect();
+    let mut pids: Vec<_> = applications.iter().map(|other| other.child.id()).collect();
+    let mut opened = log.events().opened;
+    pids.sort_unstable();
+    opened.sort_unstable();
+    assert_eq!(opened, pids, "the credentials are the processes' own");
+    for application in applications {
+        application.finish();
+    }
+    log.wait_for("the sessions' ends", |events| events.sessions_ended == 3);
+    server.stop();
+}
+
+#[test]
+fn a_killed_application_ends_its_session_once_and_its_blocked_calls() {
+    let path = socket_path("killed");
+    let (server, log) = serve(&path, ServerOptions::default());
+    let mut application = Other::start("block", &path);
+    log.wait_for("the blocked calls", |events| events.blocked == 3);
+    application.kill();
+    let start = Instant::now();
+    let events = log.wait_for("the session's end", |events| events.sessions_ended == 1);
+    assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
+    assert_eq!((events.sessions_ending, events.threads_started, events.threads_ended), (1, 3, 3));
+    server.stop();
+    assert_eq!(log.events().sessions_ended, 1);
+}
+
+#[test]
+fn an_applications_death_is_noticed_even_if_a_child_keeps_its_socket() {
+    let path = socket_path("orphan");
+    let (server, log) = serve(&path, ServerOptions::default());
+    let application = Other::start("fork and die", &path);
+    log.wait_for("the session's end", |events| events.sessions_ended == 1);
+    application.finish();
+    server.stop();
+}
+
+#[test]
+fn a_forked_child_is_not_connected_and_its_parent_still_is() {
+    let path = socket_path("forked");
+    let (server, log) = serve(&path, ServerOptions::default());
+    let application = Other::start("fork", &path);
+    assert_eq!(log.events().sessions_ended, 0);
+    application.finish();
+    server.stop();
+}
+
+#[test]
+fn a_killed_host_is_noticed_by_pending_and_later_calls_at_once() {
+    const CALLS: usize = 4;
+    let path = socket_path("hostkilled");
+    let mut host = Other::start("host", &path);
+    let client = Arc::new(Client::connect(&path).unwrap());
+    let waiting = Arc::new(std::sync::Barrier::new(CALLS + 1));
+    let calls: Vec<_> = (0..CALLS)
+        .map(|_| {
+            let (client, waiting) = (Arc::clone(&client), Arc::clone(&waiting));
+            thread::spawn(move || {
+                assert_eq!(client.device_control(Handle(4), ECHO, &[], &mut []).status, STATUS_SUCCESS);
+                waiting.wait();
+                let status = client.device_control(Handle(4), BLOCK, &[], &mut []).status;
+                (status, Instant::now())
+            })
+        })
+        .collect();
+    waiting.wait();
+    host.kill();
+    let killed = Instant::now();
+    for call in calls {
+        let (status, returned) = call.join().unwrap();
+        assert_eq!(status, STATUS_DEVICE_NOT_CONNECTED);
+        let late = returned.saturating_duration_since(killed);
+        assert!(late < Duration::from_millis(100), "{late:?}");
+    }
+    assert_eq!(client.device_control(Handle(4), ECHO, &[], &mut []).status, STATUS_DEVICE_NOT_CONNECTED);
+    // The dead host's socket is in the way of nobody.
+    let host = Other::start("host", &path);
+    exercise(&Client::connect(&path).unwrap());
+    host.finish();
+}
