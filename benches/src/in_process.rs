@@ -3,7 +3,7 @@
 use abi::FILE_READ_DATA;
 use anyhow::Result;
 use app::{ControlCode, Device, OpenOptions, Transport};
-use host::{LoadOptions, Machine};
+use host::{InputBuffer, LoadOptions, Machine};
 
 use crate::measure::nanoseconds;
 use crate::table::Row;
@@ -50,9 +50,8 @@ pub(crate) fn p4() -> Result<Vec<Row>> {
     let device = Device::open(&process, r"\\.\RbDirect")?;
     let handle = device.handle();
     let mut window = process.allocate(LENGTH).map_err(|status| anyhow::anyhow!("no window: {status:?}"))?;
-    let source = process.allocate(1).map_err(|status| anyhow::anyhow!("no window: {status:?}"))?;
     let mut call = |length| {
-        let nothing = source.input(0..0);
+        let nothing = InputBuffer::from_slice(&[]).expect("no bytes are not too many");
         process.control_buffers(handle, TOUCH.0, nothing, window.output(0..length))
     };
     anyhow::ensure!(call(LENGTH).information == u64::from(LENGTH), "the driver did not take the buffer");

@@ -7,6 +7,8 @@ use abi::{
 };
 
 use crate::irp::{Completion, Irp};
+use crate::locked::{self, LockedData};
+use crate::user::{UserData, UserOutput};
 use crate::{Contexts, Output};
 
 /// An I/O control request, by the transfer method in its code.
@@ -17,8 +19,10 @@ use crate::{Contexts, Output};
 pub enum DeviceControl {
     /// METHOD_BUFFERED.
     Buffered(BufferedControl),
-    /// METHOD_IN_DIRECT or METHOD_OUT_DIRECT.
-    Direct(DirectControl),
+    /// METHOD_IN_DIRECT.
+    InDirect(InDirectControl),
+    /// METHOD_OUT_DIRECT.
+    OutDirect(OutDirectControl),
     /// METHOD_NEITHER.
     Neither(NeitherControl),
 }
@@ -35,10 +39,21 @@ impl DeviceControl {
             METHOD_BUFFERED => {
                 Self::Buffered(BufferedControl { irp, code, input_length, output_length, written: 0 })
             }
-            METHOD_IN_DIRECT | METHOD_OUT_DIRECT => {
-                Self::Direct(DirectControl { irp, code, input_length, output_length })
+            METHOD_IN_DIRECT => Self::InDirect(InDirectControl { irp, code, input_length, output_length }),
+            METHOD_OUT_DIRECT => {
+                Self::OutDirect(OutDirectControl { irp, code, input_length, output_length, written: 0 })
             }
-            _ => Self::Neither(NeitherControl { irp, code, input_length, output_length }),
+            _ => {
+                let input_address = control.Type3InputBuffer.cast();
+                Self::Neither(NeitherControl {
+                    irp,
+                    code,
+                    input_address,
+                    input_length,
+                    output_length,
+                    written: 0,
+                })
+            }
         }
     }
 
@@ -47,7 +62,8 @@ impl DeviceControl {
     pub fn code(&self) -> u32 {
         match self {
             Self::Buffered(request) => request.code(),
-            Self::Direct(request) => request.code(),
+            Self::InDirect(request) => request.code(),
+            Self::OutDirect(request) => request.code(),
             Self::Neither(request) => request.code(),
         }
     }
@@ -57,7 +73,8 @@ impl DeviceControl {
     pub fn contexts(&self) -> Contexts<'_> {
         match self {
             Self::Buffered(request) => request.contexts(),
-            Self::Direct(request) => request.contexts(),
+            Self::InDirect(request) => request.contexts(),
+            Self::OutDirect(request) => request.contexts(),
             Self::Neither(request) => request.contexts(),
         }
     }
@@ -66,7 +83,8 @@ impl DeviceControl {
     pub fn fail(self, status: NTSTATUS) -> Completion {
         match self {
             Self::Buffered(request) => request.fail(status),
-            Self::Direct(request) => request.fail(status),
+            Self::InDirect(request) => request.fail(status),
+            Self::OutDirect(request) => request.fail(status),
             Self::Neither(request) => request.fail(status),
         }
     }
@@ -83,13 +101,25 @@ pub struct BufferedControl {
     written: usize,
 }
 
-/// A METHOD_IN_DIRECT or METHOD_OUT_DIRECT control: input in the system buffer, the second buffer behind an MDL.
+/// A METHOD_IN_DIRECT control: a short input in the system buffer, and the application's second buffer, locked for the
+/// driver to read from.
 #[must_use = "a request is answered"]
-pub struct DirectControl {
+pub struct InDirectControl {
     irp: Irp,
     code: u32,
     input_length: usize,
     output_length: usize,
+}
+
+/// A METHOD_OUT_DIRECT control: input in the system buffer, and the application's second buffer, locked for the driver to
+/// write to.
+#[must_use = "a request is answered"]
+pub struct OutDirectControl {
+    irp: Irp,
+    code: u32,
+    input_length: usize,
+    output_length: usize,
+    written: usize,
 }
 
 /// A METHOD_NEITHER control: both buffers are the application's own addresses.
@@ -97,8 +127,10 @@ pub struct DirectControl {
 pub struct NeitherControl {
     irp: Irp,
     code: u32,
+    input_address: *const u8,
     input_length: usize,
     output_length: usize,
+    written: usize,
 }
 
 macro_rules! control {
@@ -136,7 +168,7 @@ macro_rules! control {
     )*};
 }
 
-control! { BufferedControl DirectControl NeitherControl }
+control! { BufferedControl InDirectControl OutDirectControl NeitherControl }
 
 impl BufferedControl {
     /// The input, while no output has been written over it.
@@ -187,11 +219,78 @@ impl BufferedControl {
     }
 }
 
-impl DirectControl {
+impl InDirectControl {
     /// The input.
     #[must_use]
     pub fn input(&self) -> &[u8] {
         input(&self.irp, self.input_length)
+    }
+
+    /// The second buffer, [`output_length`](Self::output_length) bytes of the application's memory.
+    ///
+    /// # Errors
+    ///
+    /// STATUS_INSUFFICIENT_RESOURCES when the memory cannot be mapped.
+    pub fn data(&self) -> Result<LockedData<'_>, NTSTATUS> {
+        locked::data(&self.irp, self.output_length)
+    }
+
+    /// Answers with STATUS_SUCCESS and as many bytes as the second buffer has: all were taken.
+    pub fn complete(self) -> Completion {
+        let length = self.output_length;
+        self.irp.answer(STATUS_SUCCESS, length)
+    }
+}
+
+impl OutDirectControl {
+    /// The input.
+    #[must_use]
+    pub fn input(&self) -> &[u8] {
+        input(&self.irp, self.input_length)
+    }
+
+    /// The bytes to give, written into the application's memory at once. Asked for again, it goes on where it stopped.
+    ///
+    /// # Errors
+    ///
+    /// STATUS_INSUFFICIENT_RESOURCES when the memory cannot be mapped.
+    pub fn output(&mut self) -> Result<Output<'_>, NTSTATUS> {
+        locked::output(&self.irp, self.output_length, &mut self.written)
+    }
+
+    /// Answers with STATUS_SUCCESS and the bytes written to the output.
+    pub fn complete(self) -> Completion {
+        self.complete_with(STATUS_SUCCESS)
+    }
+
+    /// Answers with `status` and the bytes written to the output, which are in the application's memory already, whatever
+    /// the status.
+    pub fn complete_with(self, status: NTSTATUS) -> Completion {
+        self.irp.answer(status, self.written)
+    }
+}
+
+impl NeitherControl {
+    /// The input, at the application's address.
+    #[must_use]
+    pub fn input(&self) -> UserData<'_> {
+        UserData::new(&self.irp, self.input_address, self.input_length)
+    }
+
+    /// The bytes to give, written to the application's address. Asked for again, it goes on where it stopped.
+    pub fn output(&mut self) -> UserOutput<'_> {
+        UserOutput::new(&self.irp, self.irp.user_buffer(), self.output_length, &mut self.written)
+    }
+
+    /// Answers with STATUS_SUCCESS and the bytes written to the output.
+    pub fn complete(self) -> Completion {
+        self.complete_with(STATUS_SUCCESS)
+    }
+
+    /// Answers with `status` and the bytes written to the output, which are in the application's memory already, whatever
+    /// the status.
+    pub fn complete_with(self, status: NTSTATUS) -> Completion {
+        self.irp.answer(status, self.written)
     }
 }
 

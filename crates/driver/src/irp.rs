@@ -3,7 +3,7 @@
 use core::ptr::NonNull;
 
 use abi::{
-    FILE_OBJECT, IO_NO_INCREMENT, IO_STACK_LOCATION, IO_STACK_LOCATION_PARAMETERS, IO_STATUS_BLOCK, IRP,
+    FILE_OBJECT, IO_NO_INCREMENT, IO_STACK_LOCATION, IO_STACK_LOCATION_PARAMETERS, IO_STATUS_BLOCK, IRP, MDL,
     NTSTATUS, STATUS_PENDING,
 };
 
@@ -53,6 +53,24 @@ impl Irp {
         let associated = unsafe { (*self.irp.as_ptr()).AssociatedIrp };
         // SAFETY: not an associated IRP, since those do not reach the majors that ask.
         unsafe { associated.SystemBuffer }.cast()
+    }
+
+    /// `UserBuffer`, of a request that is neither buffered nor direct.
+    pub(crate) fn user_buffer(&self) -> *mut u8 {
+        // SAFETY: valid while the IRP is owned.
+        unsafe { (*self.irp.as_ptr()).UserBuffer }.cast()
+    }
+
+    /// Whether its addresses are an application's, and have to be probed.
+    pub(crate) fn is_from_user_mode(&self) -> bool {
+        // SAFETY: valid while the IRP is owned.
+        unsafe { (*self.irp.as_ptr()).RequestorMode != abi::KernelMode }
+    }
+
+    /// Of a direct request; null for length 0.
+    pub(crate) fn mdl(&self) -> *mut MDL {
+        // SAFETY: valid while the IRP is owned.
+        unsafe { (*self.irp.as_ptr()).MdlAddress }
     }
 
     /// # Panics

@@ -105,7 +105,7 @@
 //!
 //! # What this crate leaves to others
 //!
-//! Layouts and status codes are `abi`'s, behaviour is the kernel's. Requests answered later, MDLs and threads
+//! Layouts and status codes are `abi`'s, behaviour is the kernel's. Requests answered later, MDLs of a driver's own and threads
 //! join here as modules beside [`Read`] and its kin; until then [`nt`] has the raw calls, and is `unsafe`.
 #![no_std]
 #![expect(unsafe_code, reason = "the room where NT's raw interface becomes a safe one")]
@@ -124,6 +124,7 @@ mod dispatch;
 mod driver;
 mod event;
 mod irp;
+mod locked;
 mod mutex;
 pub mod nt;
 mod pool;
@@ -132,6 +133,7 @@ mod print;
 mod request;
 mod spin_lock;
 mod string;
+mod user;
 mod wait;
 #[cfg(windows)]
 mod windows;
@@ -139,12 +141,13 @@ mod windows;
 pub use buffer::Output;
 pub use bugcheck::RUST_PANIC;
 pub use contexts::Contexts;
-pub use control::{BufferedControl, DeviceControl, DirectControl, NeitherControl};
+pub use control::{BufferedControl, DeviceControl, InDirectControl, NeitherControl, OutDirectControl};
 pub use device::{Device, DeviceBuilder};
 pub use dispatch::{Answer, Dispatch};
 pub use driver::{Driver, DriverObject, driver_entry};
 pub use event::Event;
 pub use irp::Completion;
+pub use locked::LockedData;
 pub use mutex::{Mutex, MutexGuard};
 pub use pool::{PoolBox, Tag};
 pub use pool_arc::PoolArc;
@@ -152,4 +155,5 @@ pub use print::Text;
 pub use request::{Buffered, Cleanup, Close, Create, Direct, Mode, Neither, Read, Write};
 pub use spin_lock::SpinLock;
 pub use string::{UnicodeStr, Utf16};
+pub use user::{UserData, UserOutput};
 pub use wait::{Interrupted, Timeout};

@@ -8,7 +8,8 @@ use core::ffi::{c_char, c_void};
 
 use abi::{
     BOOLEAN, DEVICE_OBJECT, DEVICE_TYPE, DRIVER_OBJECT, EVENT_TYPE, IRP, KEVENT, KIRQL, KMUTANT, KPRIORITY,
-    KPROCESSOR_MODE, KSPIN_LOCK, KWAIT_REASON, LARGE_INTEGER, NTSTATUS, POOL_TYPE, UNICODE_STRING,
+    KPROCESSOR_MODE, KSPIN_LOCK, KWAIT_REASON, LARGE_INTEGER, MDL, MEMORY_CACHING_TYPE, NTSTATUS, POOL_TYPE,
+    UNICODE_STRING,
 };
 
 macro_rules! ntoskrnl {
@@ -92,6 +93,20 @@ ntoskrnl! {
     ) -> i32;
     /// Sends at most 512 bytes of formatted text to the debugger. IRQL: any, as long as the text is not wide.
     fn DbgPrint(Format: *const c_char, ...) -> u32;
+    /// Maps the pages of an MDL; null when that fails (UserMode raises then). IRQL: up to DISPATCH_LEVEL (UserMode:
+    /// APC_LEVEL).
+    fn MmMapLockedPagesSpecifyCache(
+        MemoryDescriptorList: *mut MDL,
+        AccessMode: KPROCESSOR_MODE,
+        CacheType: MEMORY_CACHING_TYPE,
+        RequestedAddress: *mut c_void,
+        BugCheckOnFailure: u32,
+        Priority: u32,
+    ) -> *mut c_void;
+    /// Raises unless a range lies in user space and is aligned. IRQL: up to APC_LEVEL.
+    fn ProbeForRead(Address: *const c_void, Length: usize, Alignment: u32);
+    /// As ProbeForRead, and unless every page of it can be written. IRQL: up to APC_LEVEL.
+    fn ProbeForWrite(Address: *const c_void, Length: usize, Alignment: u32);
     /// Stops the machine. IRQL: any.
     fn KeBugCheckEx(
         BugCheckCode: u32,

@@ -78,16 +78,6 @@ impl<T> PoolBox<T> {
     }
 }
 
-impl PoolBox<[u8]> {
-    /// `length` zeros. Fails with STATUS_INSUFFICIENT_RESOURCES.
-    pub fn zeroed(tag: Tag, length: usize) -> Result<Self, NTSTATUS> {
-        let memory = allocate::<u8>(tag, length)?;
-        // SAFETY: fresh memory of this length.
-        unsafe { ptr::write_bytes(memory.as_ptr(), 0, length) };
-        Ok(Self { memory: NonNull::slice_from_raw_parts(memory, length), tag, owned: PhantomData })
-    }
-}
-
 impl<T: Copy> PoolBox<[T]> {
     /// Copies `values` into pool; an empty slice takes no block. Fails with STATUS_INSUFFICIENT_RESOURCES.
     pub fn copy_of(tag: Tag, values: &[T]) -> Result<Self, NTSTATUS> {
@@ -95,6 +85,16 @@ impl<T: Copy> PoolBox<[T]> {
         // SAFETY: fresh memory for as many values.
         unsafe { ptr::copy_nonoverlapping(values.as_ptr(), memory.as_ptr(), values.len()) };
         Ok(Self { memory: NonNull::slice_from_raw_parts(memory, values.len()), tag, owned: PhantomData })
+    }
+}
+
+impl PoolBox<[u8]> {
+    /// `length` bytes of 0; none take no block. Fails with STATUS_INSUFFICIENT_RESOURCES.
+    pub fn zeroed(tag: Tag, length: usize) -> Result<Self, NTSTATUS> {
+        let memory = allocate::<u8>(tag, length)?;
+        // SAFETY: fresh memory of that length.
+        unsafe { ptr::write_bytes(memory.as_ptr(), 0, length) };
+        Ok(Self { memory: NonNull::slice_from_raw_parts(memory, length), tag, owned: PhantomData })
     }
 }
 

@@ -7,7 +7,9 @@ use abi::{DO_BUFFERED_IO, DO_DIRECT_IO, NTSTATUS, STATUS_SUCCESS};
 
 use crate::contexts::{self, Contexts, Field};
 use crate::irp::{Completion, Irp};
+use crate::locked::{self, LockedData};
 use crate::pool_arc::ErasedArc;
+use crate::user::{UserData, UserOutput};
 use crate::{Output, PoolArc, UnicodeStr};
 
 /// How a device's reads and writes reach its buffers: [`Buffered`], [`Direct`] or [`Neither`].
@@ -264,6 +266,26 @@ impl Read<Buffered> {
     }
 }
 
+impl Read<Direct> {
+    /// The bytes to give, [`length`](Self::length) at most, written into the application's memory at once. Asked for again,
+    /// it goes on where it stopped.
+    ///
+    /// # Errors
+    ///
+    /// STATUS_INSUFFICIENT_RESOURCES when the memory cannot be mapped.
+    pub fn output(&mut self) -> Result<Output<'_>, NTSTATUS> {
+        locked::output(&self.irp, self.length, &mut self.written)
+    }
+}
+
+impl Read<Neither> {
+    /// The bytes to give, [`length`](Self::length) at most, written to the application's address. Asked for again, it goes
+    /// on where it stopped.
+    pub fn output(&mut self) -> UserOutput<'_> {
+        UserOutput::new(&self.irp, self.irp.user_buffer(), self.length, &mut self.written)
+    }
+}
+
 /// IRP_MJ_WRITE. `M` is the device's [`Dispatch::Io`](crate::Dispatch::Io).
 #[must_use = "a request is answered"]
 pub struct Write<M = Buffered> {
@@ -339,5 +361,24 @@ impl Write<Buffered> {
         }
         // SAFETY: a buffered write has a system buffer of `length` bytes, which NT filled and nobody else changes.
         unsafe { slice::from_raw_parts(buffer, self.length) }
+    }
+}
+
+impl Write<Direct> {
+    /// The bytes offered, in the application's memory.
+    ///
+    /// # Errors
+    ///
+    /// STATUS_INSUFFICIENT_RESOURCES when the memory cannot be mapped.
+    pub fn data(&self) -> Result<LockedData<'_>, NTSTATUS> {
+        locked::data(&self.irp, self.length)
+    }
+}
+
+impl Write<Neither> {
+    /// The bytes offered, at the application's address.
+    #[must_use]
+    pub fn data(&self) -> UserData<'_> {
+        UserData::new(&self.irp, self.irp.user_buffer(), self.length)
     }
 }

@@ -102,7 +102,7 @@ core::arch::global_asm!(
 
 #[expect(
     dead_code,
-    reason = "called by what the compiler makes of copies, fills and comparisons, and by `alloc`"
+    reason = "called by what the compiler makes of copies, fills and comparisons, by `alloc`, and for exceptions"
 )]
 #[link(name = "ntoskrnl.exe", kind = "raw-dylib", modifiers = "+verbatim")]
 unsafe extern "C" {
@@ -111,4 +111,5 @@ unsafe extern "C" {
     fn memset();
     fn memcmp();
     fn strlen();
+    fn __C_specific_handler();
 }

@@ -102,7 +102,7 @@ impl Dispatch for Kept {
 
     fn device_control(&self, request: DeviceControl) -> impl Answer {
         match request {
-            DeviceControl::Direct(request) if request.code() == COUNT_DIRECT => {
+            DeviceControl::OutDirect(request) if request.code() == COUNT_DIRECT => {
                 assert_eq!(request.input(), b"in");
                 request.fail(STATUS_DEVICE_BUSY)
             }

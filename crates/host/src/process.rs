@@ -1,5 +1,6 @@
 //! `Process`: a process of a machine that runs in the machine's own Linux process. Its requests are plain calls.
 
+use std::any::Any;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -37,9 +38,14 @@ impl Process {
         Self { kernel, process }
     }
 
-    /// A process that lives in another Linux process, which shares `window` with this one.
-    pub(crate) fn in_window(kernel: Arc<Kernel>, name: &str, window: Range<u64>) -> Self {
-        let process = kernel.ps.create_in_window(name, window);
+    /// A process that lives in another Linux process, which shares `window` with this one; `keep` keeps that mapped.
+    pub(crate) fn in_window(
+        kernel: Arc<Kernel>,
+        name: &str,
+        window: Range<u64>,
+        keep: Box<dyn Any + Send + Sync>,
+    ) -> Self {
+        let process = kernel.ps.create_in_window(name, window, keep);
         Self { kernel, process }
     }
 

@@ -68,26 +68,13 @@ impl Server {
 /// One application.
 struct Session {
     process: Process,
-    kernel: Arc<Kernel>,
-    /// Kept mapped as long as requests may use it.
-    peer: Peer,
 }
 
 impl Session {
     fn new(kernel: Arc<Kernel>, peer: &Peer) -> Self {
         let window = peer.window.base()..peer.window.data().end;
         let name = format!("pid {}", peer.credentials.pid);
-        Self { process: Process::in_window(kernel.clone(), &name, window), kernel, peer: peer.clone() }
-    }
-}
-
-impl Drop for Session {
-    fn drop(&mut self) {
-        self.process.end();
-        if self.kernel.is_halted() {
-            // A halted machine's drivers may still know the window, and keep its pages locked.
-            std::mem::forget(self.peer.window.clone());
-        }
+        Self { process: Process::in_window(kernel, &name, window, Box::new(peer.window.clone())) }
     }
 }
 

@@ -38,6 +38,9 @@ pub const HELLO: SampleDriver = SampleDriver { name: "hello", entry: sample_hell
 /// The sample `pipe`.
 pub const PIPE: SampleDriver = SampleDriver { name: "pipe", entry: sample_pipe::DRIVER_ENTRY };
 
+/// The sample `buffers`.
+pub const BUFFERS: SampleDriver = SampleDriver { name: "buffers", entry: sample_buffers::DRIVER_ENTRY };
+
 /// Where the built file of a driver is.
 ///
 /// # Panics

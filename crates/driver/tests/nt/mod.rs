@@ -233,6 +233,19 @@ extern "win64" fn ringbridge_nt_ExFreePoolWithTag(memory: *mut c_void, tag: u32)
 }
 
 #[unsafe(no_mangle)]
+extern "win64" fn ringbridge_nt_MmMapLockedPagesSpecifyCache(
+    _mdl: *mut MDL,
+    mode: KPROCESSOR_MODE,
+    _cache: MEMORY_CACHING_TYPE,
+    _address: *mut c_void,
+    _bug_check: u32,
+    _priority: u32,
+) -> *mut c_void {
+    assert_eq!(mode, KernelMode);
+    ptr::null_mut()
+}
+
+#[unsafe(no_mangle)]
 extern "win64" fn ringbridge_nt_KeAcquireSpinLockRaiseToDpc(lock: *mut KSPIN_LOCK) -> KIRQL {
     // SAFETY: the lock is the driver's, and only touched here.
     let lock = unsafe { AtomicUsize::from_ptr(lock) };

@@ -390,13 +390,13 @@ pub(super) struct InFlight {
     pub(super) buffer: u64,
     /// Room for its MDL; NULL when it needs none.
     pub(super) mdl: Mdl,
-    /// Pool that was allocated for a buffer larger than the packet's own; 0 if none.
-    large: u64,
+    /// Whether the buffer is larger than the packet's own, and was allocated for it.
+    large: bool,
     /// The same for the MDL.
-    large_mdl: u64,
+    large_mdl: bool,
 }
 
-/// Puts a packet of the calling thread's in flight: its IRP as `heading` says, with what it `needs`.
+/// Puts a packet of the calling thread's in flight: its IRP as `heading` says, and what it `needs` besides.
 ///
 /// # Errors
 /// `STATUS_INSUFFICIENT_RESOURCES`.
@@ -421,7 +421,7 @@ pub(super) fn begin(kernel: &Kernel, heading: Heading, needs: Needs) -> Result<I
     let location = IoStackLocation::at(irp.address() + last as u64);
     let buffer = if needs.buffer == 0 { 0 } else { own_buffer };
     let mdl = Mdl::at(if needs.pages == 0 { 0 } else { own_mdl });
-    let request = InFlight { irp, location, buffer, mdl, large: 0, large_mdl: 0 };
+    let request = InFlight { irp, location, buffer, mdl, large: false, large_mdl: false };
     if needs.buffer as usize <= KEPT_BUFFER && needs.pages <= KEPT_PAGES {
         return Ok(request);
     }
@@ -435,14 +435,15 @@ fn enlarge(kernel: &Kernel, mut request: InFlight, needs: Needs) -> Result<InFli
     let mut enough = true;
     if needs.buffer as usize > KEPT_BUFFER {
         let block = pool.allocate(needs.buffer as usize, BUFFER_TAG, PoolOwner::default(), false);
-        enough = block.is_some();
-        request.large = block.map_or(0, |block| block.address);
-        request.buffer = request.large;
+        request.buffer = block.map_or(0, |block| block.address);
+        request.large = block.is_some();
+        enough = request.large;
     }
     if enough && needs.pages > KEPT_PAGES {
-        request.large_mdl = allocate_mdl(pool, needs.pages).unwrap_or(0);
-        enough = request.large_mdl != 0;
-        request.mdl = Mdl::at(request.large_mdl);
+        let mdl = allocate_mdl(pool, needs.pages);
+        request.mdl = Mdl::at(mdl.unwrap_or(0));
+        request.large_mdl = mdl.is_some();
+        enough = request.large_mdl;
     }
     if enough {
         return Ok(request);
@@ -467,11 +468,13 @@ pub(super) fn end(kernel: &Kernel, request: InFlight, reuse: bool) -> bool {
             kept.table.remove(&slot.packet);
         }
     });
-    if request.large | request.large_mdl == 0 || !reuse {
-        return true;
-    }
-    let free = |address| address == 0 || super::free_own(kernel, address);
-    free(request.large) && free(request.large_mdl)
+    !(request.large | request.large_mdl) || !reuse || free_large(kernel, request)
+}
+
+#[cold]
+fn free_large(kernel: &Kernel, request: InFlight) -> bool {
+    (!request.large || super::free_own(kernel, request.buffer))
+        && (!request.large_mdl || super::free_own(kernel, request.mdl.address()))
 }
 
 /// Marks `irp` completed if it is the calling thread's innermost request: `Some(false)` when it was already.

@@ -51,7 +51,7 @@ pub(super) fn transfer(
             irp.set_user_buffer(address)
         }
     };
-    let (result, reuse) = route.send(Needs { buffer: 0, pages }, |_| Ok(()), fill, |_, _| Ok(()));
+    let (result, reuse) = route.send_in_place(Needs { buffer: 0, pages }, &|_| Ok(()), &fill);
     let output = match data {
         Data::In(_) => None,
         Data::Out(buffer) => Some(&mut **buffer),
@@ -85,7 +85,7 @@ pub(super) fn direct_control(
         describe(irp, request, address, output_length, for_writing)
     };
     let needs = Needs { buffer: input_length, pages: mm::pages_spanned(address, u64::from(output_length)) };
-    let (result, reuse) = route.send(needs, |buffer| input.copy_to(buffer), fill, |_, _| Ok(()));
+    let (result, reuse) = route.send_in_place(needs, &|buffer| input.copy_to(buffer), &fill);
     lent.take_back(&process.user_space, Some(output), reuse);
     result
 }
@@ -108,7 +108,7 @@ pub(super) fn neither_control(
         location.set_parameter(3, from)?;
         irp.set_user_buffer(to)
     };
-    let (result, reuse) = route.send(Needs::default(), |_| Ok(()), fill, |_, _| Ok(()));
+    let (result, reuse) = route.send_in_place(Needs::default(), &|_| Ok(()), &fill);
     lent.take_back(&process.user_space, Some(output), reuse);
     result
 }

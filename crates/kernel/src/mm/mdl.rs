@@ -110,14 +110,15 @@ fn write_frames(mdl: Mdl, address: u64, length: u64) -> Outcome<()> {
     Ok(())
 }
 
-/// Makes the MDL of a request: of locked pages, mapped at the address that they have.
+/// Makes the MDL of a request: of locked pages, mapped at the address that they have, so that the driver's
+/// MmGetSystemAddressForMdlSafe finds it without a call.
 ///
 /// # Errors
 /// An access violation.
 #[inline]
 pub fn describe_locked(mdl: Mdl, address: u64, length: u32, for_writing: bool) -> Outcome<()> {
     let operation = if for_writing { WRITE_OPERATION } else { 0 };
-    write_header(mdl, address, length, PAGES_LOCKED | operation, 0)?;
+    write_header(mdl, address, length, PAGES_LOCKED | MAPPED_TO_SYSTEM_VA | operation, address)?;
     write_frames(mdl, address, u64::from(length))
 }
 

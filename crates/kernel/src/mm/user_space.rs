@@ -4,6 +4,7 @@
 //! own, which drivers must not reach (decision 2): it gets a window when it first needs one, and buffers in it are
 //! allocated here, for the application itself or for the I/O manager to stage a request's data in.
 
+use std::any::Any;
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -29,6 +30,8 @@ struct Window {
     range: Range<u64>,
     /// The pages of a window of our own.
     own: Option<Reservation>,
+    /// What keeps another room's window mapped: as long as the process lives, or a driver has locked pages of it.
+    _keep: Option<Box<dyn Any + Send + Sync>>,
 }
 
 #[derive(Debug, Default)]
@@ -56,13 +59,13 @@ pub(super) struct Locked {
 }
 
 impl UserSpace {
-    /// The user space of a process whose window another room keeps mapped, at `range`.
+    /// The user space of a process with another room's window, which is at `range` as long as `keep` is kept.
     #[must_use]
-    pub fn in_window(range: Range<u64>) -> Self {
+    pub fn in_window(range: Range<u64>, keep: Box<dyn Any + Send + Sync>) -> Self {
         let this = Self::default();
         let whole = Allocation { length: range.end.saturating_sub(range.start), locks: 0, given_back: false };
         this.allocations().live.insert(range.start, whole);
-        let _first = this.window.set(Window { range, own: None });
+        let _first = this.window.set(Window { range, own: None, _keep: Some(keep) });
         this
     }
 
@@ -112,7 +115,7 @@ impl UserSpace {
         if self.window.get().is_none() {
             let own = reserve_window(WINDOW_STRIDE).ok()?;
             let range = own.range();
-            let window = Window { range: range.start as u64..range.end as u64, own: Some(own) };
+            let window = Window { range: range.start as u64..range.end as u64, own: Some(own), _keep: None };
             // Under the allocations' lock, so nobody else sets it.
             let _first = self.window.set(window);
             allocations.free = Some(Extents::new(0..range.len()));
@@ -265,7 +268,7 @@ mod tests {
         assert!(space.lock(second.address(), 4097).is_none());
         assert!(space.lock(u64::MAX, 2).is_none() && space.lock(0, 1).is_none());
         assert!(space.lock(second.address(), 4096).is_some());
-        let session = UserSpace::in_window(0x1000..0x9000);
+        let session = UserSpace::in_window(0x1000..0x9000, Box::new(()));
         assert!(session.lock(0x1000, 0x8000).is_some() && session.lock(0x8FFF, 2).is_none());
         assert!(session.allocate(1).is_err(), "another room's pages are not handed out");
     }

@@ -1,5 +1,6 @@
 //! Processes: a handle table, an identity, and the user space in which drivers meet their memory.
 
+use std::any::Any;
 use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
@@ -99,11 +100,16 @@ impl Processes {
         self.add(Process::new(self.next_id(), name, UserSpace::default()))
     }
 
-    /// Makes a process that lives in another Linux process, which shares `window` with this one. The window stays mapped
-    /// for as long as drivers may reach it.
+    /// Makes a process that lives in another Linux process, which shares `window` with this one. `keep` keeps it
+    /// mapped, and is dropped when the process is gone and no driver has pages of it locked.
     #[must_use]
-    pub fn create_in_window(&self, name: &str, window: Range<u64>) -> Arc<Process> {
-        self.add(Process::new(self.next_id(), name, UserSpace::in_window(window)))
+    pub fn create_in_window(
+        &self,
+        name: &str,
+        window: Range<u64>,
+        keep: Box<dyn Any + Send + Sync>,
+    ) -> Arc<Process> {
+        self.add(Process::new(self.next_id(), name, UserSpace::in_window(window, keep)))
     }
 
     fn add(&self, process: Arc<Process>) -> Arc<Process> {

@@ -1,0 +1,92 @@
+//! Direct I/O's bytes: the application's own memory, locked, behind an MDL.
+
+use core::marker::PhantomData;
+use core::ptr;
+
+use abi::{
+    FALSE, KernelMode, MDL, MDL_MAPPED_TO_SYSTEM_VA, MDL_SOURCE_IS_NONPAGED_POOL, MdlMappingNoExecute,
+    MmCached, NTSTATUS, NormalPagePriority, STATUS_INSUFFICIENT_RESOURCES,
+};
+
+use crate::Output;
+use crate::irp::Irp;
+use crate::nt::MmMapLockedPagesSpecifyCache;
+
+/// `MmGetSystemAddressForMdlSafe`, which the headers inline.
+///
+/// # Safety
+///
+/// `mdl` describes locked pages.
+unsafe fn system_address(mdl: *mut MDL) -> Result<*mut u8, NTSTATUS> {
+    // SAFETY: a valid MDL.
+    let MDL { MdlFlags: flags, MappedSystemVa: mapped, .. } = unsafe { *mdl };
+    if flags & (MDL_MAPPED_TO_SYSTEM_VA | MDL_SOURCE_IS_NONPAGED_POOL) != 0 {
+        return Ok(mapped.cast());
+    }
+    let priority = NormalPagePriority.cast_unsigned() | MdlMappingNoExecute;
+    // SAFETY: the pages are locked; KernelMode does not raise.
+    let mapped = unsafe {
+        MmMapLockedPagesSpecifyCache(mdl, KernelMode, MmCached, ptr::null_mut(), u32::from(FALSE), priority)
+    };
+    if mapped.is_null() { Err(STATUS_INSUFFICIENT_RESOURCES) } else { Ok(mapped.cast()) }
+}
+
+/// The bytes of a request's MDL, `length` of them.
+fn bytes(irp: &Irp, length: usize) -> Result<*mut u8, NTSTATUS> {
+    let mdl = irp.mdl();
+    // NT makes no MDL for a buffer of no bytes.
+    if length == 0 || mdl.is_null() {
+        return Ok(ptr::null_mut());
+    }
+    // SAFETY: the I/O manager's MDL of a direct request; its pages are locked until the request is completed.
+    unsafe { system_address(mdl) }
+}
+
+/// A writer over the locked memory of a request.
+pub(crate) fn output<'a>(irp: &Irp, length: usize, written: &'a mut usize) -> Result<Output<'a>, NTSTATUS> {
+    let address = bytes(irp, length)?;
+    let length = if address.is_null() { 0 } else { length };
+    // SAFETY: `length` locked bytes. What the application writes there meanwhile, the writer never reads.
+    Ok(unsafe { Output::new(address, length, written) })
+}
+
+/// The locked memory of a request, to read from.
+pub(crate) fn data(irp: &Irp, length: usize) -> Result<LockedData<'_>, NTSTATUS> {
+    let address = bytes(irp, length)?;
+    let length = if address.is_null() { 0 } else { length };
+    Ok(LockedData { address, length, borrowed: PhantomData })
+}
+
+/// The application's memory, locked for the request, without a copy of it. The application can change it at any time, so
+/// this gives copies of bytes and never a slice: look at a byte twice only in your copy.
+pub struct LockedData<'a> {
+    address: *const u8,
+    length: usize,
+    borrowed: PhantomData<&'a [u8]>,
+}
+
+impl LockedData<'_> {
+    /// Bytes.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.length
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.length == 0
+    }
+
+    /// Fills the front of `target` with the bytes from `offset` on, as many as there are; returns how many these were.
+    pub fn read(&self, offset: usize, target: &mut [u8]) -> usize {
+        let count = target.len().min(self.length.saturating_sub(offset));
+        let source = self.address.wrapping_add(offset);
+        if count != 0 {
+            // SAFETY: `count` bytes from `offset` on are locked and mapped; a copy is right whatever the application
+            // writes meanwhile. `target` is the driver's, and so no part of them.
+            unsafe { ptr::copy_nonoverlapping(source, target.as_mut_ptr(), count) };
+        }
+        count
+    }
+}
