@@ -412,25 +412,36 @@ pub(super) fn begin(kernel: &Kernel, heading: Heading, needs: Needs) -> Result<I
         // The kernel's own pool, unless a driver freed it.
         slot.start(heading).ok()?;
         slot.packet.state.store(IN_FLIGHT, Ordering::Relaxed);
-        let begun = (slot.packet.irp, slot.packet.buffer, slot.packet.mdl);
+        let begun = (slot.packet.irp, slot.packet.buffer);
         kept.in_flight += 1;
         Some(begun)
     });
-    let (irp, own_buffer, own_mdl) = begun.ok_or(abi::STATUS_INSUFFICIENT_RESOURCES)?;
+    let (irp, own_buffer) = begun.ok_or(abi::STATUS_INSUFFICIENT_RESOURCES)?;
     let last = Irp::SIZE + (usize::from(heading.locations) - 1) * IoStackLocation::SIZE;
     let location = IoStackLocation::at(irp.address() + last as u64);
-    let buffer = if needs.buffer == 0 { 0 } else { own_buffer };
-    let mdl = Mdl::at(if needs.pages == 0 { 0 } else { own_mdl });
-    let request = InFlight { irp, location, buffer, mdl, large: false, large_mdl: false };
-    if needs.buffer as usize <= KEPT_BUFFER && needs.pages <= KEPT_PAGES {
-        return Ok(request);
+    if needs.buffer as usize > KEPT_BUFFER || needs.pages != 0 {
+        return begin_with_more(kernel, irp, location, needs);
     }
-    enlarge(kernel, request, needs)
+    let buffer = if needs.buffer == 0 { 0 } else { own_buffer };
+    Ok(InFlight { irp, location, buffer, mdl: Mdl::at(0), large: false, large_mdl: false })
 }
 
-/// Takes pool for what does not fit into the packet's own memory.
-#[cold]
-fn enlarge(kernel: &Kernel, mut request: InFlight, needs: Needs) -> Result<InFlight, NTSTATUS> {
+/// [`begin`] for a request with an MDL, or with a buffer for which pool is taken. Apart, since the values of the others
+/// are best kept in registers.
+#[inline(never)]
+fn begin_with_more(
+    kernel: &Kernel,
+    irp: Irp,
+    location: IoStackLocation,
+    needs: Needs,
+) -> Result<InFlight, NTSTATUS> {
+    let (own_buffer, own_mdl) = with_kept(kernel, |kept| {
+        let packet = &kept.packets[kept.in_flight - 1].packet;
+        (packet.buffer, packet.mdl)
+    });
+    let buffer = if needs.buffer == 0 { 0 } else { own_buffer };
+    let mdl = Mdl::at(if needs.pages == 0 { 0 } else { own_mdl });
+    let mut request = InFlight { irp, location, buffer, mdl, large: false, large_mdl: false };
     let pool = &kernel.mm.pool;
     let mut enough = true;
     if needs.buffer as usize > KEPT_BUFFER {
@@ -456,7 +467,7 @@ fn enlarge(kernel: &Kernel, mut request: InFlight, needs: Needs) -> Result<InFli
 /// again: its memory stays allocated, and known, for the machine's life.
 ///
 /// False when the machine had to stop: a driver has overrun the system buffer or the MDL.
-#[inline]
+#[inline(always)]
 #[must_use]
 pub(super) fn end(kernel: &Kernel, request: InFlight, reuse: bool) -> bool {
     with_kept(kernel, |kept| {

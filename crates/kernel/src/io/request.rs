@@ -254,7 +254,7 @@ fn buffered_control(route: &Route<'_>, control: &mut DeviceControl<'_>) -> IoRes
 }
 
 /// Sets major function and parameters of a control request.
-#[inline]
+#[inline(always)]
 pub(super) fn set_control(location: IoStackLocation, code: u32, input: u32, output: u32) -> Outcome<()> {
     location.set_major_function(abi::IRP_MJ_DEVICE_CONTROL)?;
     location.set_parameter(0, u64::from(output))?;

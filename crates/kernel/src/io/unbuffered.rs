@@ -62,7 +62,7 @@ pub(super) fn transfer(
 
 /// METHOD_IN_DIRECT and METHOD_OUT_DIRECT: the first buffer is copied into the system buffer, the second is described by
 /// an MDL, which is for reading or for writing.
-#[inline]
+#[inline(never)]
 pub(super) fn direct_control(
     route: &Route<'_>,
     process: &Process,
@@ -91,6 +91,7 @@ pub(super) fn direct_control(
 }
 
 /// METHOD_NEITHER: the driver gets both addresses as they are.
+#[inline(never)]
 pub(super) fn neither_control(
     route: &Route<'_>,
     process: &Process,
