@@ -125,7 +125,7 @@ pub fn fill(destination: u64, value: u8, length: usize) -> Outcome<()> {
 /// Touches every page of driver memory from `address` on, for reading or for writing, and changes nothing.
 ///
 /// # Errors
-/// As for [`write`].
+/// As for [`write`](fn@write).
 pub fn touch(address: u64, length: u64, for_writing: bool) -> Outcome<()> {
     const PAGE: u64 = platform::pages::PAGE_SIZE as u64;
     let Some(last) = length.checked_sub(1) else { return Ok(()) };
