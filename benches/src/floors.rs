@@ -58,7 +58,12 @@ fn ping_pong_once(line: &CacheLine, rounds: u64) -> f64 {
 
 /// Pins the calling thread to a processor; when there is no such one, it stays free.
 pub(crate) fn pin(processor: usize) {
+    pin_thread(None, processor);
+}
+
+/// Pins a thread, of any process of the user's, to a processor.
+pub(crate) fn pin_thread(thread: Option<rustix::thread::Pid>, processor: usize) {
     let mut set = rustix::thread::CpuSet::new();
     set.set(processor);
-    let _stays_free = rustix::thread::sched_setaffinity(None, &set);
+    let _stays_free = rustix::thread::sched_setaffinity(thread, &set);
 }

@@ -44,6 +44,17 @@ impl Host {
     }
 }
 
+impl Host {
+    /// Pins the threads that it has now.
+    fn pin(&self, processor: usize) -> Result<()> {
+        for task in std::fs::read_dir(format!("/proc/{}/task", self.0.id()))? {
+            let thread = task?.file_name().to_string_lossy().parse()?;
+            floors::pin_thread(rustix::thread::Pid::from_raw(thread), processor);
+        }
+        Ok(())
+    }
+}
+
 impl Drop for Host {
     fn drop(&mut self) {
         drop(self.0.stdin.take());
@@ -56,12 +67,15 @@ impl Drop for Host {
 pub(crate) fn p2() -> Result<Vec<Row>> {
     let folder = tempfile::tempdir()?;
     let socket = folder.path().join("bench.sock");
-    let _host = Host::start(&socket)?;
+    let host = Host::start(&socket)?;
     let client = gate::Client::connect(&socket)?;
     let device = Device::open(&client, r"\\.\My_Device")?;
     let input = [0x55_u8; 64];
     let mut output = [0_u8; 64];
     device.control(ECHO, &input, &mut output)?;
+    // Both sides can run only on processors of their own, as in the floor. The host has the call's thread by now.
+    floors::pin(0);
+    host.pin(1)?;
     let floor = floors::cache_line_ping_pong();
     let value = nanoseconds(|| device.control(ECHO, &input, &mut output));
     let small = nanoseconds(|| device.control(ECHO, &[], &mut []));
