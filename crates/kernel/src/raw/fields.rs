@@ -215,3 +215,34 @@ macro_rules! raw_object {
 }
 
 pub(crate) use raw_object;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_guarded_write_does_not_reach_the_process_heap_or_stack() {
+        platform::fault::install().expect("handlers");
+        let heap = Box::new([7_u8; 64]);
+        let stack = [7_u8; 64];
+        for address in [heap.as_ptr() as u64, stack.as_ptr() as u64] {
+            assert!(write(address, 9_u64).is_err());
+            assert!(copy_to(address, &[9; 64]).is_err());
+            assert!(fill(address, 9, 64).is_err());
+            assert!(exchange(address, 9).is_err());
+            assert!(fetch_add(address, 9).is_err());
+            assert!(copy_within(address, address, 64).is_err());
+        }
+        assert!(heap.iter().chain(&stack).all(|byte| *byte == 7));
+    }
+
+    #[test]
+    fn driver_memory_ends_where_the_address_map_says() {
+        let system = SYSTEM_SPACE.start as u64..SYSTEM_SPACE.end as u64;
+        assert!(is_driver_memory(system.start, 8) && is_driver_memory(system.end - 8, 8));
+        assert!(!is_driver_memory(system.start - 1, 8) && !is_driver_memory(system.end - 7, 8));
+        assert!(is_driver_memory(USER_PROBE_ADDRESS as u64 - 8, 8));
+        assert!(!is_driver_memory(USER_PROBE_ADDRESS as u64 - 7, 8));
+        assert!(!is_driver_memory(u64::MAX - 3, 8) && !is_driver_memory(0, usize::MAX));
+    }
+}
