@@ -162,10 +162,9 @@ fn refuse(transport: &dyn Transport, events: &Recorder, output: &mut Output) -> 
 fn unload(machine: &Machine, events: &Recorder, output: &mut Output) -> Result<()> {
     let usage = machine.pool_usage();
     for (_, tag, usage) in usage.iter().filter(|(owner, ..)| owner == "hello") {
-        let (tag, blocks, bytes) = (tag_name(*tag), usage.blocks, usage.bytes);
-        output.line(format_args!(
-            "   hello holds {bytes} bytes of pool in {blocks} blocks with tag '{tag}'."
-        ))?;
+        let (tag, bytes) = (tag_name(*tag), usage.bytes);
+        let blocks = if usage.blocks == 1 { "1 block" } else { &format!("{} blocks", usage.blocks) };
+        output.line(format_args!("   hello holds {bytes} bytes of pool in {blocks} with tag '{tag}'."))?;
     }
     events.take();
     let outcome = machine.unload("hello");
