@@ -41,8 +41,7 @@ const COMPLETED: u32 = 3;
 
 /// How long a thread whose process ends waits for a cancelled request, in units of 100 ns: five minutes.
 ///
-/// Source: kernel, Introduction to IRP cancellation: a driver that does not complete a cancelled IRP keeps its thread
-/// from ending; the I/O manager gives up after a while.
+/// Confirm: that NT gives up after this long is from memory, not from a text that was looked up.
 pub const CANCEL_PATIENCE: u64 = 5 * 60 * 10_000_000;
 
 /// An IRP of the I/O manager's.
