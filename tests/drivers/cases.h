@@ -291,9 +291,10 @@ struct life_entry {
 // status and information in the end, the first output byte, the byte behind what the driver below has filled.
 #define IRPS_CONTROL 2
 // IoBuildSynchronousFsdRequest; input 0: the device's flags (DO_BUFFERED_IO or none). values: status and information of a
-// write, what the device saw (sum of its bytes, whether it was the caller's buffer, the offset), the same of a read.
+// write, what the device saw (sum of its bytes, whether it was the caller's buffer, whether an MDL had locked it, the
+// offset), the same of a read.
 #define IRPS_SYNCHRONOUS 3
-// IoBuildAsynchronousFsdRequest, freed in its completion routine. values: irp was buffered, status, information.
+// IoBuildAsynchronousFsdRequest, freed in its completion routine; input 0: the device's flags. values: irp was buffered, status, information.
 #define IRPS_ASYNCHRONOUS 4
 // What cannot be built. values: 1 for each NULL.
 #define IRPS_UNBUILDABLE 5
@@ -308,6 +309,10 @@ struct life_entry {
 #define IRPS_COMPLETE_LATER 9
 // Frees an IRP twice: stop C2h.
 #define IRPS_FREE_TWICE 10
+// IoBuildDeviceIoControlRequest, METHOD_IN_DIRECT and METHOD_OUT_DIRECT. values of each: what IoCallDriver returned,
+// information, what the device saw (sum of its bytes, whether it was the caller's buffer, 1 if its pages were locked plus 10
+// if for writing); then the last byte.
+#define IRPS_DIRECT 11
 
 // ---- cancel.sys (\\.\RbCancel): cancelling. -------------------------------------------------------------------------
 

@@ -128,12 +128,15 @@ static void control_request(struct case_context *context) {
     IoDeleteDevice(inner->device);
 }
 
-static struct { ULONG sum, own_buffer; LONG64 offset; } seen;
+static struct { ULONG sum, own_buffer, locked; LONG64 offset; } seen;
 static UCHAR *transfer_buffer;
 
 static NTSTATUS transfer(struct inner *inner, IRP *irp) {
     IO_STACK_LOCATION *location = IoGetCurrentIrpStackLocation(irp);
     UCHAR *buffer = inner->device->Flags & DO_BUFFERED_IO ? irp->AssociatedIrp.SystemBuffer : irp->UserBuffer;
+    if (irp->MdlAddress)
+        buffer = MmGetSystemAddressForMdlSafe(irp->MdlAddress, NormalPagePriority);
+    seen.locked = irp->MdlAddress && irp->MdlAddress->MdlFlags & MDL_PAGES_LOCKED;
     ULONG length = location->Parameters.Read.Length;
     seen.own_buffer = buffer == transfer_buffer;
     seen.offset = location->Parameters.Read.ByteOffset.QuadPart;
@@ -165,6 +168,7 @@ static void synchronous(struct case_context *context) {
         note(context, iosb.Information);
         note(context, seen.sum);
         note(context, seen.own_buffer);
+        note(context, seen.locked);
         note(context, seen.offset == offset.QuadPart);
     }
     note(context, buffer[9]);
@@ -184,13 +188,19 @@ static NTSTATUS NTAPI free_request(DEVICE_OBJECT *device, IRP *irp, PVOID contex
     note(context, irp->IoStatus.Information);
     if (irp->AssociatedIrp.SystemBuffer && irp->Flags & IRP_DEALLOCATE_BUFFER)
         ExFreePool(irp->AssociatedIrp.SystemBuffer);
+    while (irp->MdlAddress) {
+        MDL *next = irp->MdlAddress->Next;
+        MmUnlockPages(irp->MdlAddress);
+        IoFreeMdl(irp->MdlAddress);
+        irp->MdlAddress = next;
+    }
     IoFreeIrp(irp);
     return STATUS_MORE_PROCESSING_REQUIRED;
 }
 
 static void asynchronous(struct case_context *context) {
     struct inner *inner = new_inner(context, NULL, transfer);
-    inner->device->Flags |= DO_BUFFERED_IO;
+    inner->device->Flags |= (ULONG)context->input[0];
     UCHAR buffer[10] = {0};
     LARGE_INTEGER offset = {0};
     IO_STATUS_BLOCK iosb;
@@ -200,16 +210,57 @@ static void asynchronous(struct case_context *context) {
     IoDeleteDevice(inner->device);
 }
 
+static NTSTATUS direct_below(struct inner *inner, IRP *irp) {
+    UNREFERENCED_PARAMETER(inner);
+    IO_STACK_LOCATION *location = IoGetCurrentIrpStackLocation(irp);
+    UCHAR *data = MmGetSystemAddressForMdlSafe(irp->MdlAddress, NormalPagePriority);
+    ULONG length = location->Parameters.DeviceIoControl.OutputBufferLength;
+    UCHAR first = *(UCHAR *)irp->AssociatedIrp.SystemBuffer;
+    ULONG method = location->Parameters.DeviceIoControl.IoControlCode & 3;
+    seen.own_buffer = data == transfer_buffer;
+    seen.locked = !!(irp->MdlAddress->MdlFlags & MDL_PAGES_LOCKED) + 10 * !!(irp->MdlAddress->MdlFlags & MDL_WRITE_OPERATION);
+    seen.sum = 0;
+    for (ULONG i = 0; i < length; i++)
+        if (method == METHOD_OUT_DIRECT)
+            data[i] = (UCHAR)(first + i);
+        else
+            seen.sum += data[i];
+    return complete(irp, STATUS_SUCCESS, length);
+}
+
+static void direct(struct case_context *context) {
+    struct inner *inner = new_inner(context, NULL, direct_below);
+    ULONG methods[] = {METHOD_IN_DIRECT, METHOD_OUT_DIRECT};
+    UCHAR buffer[10], input = 7;
+    transfer_buffer = buffer;
+    RtlFillMemory(buffer, sizeof buffer, 3);
+    for (int i = 0; i < 2; i++) {
+        KEVENT event;
+        IO_STATUS_BLOCK iosb = {0};
+        KeInitializeEvent(&event, NotificationEvent, FALSE);
+        ULONG code = CTL_CODE(FILE_DEVICE_UNKNOWN, 0x850, methods[i], FILE_ANY_ACCESS);
+        IRP *irp = IoBuildDeviceIoControlRequest(code, inner->device, &input, 1, buffer, sizeof buffer, TRUE, &event, &iosb);
+        note(context, (ULONG)IoCallDriver(inner->device, irp));
+        note(context, iosb.Information);
+        note(context, seen.sum);
+        note(context, seen.own_buffer);
+        note(context, seen.locked);
+    }
+    note(context, buffer[9]);
+    IoDeleteDevice(inner->device);
+}
+
 static void unbuildable(struct case_context *context) {
     struct inner *inner = new_inner(context, NULL, answer);
     KEVENT event;
     IO_STATUS_BLOCK iosb;
-    UCHAR buffer[4];
-    ULONG direct = CTL_CODE(FILE_DEVICE_UNKNOWN, 0x850, METHOD_OUT_DIRECT, FILE_ANY_ACCESS);
+    // Nothing lies there: the address belongs to no process and no pool.
+    UCHAR *nothing = (UCHAR *)0x40;
+    ULONG code = CTL_CODE(FILE_DEVICE_UNKNOWN, 0x850, METHOD_OUT_DIRECT, FILE_ANY_ACCESS);
     KeInitializeEvent(&event, NotificationEvent, FALSE);
-    note(context, !IoBuildDeviceIoControlRequest(direct, inner->device, NULL, 0, buffer, 4, FALSE, &event, &iosb));
+    note(context, !IoBuildDeviceIoControlRequest(code, inner->device, NULL, 0, nothing, 4, FALSE, &event, &iosb));
     inner->device->Flags |= DO_DIRECT_IO;
-    note(context, !IoBuildSynchronousFsdRequest(IRP_MJ_READ, inner->device, buffer, 4, NULL, &event, &iosb));
+    note(context, !IoBuildSynchronousFsdRequest(IRP_MJ_READ, inner->device, nothing, 4, NULL, &event, &iosb));
     note(context, !IoAllocateIrp(127, FALSE));
     IoDeleteDevice(inner->device);
 }
@@ -260,6 +311,7 @@ static case_routine *const cases[] = {
     [IRPS_CONTROL] = control_request,
     [IRPS_SYNCHRONOUS] = synchronous,
     [IRPS_ASYNCHRONOUS] = asynchronous,
+    [IRPS_DIRECT] = direct,
     [IRPS_UNBUILDABLE] = unbuildable,
     [IRPS_NOT_KEPT] = not_kept,
     [IRPS_FREE_THREADED] = free_threaded,

@@ -15,6 +15,7 @@ const FREE_THREADED: u32 = 7;
 const LEAK: u32 = 8;
 const COMPLETE_LATER: u32 = 9;
 const FREE_TWICE: u32 = 10;
+const DIRECT: u32 = 11;
 
 const CASES: &str = r"\\.\RbIrps";
 const IO_SOUND_INCREMENT: u8 = 8;
@@ -103,23 +104,34 @@ fn the_priority_boost_of_a_completion_is_in_the_trace() {
 }
 
 #[test]
-fn synchronous_transfers_use_a_system_buffer_for_buffered_devices_and_the_callers_buffer_for_others() {
-    for (flags, own_buffer) in [(u64::from(abi::DO_BUFFERED_IO), 0), (0, 1)] {
+fn synchronous_transfers_use_a_system_buffer_an_mdl_or_the_callers_buffer_as_the_device_says() {
+    let buffered = u64::from(abi::DO_BUFFERED_IO);
+    let direct = u64::from(abi::DO_DIRECT_IO);
+    for (flags, own_buffer, locked) in [(buffered, 0, 0), (direct, 1, 1), (0, 1, 0)] {
         let (_, values) = values(SYNCHRONOUS, &[flags]);
-        assert_eq!(values[..5], [0, 10, 30, own_buffer, 1], "a write");
-        assert_eq!(values[5..10], [0, 10, 0, own_buffer, 1], "a read");
-        assert_eq!(values[10], 9, "the last byte that was read");
-        assert_eq!(values[11], u64::from(abi::IRP_MJ_FLUSH_BUFFERS));
+        assert_eq!(values[..6], [0, 10, 30, own_buffer, locked, 1], "a write");
+        assert_eq!(values[6..12], [0, 10, 0, own_buffer, locked, 1], "a read");
+        assert_eq!(values[12], 9, "the last byte that was read");
+        assert_eq!(values[13], u64::from(abi::IRP_MJ_FLUSH_BUFFERS));
     }
 }
 
 #[test]
-fn an_asynchronous_request_and_its_system_buffer_are_the_drivers_to_free() {
-    assert_eq!(values(ASYNCHRONOUS, &[]), (0, vec![1, 0, 10]));
+fn an_asynchronous_request_its_system_buffer_and_its_mdl_are_the_drivers_to_free() {
+    assert_eq!(values(ASYNCHRONOUS, &[u64::from(abi::DO_BUFFERED_IO)]), (0, vec![1, 0, 10]));
+    assert_eq!(values(ASYNCHRONOUS, &[u64::from(abi::DO_DIRECT_IO)]), (0, vec![0, 0, 10]));
 }
 
 #[test]
-fn requests_that_need_an_mdl_or_too_many_locations_are_null() {
+fn a_direct_control_request_describes_its_second_buffer_by_an_mdl_for_reading_or_writing() {
+    let (_, values) = values(DIRECT, &[]);
+    assert_eq!(values[..5], [0, 10, 30, 1, 1], "METHOD_IN_DIRECT");
+    assert_eq!(values[5..10], [0, 10, 0, 1, 11], "METHOD_OUT_DIRECT");
+    assert_eq!(values[10], 16, "the last byte that was written");
+}
+
+#[test]
+fn requests_whose_buffer_cannot_be_locked_or_with_too_many_locations_are_null() {
     assert_eq!(values(UNBUILDABLE, &[]).1, [1, 1, 1]);
 }
 

@@ -47,9 +47,8 @@ rows! {
         io::make_associated_irp(call.kernel, Irp::at(irp), stack_size).map(Irp::address)
     }
 
-    /// Builds a device control request that the I/O manager completes and frees. The direct methods answer NULL when
-    /// there is an output buffer: they need MDLs.
-    irql(PASSIVE_LEVEL) support(Partial)
+    /// Builds a device control request that the I/O manager completes and frees.
+    irql(PASSIVE_LEVEL)
     fn IoBuildDeviceIoControlRequest(
         call,
         io_control_code: u32,
@@ -74,8 +73,7 @@ rows! {
     }
 
     /// Builds a read, write, flush, shutdown or Plug and Play request that the I/O manager completes and frees.
-    /// Transfers on devices with DO_DIRECT_IO answer NULL: they need MDLs.
-    irql(PASSIVE_LEVEL) support(Partial)
+    irql(PASSIVE_LEVEL)
     fn IoBuildSynchronousFsdRequest(
         call,
         major_function: u32,
@@ -98,9 +96,9 @@ rows! {
         io::build_fsd_request(call.kernel, call.thread, &request).map(Irp::address)
     }
 
-    /// Builds a read, write, flush or shutdown request that the driver's completion routine frees. Transfers on
-    /// devices with DO_DIRECT_IO answer NULL: they need MDLs.
-    irql(APC_LEVEL) support(Partial)
+    /// Builds a read, write, flush or shutdown request that the driver's completion routine frees, with its system buffer
+    /// or its MDL.
+    irql(APC_LEVEL)
     fn IoBuildAsynchronousFsdRequest(
         call,
         major_function: u32,

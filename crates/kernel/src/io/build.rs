@@ -6,7 +6,6 @@ use crate::Kernel;
 use crate::ke::Thread;
 use crate::mm::PoolOwner;
 use crate::raw::{self, DeviceObject, IoStackLocation, Irp, Outcome};
-use crate::trace::Event;
 
 /// Tag of system buffers.
 const BUFFER_TAG: u32 = u32::from_le_bytes(*b"IoSB");
@@ -56,11 +55,11 @@ pub struct ControlRequest {
     pub notify: Notify,
 }
 
-/// Builds a request for a read, a write, or one without data. Null without memory, and for a device with
-/// DO_DIRECT_IO, which needs an MDL. Synchronous: PASSIVE_LEVEL; asynchronous: IRQL <= APC_LEVEL.
+/// Builds a request for a read, a write, or one without data. Null without memory, and when the buffer for a device with
+/// DO_DIRECT_IO cannot be locked. Synchronous: PASSIVE_LEVEL; asynchronous: IRQL <= APC_LEVEL.
 ///
 /// A synchronous one is the I/O manager's to free, an asynchronous one the driver's, in its completion routine, after
-/// its system buffer.
+/// its system buffer or its MDL, which it unlocks.
 ///
 /// # Errors
 /// An access violation in the device object or the buffer.
@@ -70,10 +69,7 @@ pub fn build_fsd_request(kernel: &Kernel, thread: &Thread, request: &FsdRequest)
     let transfers = matches!(request.major, abi::IRP_MJ_READ | abi::IRP_MJ_WRITE);
     let flags = request.device.flags()?;
     let data = transfers && request.length > 0;
-    if data && flags & abi::DO_BUFFERED_IO == 0 && flags & abi::DO_DIRECT_IO != 0 {
-        kernel.trace.emit(|| Event::NotImplemented { what: "requests built by drivers with DO_DIRECT_IO" });
-        return Ok(Irp::at(0));
-    }
+    let direct = data && flags & abi::DO_BUFFERED_IO == 0 && flags & abi::DO_DIRECT_IO != 0;
     let kind = if request.synchronous { Kind::Threaded } else { Kind::Allocated };
     let is_read = request.major == abi::IRP_MJ_READ;
     let output_length = if is_read { request.length } else { 0 };
@@ -92,7 +88,12 @@ pub fn build_fsd_request(kernel: &Kernel, thread: &Thread, request: &FsdRequest)
         let direction = if is_read { abi::IRP_INPUT_OPERATION } else { 0 };
         irp.set_user_buffer(request.buffer)?;
         if flags & abi::DO_BUFFERED_IO == 0 {
-            return irp.set_flags(operation).map(|()| true);
+            irp.set_flags(operation)?;
+            return if direct {
+                attach_mdl(kernel, thread, irp, (request.buffer, request.length), is_read)
+            } else {
+                Ok(true)
+            };
         }
         let input = if is_read { (0, 0) } else { (request.buffer, request.length) };
         irp.set_flags(operation | direction | abi::IRP_BUFFERED_IO)?;
@@ -101,8 +102,8 @@ pub fn build_fsd_request(kernel: &Kernel, thread: &Thread, request: &FsdRequest)
     finish(kernel, built, request.device, fill)
 }
 
-/// Builds a device control request. Null without memory, and for the direct methods with an output buffer, which need
-/// an MDL. PASSIVE_LEVEL.
+/// Builds a device control request. Null without memory, and when the output buffer of a direct method cannot be locked.
+/// PASSIVE_LEVEL.
 ///
 /// # Errors
 /// As for [`build_fsd_request`].
@@ -117,12 +118,6 @@ pub fn build_device_io_control_request(
     let (output, output_length) = request.output;
     let (input, input_length) = request.input;
     let is_direct = matches!(method, abi::METHOD_IN_DIRECT | abi::METHOD_OUT_DIRECT);
-    if is_direct && output != 0 && output_length > 0 {
-        kernel
-            .trace
-            .emit(|| Event::NotImplemented { what: "requests built by drivers with a direct method" });
-        return Ok(Irp::at(0));
-    }
     let copied_out = if method == abi::METHOD_BUFFERED { output_length } else { 0 };
     let started = begin(kernel, thread, request.device, Kind::Threaded, copied_out, request.notify)?;
     let Some(built) = started else { return Ok(Irp::at(0)) };
@@ -141,7 +136,12 @@ pub fn build_device_io_control_request(
         let has_output = !is_direct && output != 0 && output_length > 0;
         let direction = if has_output { abi::IRP_INPUT_OPERATION } else { 0 };
         irp.set_flags(abi::IRP_BUFFERED_IO | direction)?;
-        attach_system_buffer(kernel, irp, length, (input, input_length))
+        let attached = attach_system_buffer(kernel, irp, length, (input, input_length))?;
+        if attached && is_direct && output != 0 && output_length > 0 {
+            let for_writing = method == abi::METHOD_OUT_DIRECT;
+            return attach_mdl(kernel, thread, irp, (output, output_length), for_writing);
+        }
+        Ok(attached)
     };
     finish(kernel, built, request.device, fill)
 }
@@ -204,4 +204,24 @@ fn attach_system_buffer(kernel: &Kernel, irp: Irp, length: u32, input: (u64, u32
         let _certainly_live = kernel.mm.pool.free(block.address);
     }
     attached.map(|()| true)
+}
+
+/// Gives the IRP an MDL of the locked buffer; false without memory, and when the buffer cannot be locked.
+fn attach_mdl(
+    kernel: &Kernel,
+    thread: &Thread,
+    irp: Irp,
+    (address, length): (u64, u32),
+    for_writing: bool,
+) -> Outcome<bool> {
+    let owner = PoolOwner(kernel.io.calling_driver().unwrap_or(0));
+    let Some(mdl) = kernel.mm.allocate_mdl(address, length, owner)? else { return Ok(false) };
+    let process = kernel.ps.get(thread.process_id);
+    let user = process.as_ref().map(|process| &process.user_space);
+    if kernel.mm.probe_and_lock(mdl, user, false, for_writing).is_err() {
+        let _certainly_live = kernel.mm.free_mdl(mdl);
+        return Ok(false);
+    }
+    irp.set_mdl(mdl.address())?;
+    Ok(true)
 }

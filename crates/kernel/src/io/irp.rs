@@ -10,10 +10,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use abi::NTSTATUS;
 
-use super::packet;
 use super::packet::IRP_TAG;
+use super::{mdl, packet};
 use crate::mm::PoolOwner;
-use crate::raw::{self, DispatcherHeader, IoStackLocation, Irp, Outcome};
+use crate::raw::{self, DispatcherHeader, IoStackLocation, Irp, Mdl, Outcome};
 use crate::trace::Event;
 use crate::{Kernel, Unwind};
 
@@ -187,9 +187,13 @@ fn free_memory(kernel: &Kernel, irp: Irp) -> Outcome<()> {
     }
 }
 
-/// Frees a request that could not be built to its end.
+/// Frees a request that could not be built to its end, with the system buffer and the MDL that it has got already.
 pub(super) fn discard(kernel: &Kernel, irp: Irp) -> Outcome<()> {
     kernel.io.driver_irps.lock().remove(&irp.address());
+    if irp.flags()? & abi::IRP_DEALLOCATE_BUFFER != 0 {
+        let _certainly_live = kernel.mm.pool.free(irp.system_buffer()?);
+    }
+    mdl::release(kernel, irp, Mdl::at(0))?;
     free_memory(kernel, irp)
 }
 
@@ -242,6 +246,7 @@ fn end_request(kernel: &Kernel, irp: Irp, output_length: u32, boost: u8) -> Outc
     if copy_output(kernel, irp, status, information, output_length).is_err() {
         status = abi::STATUS_ACCESS_VIOLATION;
     }
+    mdl::release(kernel, irp, Mdl::at(0))?;
     free_memory(kernel, irp)?;
     // A request that failed without having been pended has told its sender by its return value.
     if status.is_error() && !pended {
