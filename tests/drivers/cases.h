@@ -313,6 +313,10 @@ struct life_entry {
 // information, what the device saw (sum of its bytes, whether it was the caller's buffer, 1 if its pages were locked plus 10
 // if for writing); then the last byte.
 #define IRPS_DIRECT 11
+// A request that is pended and completed while the thread that built it cannot take special APCs. Input 0: 0 at APC_LEVEL,
+// 1 in a guarded region, 2 in a critical region. values: the status of waiting for its event there, the event's state and
+// the status block's status there, both after that.
+#define IRPS_HELD_UP 12
 
 // ---- cancel.sys (\\.\RbCancel): cancelling. -------------------------------------------------------------------------
 

@@ -128,6 +128,37 @@ static void control_request(struct case_context *context) {
     IoDeleteDevice(inner->device);
 }
 
+static void held_up(struct case_context *context) {
+    struct inner *inner = new_inner(context, NULL, keep_pending);
+    KEVENT event;
+    IO_STATUS_BLOCK iosb;
+    LARGE_INTEGER soon = {.QuadPart = -10000};
+    KIRQL irql = PASSIVE_LEVEL;
+    iosb.Status = 0x1234;
+    KeInitializeEvent(&event, NotificationEvent, FALSE);
+    IRP *irp = IoBuildDeviceIoControlRequest(CASE_CODE(50), inner->device, NULL, 0, NULL, 0, TRUE, &event, &iosb);
+    IoCallDriver(inner->device, irp);
+    if (context->input[0] == 0)
+        KeRaiseIrql(APC_LEVEL, &irql);
+    else if (context->input[0] == 1)
+        KeEnterGuardedRegion();
+    else
+        KeEnterCriticalRegion();
+    complete(inner->kept, STATUS_SUCCESS, 0);
+    note(context, (ULONG)KeWaitForSingleObject(&event, Executive, KernelMode, FALSE, &soon));
+    note(context, (ULONG)KeReadStateEvent(&event));
+    note(context, (ULONG)iosb.Status);
+    if (context->input[0] == 0)
+        KeLowerIrql(irql);
+    else if (context->input[0] == 1)
+        KeLeaveGuardedRegion();
+    else
+        KeLeaveCriticalRegion();
+    note(context, (ULONG)KeReadStateEvent(&event));
+    note(context, (ULONG)iosb.Status);
+    IoDeleteDevice(inner->device);
+}
+
 static struct { ULONG sum, own_buffer, locked; LONG64 offset; } seen;
 static UCHAR *transfer_buffer;
 
@@ -312,6 +343,7 @@ static case_routine *const cases[] = {
     [IRPS_SYNCHRONOUS] = synchronous,
     [IRPS_ASYNCHRONOUS] = asynchronous,
     [IRPS_DIRECT] = direct,
+    [IRPS_HELD_UP] = held_up,
     [IRPS_UNBUILDABLE] = unbuildable,
     [IRPS_NOT_KEPT] = not_kept,
     [IRPS_FREE_THREADED] = free_threaded,

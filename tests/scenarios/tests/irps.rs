@@ -16,6 +16,7 @@ const LEAK: u32 = 8;
 const COMPLETE_LATER: u32 = 9;
 const FREE_TWICE: u32 = 10;
 const DIRECT: u32 = 11;
+const HELD_UP: u32 = 12;
 
 const CASES: &str = r"\\.\RbIrps";
 const IO_SOUND_INCREMENT: u8 = 8;
@@ -90,6 +91,15 @@ fn a_control_request_refused_at_once_leaves_event_status_block_and_buffer_alone(
 fn a_pended_control_request_that_fails_tells_its_status_but_copies_nothing() {
     let refused = bits(abi::STATUS_UNSUCCESSFUL);
     assert_eq!(values(CONTROL, &[3]).1, [bits(abi::STATUS_PENDING), 1, refused, 4, 0, 0]);
+}
+
+#[test]
+fn a_request_does_not_end_for_its_thread_while_apc_level_or_a_guarded_region_holds_special_apcs_up() {
+    let timed_out = bits(abi::STATUS_TIMEOUT);
+    for way in [0, 1] {
+        assert_eq!(values(HELD_UP, &[way]).1, [timed_out, 0, 0x1234, 1, 0], "{way}");
+    }
+    assert_eq!(values(HELD_UP, &[2]).1, [0, 1, 0, 1, 0], "a critical region holds up normal APCs only");
 }
 
 #[test]

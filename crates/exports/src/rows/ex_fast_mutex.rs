@@ -115,7 +115,7 @@ fn guarded(call: Call<'_>, take: impl FnOnce() -> Outcome<bool>) -> Outcome<bool
     call.thread.enter_guarded_region();
     let taken = take();
     if !matches!(taken, Ok(true)) {
-        call.thread.leave_guarded_region();
+        call.thread.leave_guarded_region(call.kernel);
     }
     taken
 }
@@ -178,7 +178,7 @@ rows! {
     irql(APC_LEVEL)
     fn KeReleaseGuardedMutex(call, mutex: u64) -> () {
         release(call.kernel, mutex)?;
-        call.thread.leave_guarded_region();
+        call.thread.leave_guarded_region(call.kernel);
         Ok(())
     }
 }

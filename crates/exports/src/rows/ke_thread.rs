@@ -70,7 +70,7 @@ rows! {
     /// Enables all APCs again.
     irql(APC_LEVEL)
     fn KeLeaveGuardedRegion(call) -> () {
-        call.thread.leave_guarded_region();
+        call.thread.leave_guarded_region(call.kernel);
         Ok(())
     }
 

@@ -155,9 +155,9 @@ fn begin(
     output_length: u32,
     notify: Notify,
 ) -> Outcome<Option<Irp>> {
-    let Some(irp) = irp::allocate(kernel, device.stack_size()?, kind, output_length)? else {
-        return Ok(None);
-    };
+    let target = (kind == Kind::Threaded).then(|| thread.apc_target());
+    let locations = device.stack_size()?;
+    let Some(irp) = irp::allocate(kernel, locations, kind, output_length, target)? else { return Ok(None) };
     irp.set_thread(thread.object())?;
     irp.set_user_event(notify.event)?;
     irp.set_user_iosb(notify.iosb)?;

@@ -12,6 +12,7 @@ use abi::NTSTATUS;
 
 use super::packet::IRP_TAG;
 use super::{mdl, packet};
+use crate::ke::ApcTarget;
 use crate::mm::PoolOwner;
 use crate::raw::{self, DispatcherHeader, IoStackLocation, Irp, Mdl, Outcome};
 use crate::trace::Event;
@@ -40,9 +41,11 @@ pub(super) enum Kind {
     Threaded,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct Record {
     kind: Kind,
+    /// The thread that the request belongs to, for one that is threaded.
+    target: Option<ApcTarget>,
     /// Identifier of the driver that has it; 0 if unknown.
     creator: u32,
     /// Bytes of the caller's buffer that the request's result goes to.
@@ -72,6 +75,7 @@ pub(super) fn allocate(
     locations: u8,
     kind: Kind,
     output_length: u32,
+    target: Option<ApcTarget>,
 ) -> Outcome<Option<Irp>> {
     if locations > MAX_LOCATIONS {
         return Ok(None);
@@ -83,7 +87,7 @@ pub(super) fn allocate(
     };
     let irp = Irp::at(block.address);
     packet::initialize(irp, locations)?;
-    kernel.io.driver_irps.lock().insert(irp.address(), Record { kind, creator, output_length });
+    kernel.io.driver_irps.lock().insert(irp.address(), Record { kind, target, creator, output_length });
     Ok(Some(irp))
 }
 
@@ -94,7 +98,7 @@ pub(super) fn allocate(
 ///
 /// Source: ddi, IoAllocateIrp.
 pub fn allocate_irp(kernel: &Kernel, locations: u8) -> Outcome<Irp> {
-    Ok(allocate(kernel, locations, Kind::Allocated, 0)?.unwrap_or(Irp::at(0)))
+    Ok(allocate(kernel, locations, Kind::Allocated, 0, None)?.unwrap_or(Irp::at(0)))
 }
 
 /// `IoMakeAssociatedIrp`: an IRP that is part of `master`, which is completed when the last of as many as its
@@ -106,9 +110,8 @@ pub fn allocate_irp(kernel: &Kernel, locations: u8) -> Outcome<Irp> {
 /// Source: ddi, IoMakeAssociatedIrp.
 pub fn make_associated_irp(kernel: &Kernel, master: Irp, locations: u8) -> Outcome<Irp> {
     let thread = master.thread()?;
-    let Some(irp) = allocate(kernel, locations, Kind::Associated { master: master.address() }, 0)? else {
-        return Ok(Irp::at(0));
-    };
+    let kind = Kind::Associated { master: master.address() };
+    let Some(irp) = allocate(kernel, locations, kind, 0, None)? else { return Ok(Irp::at(0)) };
     irp.set_flags(ASSOCIATED)?;
     irp.set_thread(thread)?;
     irp.set_system_buffer(master.address())?;
@@ -233,11 +236,16 @@ pub(super) fn complete(kernel: &Kernel, irp: Irp, boost: u8) -> Outcome<()> {
             kernel.bug_check(abi::IRQL_NOT_LESS_OR_EQUAL, [address, irql, 0, irp.address()]);
             Err(Unwind::Halt)
         }
-        Some(record) => end_request(kernel, irp, record.output_length, boost),
+        Some(Record { target: None, output_length, .. }) => end_request(kernel, irp, output_length, boost),
+        Some(Record { target: Some(target), output_length, .. }) => {
+            let end = move |kernel: &Kernel| end_request(kernel, irp, output_length, boost);
+            kernel.ke.queue_special_apc(kernel, &target, end)
+        }
     }
 }
 
-/// Hands the result of a request to whoever built it, and frees the IRP.
+/// Hands the result of a request to whoever built it, and frees the IRP. For a threaded one this is what NT's special
+/// APC of I/O completion does.
 fn end_request(kernel: &Kernel, irp: Irp, output_length: u32, boost: u8) -> Outcome<()> {
     let mut status = NTSTATUS::from_bits(irp.status()?);
     let information = irp.information()?;

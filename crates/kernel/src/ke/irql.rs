@@ -28,6 +28,9 @@ impl Dispatcher {
             Kernel::with_current(|_, thread| self.take_processor(kernel, thread, region));
         }
         region.set_irql(irql);
+        if irql == abi::APC_LEVEL {
+            note_irql(irql);
+        }
         old
     }
 
@@ -40,6 +43,15 @@ impl Dispatcher {
             Kernel::with_current(|_, thread| self.leave_processor(kernel, thread, region));
         }
         region.set_irql(irql);
+        if irql < DISPATCH_LEVEL && note_irql(irql) {
+            self.let_special_apcs_in(kernel);
+        }
+    }
+
+    /// Runs the special APCs that waited for the thread to come below APC_LEVEL.
+    #[cold]
+    fn let_special_apcs_in(&self, kernel: &Kernel) {
+        Kernel::with_current(|_, thread| self.deliver_special_apcs(kernel, thread));
     }
 
     /// Raises the IRQL and returns the old one (`ddi: KeRaiseIrql`, exported as KfRaiseIrql).
@@ -85,9 +97,14 @@ impl Dispatcher {
         Kernel::with_current(|_, thread| {
             let owns = thread.processor().is_some();
             let irql = region.irql();
-            if owns && irql < DISPATCH_LEVEL {
-                self.leave_processor(kernel, thread, region);
-                region.set_irql(irql);
+            if irql < DISPATCH_LEVEL {
+                if owns {
+                    self.leave_processor(kernel, thread, region);
+                    region.set_irql(irql);
+                }
+                if note_irql(irql) {
+                    self.let_special_apcs_in(kernel);
+                }
             } else if !owns && irql >= DISPATCH_LEVEL {
                 self.take_processor(kernel, thread, region);
             }
@@ -191,6 +208,12 @@ impl Dispatcher {
             self.lower_irql(kernel, abi::PASSIVE_LEVEL);
         }
     }
+}
+
+/// Tells the calling thread's special APCs its IRQL, below DISPATCH_LEVEL. True when some may have waited for it.
+#[inline]
+fn note_irql(irql: u8) -> bool {
+    Kernel::with_current(|_, thread| thread.waiter().special_apcs.note_irql(irql)).unwrap_or(false)
 }
 
 #[cold]

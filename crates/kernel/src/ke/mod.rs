@@ -7,7 +7,8 @@
 //! - `dispatcher`: the machine's state, and stopping it. `wait`, `waiter`, `wait_list`: waiting.
 //! - `object`: what all dispatcher objects share. `event`, `mutant`, `semaphore`, `timer`: one kind each.
 //! - `irql`, `processors`, `dpc`, `spin_lock`: code at DISPATCH_LEVEL.
-//! - `thread`, `apc`, `time`: threads, what ends their waits early, clocks. `idle`: the thread of the machine's own.
+//! - `thread`, `apc`, `special_apc`, `time`: threads, what ends their waits early, what is finished in their context, clocks.
+//!   `idle`: the thread of the machine's own.
 
 mod apc;
 mod dispatcher;
@@ -19,6 +20,7 @@ mod mutant;
 mod object;
 mod processors;
 mod semaphore;
+mod special_apc;
 mod spin_lock;
 mod thread;
 mod time;
@@ -37,6 +39,7 @@ pub use mutant::Kmutant;
 pub use object::initialize_header;
 pub use processors::MAXIMUM_PROCESSORS;
 pub use semaphore::Ksemaphore;
+pub use special_apc::ApcTarget;
 pub use spin_lock::{HeldSpinLocks, LockQueueHandle};
 pub use thread::{Thread, ThreadId};
 pub use time::{PERFORMANCE_FREQUENCY, TIME_INCREMENT};

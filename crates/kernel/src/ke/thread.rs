@@ -47,8 +47,6 @@ pub struct Thread {
     /// The processor that it owns. Changed by the thread itself only.
     processor: AtomicU32,
     in_dpc: AtomicBool,
-    /// Zero or below: how often all APCs are disabled.
-    special_apc_disable: AtomicI32,
     priority: AtomicI32,
     exit_status: AtomicU32,
     held: HeldSpinLocks,
@@ -84,7 +82,6 @@ impl Thread {
             waiter: Arc::new(Waiter::new(object)),
             processor: AtomicU32::new(NO_PROCESSOR),
             in_dpc: AtomicBool::new(false),
-            special_apc_disable: AtomicI32::new(0),
             priority: AtomicI32::new(PRIORITY),
             exit_status: AtomicU32::new(abi::STATUS_PENDING.bits()),
             held: HeldSpinLocks::default(),
@@ -167,19 +164,14 @@ impl Thread {
 
     /// Disables all APCs (`ddi: KeEnterGuardedRegion`). Nests. IRQL: up to APC_LEVEL.
     pub fn enter_guarded_region(&self) {
-        self.special_apc_disable.fetch_sub(1, Ordering::Relaxed);
-    }
-
-    /// Undoes [`Self::enter_guarded_region`] (`ddi: KeLeaveGuardedRegion`).
-    pub fn leave_guarded_region(&self) {
-        self.special_apc_disable.fetch_add(1, Ordering::Relaxed);
+        self.waiter.special_apcs.disable.fetch_sub(1, Ordering::Relaxed);
     }
 
     /// `CombinedApcDisable`: how often kernel APCs are disabled in the low half, all APCs in the high half, both as
     /// negative numbers.
     pub(super) fn apc_disable(&self) -> u32 {
         let kernel = self.waiter.kernel_apc_disable.load(Ordering::Relaxed).cast_unsigned();
-        let special = self.special_apc_disable.load(Ordering::Relaxed).cast_unsigned();
+        let special = self.waiter.special_apcs.disable.load(Ordering::Relaxed).cast_unsigned();
         special << 16 | kernel & 0xFFFF
     }
 
@@ -193,7 +185,7 @@ impl Thread {
     /// Whether all APCs are disabled (`ddi: KeAreAllApcsDisabled`): by a guarded region or by its IRQL.
     #[must_use]
     pub fn are_all_apcs_disabled(&self, irql: u8) -> bool {
-        self.special_apc_disable.load(Ordering::Relaxed) != 0 || irql >= abi::APC_LEVEL
+        self.waiter.special_apcs.disable.load(Ordering::Relaxed) != 0 || irql >= abi::APC_LEVEL
     }
 
     /// Ends the thread, once its code has returned for good: its object becomes signaled, for good.
@@ -226,7 +218,7 @@ impl Thread {
             .map(|mutant| i32::from(Kmutant::at(*mutant).apc_disable().unwrap_or(0)))
             .sum();
         let critical = self.waiter.kernel_apc_disable.load(Ordering::Relaxed) + by_mutexes;
-        if critical != 0 { critical } else { self.special_apc_disable.load(Ordering::Relaxed) }
+        if critical != 0 { critical } else { self.waiter.special_apcs.disable.load(Ordering::Relaxed) }
     }
 }
 

@@ -9,6 +9,7 @@ use platform::Parker;
 
 use super::apc::UserApc;
 use super::processors::NO_PROCESSOR;
+use super::special_apc::SpecialApcs;
 use super::wait::{ProcessorMode, WaitType};
 
 /// No outcome yet: not a status that a wait can have.
@@ -26,6 +27,7 @@ pub(super) struct Waiter {
     pub(super) granted: AtomicU32,
     /// Zero or below: how often normal kernel APCs are disabled.
     pub(super) kernel_apc_disable: AtomicI32,
+    pub(super) special_apcs: SpecialApcs,
     /// Changed under the dispatcher's lock only, which is always taken first.
     state: Mutex<WaiterState>,
 }
@@ -56,6 +58,7 @@ impl Waiter {
             outcome: AtomicU32::new(WAITING),
             granted: AtomicU32::new(NO_PROCESSOR),
             kernel_apc_disable: AtomicI32::new(0),
+            special_apcs: SpecialApcs::default(),
             state: Mutex::new(WaiterState {
                 blocks: Vec::new(),
                 objects: Vec::new(),

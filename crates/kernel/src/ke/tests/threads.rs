@@ -49,12 +49,12 @@ fn a_thread_that_ends_in_a_critical_region_is_a_bugcheck() {
 #[test]
 fn a_guarded_region_disables_all_apcs_and_so_does_apc_level() {
     on_linux(1, |machine| {
-        machine.inside(|_, thread| {
+        machine.inside(|kernel, thread| {
             assert!(!thread.are_all_apcs_disabled(abi::PASSIVE_LEVEL));
             assert!(thread.are_all_apcs_disabled(abi::APC_LEVEL));
             thread.enter_guarded_region();
             assert!(thread.are_apcs_disabled(0) && thread.are_all_apcs_disabled(0));
-            thread.leave_guarded_region();
+            thread.leave_guarded_region(kernel);
         });
         assert_eq!(machine.stop_code(), None);
     });
