@@ -4,11 +4,12 @@
 //! (`IoSetCancelRoutine`), and so does this. What a cancelled IRP ends with is its driver's matter.
 
 use std::mem::offset_of;
+use std::sync::Arc;
 
-use super::packet::Packet;
+use super::packet::{self, Packet};
 use super::{Device, csq};
 use crate::ke::Thread;
-use crate::ps::Process;
+use crate::ps::{self, Process};
 use crate::raw::{self, FileObject, IoStackLocation, Irp, Outcome};
 use crate::{Kernel, Unwind};
 
@@ -73,8 +74,8 @@ pub fn cancel_irp(kernel: &Kernel, thread: &Thread, irp: Irp) -> Outcome<bool> {
     Ok(true)
 }
 
-/// Cancels the requests on `file` that their threads wait for: all, or those of the thread whose object is at
-/// `only_thread`. Returns how many there were. IRQL <= DISPATCH_LEVEL.
+/// Cancels the requests on `file` that their threads wait for or that go on by themselves: all, or those of the thread whose
+/// object is at `only_thread`. Returns how many there were. IRQL <= DISPATCH_LEVEL.
 ///
 /// This is what `CancelIo` and `CancelIoEx` are made of. A request whose dispatch routine has not returned yet is not
 /// among them.
@@ -87,14 +88,14 @@ pub fn cancel_file_irps(
     file: FileObject,
     only_thread: Option<u64>,
 ) -> Outcome<usize> {
-    cancel_awaited(kernel, thread, |packet| {
+    cancel_held(kernel, thread, |packet| {
         let irp = packet.irp();
         irp.original_file_object().is_ok_and(|object| object == file.address())
             && only_thread.is_none_or(|thread| irp.thread().is_ok_and(|own| own == thread))
     })
 }
 
-fn cancel_awaited(kernel: &Kernel, thread: &Thread, wanted: impl Fn(&Packet) -> bool) -> Outcome<usize> {
+fn cancel_held(kernel: &Kernel, thread: &Thread, wanted: impl Fn(&Packet) -> bool) -> Outcome<usize> {
     let mut cancelled = 0;
     for packet in kernel.io.packets.all() {
         // The request cannot end, and its packet cannot become another's, while it is held.
@@ -108,13 +109,23 @@ fn cancel_awaited(kernel: &Kernel, thread: &Thread, wanted: impl Fn(&Packet) -> 
 }
 
 /// Says that `process` ends: requests that its threads wait for are cancelled, each by its own thread, and so are those
-/// that they come to wait for; waits in drivers on behalf of user mode end. A thread whose driver does not let go of a request within
+/// that they come to wait for; waits in drivers on behalf of user mode end. Requests that go on by themselves are cancelled
+/// and waited for. A thread whose driver does not let go of a request within
 /// [`CANCEL_PATIENCE`](super::packet::CANCEL_PATIENCE) goes on without it.
 ///
 /// To be called before the process's handles are closed. PASSIVE_LEVEL.
-pub fn end_process(kernel: &Kernel, process: &Process) {
+pub fn end_process(kernel: &Kernel, process: &Arc<Process>) {
     kernel.ps.begin_termination(kernel, process);
     kernel.io.packets.wake_waiting(kernel, process.id);
+    if process.has_io() {
+        let cancel = |thread: &Thread| {
+            // A cancel routine that raises has stopped the machine.
+            let _stopped = cancel_held(kernel, thread, |packet| packet.goes_on_for(process));
+        };
+        // A machine that has stopped has nothing left to cancel.
+        let _stopped = ps::inside(kernel, process, cancel);
+        process.wait_for_io(kernel, packet::CANCEL_PATIENCE);
+    }
 }
 
 /// Cancels the request that the calling thread waits for, because its process ends.

@@ -74,8 +74,13 @@ fn is_invoked(control: u8, irp: Irp) -> Outcome<bool> {
 }
 
 fn finish(kernel: &Kernel, irp: Irp, boost: u8) -> Outcome<()> {
-    let completed = packet::complete_innermost(kernel, irp);
-    let completed = completed.or_else(|| Some(kernel.io.packets.get(irp.address())?.complete(kernel)));
+    let completed = match packet::complete_innermost(kernel, irp) {
+        Some(completed) => Some(completed),
+        None => match kernel.io.packets.get(irp.address()) {
+            Some(packet) => Some(packet.complete(kernel)?),
+            None => None,
+        },
+    };
     match completed {
         Some(false) => Err(completed_twice(kernel, irp)),
         Some(true) => Ok(()),

@@ -37,6 +37,10 @@ impl ObjectBody for File {
         ObjectType { name: "File", parses: false, generic_mapping: GENERIC_MAPPING }
     }
 
+    fn dispatcher_object(&self, _object: &Object) -> Option<u64> {
+        Some(self.object.event().address())
+    }
+
     fn close(&self, kernel: &Kernel, _process: &Process, _object: &Arc<Object>, last_in_system: bool) {
         if last_in_system && self.is_created() {
             request::cleanup(kernel, self);

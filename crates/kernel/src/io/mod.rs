@@ -4,6 +4,7 @@
 //! `completion` brings the IRP back up, `request` copies the result out. Names and handles are `ob`'s; what a
 //! driver's image is made of is the loader's.
 
+mod asynchronous;
 mod attach;
 mod build;
 mod cancel;
@@ -17,6 +18,7 @@ mod file;
 mod irp;
 mod mdl;
 mod open;
+mod operation;
 mod packet;
 mod remove_lock;
 mod request;
@@ -37,6 +39,7 @@ use platform::pages::{SYSTEM_SPACE, USER_PROBE_ADDRESS};
 use crate::Kernel;
 use crate::mm::{MemoryManager, PoolBlock, PoolError, PoolOwner};
 
+pub use asynchronous::{Control, Notice, Transfer, start_device_control, start_read, start_write};
 pub use attach::{
     attach_to_named, attach_to_stack, attached_device, attached_device_reference, base_device_reference,
     detach, device_object_pointer, lower_device_reference, related_device,
@@ -79,7 +82,7 @@ pub use work_item::{
 
 use irp::DriverIrps;
 use packet::PacketTable;
-use work_item::Workers;
+use work_item::{Workers, dereference_later};
 
 use crate::raw::DeviceObject;
 
@@ -182,6 +185,9 @@ impl IoManager {
     /// Wakes every thread that waits for an IRP, for a machine that has stopped.
     pub(crate) fn wake_all(&self, kernel: &Kernel) {
         self.packets.wake_all(kernel);
+        for process in kernel.ps.all() {
+            process.wake(kernel);
+        }
         self.workers.close();
     }
 }

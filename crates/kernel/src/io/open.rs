@@ -223,6 +223,8 @@ fn send_create(
         return Err(result.status);
     }
     file.created.store(true, Ordering::Release);
+    // Confirm: that a file is signaled once it is open, as its first request has ended. No published text says so.
+    kernel.ke.set_event(kernel, file.object.event(), 0).map_err(|_| abi::STATUS_INSUFFICIENT_RESOURCES)?;
     Ok(result.information)
 }
 

@@ -1,20 +1,23 @@
 //! Packets: the memory of the I/O manager's own IRPs, and who waits for them.
 //!
 //! Each Linux thread keeps the packets it used, each with a system buffer, so that a request allocates nothing. They are
-//! used as a stack: a request made while another is dispatched stands above it.
+//! used as a stack: a request made while another is dispatched stands above it. A request that goes on when its call has
+//! returned takes its packet away from there.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::mem::offset_of;
 use std::sync::atomic::{AtomicU32, Ordering, fence};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use abi::{IO_STACK_LOCATION, IRP, NTSTATUS};
 use platform::{Parked, Parker};
 
+use super::asynchronous::{self, Pended};
 use super::cancel;
 use crate::ke::Thread;
 use crate::mm::{self, Pool, PoolOwner};
+use crate::ps::Process;
 use crate::raw::{self, IoStackLocation, Irp, Mdl, Outcome};
 use crate::trace::Event;
 use crate::{Kernel, Unwind};
@@ -38,6 +41,9 @@ const IDLE: u32 = 0;
 const IN_FLIGHT: u32 = 1;
 const AWAITED: u32 = 2;
 const COMPLETED: u32 = 3;
+const PENDED: u32 = 4;
+/// Packets that a machine keeps for requests that will go on.
+const SPARE_PACKETS: usize = 64;
 
 /// How long a thread whose process ends waits for a cancelled request, in units of 100 ns: five minutes.
 ///
@@ -59,6 +65,8 @@ pub(super) struct Packet {
     /// Identifier of the process whose thread waits; means something while the state is AWAITED.
     process: AtomicU32,
     parker: Parker,
+    /// What is to be done at the end of a request that goes on by itself.
+    pended: Mutex<Option<(InFlight, Pended)>>,
     pool: Arc<Pool>,
 }
 
@@ -66,6 +74,8 @@ pub(super) struct Packet {
 #[derive(Debug, Default)]
 pub(super) struct PacketTable {
     all: RwLock<HashMap<u64, Arc<Packet>>>,
+    /// Of requests that went on and have ended.
+    spare: Mutex<Vec<Arc<Packet>>>,
 }
 
 /// A packet, and how its IRP looked at the beginning of the last request that began like the next one probably will.
@@ -87,6 +97,9 @@ pub(super) struct Heading {
     /// The file object.
     pub(super) file: u64,
 }
+
+/// No request has this.
+const NO_HEADING: Heading = Heading { locations: 0, user_mode: false, thread: 0, file: 0 };
 
 /// What a Linux thread keeps for its requests to one machine.
 struct Kept {
@@ -178,6 +191,15 @@ impl PacketTable {
         }
     }
 
+    fn spare(&self) -> MutexGuard<'_, Vec<Arc<Packet>>> {
+        self.spare.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A packet that a request which went on has left, with room for so many stack locations.
+    fn take_spare(&self, locations: u8) -> Option<Arc<Packet>> {
+        self.spare().pop_if(|packet| packet.capacity >= locations)
+    }
+
     pub(super) fn wake_all(&self, kernel: &Kernel) {
         for packet in self.all.read().unwrap_or_else(PoisonError::into_inner).values() {
             kernel.platform.unpark(&packet.parker);
@@ -217,6 +239,7 @@ impl Packet {
             holders: AtomicU32::new(0),
             process: AtomicU32::new(0),
             parker: Parker::new(),
+            pended: Mutex::new(None),
             pool: kernel.mm.pool.clone(),
         });
         kernel.io.packets.add(&packet);
@@ -224,15 +247,32 @@ impl Packet {
     }
 
     /// The I/O manager's side of `IofCompleteRequest`'s end. False when the IRP was not in flight.
-    pub(super) fn complete(&self, kernel: &Kernel) -> bool {
+    ///
+    /// # Errors
+    /// What the end of a request that went on stopped the machine for.
+    pub(super) fn complete(self: Arc<Self>, kernel: &Kernel) -> Outcome<bool> {
         match self.state.swap(COMPLETED, Ordering::SeqCst) {
-            IN_FLIGHT => true,
+            IN_FLIGHT => Ok(true),
             AWAITED => {
                 kernel.platform.unpark(&self.parker);
-                true
+                Ok(true)
             }
-            _ => false,
+            PENDED => {
+                let Some((request, pended)) = self.take_pended() else { return Ok(false) };
+                asynchronous::complete(kernel, self, request, pended).map(|()| true)
+            }
+            _ => Ok(false),
         }
+    }
+
+    fn take_pended(&self) -> Option<(InFlight, Pended)> {
+        self.pended.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// Whether it is a request of this process that goes on by itself. True for the time that it is held, if it is then.
+    pub(super) fn goes_on_for(&self, process: &Process) -> bool {
+        let pended = self.pended.lock().unwrap_or_else(PoisonError::into_inner);
+        pended.as_ref().is_some_and(|(_, pended)| pended.is_of(process))
     }
 
     fn is_completed(&self) -> bool {
@@ -244,12 +284,12 @@ impl Packet {
         self.irp
     }
 
-    /// Keeps the request as it is if its thread waits for it: it may be completed meanwhile, but the thread does not go
-    /// on, and the packet does not become another request's.
+    /// Keeps the request as it is if its thread waits for it, or it goes on by itself: it may be completed meanwhile, but
+    /// the thread does not go on, and the packet does not become another request's.
     pub(super) fn hold(&self) -> Option<Held<'_>> {
         // Before the look at the state, as the thread's look at this count comes after its own at the state.
         self.holders.fetch_add(1, Ordering::SeqCst);
-        if self.state.load(Ordering::SeqCst) == AWAITED {
+        if matches!(self.state.load(Ordering::SeqCst), AWAITED | PENDED) {
             return Some(Held { packet: self });
         }
         self.holders.fetch_sub(1, Ordering::SeqCst);
@@ -313,8 +353,7 @@ impl Held<'_> {
 
 impl Slot {
     fn new(packet: Arc<Packet>) -> Self {
-        let heading = Heading { locations: 0, user_mode: false, thread: 0, file: 0 };
-        Self { packet, heading, template: Vec::new() }
+        Self { packet, heading: NO_HEADING, template: Vec::new() }
     }
 
     /// Makes the IRP as `IoInitializeIrp` does, with the heading's fields; the rest is zero.
@@ -328,16 +367,18 @@ impl Slot {
 
     #[cold]
     fn prepare(&mut self, heading: Heading) {
-        self.template = fresh_irp(self.packet.irp, heading);
+        write_fresh_irp(&mut self.template, self.packet.irp, heading);
         self.heading = heading;
     }
 }
 
-/// How an IRP with its stack locations looks after `IoInitializeIrp`, with the heading's fields; the rest is zero.
-fn fresh_irp(irp: Irp, heading: Heading) -> Vec<u8> {
+/// Makes `bytes` what an IRP with its stack locations is after `IoInitializeIrp`, with the heading's fields; the rest is
+/// zero.
+fn write_fresh_irp(bytes: &mut Vec<u8>, irp: Irp, heading: Heading) {
     let size = Irp::SIZE + usize::from(heading.locations) * IoStackLocation::SIZE;
     let list = irp.address() + offset_of!(IRP, ThreadListEntry) as u64;
-    let mut bytes = vec![0; size];
+    bytes.clear();
+    bytes.resize(size, 0);
     let mut put = |offset: usize, field: &[u8]| bytes[offset..offset + field.len()].copy_from_slice(field);
     put(offset_of!(IRP, Type), &abi::IO_TYPE_IRP.to_le_bytes());
     put(offset_of!(IRP, Size), &u16::try_from(size).unwrap_or(u16::MAX).to_le_bytes());
@@ -353,7 +394,6 @@ fn fresh_irp(irp: Irp, heading: Heading) -> Vec<u8> {
     if let Some(first) = size.checked_sub(IoStackLocation::SIZE).filter(|first| *first >= Irp::SIZE) {
         put(first + offset_of!(IO_STACK_LOCATION, FileObject), &heading.file.to_le_bytes());
     }
-    bytes
 }
 
 /// `IoInitializeIrp`: makes an IRP with `locations` stack locations of the memory at `irp`.
@@ -361,7 +401,9 @@ fn fresh_irp(irp: Irp, heading: Heading) -> Vec<u8> {
 /// # Errors
 /// An access violation.
 pub(super) fn initialize(irp: Irp, locations: u8) -> Outcome<()> {
-    raw::copy_to(irp.address(), &fresh_irp(irp, Heading { locations, user_mode: false, thread: 0, file: 0 }))
+    let mut bytes = Vec::new();
+    write_fresh_irp(&mut bytes, irp, Heading { locations, ..NO_HEADING });
+    raw::copy_to(irp.address(), &bytes)
 }
 
 fn allocate_mdl(pool: &Pool, pages: u64) -> Option<u64> {
@@ -404,7 +446,8 @@ pub(super) fn begin(kernel: &Kernel, heading: Heading, needs: Needs) -> Result<I
     let begun = with_kept(kernel, |kept| {
         let depth = kept.in_flight;
         if kept.packets.get(depth).is_none_or(|slot| slot.packet.capacity < heading.locations) {
-            let packet = Packet::new(kernel, heading.locations.max(LOCATIONS))?;
+            let packet = kernel.io.packets.take_spare(heading.locations);
+            let packet = packet.or_else(|| Packet::new(kernel, heading.locations.max(LOCATIONS)))?;
             kept.packets.insert(depth, Slot::new(packet));
         }
         let slot = &mut kept.packets[depth];
@@ -500,6 +543,58 @@ pub(super) fn complete_innermost(kernel: &Kernel, irp: Irp) -> Option<bool> {
         packet.state.store(COMPLETED, Ordering::Release);
         Some(first)
     })
+}
+
+/// What became of a request whose call returns while it goes on.
+pub(super) enum Detached {
+    /// It goes on; its packet is on its own, and its completion tells its end.
+    GoesOn(Arc<Packet>),
+    /// It has been completed meanwhile: the caller tells its end, and then gives the packet to [`recycle`].
+    Completed(Arc<Packet>, Pended),
+}
+
+/// Takes the packet of the innermost request away from the calling thread: the request goes on, and `pended` is what is
+/// to be done in the end.
+pub(super) fn detach(kernel: &Kernel, request: InFlight, pended: Pended) -> Detached {
+    let packet = with_kept(kernel, |kept| {
+        kept.in_flight -= 1;
+        let index = kept.in_flight;
+        match kernel.io.packets.take_spare(LOCATIONS) {
+            Some(spare) => {
+                let slot = &mut kept.packets[index];
+                slot.heading = NO_HEADING;
+                std::mem::replace(&mut slot.packet, spare)
+            }
+            None => kept.packets.remove(index).packet,
+        }
+    });
+    *packet.pended.lock().unwrap_or_else(PoisonError::into_inner) = Some((request, pended));
+    kernel.platform.preemption_point();
+    if packet.state.compare_exchange(IN_FLIGHT, PENDED, Ordering::SeqCst, Ordering::SeqCst).is_ok() {
+        return Detached::GoesOn(packet);
+    }
+    match packet.take_pended() {
+        Some((_, pended)) => Detached::Completed(packet, pended),
+        // Nobody takes it while the state is another than PENDED.
+        None => Detached::GoesOn(packet),
+    }
+}
+
+/// Keeps the packet of a request that went on and has ended for others, unless somebody still looks at it. Frees what the
+/// request had besides.
+pub(super) fn recycle(kernel: &Kernel, packet: Arc<Packet>, request: InFlight) {
+    if request.large | request.large_mdl {
+        // What a driver did to them has stopped the machine.
+        let _intact = free_large(kernel, request);
+    }
+    let mut spare = kernel.io.packets.spare();
+    // Who looks at it from now on finds it completed, or another request's.
+    if packet.holders.load(Ordering::SeqCst) == 0 && spare.len() < SPARE_PACKETS {
+        spare.push(packet);
+    } else {
+        drop(spare);
+        kernel.io.packets.remove(&packet);
+    }
 }
 
 /// Whether the calling thread's innermost request is completed.

@@ -179,18 +179,14 @@ fn transfer(
     };
     let flags = device::top_of_stack(file.device).and_then(DeviceObject::flags);
     let Ok(flags) = flags else { return IoResult::failed(abi::STATUS_NO_SUCH_DEVICE) };
-    let direction = if major == abi::IRP_MJ_READ {
-        abi::IRP_READ_OPERATION | abi::IRP_INPUT_OPERATION
-    } else {
-        abi::IRP_WRITE_OPERATION
-    };
+    let direction = direction_flags(major);
     let start = |irp: Irp, location: IoStackLocation| {
         location.set_major_function(major)?;
         location.set_parameter(0, u64::from(length))?;
         location.set_parameter(2, position)?;
         irp.set_flags(direction)
     };
-    let route = Route { kernel, thread, file, user_mode: true };
+    let route = Route::of(kernel, thread, file);
     if flags & abi::DO_BUFFERED_IO == 0 {
         return unbuffered::transfer(&route, process, flags & abi::DO_DIRECT_IO != 0, data, start);
     }
@@ -223,19 +219,24 @@ pub fn device_control(
     mut control: DeviceControl<'_>,
 ) -> IoResult {
     with_file(kernel, process, control.handle, |file, granted| {
-        const ACCESS_SHIFT: u32 = 14;
-        let access = control.code >> ACCESS_SHIFT & 3;
-        // FILE_READ_ACCESS and FILE_WRITE_ACCESS are 1 and 2, as FILE_READ_DATA and FILE_WRITE_DATA are.
-        if access & !granted != 0 {
+        if needed_access(control.code) & !granted != 0 {
             return IoResult::failed(abi::STATUS_ACCESS_DENIED);
         }
-        let route = Route { kernel, thread, file, user_mode: true };
+        let route = Route::of(kernel, thread, file);
         match control.code & 3 {
             abi::METHOD_BUFFERED => buffered_control(&route, &mut control),
             abi::METHOD_NEITHER => unbuffered::neither_control(&route, process, &mut control),
             _ => unbuffered::direct_control(&route, process, &mut control),
         }
     })
+}
+
+/// The access that a control code asks for: FILE_READ_ACCESS and FILE_WRITE_ACCESS are 1 and 2, as FILE_READ_DATA and
+/// FILE_WRITE_DATA are.
+#[inline]
+pub(super) fn needed_access(code: u32) -> u32 {
+    const ACCESS_SHIFT: u32 = 14;
+    code >> ACCESS_SHIFT & 3
 }
 
 #[inline]
@@ -260,6 +261,16 @@ pub(super) fn set_control(location: IoStackLocation, code: u32, input: u32, outp
     location.set_parameter(0, u64::from(output))?;
     location.set_parameter(1, u64::from(input))?;
     location.set_parameter(2, u64::from(code))
+}
+
+/// What the flags of a read's or write's IRP say of its direction.
+#[inline]
+pub(super) fn direction_flags(major: u8) -> u32 {
+    if major == abi::IRP_MJ_READ {
+        abi::IRP_READ_OPERATION | abi::IRP_INPUT_OPERATION
+    } else {
+        abi::IRP_WRITE_OPERATION
+    }
 }
 
 pub(super) fn buffered_flags(buffer: u64) -> u32 {
@@ -321,7 +332,30 @@ pub(super) struct Route<'a> {
     user_mode: bool,
 }
 
-impl Route<'_> {
+impl<'a> Route<'a> {
+    /// The way of an application's request.
+    pub(super) fn of(kernel: &'a Kernel, thread: &'a Thread, file: &'a File) -> Self {
+        Self { kernel, thread, file, user_mode: true }
+    }
+
+    /// Puts a request in flight; returns also the device that it goes to, the top of the file's stack.
+    #[inline(always)]
+    pub(super) fn begin(&self, needs: Needs) -> Result<(DeviceObject, InFlight), NTSTATUS> {
+        let top = device::top_of_stack(self.file.device).and_then(|top| Ok((top, top.stack_size()?)));
+        let Ok((top, locations)) = top else { return Err(abi::STATUS_NO_SUCH_DEVICE) };
+        // A driver can write anything there.
+        if !(1..=MAX_LOCATIONS).contains(&locations) {
+            return Err(abi::STATUS_INVALID_DEVICE_REQUEST);
+        }
+        let heading = Heading {
+            locations,
+            user_mode: self.user_mode,
+            thread: self.thread.object(),
+            file: self.file.object.address(),
+        };
+        Ok((top, packet::begin(self.kernel, heading, needs)?))
+    }
+
     /// As [`Self::send`], for requests whose system buffer brings nothing back. They share one copy of that function, so
     /// that the compiler makes the buffered ones' as short as it can.
     #[inline(never)]
@@ -348,20 +382,8 @@ impl Route<'_> {
     ) -> (IoResult, bool) {
         let kernel = self.kernel;
         let failed = |status| (IoResult::failed(status), true);
-        let top = device::top_of_stack(self.file.device).and_then(|top| Ok((top, top.stack_size()?)));
-        let Ok((top, locations)) = top else { return failed(abi::STATUS_NO_SUCH_DEVICE) };
-        // A driver can write anything there.
-        if !(1..=MAX_LOCATIONS).contains(&locations) {
-            return failed(abi::STATUS_INVALID_DEVICE_REQUEST);
-        }
-        let heading = Heading {
-            locations,
-            user_mode: self.user_mode,
-            thread: self.thread.object(),
-            file: self.file.object.address(),
-        };
-        let request = match packet::begin(kernel, heading, needs) {
-            Ok(request) => request,
+        let (top, request) = match self.begin(needs) {
+            Ok(begun) => begun,
             Err(status) => return failed(status),
         };
         if request.buffer != 0 && copy_in(request.buffer).is_err() {
@@ -371,7 +393,7 @@ impl Route<'_> {
         let sent = fill(request.irp, request.location, &request).and_then(|()| {
             kernel.trace.emit(|| created(kernel, request.irp, top));
             let returned = dispatch::call_driver(kernel, top, request.irp)?;
-            let ended = finish(kernel, self.thread, request.irp, top, returned)?;
+            let ended = self.finish(request.irp, top, returned)?;
             if ended.1 {
                 mdl::release(kernel, request.irp, request.mdl)?;
             }
@@ -390,36 +412,41 @@ impl Route<'_> {
             (IoResult::failed(abi::STATUS_DEVICE_NOT_CONNECTED), reuse)
         }
     }
-}
 
-/// After the dispatch routine has returned: the result, and whether the packet can be used again.
-#[inline]
-fn finish(
-    kernel: &Kernel,
-    thread: &Thread,
-    irp: Irp,
-    top: DeviceObject,
-    returned: NTSTATUS,
-) -> Outcome<(IoResult, bool)> {
-    kernel.ke.leave_system_service(kernel, thread, irp.address())?;
-    if returned == abi::STATUS_PENDING {
-        if !packet::wait(kernel, thread)? {
+    /// After the dispatch routine has returned: the result, and whether the packet can be used again.
+    #[inline]
+    fn finish(&self, irp: Irp, top: DeviceObject, returned: NTSTATUS) -> Outcome<(IoResult, bool)> {
+        let kernel = self.kernel;
+        kernel.ke.leave_system_service(kernel, self.thread, irp.address())?;
+        if returned == abi::STATUS_PENDING {
+            return self.wait(irp);
+        }
+        if !packet::is_completed(kernel) {
+            kernel.trace.emit(|| forgotten(irp, top));
+            return Ok((IoResult::failed(returned), false));
+        }
+        let information = if returned.is_error() { 0 } else { irp.information()? };
+        Ok((IoResult { status: returned, information }, true))
+    }
+
+    /// Waits for the end of a request that was pended. Meanwhile the file is not signaled.
+    #[cold]
+    fn wait(&self, irp: Irp) -> Outcome<(IoResult, bool)> {
+        let (kernel, event) = (self.kernel, self.file.object.event());
+        kernel.ke.clear_event(kernel, event)?;
+        let completed = packet::wait(kernel, self.thread)?;
+        kernel.ke.set_event(kernel, event, 0)?;
+        if !completed {
             return Ok((IoResult::failed(abi::STATUS_CANCELLED), false));
         }
         let status = NTSTATUS::from_bits(irp.status()?);
-        return Ok((IoResult { status, information: irp.information()? }, true));
+        Ok((IoResult { status, information: irp.information()? }, true))
     }
-    if !packet::is_completed(kernel) {
-        kernel.trace.emit(|| forgotten(irp, top));
-        return Ok((IoResult::failed(returned), false));
-    }
-    let information = if returned.is_error() { 0 } else { irp.information()? };
-    Ok((IoResult { status: returned, information }, true))
 }
 
 /// The request's driver frames were left otherwise than by returning.
 #[cold]
-fn abandoned(kernel: &Kernel, irp: Irp, unwind: &Unwind) -> IoResult {
+pub(super) fn abandoned(kernel: &Kernel, irp: Irp, unwind: &Unwind) -> IoResult {
     if let Unwind::Raise(raise) = unwind {
         // The I/O manager itself met bad memory in an object of the driver's.
         let status = u64::from(raise.record.ExceptionCode.bits());
@@ -439,7 +466,7 @@ pub(super) fn created(kernel: &Kernel, irp: Irp, top: DeviceObject) -> Event {
 }
 
 #[cold]
-fn forgotten(irp: Irp, top: DeviceObject) -> Event {
+pub(super) fn forgotten(irp: Irp, top: DeviceObject) -> Event {
     let driver = top.driver_object().map(crate::raw::DriverObject::at);
     let name = driver.and_then(|driver| driver.driver_name().to_wide()).unwrap_or_default();
     Event::IrpForgotten { irp: irp.address(), driver: String::from_utf16_lossy(&name) }

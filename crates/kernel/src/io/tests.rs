@@ -1,5 +1,7 @@
 //! Cancelling against completing, under many interleavings, with a driver compiled into the test.
 
+mod asynchronous;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
@@ -45,6 +47,7 @@ extern "win64" fn driver_entry(object: u64, _path: u64) -> u32 {
             (abi::IRP_MJ_CLEANUP, succeed as *const () as u64),
             (abi::IRP_MJ_CLOSE, succeed as *const () as u64),
             (abi::IRP_MJ_DEVICE_CONTROL, pend as *const () as u64),
+            (abi::IRP_MJ_WRITE, answer as *const () as u64),
         ] {
             object.set_major_function(major, routine).expect("writable");
         }
@@ -58,6 +61,15 @@ extern "win64" fn succeed(_device: u64, irp: u64) -> u32 {
         io::complete_request(kernel, Irp::at(irp), 0).expect("once");
     });
     0
+}
+
+/// Answers at once with the status that the write's offset is.
+extern "win64" fn answer(_device: u64, irp: u64) -> u32 {
+    let irp = Irp::at(irp);
+    let location = IoStackLocation::at(irp.current_stack_location().expect("readable"));
+    let status = u32::try_from(location.parameter(2).expect("readable")).expect("a status");
+    Kernel::with_current(|kernel, _| complete(kernel, irp, abi::NTSTATUS::from_bits(status)));
+    status
 }
 
 extern "win64" fn pend(_device: u64, irp: u64) -> u32 {
@@ -107,8 +119,13 @@ struct Rig {
     file: FileObject,
 }
 
-/// Loads the driver and opens its device.
+/// Loads the driver and opens its device for synchronous I/O.
 fn rig(machine: &Machine) -> Rig {
+    rig_with(machine, abi::FILE_SYNCHRONOUS_IO_NONALERT)
+}
+
+/// Loads the driver and opens its device with these create options.
+fn rig_with(machine: &Machine, create_options: u32) -> Rig {
     let image = DriverImage {
         entry: driver_entry as *const () as u64,
         range: 0..0,
@@ -121,11 +138,11 @@ fn rig(machine: &Machine) -> Rig {
         let path: Vec<u16> = r"\Device\Test".encode_utf16().collect();
         let request = OpenRequest {
             path: &path,
-            desired_access: abi::FILE_GENERIC_READ,
+            desired_access: abi::FILE_GENERIC_READ | abi::FILE_GENERIC_WRITE,
             file_attributes: 0,
             share_access: 0,
             create_disposition: abi::FILE_OPEN,
-            create_options: abi::FILE_SYNCHRONOUS_IO_NONALERT,
+            create_options,
             user_mode: true,
         };
         let (handle, _) = io::create_file(kernel, &process, &request).expect("opens");

@@ -12,7 +12,13 @@ use crate::raw::{IoStackLocation, Irp, Outcome};
 
 /// Gives an IRP the MDL of `length` bytes at `address`; none for no bytes.
 #[inline]
-fn describe(irp: Irp, request: &InFlight, address: u64, length: u32, for_writing: bool) -> Outcome<()> {
+pub(super) fn describe(
+    irp: Irp,
+    request: &InFlight,
+    address: u64,
+    length: u32,
+    for_writing: bool,
+) -> Outcome<()> {
     if request.mdl.is_null() {
         return Ok(());
     }

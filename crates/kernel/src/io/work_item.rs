@@ -57,6 +57,7 @@ const MAX_WORKERS: usize = 64;
 struct Work {
     /// Address of the item.
     item: u64,
+    /// What is called; 0 when only the object is to be let go of.
     routine: u64,
     arguments: [u64; 3],
     count: usize,
@@ -185,9 +186,26 @@ fn run(weak: &Weak<Kernel>, platform: &dyn Platform, queue: &Queue) {
     }
 }
 
+/// Drops a reference to a file or another object whose end calls driver code: the last one on a system worker thread, at
+/// PASSIVE_LEVEL and outside of any driver's call. IRQL <= DISPATCH_LEVEL.
+pub(super) fn dereference_later(kernel: &Kernel, object: &Arc<Object>) {
+    if object.dereference_unless_last() {
+        return;
+    }
+    let work = Work { item: 0, routine: 0, arguments: [0; 3], count: 0, object: Some(object.clone()) };
+    if kernel.io.workers.submit(kernel, abi::CriticalWorkQueue, work).is_err() {
+        // There is no thread to be had: better here than never.
+        object.dereference(kernel);
+    }
+}
+
 /// Calls a work item's routine in the system process.
 fn execute(kernel: &Kernel, work: Work) -> Outcome<()> {
     let system = kernel.ps.system().clone();
+    if work.routine == 0 {
+        let release = |_: &_| work.object.map(|object| object.dereference(kernel));
+        return ps::inside(kernel, &system, release).map(drop).map_err(|_| Unwind::Halt);
+    }
     let device = work.object.as_ref().and_then(|object| object.body::<Device>());
     let owner = device.and_then(|device| device.driver.upgrade());
     let arguments = work.arguments;

@@ -1,13 +1,16 @@
 //! What ends alertable and user-mode waits early: alerts, user APCs, and the end of the thread.
 //!
-//! User APCs are kept here until their thread is back in its application, which runs them; kernel APCs do not exist.
+//! User APCs are kept here until their thread is back in its application, which runs them; those of the kernel are
+//! `special_apc`'s.
+
+use std::sync::Arc;
 
 use abi::NTSTATUS;
 
 use super::wait::ProcessorMode;
 use super::wait_list::{Wakes, finish};
-use super::waiter::WaiterState;
-use super::{Dispatcher, Thread};
+use super::waiter::{Waiter, WaiterState};
+use super::{ApcTarget, Dispatcher, Thread};
 use crate::Kernel;
 
 /// A routine of the application, to be called in its thread.
@@ -24,12 +27,14 @@ impl Dispatcher {
     /// NT's `KeAlertThread`). A kernel-mode alert also ends alertable user-mode waits. Returns whether an alert was
     /// still undelivered.
     pub fn alert_thread(&self, kernel: &Kernel, thread: &Thread, mode: ProcessorMode) -> bool {
-        self.interrupt(kernel, thread, |state| std::mem::replace(&mut state.alerted[mode.index()], true))
+        self.interrupt(kernel, thread.waiter(), |state| {
+            std::mem::replace(&mut state.alerted[mode.index()], true)
+        })
     }
 
     /// Queues a user APC; an alertable user-mode wait of the thread ends with `STATUS_USER_APC`.
-    pub fn queue_user_apc(&self, kernel: &Kernel, thread: &Thread, apc: UserApc) {
-        self.interrupt(kernel, thread, |state| state.apcs.push_back(apc));
+    pub fn queue_user_apc(&self, kernel: &Kernel, target: &ApcTarget, apc: UserApc) {
+        self.interrupt(kernel, target.waiter(), |state| state.apcs.push_back(apc));
     }
 
     /// Takes the oldest user APC, to be run in the thread.
@@ -42,17 +47,16 @@ impl Dispatcher {
     /// Ends the thread's user-mode waits, from now on, with `STATUS_USER_APC`: its application is gone, and drivers are
     /// to return from its requests.
     pub fn request_termination(&self, kernel: &Kernel, thread: &Thread) {
-        self.interrupt(kernel, thread, |state| state.terminating = true);
+        self.interrupt(kernel, thread.waiter(), |state| state.terminating = true);
     }
 
     /// Changes what can end the thread's wait, and ends it if it now can.
     fn interrupt<R>(
         &self,
         kernel: &Kernel,
-        thread: &Thread,
+        waiter: &Arc<Waiter>,
         change: impl FnOnce(&mut WaiterState) -> R,
     ) -> R {
-        let waiter = thread.waiter();
         let mut wakes = Wakes::default();
         let mut state = self.lock(kernel);
         let mut own = waiter.state();

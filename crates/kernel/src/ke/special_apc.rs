@@ -42,9 +42,15 @@ impl std::fmt::Debug for SpecialApcs {
     }
 }
 
-/// The thread that special APCs are for.
+/// The thread that APCs are for.
 #[derive(Clone, Debug)]
 pub struct ApcTarget(Arc<Waiter>);
+
+impl ApcTarget {
+    pub(super) fn waiter(&self) -> &Arc<Waiter> {
+        &self.0
+    }
+}
 
 impl SpecialApcs {
     fn are_held_up(&self) -> bool {
@@ -74,7 +80,7 @@ impl SpecialApcs {
 }
 
 impl Thread {
-    /// What special APCs for this thread are addressed to.
+    /// What APCs for this thread are addressed to.
     #[must_use]
     pub fn apc_target(&self) -> ApcTarget {
         ApcTarget(self.waiter().clone())

@@ -23,6 +23,13 @@ pub trait ObjectBody: Any + Send + Sync {
         let _ = (kernel, object);
     }
 
+    /// Address of the dispatcher object that waiting for the object waits for: itself, or a part of it. `None` for objects
+    /// that cannot be waited for.
+    fn dispatcher_object(&self, object: &Object) -> Option<u64> {
+        let _ = object;
+        None
+    }
+
     /// For downcasts.
     fn as_any(&self) -> &dyn Any;
 }
@@ -137,6 +144,13 @@ impl Object {
             self.delete(kernel);
         }
         left
+    }
+
+    /// Drops a reference unless it is the last. False when it is: it is still the caller's then.
+    #[must_use]
+    pub(crate) fn dereference_unless_last(&self) -> bool {
+        let drop_one = |references: isize| (references > 1).then_some(references - 1);
+        self.references.fetch_update(Ordering::AcqRel, Ordering::Relaxed, drop_one).is_ok()
     }
 
     /// Drops a reference that is certainly not the last.

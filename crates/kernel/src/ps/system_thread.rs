@@ -28,6 +28,10 @@ impl ObjectBody for ThreadBody {
         }
     }
 
+    fn dispatcher_object(&self, object: &Object) -> Option<u64> {
+        Some(object.address)
+    }
+
     fn as_any(&self) -> &dyn Any {
         self
     }

@@ -267,7 +267,9 @@ fn a_user_apc_ends_alertable_waits_in_user_mode_only() {
             assert_eq!(kernel.ke.take_user_apc(kernel, thread), Some(apc));
             assert_eq!(kernel.ke.take_user_apc(kernel, thread), None);
         });
-        machine.spawn("queuer", move |kernel, _| kernel.ke.queue_user_apc(kernel, &target, apc));
+        machine.spawn("queuer", move |kernel, _| {
+            kernel.ke.queue_user_apc(kernel, &target.apc_target(), apc);
+        });
     });
 }
 

@@ -1,0 +1,423 @@
+//! Requests whose call need not wait for their end: `NtReadFile` and its kin with everything that they are given. On a file
+//! that was opened for asynchronous I/O a request that is pended goes on when the call has returned STATUS_PENDING; its
+//! end is told by the caller's IO_STATUS_BLOCK, an event or the file itself, and a user APC.
+//!
+//! All addresses are the application's, in its process's user space. Calls that wait, and may lend memory from elsewhere,
+//! are `request`'s.
+//!
+//! Source: ddi, ZwReadFile; Win32, Synchronous and Asynchronous I/O; ReadFile; GetOverlappedResult.
+
+use std::mem::offset_of;
+use std::sync::Arc;
+
+use abi::NTSTATUS;
+
+use super::file::File;
+use super::operation::Operation;
+use super::packet::{self, Detached, InFlight};
+use super::request::{self, Route};
+use super::{cancel, device, dispatch, mdl};
+use crate::Kernel;
+use crate::ke::{ApcTarget, ProcessorMode, Thread, Timeout, UserApc};
+use crate::mm::UserSpace;
+use crate::ob::{HandleEntry, Object};
+use crate::ps::Process;
+use crate::raw::{self, DeviceObject, DispatcherHeader, Irp, Outcome};
+
+const IOSB_SIZE: u64 = size_of::<abi::IO_STATUS_BLOCK>() as u64;
+const IOSB_INFORMATION: u64 = offset_of!(abi::IO_STATUS_BLOCK, Information) as u64;
+
+/// How the end of a request is told.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Notice {
+    /// Address of the IO_STATUS_BLOCK.
+    pub io_status_block: u64,
+    /// Handle of the event that is signaled; 0 for none: the file is signaled then.
+    pub event: u32,
+    /// Address of the routine that the calling thread is to run as a user APC; 0 for none.
+    pub apc_routine: u64,
+    /// The routine's first argument. The second is the address of the status block.
+    pub apc_context: u64,
+}
+
+/// A read or a write.
+#[derive(Clone, Copy, Debug)]
+pub struct Transfer {
+    /// The file's handle.
+    pub handle: u32,
+    /// Address of the data.
+    pub buffer: u64,
+    /// Its length in bytes.
+    pub length: u32,
+    /// Offset in the file in bytes; `None` for the current position of a synchronous file.
+    pub offset: Option<u64>,
+}
+
+/// An I/O control request.
+#[derive(Clone, Copy, Debug)]
+pub struct Control {
+    /// The file's handle.
+    pub handle: u32,
+    /// The control code.
+    pub code: u32,
+    /// Address and length in bytes of the first buffer.
+    pub input: (u64, u32),
+    /// Address and length in bytes of the second buffer.
+    pub output: (u64, u32),
+}
+
+/// What is needed at the end of a request, when its call may have returned.
+#[derive(Debug)]
+pub(super) struct Pended {
+    /// How its caller is told.
+    notice: Notice,
+    /// The event of the notice, referenced.
+    event: Option<Arc<Object>>,
+    /// The file, referenced.
+    file: Arc<Object>,
+    process: Arc<Process>,
+    thread: ApcTarget,
+    /// Where what a buffered request brings goes; no bytes for others.
+    output: (u64, u32),
+}
+
+impl Pended {
+    /// Whether it is a request of this process.
+    pub(super) fn is_of(&self, process: &Process) -> bool {
+        std::ptr::eq(&raw const *self.process, process)
+    }
+}
+
+/// Who calls.
+#[derive(Clone, Copy)]
+struct Caller<'a> {
+    kernel: &'a Kernel,
+    process: &'a Arc<Process>,
+    thread: &'a Thread,
+}
+
+/// `NtReadFile`. Must run inside the machine, in the context of `process`. PASSIVE_LEVEL.
+///
+/// Returns STATUS_PENDING when the request goes on; else it has ended with the status that is returned. An error that is
+/// returned is told in no other way, unless the file is synchronous and the request was pended.
+///
+/// Ends with `STATUS_INVALID_HANDLE`, `STATUS_ACCESS_DENIED`, `STATUS_ACCESS_VIOLATION` for a buffer or status block that
+/// is not in the process's user space, `STATUS_INVALID_PARAMETER` for an asynchronous file without an offset,
+/// `STATUS_INSUFFICIENT_RESOURCES`, or the driver's status.
+pub fn start_read(
+    kernel: &Kernel,
+    process: &Arc<Process>,
+    thread: &Thread,
+    transfer: &Transfer,
+    notice: Notice,
+) -> NTSTATUS {
+    let caller = Caller { kernel, process, thread };
+    start_transfer(caller, abi::IRP_MJ_READ, abi::FILE_READ_DATA, transfer, notice)
+}
+
+/// `NtWriteFile`; as [`start_read`].
+pub fn start_write(
+    kernel: &Kernel,
+    process: &Arc<Process>,
+    thread: &Thread,
+    transfer: &Transfer,
+    notice: Notice,
+) -> NTSTATUS {
+    let access = abi::FILE_WRITE_DATA | abi::FILE_APPEND_DATA;
+    start_transfer(Caller { kernel, process, thread }, abi::IRP_MJ_WRITE, access, transfer, notice)
+}
+
+fn start_transfer(
+    caller: Caller<'_>,
+    major: u8,
+    access: u32,
+    transfer: &Transfer,
+    notice: Notice,
+) -> NTSTATUS {
+    let Transfer { handle, buffer, length, offset } = *transfer;
+    let plan = |file: &File, granted: u32| {
+        if granted & access == 0 {
+            return Err(abi::STATUS_ACCESS_DENIED);
+        }
+        let position = match offset {
+            Some(offset) => offset,
+            None if file.synchronous => file.object.current_byte_offset().unwrap_or(0),
+            None => return Err(abi::STATUS_INVALID_PARAMETER),
+        };
+        let flags = device::top_of_stack(file.device).and_then(DeviceObject::flags);
+        let flags = flags.map_err(|_| abi::STATUS_NO_SUCH_DEVICE)?;
+        Ok(Operation::transfer(major, flags, position, (buffer, length)))
+    };
+    start(caller, handle, notice, &[(buffer, length)], plan)
+}
+
+/// `NtDeviceIoControlFile`; as [`start_read`].
+pub fn start_device_control(
+    kernel: &Kernel,
+    process: &Arc<Process>,
+    thread: &Thread,
+    control: &Control,
+    notice: Notice,
+) -> NTSTATUS {
+    let Control { handle, code, input, output } = *control;
+    let plan = |_: &File, granted: u32| {
+        if request::needed_access(code) & !granted != 0 {
+            return Err(abi::STATUS_ACCESS_DENIED);
+        }
+        Ok(Operation::control(code, input, output))
+    };
+    start(Caller { kernel, process, thread }, handle, notice, &[input, output], plan)
+}
+
+fn start(
+    caller: Caller<'_>,
+    handle: u32,
+    notice: Notice,
+    buffers: &[(u64, u32)],
+    plan: impl FnOnce(&File, u32) -> Result<Operation, NTSTATUS>,
+) -> NTSTATUS {
+    let Caller { kernel, process, thread } = caller;
+    let Some(HandleEntry { object, granted }) = process.handles.get(handle) else {
+        return abi::STATUS_INVALID_HANDLE;
+    };
+    let Some(file) = object.body::<File>() else { return abi::STATUS_OBJECT_TYPE_MISMATCH };
+    if let Err(status) = probe(&process.user_space, notice.io_status_block, buffers) {
+        return status;
+    }
+    let event = match find_event(process, notice.event) {
+        Ok(event) => event,
+        Err(status) => return status,
+    };
+    if !object.try_reference() {
+        let_go(kernel, event.as_deref());
+        return abi::STATUS_INVALID_HANDLE;
+    }
+    let one_at_a_time = file.synchronous.then(|| file.lock.lock(&*kernel.platform));
+    let mut pended = Pended {
+        notice,
+        event,
+        file: object.clone(),
+        process: process.clone(),
+        thread: thread.apc_target(),
+        output: (0, 0),
+    };
+    // Anew: another thread may have closed the handle while this one waited for the lock.
+    let is_open = process.handles.get(handle).is_some_and(|entry| Arc::ptr_eq(&entry.object, &object));
+    let planned = if is_open { plan(file, granted) } else { Err(abi::STATUS_INVALID_HANDLE) };
+    let operation = match planned {
+        Ok(operation) => operation,
+        Err(status) => {
+            pended.release(kernel);
+            return status;
+        }
+    };
+    pended.output = operation.copied_out();
+    let status = send(caller, file, &operation, pended);
+    if status == abi::STATUS_PENDING && one_at_a_time.is_some() {
+        return wait_for_file(kernel, thread, file);
+    }
+    status
+}
+
+/// Whether all that a request names lies in the process's user space, and the status block can be written.
+fn probe(space: &UserSpace, io_status_block: u64, buffers: &[(u64, u32)]) -> Result<(), NTSTATUS> {
+    let inside = buffers.iter().all(|(address, length)| space.contains(*address, u64::from(*length)));
+    let writable =
+        space.contains(io_status_block, IOSB_SIZE) && raw::touch(io_status_block, IOSB_SIZE, true).is_ok();
+    if inside && writable { Ok(()) } else { Err(abi::STATUS_ACCESS_VIOLATION) }
+}
+
+/// The event behind a handle, referenced.
+fn find_event(process: &Process, handle: u32) -> Result<Option<Arc<Object>>, NTSTATUS> {
+    if handle == 0 {
+        return Ok(None);
+    }
+    let HandleEntry { object, granted } = process.handles.get(handle).ok_or(abi::STATUS_INVALID_HANDLE)?;
+    if object.object_type().name != "Event" || object.body.dispatcher_object(&object).is_none() {
+        return Err(abi::STATUS_OBJECT_TYPE_MISMATCH);
+    }
+    if granted & abi::EVENT_MODIFY_STATE == 0 {
+        return Err(abi::STATUS_ACCESS_DENIED);
+    }
+    if object.try_reference() { Ok(Some(object)) } else { Err(abi::STATUS_INVALID_HANDLE) }
+}
+
+fn let_go(kernel: &Kernel, object: Option<&Object>) {
+    if let Some(object) = object {
+        object.dereference(kernel);
+    }
+}
+
+/// Waits for the end of a synchronous file's request.
+fn wait_for_file(kernel: &Kernel, thread: &Thread, file: &File) -> NTSTATUS {
+    let event = file.object.event().address();
+    let waited =
+        kernel.ke.wait_for_single_object(kernel, thread, event, ProcessorMode::Kernel, false, Timeout::Never);
+    match waited.and_then(|_| file.object.final_status()) {
+        Ok(status) => NTSTATUS::from_bits(status),
+        Err(_) => abi::STATUS_DEVICE_NOT_CONNECTED,
+    }
+}
+
+/// Sends the request. It tells its end unless it is refused at once.
+fn send(caller: Caller<'_>, file: &File, operation: &Operation, pended: Pended) -> NTSTATUS {
+    let Caller { kernel, process, thread } = caller;
+    let route = Route::of(kernel, thread, file);
+    let (top, request) = match route.begin(operation.needs()) {
+        Ok(begun) => begun,
+        Err(status) => {
+            pended.release(kernel);
+            return status;
+        }
+    };
+    let fail = |pended: Pended, status| {
+        pended.release(kernel);
+        let _no_driver_knows_it = packet::end(kernel, request, true);
+        status
+    };
+    let (from, length) = operation.copied_in();
+    if length > 0 && raw::copy_within(request.buffer, from, length as usize).is_err() {
+        return fail(pended, abi::STATUS_INVALID_USER_BUFFER);
+    }
+    if !process.begin_io(kernel) {
+        return fail(pended, abi::STATUS_CANCELLED);
+    }
+    let sent = pended.begin(kernel, request.irp).and_then(|()| {
+        operation.fill(request.irp, request.location, &request)?;
+        kernel.trace.emit(|| request::created(kernel, request.irp, top));
+        let returned = dispatch::call_driver(kernel, top, request.irp)?;
+        kernel.ke.leave_system_service(kernel, thread, request.irp.address())?;
+        Ok(returned)
+    });
+    match sent {
+        Ok(abi::STATUS_PENDING) => {
+            go_on(caller, request, pended);
+            abi::STATUS_PENDING
+        }
+        Ok(returned) if packet::is_completed(kernel) => {
+            let refused = returned.is_error();
+            let ended = if refused { pended.refuse(kernel, request) } else { pended.end(kernel, request) };
+            let intact = packet::end(kernel, request, true) && ended.is_ok();
+            if intact { returned } else { abi::STATUS_DEVICE_NOT_CONNECTED }
+        }
+        Ok(returned) => {
+            kernel.trace.emit(|| request::forgotten(request.irp, top));
+            pended.release(kernel);
+            process.end_io(kernel);
+            let _kept = packet::end(kernel, request, false);
+            returned
+        }
+        Err(unwind) => {
+            process.end_io(kernel);
+            let _kept = packet::end(kernel, request, false);
+            request::abandoned(kernel, request.irp, &unwind).status
+        }
+    }
+}
+
+/// The call returns, the request goes on; or it has ended meanwhile, on another thread, and is told here.
+fn go_on(caller: Caller<'_>, request: InFlight, pended: Pended) {
+    let Caller { kernel, process, thread } = caller;
+    match packet::detach(kernel, request, pended) {
+        Detached::GoesOn(packet) => {
+            // Whoever ends the process has cancelled what had gone on by then.
+            if kernel.ps.is_terminating(process.id)
+                && let Some(held) = packet.hold()
+            {
+                let _stopped = cancel::cancel_own(kernel, thread, request.irp);
+                held.release(kernel);
+            }
+        }
+        Detached::Completed(packet, pended) => {
+            let _stopped = pended.end(kernel, request);
+            packet::recycle(kernel, packet, request);
+        }
+    }
+}
+
+/// A request that went on has been completed: tells its end, in the context of its thread.
+///
+/// # Errors
+/// What stopped the machine.
+pub(super) fn complete(
+    kernel: &Kernel,
+    packet: Arc<packet::Packet>,
+    request: InFlight,
+    pended: Pended,
+) -> Outcome<()> {
+    let target = pended.thread.clone();
+    kernel.ke.queue_special_apc(kernel, &target, move |kernel| {
+        let ended = pended.end(kernel, request);
+        packet::recycle(kernel, packet, request);
+        ended
+    })
+}
+
+impl Pended {
+    /// Before the driver sees the IRP: nothing has ended yet.
+    fn begin(&self, kernel: &Kernel, irp: Irp) -> Outcome<()> {
+        let event = self.event.as_ref().and_then(|event| event.body.dispatcher_object(event));
+        irp.set_user_iosb(self.notice.io_status_block)?;
+        irp.set_user_event(event.unwrap_or(0))?;
+        if let Some(event) = event {
+            kernel.ke.clear_event(kernel, DispatcherHeader::at(event))?;
+        }
+        match self.file.body::<File>() {
+            Some(file) => kernel.ke.clear_event(kernel, file.object.event()),
+            None => Ok(()),
+        }
+    }
+
+    /// Lets go of what it holds; nobody is told.
+    fn release(self, kernel: &Kernel) {
+        let_go(kernel, self.event.as_deref());
+        super::dereference_later(kernel, &self.file);
+    }
+
+    /// The request was refused at once: the caller's return value says it all.
+    fn refuse(self, kernel: &Kernel, request: InFlight) -> Outcome<()> {
+        let released = mdl::release(kernel, request.irp, request.mdl);
+        self.process.end_io(kernel);
+        self.release(kernel);
+        released
+    }
+
+    /// What NT's APC of I/O completion does: brings the data, writes the status block, signals, queues the user APC.
+    fn end(self, kernel: &Kernel, request: InFlight) -> Outcome<()> {
+        let irp = request.irp;
+        let mut status = NTSTATUS::from_bits(irp.status()?);
+        let information = irp.information()?;
+        let (address, length) = self.output;
+        if length > 0 && !status.is_error() {
+            let length = usize::try_from(information).unwrap_or(usize::MAX).min(length as usize);
+            if raw::copy_within(address, request.buffer, length).is_err() {
+                status = abi::STATUS_ACCESS_VIOLATION;
+            }
+        }
+        let released = mdl::release(kernel, irp, request.mdl);
+        // The status last: an application may look at it without waiting.
+        let block = self.notice.io_status_block;
+        let _given_back = raw::write(block.wrapping_add(IOSB_INFORMATION), information)
+            .and_then(|()| raw::write(block, status.bits()));
+        if let Some(file) = self.file.body::<File>() {
+            file.object.set_final_status(status.bits())?;
+            if self.event.is_none() || file.synchronous {
+                kernel.ke.set_event(kernel, file.object.event(), 0)?;
+            }
+        }
+        if let Some(event) = &self.event
+            && let Some(object) = event.body.dispatcher_object(event)
+        {
+            kernel.ke.set_event(kernel, DispatcherHeader::at(object), 0)?;
+        }
+        if self.notice.apc_routine != 0 {
+            let arguments = [self.notice.apc_context, block, 0];
+            let apc = UserApc { routine: self.notice.apc_routine, arguments };
+            kernel.ke.queue_user_apc(kernel, &self.thread, apc);
+        }
+        let process = self.process.clone();
+        self.release(kernel);
+        process.end_io(kernel);
+        released
+    }
+}

@@ -1,0 +1,139 @@
+//! What an asynchronous request asks of a driver, and how its IRP says so: which bytes go through a system buffer, which
+//! an MDL describes, which addresses the driver gets as they are.
+//!
+//! Source: kernel, Methods for Accessing Data Buffers; Buffer Descriptions for I/O Control Codes.
+
+use super::packet::{InFlight, Needs};
+use super::request::{buffered_flags, direction_flags, set_control};
+use super::unbuffered::describe;
+use crate::mm;
+use crate::raw::{IoStackLocation, Irp, Outcome};
+
+/// Address and length in bytes of a part of the process's user space.
+pub(super) type Bytes = (u64, u32);
+
+const NO_BYTES: Bytes = (0, 0);
+
+/// How a device wants the data of reads and writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum BufferMode {
+    Buffered,
+    Direct,
+    Neither,
+}
+
+/// A request, apart from its file and from how its end is told.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Operation {
+    kind: Kind,
+    mode: BufferMode,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Kind {
+    Transfer { major: u8, position: u64, data: Bytes },
+    Control { code: u32, input: Bytes, output: Bytes },
+}
+
+impl Operation {
+    /// A read or write (`major`) at `position`, to a device with these flags.
+    pub(super) fn transfer(major: u8, device_flags: u32, position: u64, data: Bytes) -> Self {
+        let mode = if device_flags & abi::DO_BUFFERED_IO != 0 {
+            BufferMode::Buffered
+        } else if device_flags & abi::DO_DIRECT_IO != 0 {
+            BufferMode::Direct
+        } else {
+            BufferMode::Neither
+        };
+        Self { kind: Kind::Transfer { major, position, data }, mode }
+    }
+
+    /// A control request.
+    pub(super) fn control(code: u32, input: Bytes, output: Bytes) -> Self {
+        let mode = match code & 3 {
+            abi::METHOD_BUFFERED => BufferMode::Buffered,
+            abi::METHOD_NEITHER => BufferMode::Neither,
+            _ => BufferMode::Direct,
+        };
+        Self { kind: Kind::Control { code, input, output }, mode }
+    }
+
+    /// What its packet must have.
+    pub(super) fn needs(&self) -> Needs {
+        let (copied_in, copied_out) = (self.copied_in().1, self.copied_out().1);
+        let (address, length) = self.described().unwrap_or(NO_BYTES);
+        let pages = mm::pages_spanned(address, u64::from(length));
+        Needs { buffer: copied_in.max(copied_out), pages: if length == 0 { 0 } else { pages } }
+    }
+
+    /// What the system buffer holds in the beginning.
+    pub(super) fn copied_in(&self) -> Bytes {
+        match (self.kind, self.mode) {
+            (Kind::Control { input, .. }, BufferMode::Buffered | BufferMode::Direct) => input,
+            (Kind::Transfer { major: abi::IRP_MJ_WRITE, data, .. }, BufferMode::Buffered) => data,
+            _ => NO_BYTES,
+        }
+    }
+
+    /// Where what the system buffer holds in the end goes.
+    pub(super) fn copied_out(&self) -> Bytes {
+        match (self.kind, self.mode) {
+            (Kind::Control { output, .. }, BufferMode::Buffered) => output,
+            (Kind::Transfer { major: abi::IRP_MJ_READ, data, .. }, BufferMode::Buffered) => data,
+            _ => NO_BYTES,
+        }
+    }
+
+    /// What its MDL describes.
+    fn described(&self) -> Option<Bytes> {
+        match (self.kind, self.mode) {
+            (Kind::Control { output, .. }, BufferMode::Direct) => Some(output),
+            (Kind::Transfer { data, .. }, BufferMode::Direct) => Some(data),
+            _ => None,
+        }
+    }
+
+    /// Whether the driver writes to what the MDL describes.
+    fn is_for_writing(&self) -> bool {
+        match self.kind {
+            Kind::Transfer { major, .. } => major == abi::IRP_MJ_READ,
+            Kind::Control { code, .. } => code & 3 == abi::METHOD_OUT_DIRECT,
+        }
+    }
+
+    /// Sets what is particular to it in the IRP and in the first driver's stack location.
+    pub(super) fn fill(&self, irp: Irp, location: IoStackLocation, request: &InFlight) -> Outcome<()> {
+        let mut flags = if self.mode == BufferMode::Buffered || request.buffer != 0 {
+            buffered_flags(request.buffer)
+        } else {
+            0
+        };
+        match self.kind {
+            Kind::Transfer { major, position, data: (address, length) } => {
+                location.set_major_function(major)?;
+                location.set_parameter(0, u64::from(length))?;
+                location.set_parameter(2, position)?;
+                flags |= direction_flags(major);
+                if self.mode == BufferMode::Neither {
+                    irp.set_user_buffer(address)?;
+                }
+            }
+            Kind::Control { code, input, output } => {
+                set_control(location, code, input.1, output.1)?;
+                if self.copied_out().1 > 0 {
+                    flags |= abi::IRP_INPUT_OPERATION;
+                }
+                if self.mode == BufferMode::Neither {
+                    location.set_parameter(3, input.0)?;
+                    irp.set_user_buffer(output.0)?;
+                }
+            }
+        }
+        irp.set_flags(flags)?;
+        irp.set_system_buffer(request.buffer)?;
+        match self.described() {
+            Some((address, length)) => describe(irp, request, address, length, self.is_for_writing()),
+            None => Ok(()),
+        }
+    }
+}

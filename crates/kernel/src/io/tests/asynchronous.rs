@@ -1,0 +1,254 @@
+//! Requests that go on when their call has returned: how their end is told, and that it is told once.
+
+use super::*;
+use crate::io::{Control, Notice, Transfer};
+use crate::ke::{ProcessorMode, Timeout, UserApc};
+use crate::mm::UserBuffer;
+use crate::raw::DispatcherHeader;
+
+/// Status of a block that nobody has written.
+const UNTOUCHED: u32 = 0x1234_5678;
+
+/// An application with a file for asynchronous I/O, and room for what it lends.
+struct Application {
+    rig: Rig,
+    buffer: UserBuffer,
+}
+
+impl Application {
+    fn new(machine: &Machine) -> Self {
+        let rig = rig_with(machine, 0);
+        let buffer = UserBuffer::new(&rig.process.user_space, 64).expect("room");
+        let this = Self { rig, buffer };
+        this.forget();
+        this
+    }
+
+    /// Makes the status block untouched again.
+    fn forget(&self) {
+        raw::write(self.buffer.address(), UNTOUCHED).expect("its own memory");
+        raw::write(self.buffer.address() + 8, 99_u64).expect("its own memory");
+    }
+
+    fn block(&self) -> (u32, u64) {
+        let status = raw::read(self.buffer.address()).expect("its own memory");
+        (status, raw::read(self.buffer.address() + 8).expect("its own memory"))
+    }
+
+    fn notice(&self) -> Notice {
+        Notice { io_status_block: self.buffer.address(), ..Notice::default() }
+    }
+
+    fn file_event(&self) -> DispatcherHeader {
+        self.rig.file.event()
+    }
+
+    fn is_signaled(&self) -> bool {
+        self.file_event().signal_state().expect("readable") != 0
+    }
+
+    /// Sends a control request, which the driver keeps.
+    fn start(&self, kernel: &Kernel, thread: &Thread, notice: Notice) -> abi::NTSTATUS {
+        let code = abi::CTL_CODE(abi::FILE_DEVICE_UNKNOWN, 0x800, abi::METHOD_BUFFERED, 0);
+        let control = Control { handle: self.rig.handle, code, input: (0, 0), output: (0, 0) };
+        io::start_device_control(kernel, &self.rig.process, thread, &control, notice)
+    }
+
+    /// Sends a write, which the driver answers at once.
+    fn write(&self, kernel: &Kernel, thread: &Thread, answer: abi::NTSTATUS) -> abi::NTSTATUS {
+        let offset = Some(u64::from(answer.bits()));
+        let buffer = self.buffer.address() + 32;
+        let transfer = Transfer { handle: self.rig.handle, buffer, length: 4, offset };
+        io::start_write(kernel, &self.rig.process, thread, &transfer, self.notice())
+    }
+
+    /// Waits for the file, as an application does without an event.
+    fn wait(&self, kernel: &Kernel, thread: &Thread) {
+        let event = self.file_event().address();
+        let mode = ProcessorMode::Kernel;
+        kernel
+            .ke
+            .wait_for_single_object(kernel, thread, event, mode, false, Timeout::Never)
+            .expect("running");
+    }
+}
+
+const SUCCESS: u32 = abi::STATUS_SUCCESS.bits();
+
+#[test]
+fn a_pended_request_returns_at_once_and_its_end_writes_the_block_and_signals_the_file() {
+    on_mock(0..1, 1, |machine| {
+        let application = Application::new(machine);
+        machine.inside(move |kernel, thread| {
+            assert!(application.is_signaled(), "nothing is under way");
+            let notice = application.notice();
+            assert_eq!(application.start(kernel, thread, notice), abi::STATUS_PENDING);
+            assert!(!application.is_signaled());
+            assert_eq!(application.block(), (UNTOUCHED, 99));
+            serve(kernel);
+            assert!(application.is_signaled());
+            assert_eq!(application.block(), (SUCCESS, 0));
+            assert!(!application.rig.process.has_io());
+        });
+    });
+}
+
+#[test]
+fn an_error_at_once_is_told_by_the_returned_status_alone() {
+    on_mock(0..1, 1, |machine| {
+        let application = Application::new(machine);
+        machine.inside(move |kernel, thread| {
+            let refused = abi::STATUS_INVALID_PARAMETER;
+            assert_eq!(application.write(kernel, thread, refused), refused);
+            assert_eq!(application.block(), (UNTOUCHED, 99));
+            assert!(!application.is_signaled(), "cleared in the beginning, and not signaled by an error");
+        });
+    });
+}
+
+#[test]
+fn a_success_or_warning_at_once_writes_the_block_and_signals_the_file() {
+    for status in [abi::STATUS_SUCCESS, abi::STATUS_BUFFER_OVERFLOW] {
+        on_mock(0..1, 1, move |machine| {
+            let application = Application::new(machine);
+            machine.inside(move |kernel, thread| {
+                assert_eq!(application.write(kernel, thread, status), status);
+                assert_eq!(application.block(), (status.bits(), 0));
+                assert!(application.is_signaled());
+            });
+        });
+    }
+}
+
+#[test]
+fn a_user_apc_is_queued_to_the_thread_with_its_context_and_the_block() {
+    on_mock(0..1, 1, |machine| {
+        let application = Application::new(machine);
+        machine.inside(move |kernel, thread| {
+            let notice = Notice { apc_routine: 0x10, apc_context: 0x20, ..application.notice() };
+            assert_eq!(application.start(kernel, thread, notice), abi::STATUS_PENDING);
+            assert_eq!(kernel.ke.take_user_apc(kernel, thread), None);
+            serve(kernel);
+            let arguments = [0x20, notice.io_status_block, 0];
+            assert_eq!(kernel.ke.take_user_apc(kernel, thread), Some(UserApc { routine: 0x10, arguments }));
+        });
+    });
+}
+
+#[test]
+fn addresses_outside_of_the_process_are_access_violations_and_reach_no_driver() {
+    on_mock(0..1, 1, |machine| {
+        let application = Application::new(machine);
+        machine.inside(move |kernel, thread| {
+            let (process, handle) = (&application.rig.process, application.rig.handle);
+            let good = application.buffer.address();
+            let foreign = raw::read::<u64>(extension()).map(|_| extension()).expect("pool");
+            for (buffer, block) in [(foreign, good), (good, foreign), (good, 0), (0x40, good)] {
+                let transfer = Transfer { handle, buffer, length: 4, offset: Some(0) };
+                let notice = Notice { io_status_block: block, ..Notice::default() };
+                let status = io::start_write(kernel, process, thread, &transfer, notice);
+                assert_eq!(status, abi::STATUS_ACCESS_VIOLATION, "{buffer:#x} {block:#x}");
+            }
+            assert_eq!(raw::read::<u32>(extension() + COMPLETIONS).expect("readable"), 0);
+        });
+    });
+}
+
+#[test]
+fn on_a_synchronous_file_the_call_waits_for_the_end() {
+    on_mock(SEEDS, 1, |machine| {
+        let rig = rig(machine);
+        let buffer = UserBuffer::new(&rig.process.user_space, 64).expect("room");
+        machine.spawn("device", |kernel, _| {
+            while raw::read::<u32>(extension() + COMPLETIONS).expect("readable") == 0 {
+                serve(kernel);
+                kernel.platform.relax(0);
+            }
+        });
+        machine.spawn("application", move |kernel, thread| {
+            let application = Application { rig, buffer };
+            application.forget();
+            let notice = application.notice();
+            assert_eq!(application.start(kernel, thread, notice), abi::STATUS_SUCCESS);
+            assert_eq!(application.block(), (SUCCESS, 0));
+        });
+    });
+}
+
+#[test]
+fn the_end_is_told_once_whether_the_request_is_completed_or_cancelled() {
+    static CANCELLED: AtomicUsize = AtomicUsize::new(0);
+    static SERVED: AtomicUsize = AtomicUsize::new(0);
+    on_mock(SEEDS, 2, |machine| {
+        let application = Application::new(machine);
+        let done = Arc::new(AtomicBool::new(false));
+        let (file, ended) = (application.rig.file, done.clone());
+        machine.spawn("canceller", move |kernel, thread| {
+            while !ended.load(Ordering::SeqCst) {
+                io::cancel_file_irps(kernel, thread, file, None).expect("running");
+                kernel.platform.relax(0);
+            }
+        });
+        let ended = done.clone();
+        machine.spawn("device", move |kernel, _| {
+            while !ended.load(Ordering::SeqCst) {
+                serve(kernel);
+                kernel.platform.relax(0);
+            }
+        });
+        machine.spawn("application", move |kernel, thread| {
+            for _ in 0..3 {
+                application.forget();
+                let notice = Notice { apc_routine: 1, ..application.notice() };
+                assert_eq!(application.start(kernel, thread, notice), abi::STATUS_PENDING);
+                application.wait(kernel, thread);
+                match application.block().0 {
+                    SUCCESS => SERVED.fetch_add(1, Ordering::Relaxed),
+                    other if other == abi::STATUS_CANCELLED.bits() => {
+                        CANCELLED.fetch_add(1, Ordering::Relaxed)
+                    }
+                    other => panic!("{other:#x}"),
+                };
+            }
+            done.store(true, Ordering::SeqCst);
+        });
+        machine.join();
+        assert_eq!(completions(machine), 3);
+        assert!(machine.stop_code().is_none());
+    });
+    assert!(CANCELLED.load(Ordering::Relaxed) > 0, "no interleaving let the cancellers win");
+    assert!(SERVED.load(Ordering::Relaxed) > 0, "no interleaving let the device win");
+}
+
+#[test]
+fn a_process_that_ends_has_its_requests_cancelled_before_its_handles_are_closed() {
+    on_mock(SEEDS, 2, |machine| {
+        let application = Arc::new(Application::new(machine));
+        let process = application.rig.process.clone();
+        let file = process.handles.get(application.rig.handle).expect("is open").object;
+        let own = application.clone();
+        machine.spawn("application", move |kernel, _| {
+            let process = &own.rig.process;
+            let started =
+                crate::ps::inside(kernel, process, |thread| own.start(kernel, thread, own.notice()));
+            let started = started.expect("running");
+            let refused = [abi::STATUS_CANCELLED, abi::STATUS_INVALID_HANDLE].contains(&started);
+            assert!(refused || started == abi::STATUS_PENDING, "{started:?}");
+        });
+        machine.spawn("end", move |kernel, _| {
+            io::end_process(kernel, &process);
+            kernel.ps.terminate(kernel, &process).expect("running");
+        });
+        machine.join();
+        assert!(!application.rig.process.has_io());
+        assert!(machine.stop_code().is_none());
+        // The request's own reference goes on a system thread if it was the last.
+        machine.inside(move |kernel, _| {
+            while file.references() > 0 {
+                kernel.platform.relax(u32::MAX);
+            }
+        });
+        let expected = if application.block().0 == UNTOUCHED { 0 } else { 1 };
+        assert_eq!(completions(machine), expected);
+    });
+}
