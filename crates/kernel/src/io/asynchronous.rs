@@ -279,7 +279,7 @@ fn send(caller: Caller<'_>, file: &File, operation: &Operation, pended: Pended) 
     if length > 0 && raw::copy_within(request.buffer, from, length as usize).is_err() {
         return fail(pended, abi::STATUS_INVALID_USER_BUFFER);
     }
-    if !process.begin_io(kernel) {
+    if !process.begin_request(kernel) {
         return fail(pended, abi::STATUS_CANCELLED);
     }
     let sent = pended.begin(kernel, request.irp).and_then(|()| {
@@ -303,12 +303,12 @@ fn send(caller: Caller<'_>, file: &File, operation: &Operation, pended: Pended) 
         Ok(returned) => {
             kernel.trace.emit(|| request::forgotten(request.irp, top));
             pended.release(kernel);
-            process.end_io(kernel);
+            process.end_request(kernel);
             let _kept = packet::end(kernel, request, false);
             returned
         }
         Err(unwind) => {
-            process.end_io(kernel);
+            process.end_request(kernel);
             let _kept = packet::end(kernel, request, false);
             request::abandoned(kernel, request.irp, &unwind).status
         }
@@ -377,7 +377,7 @@ impl Pended {
     /// The request was refused at once: the caller's return value says it all.
     fn refuse(self, kernel: &Kernel, request: InFlight) -> Outcome<()> {
         let released = mdl::release(kernel, request.irp, request.mdl);
-        self.process.end_io(kernel);
+        self.process.end_request(kernel);
         self.release(kernel);
         released
     }
@@ -417,7 +417,7 @@ impl Pended {
         }
         let process = self.process.clone();
         self.release(kernel);
-        process.end_io(kernel);
+        process.end_request(kernel);
         released
     }
 }

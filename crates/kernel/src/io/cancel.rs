@@ -117,14 +117,14 @@ fn cancel_held(kernel: &Kernel, thread: &Thread, wanted: impl Fn(&Packet) -> boo
 pub fn end_process(kernel: &Kernel, process: &Arc<Process>) {
     kernel.ps.begin_termination(kernel, process);
     kernel.io.packets.wake_waiting(kernel, process.id);
-    if process.has_io() {
+    if process.has_requests() {
         let cancel = |thread: &Thread| {
             // A cancel routine that raises has stopped the machine.
             let _stopped = cancel_held(kernel, thread, |packet| packet.goes_on_for(process));
         };
         // A machine that has stopped has nothing left to cancel.
         let _stopped = ps::inside(kernel, process, cancel);
-        process.wait_for_io(kernel, packet::CANCEL_PATIENCE);
+        process.wait_for_requests(kernel, packet::CANCEL_PATIENCE);
     }
 }
 

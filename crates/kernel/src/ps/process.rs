@@ -35,9 +35,9 @@ pub struct Process {
     /// Linux threads that have run in it and may do so still.
     threads: Mutex<Vec<Weak<Thread>>>,
     /// Asynchronous requests under way.
-    io: AtomicU32,
+    requests: AtomicU32,
     /// Unparked when there are no more, and the process ends.
-    io_ended: Parker,
+    requests_ended: Parker,
 }
 
 impl Process {
@@ -50,39 +50,39 @@ impl Process {
             serial: SERIAL.fetch_add(1, Ordering::Relaxed),
             terminating: AtomicBool::new(false),
             threads: Mutex::default(),
-            io: AtomicU32::new(0),
-            io_ended: Parker::new(),
+            requests: AtomicU32::new(0),
+            requests_ended: Parker::new(),
         })
     }
 
     /// An asynchronous request begins. False when the process ends: it is not to be made.
-    pub(crate) fn begin_io(&self, kernel: &Kernel) -> bool {
-        self.io.fetch_add(1, Ordering::SeqCst);
+    pub(crate) fn begin_request(&self, kernel: &Kernel) -> bool {
+        self.requests.fetch_add(1, Ordering::SeqCst);
         // After the count, as whoever ends the process looks at the count after saying so.
         if !self.terminating.load(Ordering::SeqCst) {
             return true;
         }
-        self.end_io(kernel);
+        self.end_request(kernel);
         false
     }
 
     /// An asynchronous request has ended.
-    pub(crate) fn end_io(&self, kernel: &Kernel) {
-        if self.io.fetch_sub(1, Ordering::SeqCst) == 1 && self.terminating.load(Ordering::SeqCst) {
-            kernel.platform.unpark(&self.io_ended);
+    pub(crate) fn end_request(&self, kernel: &Kernel) {
+        if self.requests.fetch_sub(1, Ordering::SeqCst) == 1 && self.terminating.load(Ordering::SeqCst) {
+            kernel.platform.unpark(&self.requests_ended);
         }
     }
 
     /// Whether asynchronous requests are under way.
-    pub(crate) fn has_io(&self) -> bool {
-        self.io.load(Ordering::SeqCst) > 0
+    pub(crate) fn has_requests(&self) -> bool {
+        self.requests.load(Ordering::SeqCst) > 0
     }
 
     /// Waits until no asynchronous request is under way, at most `patience` (100 ns). The process ends.
-    pub(crate) fn wait_for_io(&self, kernel: &Kernel, patience: u64) {
+    pub(crate) fn wait_for_requests(&self, kernel: &Kernel, patience: u64) {
         let deadline = kernel.platform.interrupt_time().saturating_add(patience);
-        while self.has_io() && !kernel.is_halted() {
-            if kernel.platform.park(&self.io_ended, Some(deadline)) == Parked::TimedOut {
+        while self.has_requests() && !kernel.is_halted() {
+            if kernel.platform.park(&self.requests_ended, Some(deadline)) == Parked::TimedOut {
                 return;
             }
         }
@@ -90,7 +90,7 @@ impl Process {
 
     /// Has whoever waits for its requests look again, on a machine that has stopped.
     pub(crate) fn wake(&self, kernel: &Kernel) {
-        kernel.platform.unpark(&self.io_ended);
+        kernel.platform.unpark(&self.requests_ended);
     }
 
     pub(super) fn add_thread(&self, thread: &Arc<Thread>) {

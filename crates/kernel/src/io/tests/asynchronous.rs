@@ -88,7 +88,7 @@ fn a_pended_request_returns_at_once_and_its_end_writes_the_block_and_signals_the
             serve(kernel);
             assert!(application.is_signaled());
             assert_eq!(application.block(), (SUCCESS, 0));
-            assert!(!application.rig.process.has_io());
+            assert!(!application.rig.process.has_requests());
         });
     });
 }
@@ -240,7 +240,7 @@ fn a_process_that_ends_has_its_requests_cancelled_before_its_handles_are_closed(
             kernel.ps.terminate(kernel, &process).expect("running");
         });
         machine.join();
-        assert!(!application.rig.process.has_io());
+        assert!(!application.rig.process.has_requests());
         assert!(machine.stop_code().is_none());
         // The request's own reference goes on a system thread if it was the last.
         machine.inside(move |kernel, _| {
