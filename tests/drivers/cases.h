@@ -350,3 +350,31 @@ struct life_entry {
 #define QUEUES_RAISED_WORK 4
 // First: registers two devices for shutdown. Then values: as which of them each was told.
 #define QUEUES_SHUTDOWN 5
+
+// ---- wdm.sys (\\.\RbWdm): AddDevice, extensions of the driver object, reinitialisation. ------------------------------
+
+struct wdm_record {
+    unsigned int add_calls;
+    unsigned int add_irql;
+    unsigned int physical_flags;
+    unsigned int physical_stack_size;
+    unsigned int lower_is_physical;
+    unsigned int stack_size;
+    // Statuses of allocating an extension, another, and the first again; 1 if what is found is right.
+    unsigned int first_status;
+    unsigned int second_status;
+    unsigned int third_status;
+    unsigned int found;
+    // Calls of the reinitialisation routine before DriverEntry has returned and until now, and what the last was given.
+    unsigned int again_calls_at_entry;
+    unsigned int again_calls;
+    unsigned int again_count;
+    unsigned int again_context;
+};
+
+// The record.
+#define WDM_RECORD CASE_CODE(0)
+// From now on AddDevice fails with STATUS_NO_SUCH_DEVICE.
+#define WDM_REFUSE CASE_CODE(1)
+// Detaches and deletes the devices that AddDevice has made.
+#define WDM_REMOVE CASE_CODE(2)

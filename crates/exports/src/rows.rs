@@ -12,6 +12,7 @@ mod ex_work;
 mod hal;
 mod io;
 mod io_cancel;
+mod io_driver;
 mod io_irp;
 mod io_queue;
 mod io_stack;
@@ -59,6 +60,7 @@ pub fn all() -> Vec<Row> {
         hal::ROWS,
         io::ROWS,
         io_cancel::ROWS,
+        io_driver::ROWS,
         io_irp::ROWS,
         io_queue::ROWS,
         io_stack::ROWS,

@@ -20,7 +20,7 @@ pub use exports::{
     markdown as exports_page,
 };
 pub use gate::{CreateFile, DirectoryEntry, Handle, IoStatus, Transport};
-pub use kernel::io::{UnloadOutcome, UnloadReport};
+pub use kernel::io::{AddDeviceError, UnloadOutcome, UnloadReport};
 pub use kernel::mm::{TagUsage, tag_name};
 pub use kernel::raw::{InputBuffer, OutputBuffer};
 pub use kernel::trace::{Event, Observer};

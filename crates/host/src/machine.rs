@@ -7,7 +7,7 @@ use std::{fmt, fs};
 
 use abi::{DRIVER_INITIALIZE, NTSTATUS};
 use exports::DataExports;
-use kernel::io::{self, DriverImage, UnloadOutcome};
+use kernel::io::{self, AddDeviceError, DriverImage, UnloadOutcome};
 use kernel::mm::TagUsage;
 use kernel::trace::Observer;
 use kernel::{Configuration, Kernel, StartError};
@@ -161,6 +161,24 @@ impl Machine {
         io::unload_driver(&self.kernel, name)
     }
 
+    /// Makes a root-enumerated device for a loaded driver and calls its AddDevice with it. Returns the device's stack, paths
+    /// (or addresses) of the physical device object first.
+    ///
+    /// The requests that start, stop and remove the device are not made yet.
+    ///
+    /// # Errors
+    /// See [`AddDeviceError`].
+    pub fn add_device(&self, service: &str) -> Result<Vec<String>, AddDeviceError> {
+        let stack = io::add_device(&self.kernel, service)?;
+        Ok(stack.into_iter().map(|device| self.device_name(device.address())).collect())
+    }
+
+    /// A device's path, or its address.
+    fn device_name(&self, address: u64) -> String {
+        let object = self.kernel.ob.by_address(address);
+        object.and_then(|object| object.path()).unwrap_or_else(|| format!("{address:#x}"))
+    }
+
     /// The loaded drivers, in the order of loading.
     #[must_use]
     pub fn drivers(&self) -> Vec<DriverInformation> {
@@ -169,10 +187,8 @@ impl Machine {
     }
 
     fn describe(&self, driver: &io::Driver) -> DriverInformation {
-        let devices = driver.devices().unwrap_or_default().into_iter().map(|device| {
-            let object = self.kernel.ob.by_address(device.address());
-            object.and_then(|object| object.path()).unwrap_or_else(|| format!("{:#x}", device.address()))
-        });
+        let devices = driver.devices().unwrap_or_default().into_iter();
+        let devices = devices.map(|device| self.device_name(device.address()));
         DriverInformation {
             name: driver.name.clone(),
             file_name: driver.file_name.clone(),

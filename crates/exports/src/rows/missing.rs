@@ -153,7 +153,7 @@ missing! {
         HalTranslateBusAddress InbvAcquireDisplayOwnership InbvDisplayString InbvEnableDisplayString
         InbvIsBootDriverInstalled InbvNotifyDisplayOwnershipLost InbvResetDisplay InbvSetScrollRegion
         InbvSetTextColor InbvSolidColorFill
-        IoAcquireVpbSpinLock IoAdapterObjectType IoAllocateAdapterChannel IoAllocateDriverObjectExtension
+        IoAcquireVpbSpinLock IoAdapterObjectType IoAllocateAdapterChannel
         IoAllocateErrorLogEntry IoAssignResources IoCancelMiniCompletionPacket
         IoCheckEaBufferValidity IoCheckFunctionAccess IoCheckShareAccess IoCompletionObjectType
         IoConnectInterrupt IoCreateController IoCreateDisk IoCreateDriver IoCreateFile IoCreateFileEx
@@ -165,7 +165,7 @@ missing! {
         IoFileObjectType IoForwardIrpSynchronously IoFreeErrorLogEntry IoGetBaseFileSystemDeviceObject IoGetConfigurationInformation IoGetCurrentProcess
         IoGetDeviceInterfaceAlias IoGetDeviceInterfaces IoGetDeviceProperty
         IoGetDevicePropertyData IoGetDeviceToVerify IoGetDiskDeviceObject IoGetDmaAdapter
-        IoGetDriverObjectExtension IoGetFileObjectGenericMapping IoGetInitialStack IoGetIoPriorityHint
+        IoGetFileObjectGenericMapping IoGetInitialStack IoGetIoPriorityHint
         IoGetIrpExtraCreateParameter IoGetOplockKeyContextEx IoGetPagingIoPriority
         IoGetRequestorProcess IoGetRequestorProcessId IoGetRequestorSessionId
         IoGetTopLevelIrp IoGetTransactionParameterBlock IoInitializeMiniCompletionPacket
@@ -176,7 +176,7 @@ missing! {
         IoQueryDeviceDescription IoQueryFileDosDeviceName IoQueryFileInformation IoQueryFullDriverPath
         IoRaiseHardError IoRaiseInformationalHardError IoReadDiskSignature
         IoReadPartitionTable IoReadPartitionTableEx IoRegisterBootDriverCallback
-        IoRegisterBootDriverReinitialization IoRegisterDeviceInterface IoRegisterDriverReinitialization
+        IoRegisterDeviceInterface
         IoRegisterFileSystem IoRegisterFsRegistrationChange IoRegisterPlugPlayNotification
 
         IoReleaseVpbSpinLock IoRemoveIoCompletion IoRemoveShareAccess

@@ -18,7 +18,7 @@ use crate::{Kernel, Unwind};
 /// Tag of device objects.
 pub(super) const DEVICE_TAG: u32 = u32::from_le_bytes(*b"Devi");
 /// Longest chain of attached devices that is followed.
-const MAX_STACK: usize = 64;
+pub(super) const MAX_STACK: usize = 64;
 
 /// What the I/O manager keeps of a device object.
 #[derive(Debug)]

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use abi::NTSTATUS;
 
+use super::driver_extension::{Hung, reinitialize};
 use super::{dispatch, free_own, symbolic_link};
 use crate::cm::Value;
 use crate::mm::{PoolOwner, TagUsage};
@@ -63,6 +64,7 @@ pub struct Driver {
     work: AtomicU32,
     /// It is gone and its image may go when the last of them has returned.
     releasable: AtomicBool,
+    pub(super) hung: Hung,
 }
 
 /// `Box<dyn Any>` with `Debug`.
@@ -236,36 +238,9 @@ pub fn load_driver(kernel: &Kernel, name: &str, image: DriverImage) -> Result<Ar
     if kernel.io.driver(name).is_some() {
         return Err(LoadError::AlreadyLoaded);
     }
-    let id = kernel.io.next_driver.fetch_add(1, Ordering::Relaxed);
-    let service_key = format!("{SERVICES}\\{name}");
-    describe_service(kernel, &service_key, &image.file_name).map_err(LoadError::Status)?;
-    let (object, registry_path) =
-        make_object(kernel, id, name, &service_key, &image).map_err(LoadError::Status)?;
-    let driver = Arc::new(Driver {
-        id,
-        name: name.to_owned(),
-        object,
-        range: image.range.clone(),
-        file_name: image.file_name.clone(),
-        state: AtomicU8::new(LOADED),
-        files: AtomicU32::new(0),
-        image: Mutex::new(Some(Box::new(image.keep))),
-        work: AtomicU32::new(0),
-        releasable: AtomicBool::new(false),
-    });
-    let body = Object::new(object.address(), DriverBody);
-    let path = format!(r"\Driver\{name}");
-    if let Err(status) = kernel.ob.insert(&wide(&path), &body, true) {
-        // Another thread has loaded a driver of this name meanwhile, or a driver made an object of that name.
-        free_own(kernel, object.address());
-        let taken = status == abi::STATUS_OBJECT_NAME_COLLISION;
-        return Err(if taken { LoadError::AlreadyLoaded } else { LoadError::Status(status) });
-    }
-    kernel.ob.remember(&body);
-    kernel.io.drivers.write().unwrap_or_else(PoisonError::into_inner).push(driver.clone());
-
     let entry = image.entry;
-    let arguments = [object.address(), registry_path];
+    let (driver, body, registry_path) = register(kernel, name, image)?;
+    let arguments = [driver.object.address(), registry_path];
     let system = kernel.ps.system().clone();
     let returned = ps::inside(kernel, &system, |thread| {
         let value = dispatch::as_driver(&driver, || kernel.ke.call(kernel, entry, &arguments))?;
@@ -288,7 +263,63 @@ pub fn load_driver(kernel: &Kernel, name: &str, image: DriverImage) -> Result<Ar
         remove(kernel, &driver, &body, left.is_clean());
         return Err(LoadError::DriverEntry(DriverEntryFailure { status, left }));
     }
-    finish_initialization(kernel, &driver).map_err(|_| LoadError::Halted)?;
+    let finished = finish_initialization(kernel, &driver);
+    finished.and_then(|()| reinitialize(kernel)).map_err(|_| LoadError::Halted)?;
+    if kernel.is_halted() { Err(LoadError::Halted) } else { Ok(driver) }
+}
+
+/// Makes the driver known: service key, driver object and its name. Returns it with its object and the address of
+/// DriverEntry's registry path.
+fn register(
+    kernel: &Kernel,
+    name: &str,
+    image: DriverImage,
+) -> Result<(Arc<Driver>, Arc<Object>, u64), LoadError> {
+    let id = kernel.io.next_driver.fetch_add(1, Ordering::Relaxed);
+    let service_key = format!("{SERVICES}\\{name}");
+    describe_service(kernel, &service_key, &image.file_name).map_err(LoadError::Status)?;
+    let (object, registry_path) =
+        make_object(kernel, id, name, &service_key, &image).map_err(LoadError::Status)?;
+    let driver = Arc::new(Driver {
+        id,
+        name: name.to_owned(),
+        object,
+        range: image.range.clone(),
+        file_name: image.file_name.clone(),
+        state: AtomicU8::new(LOADED),
+        files: AtomicU32::new(0),
+        image: Mutex::new(Some(Box::new(image.keep))),
+        work: AtomicU32::new(0),
+        releasable: AtomicBool::new(false),
+        hung: Hung::default(),
+    });
+    let body = Object::new(object.address(), DriverBody);
+    let path = format!(r"\Driver\{name}");
+    if let Err(status) = kernel.ob.insert(&wide(&path), &body, true) {
+        // Another thread has loaded a driver of this name meanwhile, or a driver made an object of that name.
+        free_own(kernel, object.address());
+        let taken = status == abi::STATUS_OBJECT_NAME_COLLISION;
+        return Err(if taken { LoadError::AlreadyLoaded } else { LoadError::Status(status) });
+    }
+    kernel.ob.remember(&body);
+    kernel.io.drivers.write().unwrap_or_else(PoisonError::into_inner).push(driver.clone());
+    Ok((driver, body, registry_path))
+}
+
+/// Makes a driver that has no code of its own: all of its requests are answered as those of unset major functions are.
+pub(super) fn make_built_in(kernel: &Kernel, name: &str) -> Result<Arc<Driver>, NTSTATUS> {
+    let image = DriverImage { entry: 0, range: 0..0, file_name: String::new(), keep: Box::new(()) };
+    let (driver, ..) = match register(kernel, name, image) {
+        Ok(registered) => registered,
+        // Another thread was first.
+        Err(LoadError::AlreadyLoaded) => {
+            return kernel.io.driver(name).ok_or(abi::STATUS_INSUFFICIENT_RESOURCES);
+        }
+        Err(LoadError::Status(status)) => return Err(status),
+        Err(_) => return Err(abi::STATUS_INSUFFICIENT_RESOURCES),
+    };
+    let flags = driver.object.flags().unwrap_or(0) | abi::DRVO_BUILTIN_DRIVER;
+    driver.object.set_flags(flags).map_err(|_| abi::STATUS_INSUFFICIENT_RESOURCES)?;
     Ok(driver)
 }
 
@@ -431,6 +462,7 @@ fn remove(kernel: &Kernel, driver: &Driver, body: &Arc<Object>, release: bool) {
         body.dereference(kernel);
     }
     body.dereference(kernel);
+    driver.hung.release(kernel);
     if release {
         hold_image(driver);
         driver.releasable.store(true, Ordering::SeqCst);

@@ -4,6 +4,7 @@
 //! `completion` brings the IRP back up, `request` copies the result out. Names and handles are `ob`'s; what a
 //! driver's image is made of is the loader's.
 
+mod add_device;
 mod asynchronous;
 mod attach;
 mod build;
@@ -14,6 +15,7 @@ mod device;
 mod device_queue;
 mod dispatch;
 mod driver;
+mod driver_extension;
 mod file;
 mod irp;
 mod mdl;
@@ -39,6 +41,7 @@ use platform::pages::{SYSTEM_SPACE, USER_PROBE_ADDRESS};
 use crate::Kernel;
 use crate::mm::{MemoryManager, PoolBlock, PoolError, PoolOwner};
 
+pub use add_device::{AddDeviceError, add_device};
 pub use asynchronous::{Control, Notice, Transfer, start_device_control, start_read, start_write};
 pub use attach::{
     attach_to_named, attach_to_stack, attached_device, attached_device_reference, base_device_reference,
@@ -62,6 +65,9 @@ pub use dispatch::call_driver;
 pub use driver::{
     Driver, DriverEntryFailure, DriverImage, LoadError, UnloadOutcome, UnloadReport, load_driver,
     unload_driver,
+};
+pub use driver_extension::{
+    allocate_driver_object_extension, driver_object_extension, register_reinitialization,
 };
 pub use file::File;
 pub use irp::{allocate_irp, free_irp, initialize_irp, make_associated_irp, reuse_irp};
