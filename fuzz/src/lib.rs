@@ -10,6 +10,7 @@
 #![deny(unsafe_code)]
 
 mod images;
+mod impatience;
 pub mod ioctl;
 pub mod pe;
 mod random;
