@@ -55,5 +55,9 @@ impl Names {
         if entry.opens == 0 {
             pipes.swap_remove(index);
         }
+        if pipes.is_empty() {
+            // The room for them goes too: how many names there once were is an application's doing.
+            *pipes = Vec::new();
+        }
     }
 }

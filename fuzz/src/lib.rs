@@ -1,0 +1,17 @@
+//! Fuzz targets: what must survive any input. A target is a function of bytes that panics when a rule is broken; `engine/`
+//! holds one program a target that feeds it inputs which reach new code (`cargo xtask fuzz`), `tests/replay.rs` feeds it
+//! those under `regressions/`.
+//!
+//! - [`pe`]: a driver's file, through [`loader::map::map`] and out of memory again;
+//! - [`unwind`]: function and unwind tables, and the code and stack that they speak of;
+//! - [`ioctl`]: what applications ask of a machine with drivers.
+//!
+//! What ran for how long: `docs/fuzzing.md`.
+#![deny(unsafe_code)]
+
+mod images;
+mod impatience;
+pub mod ioctl;
+pub mod pe;
+mod random;
+pub mod unwind;
