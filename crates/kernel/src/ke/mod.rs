@@ -7,9 +7,10 @@
 //! - `dispatcher`: the machine's state, and stopping it. `wait`, `waiter`, `wait_list`: waiting.
 //! - `object`: what all dispatcher objects share. `event`, `mutant`, `semaphore`, `timer`: one kind each.
 //! - `irql`, `processors`, `dpc`, `spin_lock`: code at DISPATCH_LEVEL.
-//! - `thread`, `apc`, `time`: threads, what ends their waits early, clocks. `idle`: the thread of the machine's own.
+//! - `thread`, `apc`, `time`: threads, what ends their waits early, clocks. `idle`, `clock`: threads of the machine's own.
 
 mod apc;
+mod clock;
 mod dispatcher;
 mod dpc;
 mod event;
