@@ -89,6 +89,22 @@ struct case_result {
 #define CPU_CR8_LOOP 6
 // Reads InterruptTime input 0 times (for timing). values: the number of reads that went backwards.
 #define CPU_SHARED_DATA_LOOP 7
+// Loads input 0 times from ordinary memory (for timing). values: the sum, 0.
+#define CPU_LOAD_LOOP 8
+// Loads NtMajorVersion (26Ch) input 0 times (for timing). values: the sum.
+#define CPU_SHARED_LOAD_LOOP 9
+
+// ---- irql.sys (\\.\RbIrql): what `mov cr8, register` sets going. ---------------------------------------------------
+
+// A DPC is queued at DISPATCH_LEVEL, and CR8 lowered to PASSIVE_LEVEL with every register set. values: 1 if the DPC had
+// not run before, 1 if it had run behind the instruction, the IRQL in the DPC, the number of registers that changed,
+// 1 if the flags changed, CR8 afterwards.
+#define IRQL_DPC 0
+// Input 0 times: raise to DISPATCH_LEVEL, add one to a counter that all threads share (not atomically), lower. values:
+// the counter.
+#define IRQL_COUNT 1
+// As IRQL_DPC, and the DPC stops the machine by touching user address 0x30: stop D1h.
+#define IRQL_DPC_FAULT 2
 
 // ---- stop.sys: what stops the machine. None of these answers; each would store 1 into values[0] if a handler ran. ---
 

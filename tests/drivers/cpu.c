@@ -107,6 +107,21 @@ static void shared_data_loop(struct case_context *context) {
     note(context, backwards);
 }
 
+static void load_loop(struct case_context *context) {
+    static volatile ULONG64 word;
+    ULONG64 sum = 0;
+    for (ULONG64 i = 0; i < context->input[0]; i++)
+        sum += word;
+    note(context, sum);
+}
+
+static void shared_load_loop(struct case_context *context) {
+    ULONG64 sum = 0;
+    for (ULONG64 i = 0; i < context->input[0]; i++)
+        sum += SHARED(ULONG, 0x26C);
+    note(context, sum);
+}
+
 static case_routine *const cases[] = {
     [CPU_CR8] = cr8,
     [CPU_GS] = gs,
@@ -116,5 +131,7 @@ static case_routine *const cases[] = {
     [CPU_PRIVILEGED] = privileged,
     [CPU_CR8_LOOP] = cr8_loop,
     [CPU_SHARED_DATA_LOOP] = shared_data_loop,
+    [CPU_LOAD_LOOP] = load_loop,
+    [CPU_SHARED_LOAD_LOOP] = shared_load_loop,
 };
 static const ULONG case_count = ARRAYSIZE(cases);

@@ -229,10 +229,6 @@ impl EntryOwner for Kernel {
         self.halt(stop, Some(exception), Some(context));
     }
 
-    fn read_cr8(&self) -> u8 {
-        self.ke.current_irql()
-    }
-
     fn write_cr8(&self, irql: u8) -> bool {
         if irql > abi::HIGH_LEVEL {
             return false;
@@ -247,5 +243,9 @@ impl EntryOwner for Kernel {
 
     fn shared_user_data(&self) -> usize {
         self.mm.shared_user_data(&*self.platform)
+    }
+
+    fn keep_shared_user_data_current(&self) -> bool {
+        self.ke.start_clock(self)
     }
 }

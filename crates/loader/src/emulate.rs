@@ -4,7 +4,7 @@
 //! what they are on NT; privileged instructions become STATUS_PRIVILEGED_INSTRUCTION in the driver. All other faults
 //! are left to the dispatcher.
 
-mod shared_data;
+pub(crate) mod shared_data;
 
 use abi::{
     CONTEXT, EXCEPTION_NONCONTINUABLE, EXCEPTION_RECORD, STATUS_ACCESS_VIOLATION, STATUS_ASSERTION_FAILURE,
@@ -15,9 +15,12 @@ use iced_x86::{Code, Decoder, DecoderOptions, Instruction, Mnemonic, OpKind, Reg
 use platform::entry::{Region, Stop};
 use platform::memory::Scalar as _;
 
+use crate::patch::{self, Work};
+use crate::tables::Tables;
 use crate::unwind::{register, register_mut};
 
-const MAX_LENGTH: usize = 15;
+/// Of an instruction, in bytes.
+pub(crate) const MAX_LENGTH: usize = 15;
 const KERNEL_SECURITY_CHECK_FAILURE: u32 = 0x139;
 
 /// What became of a faulting instruction.
@@ -56,6 +59,9 @@ fn fetch(rip: u64) -> ([u8; MAX_LENGTH], usize) {
         }
         length += 1;
     }
+    if let Some(tables) = Tables::find(rip) {
+        tables.patches().show_original(rip, &mut bytes[..length]);
+    }
     (bytes, length)
 }
 
@@ -68,12 +74,14 @@ fn decode(context: &CONTEXT) -> Option<(Instruction, [u8; MAX_LENGTH])> {
 }
 
 fn protection_fault(region: Region, context: &mut CONTEXT, record: &mut EXCEPTION_RECORD) -> Emulated {
-    let Some((instruction, _)) = decode(context) else { return Emulated::Exception };
+    let Some((instruction, bytes)) = decode(context) else { return Emulated::Exception };
     match instruction.code() {
         Code::Mov_r64_cr if instruction.op1_register() == Register::CR8 => {
+            patch::install(&instruction, &bytes, Work::ReadIrql);
             read_cr8(region, context, &instruction)
         }
         Code::Mov_cr_r64 if instruction.op0_register() == Register::CR8 => {
+            patch::install(&instruction, &bytes, Work::WriteIrql);
             write_cr8(region, context, record, &instruction)
         }
         Code::Int_imm8 => interrupt(context, record, instruction.immediate8()),
@@ -95,16 +103,15 @@ fn set(record: &mut EXCEPTION_RECORD, status: abi::NTSTATUS, parameters: &[u64])
     }
 }
 
-fn number(register: Register) -> Option<u8> {
+/// A general register's number in instructions.
+pub(crate) fn number(register: Register) -> Option<u8> {
     let register = register.full_register();
     register.is_gpr64().then(|| u8::try_from(register.number()).ok()).flatten()
 }
 
 fn read_cr8(region: Region, context: &mut CONTEXT, instruction: &Instruction) -> Emulated {
-    let (Some(owner), Some(target)) = (region.owner(), number(instruction.op0_register())) else {
-        return Emulated::Exception;
-    };
-    *register_mut(context, target) = u64::from(owner.read_cr8());
+    let Some(target) = number(instruction.op0_register()) else { return Emulated::Exception };
+    *register_mut(context, target) = u64::from(region.irql());
     context.Rip = instruction.next_ip();
     Emulated::Done
 }

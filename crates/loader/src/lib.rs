@@ -7,6 +7,7 @@
 
 mod emulate;
 pub mod map;
+mod patch;
 pub mod pe;
 pub mod seh;
 mod tables;

@@ -19,6 +19,7 @@ use thiserror::Error;
 pub use bind::{MissingImport, Resolution, Resolver};
 pub use space::{ImageSpace, ReservedSpace};
 
+use crate::patch::Patches;
 use crate::pe::{self, Export, ExportTarget, File, ImageError, ImageFacts, Relocations};
 use crate::tables::Tables;
 use memory::Memory;
@@ -109,7 +110,8 @@ pub fn map(
     guard::prepare(&facts, &memory, options.security_cookie);
     memory.protect(&facts).map_err(|reason| no_memory(&facts, reason))?;
     crate::seh::install();
-    let tables = Box::new(Tables::new(name, memory.range(), facts.functions));
+    let patches = Patches::new(memory.fixed_code(&facts), memory.space());
+    let tables = Box::new(Tables::new(name, memory.range(), facts.functions, patches));
     let cookie = (&raw const *tables).expose_provenance();
     let registration = images::register(memory.range(), cookie).map_err(MapError::Register)?;
     Ok(Image {

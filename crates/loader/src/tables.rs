@@ -8,6 +8,8 @@ use abi::RUNTIME_FUNCTION;
 use platform::images;
 use platform::memory::Scalar as _;
 
+use crate::patch::Patches;
+
 /// An image's record. Its address is the cookie in platform's registry.
 pub(crate) struct Tables {
     name: Box<str>,
@@ -15,13 +17,19 @@ pub(crate) struct Tables {
     pub(crate) size: u64,
     /// Relative address and number of entries of the function table.
     functions: Option<(u32, u32)>,
+    patches: Patches,
     retired: AtomicBool,
 }
 
 impl Tables {
-    pub(crate) fn new(name: &str, range: Range<usize>, functions: Option<(u32, u32)>) -> Self {
+    pub(crate) fn new(
+        name: &str,
+        range: Range<usize>,
+        functions: Option<(u32, u32)>,
+        patches: Patches,
+    ) -> Self {
         let (base, size) = (range.start as u64, range.len() as u64);
-        Self { name: name.into(), base, size, functions, retired: AtomicBool::new(false) }
+        Self { name: name.into(), base, size, functions, patches, retired: AtomicBool::new(false) }
     }
 
     /// The image is being unmapped. Whoever still looks is a bug; it then finds nothing.
@@ -29,13 +37,17 @@ impl Tables {
         self.retired.store(true, Ordering::Release);
     }
 
-    /// The record of the image that holds `address`.
+    /// The record of the image that holds `address`, or whose instructions the code there stands in for.
     pub(crate) fn find(address: u64) -> Option<&'static Self> {
         let range = images::find(usize::try_from(address).ok()?)?;
         // SAFETY: this crate alone registers images, with the address of a record that lives until after it is
         // unregistered; driver code of an image runs, and is dispatched for, only while the image lives.
         let tables = unsafe { ptr::with_exposed_provenance::<Self>(range.cookie).as_ref() }?;
         (!tables.retired.load(Ordering::Acquire)).then_some(tables)
+    }
+
+    pub(crate) fn patches(&self) -> &Patches {
+        &self.patches
     }
 
     pub(crate) fn name(&self) -> &str {

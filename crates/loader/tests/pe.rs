@@ -373,6 +373,10 @@ impl ImageSpace for Heap {
         Err(PagesError::Occupied)
     }
 
+    fn allocate_within(&self, _: std::ops::Range<usize>, _: usize) -> Result<usize, PagesError> {
+        Err(PagesError::NoMemory)
+    }
+
     fn protect(&self, _: usize, _: usize, _: Protection) -> Result<(), PagesError> {
         Ok(())
     }

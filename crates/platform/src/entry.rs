@@ -17,14 +17,14 @@ pub trait EntryOwner: Send + Sync {
     /// parameters. Makes the report and halts the machine; must not call driver code.
     fn unhandled(&self, stop: Stop, record: &EXCEPTION_RECORD, context: &CONTEXT);
 
-    /// The current IRQL, as `mov reg, cr8` reads it.
-    fn read_cr8(&self) -> u8;
-
     /// Sets the current IRQL, as `mov cr8, reg` does. False when the value is not an IRQL.
     fn write_cr8(&self, irql: u8) -> bool;
 
     /// Address of the machine's copy of KUSER_SHARED_DATA, its times brought up to date.
     fn shared_user_data(&self) -> usize;
+
+    /// Whether the copy's times go on from now on without being asked for: then driver code may read it directly.
+    fn keep_shared_user_data_current(&self) -> bool;
 }
 
 /// A bugcheck's stop code and parameters.
@@ -39,6 +39,8 @@ pub struct Stop {
 /// Our fields, which end where GS points.
 #[repr(C)]
 struct Private {
+    /// -78h: where patched instructions keep registers for a moment
+    scratch: [u64; SCRATCH_WORDS],
     /// -58h: where an access that a fix-up recovered from faulted.
     fault_address: usize,
     /// -50h
@@ -61,6 +63,13 @@ struct Private {
     own_address: usize,
 }
 
+/// Words that patched instructions may use; nothing keeps a value there across code of anybody else.
+pub const SCRATCH_WORDS: usize = 4;
+/// Where the scratch words start, counted from where GS points.
+pub const SCRATCH_OFFSET: i32 = -0x78;
+/// Where the IRQL stands (a byte), counted from where GS points; as in NT's KPCR.
+pub const IRQL_OFFSET: i32 = KPCR_IRQL as i32;
+
 const PAGE: usize = 4096;
 /// KPCR and KPRCB pages that driver code can read.
 const PROCESSOR_PAGES: usize = 3;
@@ -76,10 +85,12 @@ const KPCR_PRCB: usize = 0x180;
 const PRCB_NUMBER: usize = KPCR_PRCB + 4;
 const PRCB_CURRENT_THREAD: usize = KPCR_PRCB + 8;
 
-const _: () = assert!(size_of::<Private>() == 0x58);
-const _: () = assert!(std::mem::offset_of!(Private, frame) == 0x58 - 0x10);
-const _: () = assert!(std::mem::offset_of!(Private, landing) == 0x58 - 0x18);
-const _: () = assert!(std::mem::offset_of!(Private, stack_top) == 0x58 - 0x20);
+const _: () = assert!(size_of::<Private>() == 0x78);
+const _: () = assert!(std::mem::offset_of!(Private, frame) == 0x78 - 0x10);
+const _: () = assert!(std::mem::offset_of!(Private, landing) == 0x78 - 0x18);
+const _: () = assert!(std::mem::offset_of!(Private, stack_top) == 0x78 - 0x20);
+const _: () = assert!(std::mem::offset_of!(Private, stack_limit) == 0x78 - 0x28);
+const _: () = assert!(std::mem::offset_of!(Private, scratch) == 0);
 
 /// The calling thread's block. Copyable; valid on this thread only, hence neither `Send` nor `Sync`.
 #[derive(Clone, Copy, Debug)]
@@ -404,6 +415,14 @@ impl Region {
     #[inline]
     pub fn set_frame(self, frame: *mut ExportFrame) {
         self.private().set_frame(frame);
+    }
+
+    /// What patched instructions have put aside.
+    #[must_use]
+    pub fn scratch(self) -> [u64; SCRATCH_WORDS] {
+        let private = self.private().0;
+        // SAFETY: the block is mapped while the thread lives, and only this thread uses it.
+        unsafe { (*private).scratch }
     }
 
     /// Lowest address and length in bytes of the stack on which stops are reported.

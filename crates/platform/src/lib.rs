@@ -5,10 +5,12 @@
 //! - [`pages`]: reservations, protection, and pages that move to a descriptor of their own.
 //! - [`entry`], [`landing`], [`fault`], [`images`]: how threads get into driver code and out of it again, faults
 //!   included; the one signal-safe registry.
+//! - [`code`]: instructions that are replaced while other threads execute them.
 //! - [`memory`], [`routines`]: accesses that survive memory which is not there.
 #![expect(unsafe_code, reason = "this room wraps Linux, signals and the processor")]
 
 pub mod clock;
+pub mod code;
 pub mod entry;
 pub mod fault;
 pub mod images;

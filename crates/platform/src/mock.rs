@@ -113,6 +113,11 @@ impl Platform for Mock {
         SYSTEM_TIME_AT_START.saturating_add(self.baton.now())
     }
 
+    /// Virtual time goes on when everybody waits; a thread that never ceased to would keep every run from ending.
+    fn time_passes_by_itself(&self) -> bool {
+        false
+    }
+
     /// Also fails with `Other` outside of [`Mock::run`]: nothing would ever let the thread run.
     fn spawn(&self, name: &str, body: Box<dyn FnOnce() + Send>) -> io::Result<()> {
         check_name(name)?;

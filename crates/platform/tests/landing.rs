@@ -18,14 +18,14 @@ impl EntryOwner for Owner {
     fn unhandled(&self, stop: Stop, _record: &EXCEPTION_RECORD, _context: &CONTEXT) {
         self.stops.lock().expect("not poisoned").push(stop);
     }
-    fn read_cr8(&self) -> u8 {
-        0
-    }
     fn write_cr8(&self, _irql: u8) -> bool {
         false
     }
     fn shared_user_data(&self) -> usize {
         0
+    }
+    fn keep_shared_user_data_current(&self) -> bool {
+        false
     }
 }
 

@@ -92,12 +92,12 @@ rows! {
     /// Returns the time since the machine started, in 100 ns.
     irql(HIGH_LEVEL)
     fn KeQueryInterruptTime(call) -> u64 {
-        Ok(call.kernel.platform.interrupt_time())
+        Ok(call.kernel.ke.query_interrupt_time(call.kernel))
     }
 
     /// Stores the system time, in 100 ns since 1601.
     irql(HIGH_LEVEL) alias("KeQuerySystemTime")
     fn KeQuerySystemTimePrecise(call, current_time: u64) -> () {
-        raw::write(current_time, call.kernel.platform.system_time())
+        raw::write(current_time, call.kernel.ke.query_system_time(call.kernel))
     }
 }

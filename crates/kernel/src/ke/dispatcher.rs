@@ -2,6 +2,7 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use super::clock::Clock;
 use super::dpc::DpcQueue;
 use super::idle::Idle;
 use super::processors::{MAXIMUM_PROCESSORS, Processors};
@@ -16,6 +17,7 @@ pub struct Dispatcher {
     /// By processor number.
     pub(super) dpcs: Box<[DpcQueue]>,
     pub(super) idle: Idle,
+    pub(super) clock: Clock,
     state: Mutex<State>,
 }
 
@@ -34,6 +36,7 @@ impl Dispatcher {
             processors: Processors::new(processors),
             dpcs: (0..processors).map(|_| DpcQueue::default()).collect(),
             idle: Idle::default(),
+            clock: Clock::default(),
             state: Mutex::new(State { waits: WaitLists::new(), timers: TimerQueue::default() }),
         }
     }

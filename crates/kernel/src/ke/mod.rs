@@ -8,9 +8,10 @@
 //! - `object`: what all dispatcher objects share. `event`, `mutant`, `semaphore`, `timer`: one kind each.
 //! - `irql`, `processors`, `dpc`, `spin_lock`: code at DISPATCH_LEVEL.
 //! - `thread`, `apc`, `special_apc`, `time`: threads, what ends their waits early, what is finished in their context, clocks.
-//!   `idle`: the thread of the machine's own.
+//!   `idle`, `clock`: threads of the machine's own.
 
 mod apc;
+mod clock;
 mod dispatcher;
 mod dpc;
 mod event;

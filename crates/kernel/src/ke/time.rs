@@ -14,19 +14,23 @@ impl Dispatcher {
     /// Time since 1601 in units of 100 ns, UTC (`ddi: KeQuerySystemTime`). Any IRQL.
     #[must_use]
     pub fn query_system_time(&self, kernel: &Kernel) -> u64 {
-        kernel.platform.system_time()
+        let time = kernel.platform.system_time();
+        self.tick(kernel);
+        time
     }
 
     /// Time since the machine's platform started in units of 100 ns (`ddi: KeQueryInterruptTime`). Any IRQL.
     #[must_use]
     pub fn query_interrupt_time(&self, kernel: &Kernel) -> u64 {
-        kernel.platform.interrupt_time()
+        let time = kernel.platform.interrupt_time();
+        self.tick(kernel);
+        time
     }
 
     /// Clock ticks since then, of [`TIME_INCREMENT`] each (`ddi: KeQueryTickCount`). Any IRQL.
     #[must_use]
     pub fn query_tick_count(&self, kernel: &Kernel) -> u64 {
-        kernel.platform.interrupt_time() / u64::from(TIME_INCREMENT)
+        self.query_interrupt_time(kernel) / u64::from(TIME_INCREMENT)
     }
 
     /// A counter of [`PERFORMANCE_FREQUENCY`] (`ddi: KeQueryPerformanceCounter`). Any IRQL.

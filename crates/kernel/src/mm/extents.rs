@@ -24,7 +24,30 @@ impl Extents {
         Some(start)
     }
 
-    /// Gives back what [`Self::take`] returned.
+    /// Takes the first free range of `length` bytes that lies inside `part`.
+    pub(super) fn take_within(&mut self, part: &Range<usize>, length: usize) -> Option<usize> {
+        let fits = |start: usize, end: usize| {
+            let first = start.max(part.start);
+            first.checked_add(length).is_some_and(|last| last <= end.min(part.end)).then_some(first)
+        };
+        let holds_start = self.free.range(..=part.start).next_back();
+        let inside =
+            self.free.range(part.start.saturating_add(1)..part.end.max(part.start.saturating_add(1)));
+        let (start, end, first) = holds_start
+            .into_iter()
+            .chain(inside)
+            .find_map(|(&start, &end)| Some((start, end, fits(start, end)?)))?;
+        self.free.remove(&start);
+        if start < first {
+            self.free.insert(start, first);
+        }
+        if first + length < end {
+            self.free.insert(first + length, end);
+        }
+        Some(first)
+    }
+
+    /// Gives back what [`Self::take`] or [`Self::take_within`] returned.
     pub(super) fn give(&mut self, start: usize, length: usize) {
         let (mut start, mut end) = (start, start + length);
         if let Some(after) = self.free.remove(&end) {
@@ -42,5 +65,26 @@ impl Extents {
     #[cfg(test)]
     pub(super) fn count(&self) -> usize {
         self.free.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_part_is_taken_where_it_is_free_and_joins_again() {
+        let mut extents = Extents::new(0..100);
+        assert_eq!(extents.take_within(&(40..60), 10), Some(40));
+        assert_eq!(extents.take_within(&(40..60), 10), Some(50));
+        assert_eq!(extents.take_within(&(40..60), 1), None);
+        assert_eq!(extents.take_within(&(95..200), 6), None);
+        assert_eq!(extents.take_within(&(95..200), 5), Some(95));
+        assert_eq!(extents.take_within(&(20..20), 1), None);
+        assert_eq!(extents.take(41), None);
+        for (start, length) in [(40, 10), (95, 5), (50, 10)] {
+            extents.give(start, length);
+        }
+        assert_eq!(extents.count(), 1);
     }
 }

@@ -2,6 +2,7 @@
 //! process can map. The loader redirects the reads; here the values are kept.
 
 use std::mem::offset_of;
+use std::sync::{Mutex, PoisonError};
 
 use abi::KUSER_SHARED_DATA;
 use platform::Platform;
@@ -19,13 +20,15 @@ const VERSION: (u32, u32, u32) = (10, 0, 19045);
 #[derive(Debug)]
 pub(super) struct SharedUserData {
     page: SystemRange,
+    /// Held while times are written: two writers at once could let them go back.
+    writing: Mutex<()>,
 }
 
 impl SharedUserData {
     pub(super) fn new(space: &SystemSpace, platform: &dyn Platform) -> Result<Self, PagesError> {
         let page = space.allocate(PAGE_SIZE)?;
         page.commit(0, PAGE_SIZE, Protection::ReadWrite)?;
-        let this = Self { page };
+        let this = Self { page, writing: Mutex::new(()) };
         let (major, minor, build) = VERSION;
         this.set(offset_of!(KUSER_SHARED_DATA, NtMajorVersion), major);
         this.set(offset_of!(KUSER_SHARED_DATA, NtMinorVersion), minor);
@@ -46,6 +49,7 @@ impl SharedUserData {
 
     /// Brings the times up to date and returns the page's address.
     pub(super) fn refresh(&self, platform: &dyn Platform) -> usize {
+        let _alone = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         let interrupt = platform.interrupt_time();
         self.set_time(offset_of!(KUSER_SHARED_DATA, InterruptTime), interrupt);
         self.set_time(offset_of!(KUSER_SHARED_DATA, SystemTime), platform.system_time());
@@ -61,13 +65,13 @@ impl SharedUserData {
         raw::write(self.address(offset), value).expect("a committed page of our own");
     }
 
-    /// Writes a KSYSTEM_TIME in the order that makes torn reads visible: High2Time, LowPart, High1Time.
+    /// Writes a KSYSTEM_TIME in the order that makes torn reads visible: High2Time, then LowPart and High1Time in one,
+    /// as 64-bit drivers read them.
     fn set_time(&self, offset: usize, time: u64) {
-        #[expect(clippy::cast_possible_truncation, reason = "the halves of a 64-bit time")]
-        let (low, high) = (time as u32, (time >> 32) as u32);
+        #[expect(clippy::cast_possible_truncation, reason = "the upper half of a 64-bit time")]
+        let high = (time >> 32) as u32;
         self.set(offset + 8, high);
-        self.set(offset, low);
-        self.set(offset + 4, high);
+        self.set(offset, time);
     }
 }
 

@@ -52,6 +52,19 @@ impl SystemSpace {
         Ok(SystemRange { space: self.clone(), offset: start, length })
     }
 
+    /// As [`SystemSpace::allocate`], inside a part of the addresses.
+    ///
+    /// # Errors
+    /// `NoMemory` when no free range in it is long enough.
+    pub fn allocate_within(&self, part: Range<usize>, length: usize) -> Result<SystemRange, PagesError> {
+        let length = length.max(1).checked_next_multiple_of(PAGE_SIZE).ok_or(PagesError::NoMemory)?;
+        let base = self.inner.slab.base();
+        let offset = |address: usize| address.saturating_sub(base).next_multiple_of(PAGE_SIZE);
+        let part = offset(part.start)..offset(part.end);
+        let start = self.free().take_within(&part, length).ok_or(PagesError::NoMemory)?;
+        Ok(SystemRange { space: self.clone(), offset: start, length })
+    }
+
     fn free(&self) -> MutexGuard<'_, Extents> {
         self.inner.free.lock().unwrap_or_else(PoisonError::into_inner)
     }

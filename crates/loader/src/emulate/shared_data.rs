@@ -12,11 +12,13 @@ use platform::memory::copy_from;
 use platform::pages::{PAGE_SIZE, Protection, Reservation, SYSTEM_SPACE};
 
 use super::{Emulated, MAX_LENGTH, decode, number};
+use crate::patch::{self, Work};
 use crate::unwind::{register, register_mut};
 
 /// KUSER_SHARED_DATA as x64 kernels map it.
-const ADDRESS: u64 = 0xFFFF_F780_0000_0000;
-const SIZE: u64 = PAGE_SIZE as u64;
+pub(crate) const ADDRESS: u64 = 0xFFFF_F780_0000_0000;
+/// Its bytes.
+pub(crate) const SIZE: u64 = PAGE_SIZE as u64;
 const READ: usize = 0;
 /// Largest operand, and the alignment that any instruction asks for.
 const LINE: usize = 64;
@@ -37,6 +39,9 @@ pub(super) fn load(region: Region, context: &mut CONTEXT, record: &EXCEPTION_REC
     let Some((instruction, bytes)) = decode(context) else { return Emulated::Exception };
     let Some(owner) = region.owner() else { return Emulated::Exception };
     let Some(operand) = Operand::of(&instruction) else { return Emulated::Exception };
+    if owner.keep_shared_user_data_current() {
+        patch::install(&instruction, &bytes, Work::Load { copy: owner.shared_user_data() as u64 });
+    }
     let offset = address - ADDRESS;
     let line = offset & !(LINE as u64 - 1);
     let length = (SIZE - line).min(2 * LINE as u64);

@@ -26,6 +26,27 @@ impl Memory {
         self.base..self.base + self.size
     }
 
+    pub(super) fn space(&self) -> Arc<dyn ImageSpace> {
+        Arc::clone(&self.space)
+    }
+
+    /// The code on pages that cannot be written.
+    pub(super) fn fixed_code(&self, facts: &ImageFacts) -> Box<[Range<u64>]> {
+        let mut ranges: Vec<Range<u64>> = Vec::new();
+        for (index, flags) in self.page_flags(facts).into_iter().enumerate() {
+            if !flags.execute || flags.write {
+                continue;
+            }
+            let start = (self.base + index * PAGE as usize) as u64;
+            let end = start + u64::from(PAGE);
+            match ranges.last_mut() {
+                Some(last) if last.end == start => last.end = end,
+                _ => ranges.push(start..end),
+            }
+        }
+        ranges.into()
+    }
+
     fn at(&self, rva: u32, length: usize) -> *mut u8 {
         let offset = rva as usize;
         assert!(offset <= self.size && length <= self.size - offset, "inspection bounds every write");

@@ -20,6 +20,12 @@ pub trait ImageSpace: Send + Sync {
     /// `Occupied` when something lies there; when there is no memory.
     fn allocate_at(&self, base: usize, size: usize) -> Result<(), PagesError>;
 
+    /// Takes `size` bytes inside a range of addresses, which need not be this space's own.
+    ///
+    /// # Errors
+    /// When there is no room or no memory.
+    fn allocate_within(&self, part: Range<usize>, size: usize) -> Result<usize, PagesError>;
+
     /// Changes the protection of pages that were taken from this space.
     ///
     /// # Errors
@@ -52,6 +58,12 @@ impl ReservedSpace {
     #[must_use]
     pub fn new(reservation: Arc<Reservation>, part: Range<usize>) -> Self {
         Self { reservation, part, taken: Mutex::default() }
+    }
+
+    /// How many ranges it holds elsewhere than in its part.
+    #[must_use]
+    pub fn fixed_ranges(&self) -> usize {
+        self.taken().fixed.len()
     }
 
     fn taken(&self) -> MutexGuard<'_, Taken> {
@@ -87,6 +99,16 @@ impl ImageSpace for ReservedSpace {
         reservation.commit(0, size, Protection::ReadWrite)?;
         self.taken().fixed.insert(base, reservation);
         Ok(())
+    }
+
+    fn allocate_within(&self, part: Range<usize>, size: usize) -> Result<usize, PagesError> {
+        const ATTEMPTS: usize = 64;
+        let stride = (part.len() / ATTEMPTS).next_multiple_of(PAGE_SIZE).max(size);
+        let reservation = Reservation::first_free(part, stride, size, 0)?;
+        reservation.commit(0, size, Protection::ReadWrite)?;
+        let base = reservation.base();
+        self.taken().fixed.insert(base, reservation);
+        Ok(base)
     }
 
     fn protect(&self, base: usize, size: usize, protection: Protection) -> Result<(), PagesError> {

@@ -8,6 +8,7 @@ use platform::pages::USER_PROBE_ADDRESS;
 
 use super::{current, dispatch, resume};
 use crate::emulate::{self, Emulated};
+use crate::patch;
 use crate::tables::Tables;
 
 const DISPATCH_LEVEL: u8 = 2;
@@ -25,6 +26,11 @@ unsafe extern "sysv64" fn on_fault(context: *mut CONTEXT, record: *mut EXCEPTION
     let context = unsafe { &mut *context };
     // SAFETY: as above.
     let record = unsafe { &mut *record };
+    let in_stand_in = patch::leave(region, context, record);
+    if !in_stand_in && patch::is_outdated(context, record) {
+        // SAFETY: the context is the faulting driver code's, to execute the same place again.
+        unsafe { resume(region, context) }
+    }
     let stop = match emulate::instruction(region, context, record) {
         // SAFETY: the context is the faulting driver code's, one instruction further.
         Emulated::Done => unsafe { resume(region, context) },

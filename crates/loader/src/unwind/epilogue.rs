@@ -39,6 +39,8 @@ pub(super) fn finish(
     if !tables.contains(last.saturating_sub(1)) || copy_from(&mut window[..length], context.Rip).is_err() {
         return Ok(false);
     }
+    // The jump of a patched instruction is none out of the function.
+    tables.patches().show_original(context.Rip, &mut window[..length]);
     let mut rest = &window[..length];
     let mut instructions = [Instruction::Leave; WINDOW / 2];
     let mut count = 0;

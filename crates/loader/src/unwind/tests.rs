@@ -53,7 +53,9 @@ impl Fixture {
 
     fn tables(&self) -> Tables {
         let start = self.image.as_ptr().expose_provenance();
-        Tables::new("test", start..start + self.image.len() * 8, None)
+        let nowhere = std::sync::Arc::new(Nowhere);
+        let patches = crate::patch::Patches::new(Box::default(), nowhere);
+        Tables::new("test", start..start + self.image.len() * 8, None, patches)
     }
 
     /// A context with RIP `offset` bytes into the function and RSP at stack word 16; word n holds 1000h + n.
@@ -333,4 +335,36 @@ proptest! {
             prop_assert!(fixture.tables().contains(handler.routine));
         }
     }
+}
+
+/// Nothing here is patched.
+struct Nowhere;
+
+impl crate::map::ImageSpace for Nowhere {
+    fn allocate(&self, _: usize) -> Result<usize, platform::pages::PagesError> {
+        Err(platform::pages::PagesError::NoMemory)
+    }
+
+    fn allocate_at(&self, _: usize, _: usize) -> Result<(), platform::pages::PagesError> {
+        Err(platform::pages::PagesError::NoMemory)
+    }
+
+    fn allocate_within(
+        &self,
+        _: std::ops::Range<usize>,
+        _: usize,
+    ) -> Result<usize, platform::pages::PagesError> {
+        Err(platform::pages::PagesError::NoMemory)
+    }
+
+    fn protect(
+        &self,
+        _: usize,
+        _: usize,
+        _: platform::pages::Protection,
+    ) -> Result<(), platform::pages::PagesError> {
+        Ok(())
+    }
+
+    fn release(&self, _: usize, _: usize) {}
 }

@@ -112,6 +112,68 @@ EXPORT u64 RegistersSurvive(u64 seed) {
     return sum;
 }
 
+// Whatever address comes: shared data, memory of its own, or none; notes what the exception says.
+static int note_fault(void *pointers) {
+    struct { unsigned code, flags; void *next; u64 address; unsigned count; u64 information[15]; } *record = *(void **)pointers;
+    Note(record->code);
+    Note(record->information[0]);
+    Note(record->information[1]);
+    return 1;
+}
+
+static __attribute__((noinline)) u64 load_from(u64 address, u64 *place) {
+    u64 value;
+    __asm__ volatile("lea 1f(%%rip), %1\n\tmov $77, %%ecx\n\tmov $78, %%edx\n\tstc\n\t1: mov (%2), %0\n\tjnc 2f\n\tadd %%rcx, %0\n\t"
+                     "add %%rdx, %0\n\t2:"
+                     : "=&r"(value), "=&r"(*place) : "r"(address) : "rcx", "rdx", "cc", "memory");
+    return value;
+}
+
+EXPORT u64 LoadAnywhere(u64 address) {
+    static u64 word = 1234;
+    u64 place;
+    __try {
+        return load_from(address ? address : (u64)&word, &place);
+    } __except (note_fault(__exception_info())) {
+        return CODE;
+    }
+}
+
+EXPORT u64 WriteAndRead(u64 value) {
+    u64 read;
+    __asm__ volatile("stc\n\tmov %1, %%cr8\n\tmov %%cr8, %0\n\tadc $0, %0" : "=r"(read) : "r"(value) : "cc", "memory");
+    return read;
+}
+
+__declspec(dllimport) void ExRaiseStatus(u32 status);
+
+// The call's return address is a patched site, with a jump out of the function in place of its own bytes.
+static __attribute__((noinline)) u64 raise_before_cr8(u64 status, void *routine) {
+    u64 value;
+    Note(0);
+    __asm__ volatile("test %%rcx, %%rcx\n\tjz 1f\n\tcall *%%rax\n\t1: mov %%cr8, %%rbx\n\tmov %%rbx, %0"
+                     : "=r"(value), "+c"(status), "+a"(routine) : : "rbx", "rdx", "r8", "r9", "r10", "r11", "memory", "cc");
+    return value;
+}
+
+static __attribute__((noinline)) u64 with_finally(u64 status) {
+    volatile u64 value = 0;
+    __try {
+        value = raise_before_cr8(status, (void *)ExRaiseStatus);
+    } __finally {
+        Note(1);
+    }
+    return value;
+}
+
+EXPORT u64 RaiseBeforeCr8(u64 status) {
+    __try {
+        return with_finally(status);
+    } __except (1) {
+        return CODE;
+    }
+}
+
 EXPORT void WriteShared(void) {
     __try {
         AT(u32, 0) = 1;

@@ -56,6 +56,11 @@ impl Machine {
         Arc::clone(&self.space)
     }
 
+    /// How many ranges were taken elsewhere than where images lie.
+    pub(crate) fn outside_pages(&self) -> usize {
+        self.space.fixed_ranges()
+    }
+
     pub(crate) fn load(&self, name: &str, bytes: &[u8], resolver: &dyn Resolver) -> Image {
         map(name, bytes, self.space(), resolver, Options::default()).unwrap_or_else(|error| panic!("{error}"))
     }
@@ -71,6 +76,7 @@ impl Machine {
             stack: self.stack,
         };
         let _inside = region.enter(&entrant);
+        region.set_irql(*self.irql.lock().expect("not poisoned"));
         inside(region)
     }
 
@@ -96,10 +102,6 @@ impl EntryOwner for Machine {
         self.reports.lock().expect("not poisoned").push(report);
     }
 
-    fn read_cr8(&self) -> u8 {
-        *self.irql.lock().expect("not poisoned")
-    }
-
     fn write_cr8(&self, irql: u8) -> bool {
         *self.irql.lock().expect("not poisoned") = irql;
         entry::region().expect("driver code asks").set_irql(irql);
@@ -108,6 +110,10 @@ impl EntryOwner for Machine {
 
     fn shared_user_data(&self) -> usize {
         self.shared.as_ptr().expose_provenance()
+    }
+
+    fn keep_shared_user_data_current(&self) -> bool {
+        true
     }
 }
 
