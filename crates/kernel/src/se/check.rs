@@ -125,12 +125,7 @@ impl Who<'_> {
 ///
 /// Taking from each entry what none before it decided gives the same answer as ending at the first denial: whoever asks
 /// for a denied right does not get it.
-fn list_grants(
-    descriptor: &SecurityDescriptor,
-    token: &Token,
-    wanted: &Wanted,
-    who: &Who<'_>,
-) -> u32 {
+fn list_grants(descriptor: &SecurityDescriptor, token: &Token, wanted: &Wanted, who: &Who<'_>) -> u32 {
     let Some(dacl) = descriptor.dacl.as_ref().filter(|_| descriptor.has_dacl()) else {
         return wanted.rights | wanted.everything.unwrap_or(0);
     };

@@ -250,7 +250,13 @@ impl Reader<'_> {
     /// A decimal, octal (0…) or hexadecimal (0x…) number of at most 64 bits.
     fn number(&mut self) -> Option<u64> {
         let prefixed = self.starts_with("0x") || self.starts_with("0X");
-        let radix = if prefixed { 16 } else if self.peek() == Some(b'0') { 8 } else { 10 };
+        let radix = if prefixed {
+            16
+        } else if self.peek() == Some(b'0') {
+            8
+        } else {
+            10
+        };
         self.at += if prefixed { 2 } else { 0 };
         self.digits(radix)
     }

@@ -69,8 +69,10 @@ impl Sid {
         }
         let authority = header[2..].iter().fold(0, |value, byte| value << 8 | u64::from(*byte));
         let parts = bytes.get(HEADER..HEADER + usize::from(header[1]) * 4)?;
-        let parts: Vec<u32> =
-            parts.chunks_exact(4).map(|part| u32::from_le_bytes([part[0], part[1], part[2], part[3]])).collect();
+        let parts: Vec<u32> = parts
+            .chunks_exact(4)
+            .map(|part| u32::from_le_bytes([part[0], part[1], part[2], part[3]]))
+            .collect();
         Self::from_parts(authority, &parts)
     }
 }

@@ -75,7 +75,8 @@ impl Token {
     /// which privileges are enabled from the start.
     #[must_use]
     pub fn local_system() -> Self {
-        let all: Vec<u32> = (abi::SE_CREATE_TOKEN_PRIVILEGE..=abi::SE_CREATE_SYMBOLIC_LINK_PRIVILEGE).collect();
+        let all: Vec<u32> =
+            (abi::SE_CREATE_TOKEN_PRIVILEGE..=abi::SE_CREATE_SYMBOLIC_LINK_PRIVILEGE).collect();
         let mut groups = enabled(&[well_known::WORLD, well_known::AUTHENTICATED_USERS]);
         groups.push(Group {
             sid: well_known::ADMINISTRATORS,
@@ -240,7 +241,8 @@ impl Token {
     /// Whether it is an administrator's (`SeTokenIsAdmin`).
     #[must_use]
     pub fn is_administrator(&self) -> bool {
-        let restricted = !self.restricted.is_empty() && !self.restricted.contains(&well_known::ADMINISTRATORS);
+        let restricted =
+            !self.restricted.is_empty() && !self.restricted.contains(&well_known::ADMINISTRATORS);
         self.is_allowed(&well_known::ADMINISTRATORS) && !restricted
     }
 }
@@ -255,11 +257,7 @@ pub struct TokenBody {
 
 impl ObjectBody for TokenBody {
     fn object_type(&self) -> ObjectType {
-        ObjectType {
-            name: "Token",
-            parses: false,
-            generic_mapping: [0x2_0008, 0x2_00E0, 0x2_0005, 0xF_01FF],
-        }
+        ObjectType { name: "Token", parses: false, generic_mapping: [0x2_0008, 0x2_00E0, 0x2_0005, 0xF_01FF] }
     }
 
     fn delete(&self, kernel: &Kernel, _object: &Object) {
