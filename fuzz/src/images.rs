@@ -1,5 +1,6 @@
 //! Where fuzzed images lie, and that nothing of them stays.
 
+use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
@@ -48,6 +49,10 @@ impl ImageSpace for CountedSpace {
 
     fn allocate_at(&self, base: usize, size: usize) -> Result<(), PagesError> {
         self.count(self.space.allocate_at(base, size))
+    }
+
+    fn allocate_within(&self, part: Range<usize>, size: usize) -> Result<usize, PagesError> {
+        self.count(self.space.allocate_within(part, size))
     }
 
     fn protect(&self, base: usize, size: usize, protection: Protection) -> Result<(), PagesError> {

@@ -135,6 +135,15 @@ pub struct ACE_HEADER {
     pub AceSize: u16,
 }
 
+/// An entry that grants: header, rights, and from `SidStart` on a SID. Entries that deny or audit look the same.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct ACCESS_ALLOWED_ACE {
+    pub Header: ACE_HEADER,
+    pub Mask: ACCESS_MASK,
+    pub SidStart: u32,
+}
+
 /// The authority that issued an identifier.
 #[repr(C)]
 #[derive(Clone, Copy)]
@@ -259,3 +268,23 @@ pub const SE_DACL_PROTECTED: u16 = 0x1000;
 pub const SE_SACL_PROTECTED: u16 = 0x2000;
 pub const SE_RM_CONTROL_VALID: u16 = 0x4000;
 pub const SE_SELF_RELATIVE: u16 = 0x8000;
+
+pub const SID_REVISION: u8 = 0x1;
+pub const SID_MAX_SUB_AUTHORITIES: u8 = 0xf;
+pub const SECURITY_DESCRIPTOR_REVISION: u8 = 0x1;
+pub const ACL_REVISION: u8 = 0x2;
+pub const MIN_ACL_REVISION: u8 = 0x2;
+pub const MAX_ACL_REVISION: u8 = 0x4;
+
+pub const ACCESS_ALLOWED_ACE_TYPE: u8 = 0x0;
+pub const ACCESS_DENIED_ACE_TYPE: u8 = 0x1;
+pub const SYSTEM_AUDIT_ACE_TYPE: u8 = 0x2;
+pub const SYSTEM_ALARM_ACE_TYPE: u8 = 0x3;
+pub const SYSTEM_MANDATORY_LABEL_ACE_TYPE: u8 = 0x11;
+pub const OBJECT_INHERIT_ACE: u8 = 0x1;
+pub const CONTAINER_INHERIT_ACE: u8 = 0x2;
+pub const NO_PROPAGATE_INHERIT_ACE: u8 = 0x4;
+pub const INHERIT_ONLY_ACE: u8 = 0x8;
+pub const INHERITED_ACE: u8 = 0x10;
+pub const SUCCESSFUL_ACCESS_ACE_FLAG: u8 = 0x40;
+pub const FAILED_ACCESS_ACE_FLAG: u8 = 0x80;

@@ -54,6 +54,8 @@ variables! {
     static KdDebuggerNotPresent: u8 = |_kernel| 1;
     /// Whether the system started in safe mode: no.
     static InitSafeBootMode: u32 = |_kernel| 0;
+    /// Address of a structure with the numbers of privileges and the well-known SIDs.
+    static SeExports: u64 = |kernel| kernel::se::exports_block(kernel).unwrap_or(0);
 }
 
 /// The rows of the data exports.

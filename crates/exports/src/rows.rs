@@ -15,6 +15,7 @@ mod io_cancel;
 mod io_driver;
 mod io_irp;
 mod io_queue;
+mod io_share;
 mod io_stack;
 mod ke;
 mod ke_processor;
@@ -26,16 +27,23 @@ mod missing;
 mod mm;
 mod mm_mdl;
 mod ob;
+mod ob_pointer;
 mod ps;
 mod routines;
 mod rtl;
+mod rtl_acl;
 mod rtl_ansi;
 mod rtl_numbers;
+mod rtl_security;
+mod rtl_sid;
 mod rtl_strings;
 mod rtl_time;
 mod rtl_version;
 #[cfg(test)]
 mod scratch;
+mod se;
+mod se_objects;
+mod se_token;
 mod seh;
 
 use crate::{Row, data};
@@ -63,6 +71,7 @@ pub fn all() -> Vec<Row> {
         io_driver::ROWS,
         io_irp::ROWS,
         io_queue::ROWS,
+        io_share::ROWS,
         io_stack::ROWS,
         ke::ROWS,
         ke_processor::ROWS,
@@ -73,14 +82,20 @@ pub fn all() -> Vec<Row> {
         mm::ROWS,
         mm_mdl::ROWS,
         ob::ROWS,
+        ob_pointer::ROWS,
         ps::ROWS,
         routines::ROWS,
         rtl::ROWS,
+        rtl_acl::ROWS,
         rtl_ansi::ROWS,
         rtl_numbers::ROWS,
+        rtl_security::ROWS,
+        rtl_sid::ROWS,
         rtl_strings::ROWS,
         rtl_time::ROWS,
         rtl_version::ROWS,
+        se::ROWS,
+        se_objects::ROWS,
         seh::ROWS,
         MISSING,
     ];

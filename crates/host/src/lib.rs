@@ -23,6 +23,7 @@ pub use gate::{CreateFile, DirectoryEntry, Handle, IoStatus, Transport};
 pub use kernel::io::{AddDeviceError, UnloadOutcome, UnloadReport};
 pub use kernel::mm::{TagUsage, tag_name};
 pub use kernel::raw::{InputBuffer, OutputBuffer};
+pub use kernel::se::{Sid, Token, well_known};
 pub use kernel::trace::{Event, Observer};
 pub use kernel::{Configuration, StartError};
 pub use loader::map::MissingImport;

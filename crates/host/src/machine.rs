@@ -9,6 +9,7 @@ use abi::{DRIVER_INITIALIZE, NTSTATUS};
 use exports::DataExports;
 use kernel::io::{self, AddDeviceError, DriverImage, UnloadOutcome};
 use kernel::mm::TagUsage;
+use kernel::se::Token;
 use kernel::trace::Observer;
 use kernel::{Configuration, Kernel, StartError};
 use loader::map::{self, Image, Options};
@@ -198,10 +199,16 @@ impl Machine {
         }
     }
 
-    /// A process of the machine that runs in this Linux process: its requests are plain calls.
+    /// A process of the machine that runs in this Linux process: its requests are plain calls. It is an administrator's.
     #[must_use]
     pub fn process(&self, name: &str) -> Process {
-        Process::new(self.kernel.clone(), name)
+        self.process_as(name, Token::administrator())
+    }
+
+    /// As [`Machine::process`], with a token of the caller's choice: `Token::user()`, `Token::local_system()`, ….
+    #[must_use]
+    pub fn process_as(&self, name: &str, token: Token) -> Process {
+        Process::new(self.kernel.clone(), name, token)
     }
 
     /// Serves the machine to other Linux processes on a Unix socket at `path`, until the server is stopped or dropped.

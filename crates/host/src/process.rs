@@ -11,6 +11,7 @@ use kernel::io::{self, DeviceControl, IoResult, OpenRequest};
 use kernel::ob::SymbolicLink;
 use kernel::ps;
 use kernel::raw::{InputBuffer, OutputBuffer};
+use kernel::se::Token;
 
 use crate::window_buffer::WindowBuffer;
 
@@ -33,8 +34,8 @@ fn ended(outcome: Result<IoResult, NTSTATUS>) -> IoStatus {
 }
 
 impl Process {
-    pub(crate) fn new(kernel: Arc<Kernel>, name: &str) -> Self {
-        let process = kernel.ps.create(name);
+    pub(crate) fn new(kernel: Arc<Kernel>, name: &str, token: Token) -> Self {
+        let process = kernel.ps.create_as(name, token);
         Self { kernel, process }
     }
 
@@ -42,10 +43,11 @@ impl Process {
     pub(crate) fn in_window(
         kernel: Arc<Kernel>,
         name: &str,
+        token: Token,
         window: Range<u64>,
         keep: Box<dyn Any + Send + Sync>,
     ) -> Self {
-        let process = kernel.ps.create_in_window(name, window, keep);
+        let process = kernel.ps.create_in_window(name, token, window, keep);
         Self { kernel, process }
     }
 

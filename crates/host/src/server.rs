@@ -12,6 +12,7 @@ use gate::{
 };
 use kernel::Kernel;
 use kernel::raw::{InputBuffer, OutputBuffer};
+use kernel::se::Token;
 use thiserror::Error;
 
 use crate::process::Process;
@@ -74,8 +75,15 @@ impl Session {
     fn new(kernel: Arc<Kernel>, peer: &Peer) -> Self {
         let window = peer.window.base()..peer.window.data().end;
         let name = format!("pid {}", peer.credentials.pid);
-        Self { process: Process::in_window(kernel, &name, window, Box::new(peer.window.clone())) }
+        let keep = Box::new(peer.window.clone());
+        Self { process: Process::in_window(kernel, &name, token_of(peer), window, keep) }
     }
+}
+
+/// Who an application is to the machine: an administrator, since the socket admits only the user who serves. Its Linux
+/// credentials (`peer.credentials`) are not looked at yet.
+fn token_of(_peer: &Peer) -> Token {
+    Token::administrator()
 }
 
 fn failed(status: NTSTATUS) -> IoStatus {

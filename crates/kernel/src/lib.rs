@@ -6,6 +6,7 @@
 //! - [`ob`]: objects, the namespace, handles.
 //! - [`ps`]: processes and system threads.
 //! - [`cm`]: the registry.
+//! - [`se`]: security descriptors, tokens, the access check.
 //! - [`io`]: drivers, devices, files, IRPs.
 //! - [`trace`]: what happens, for whoever watches.
 //!
@@ -20,6 +21,7 @@ pub mod mm;
 pub mod ob;
 pub mod ps;
 pub mod raw;
+pub mod se;
 pub mod trace;
 
 pub use kernel::{Bugcheck, Configuration, Exception, Kernel, StackFrame, StackWalker, StartError};

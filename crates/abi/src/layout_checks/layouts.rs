@@ -563,6 +563,9 @@ layout! { ACL 0x8;
 layout! { ACE_HEADER 0x4;
     0x0 AceType, 0x1 AceFlags, 0x2 AceSize,
 }
+layout! { ACCESS_ALLOWED_ACE 0xc;
+    0x0 Header, 0x4 Mask, 0x8 SidStart,
+}
 layout! { SECURITY_DESCRIPTOR 0x28;
     0x0 Revision, 0x1 Sbz1, 0x2 Control, 0x8 Owner, 0x10 Group, 0x18 Sacl, 0x20 Dacl,
 }
@@ -629,6 +632,42 @@ layout! { IO_STACK_LOCATION 0x48;
     0x20 Parameters.WMI.Buffer, 0x8 Parameters.Others, 0x8 Parameters.Others.Argument1,
     0x10 Parameters.Others.Argument2, 0x18 Parameters.Others.Argument3, 0x20 Parameters.Others.Argument4,
     0x28 DeviceObject, 0x30 FileObject, 0x38 CompletionRoutine, 0x40 Context,
+}
+layout! { SID_AND_ATTRIBUTES 0x10;
+    0x0 Sid, 0x8 Attributes,
+}
+layout! { TOKEN_GROUPS 0x18;
+    0x0 GroupCount, 0x8 Groups,
+}
+layout! { TOKEN_PRIVILEGES 0x10;
+    0x0 PrivilegeCount, 0x4 Privileges,
+}
+layout! { TOKEN_STATISTICS 0x38;
+    0x0 TokenId, 0x8 AuthenticationId, 0x10 ExpirationTime, 0x18 TokenType, 0x1c ImpersonationLevel,
+    0x20 DynamicCharged, 0x24 DynamicAvailable, 0x28 GroupCount, 0x2c PrivilegeCount, 0x30 ModifiedId,
+}
+layout! { SE_EXPORTS 0x208;
+    0x0 SeCreateTokenPrivilege, 0x8 SeAssignPrimaryTokenPrivilege, 0x10 SeLockMemoryPrivilege,
+    0x18 SeIncreaseQuotaPrivilege, 0x20 SeUnsolicitedInputPrivilege, 0x28 SeTcbPrivilege, 0x30 SeSecurityPrivilege,
+    0x38 SeTakeOwnershipPrivilege, 0x40 SeLoadDriverPrivilege, 0x48 SeCreatePagefilePrivilege,
+    0x50 SeIncreaseBasePriorityPrivilege, 0x58 SeSystemProfilePrivilege, 0x60 SeSystemtimePrivilege,
+    0x68 SeProfileSingleProcessPrivilege, 0x70 SeCreatePermanentPrivilege, 0x78 SeBackupPrivilege,
+    0x80 SeRestorePrivilege, 0x88 SeShutdownPrivilege, 0x90 SeDebugPrivilege, 0x98 SeAuditPrivilege,
+    0xa0 SeSystemEnvironmentPrivilege, 0xa8 SeChangeNotifyPrivilege, 0xb0 SeRemoteShutdownPrivilege, 0xb8 SeNullSid,
+    0xc0 SeWorldSid, 0xc8 SeLocalSid, 0xd0 SeCreatorOwnerSid, 0xd8 SeCreatorGroupSid, 0xe0 SeNtAuthoritySid,
+    0xe8 SeDialupSid, 0xf0 SeNetworkSid, 0xf8 SeBatchSid, 0x100 SeInteractiveSid, 0x108 SeLocalSystemSid,
+    0x110 SeAliasAdminsSid, 0x118 SeAliasUsersSid, 0x120 SeAliasGuestsSid, 0x128 SeAliasPowerUsersSid,
+    0x130 SeAliasAccountOpsSid, 0x138 SeAliasSystemOpsSid, 0x140 SeAliasPrintOpsSid, 0x148 SeAliasBackupOpsSid,
+    0x150 SeAuthenticatedUsersSid, 0x158 SeRestrictedSid, 0x160 SeAnonymousLogonSid, 0x168 SeUndockPrivilege,
+    0x170 SeSyncAgentPrivilege, 0x178 SeEnableDelegationPrivilege, 0x180 SeLocalServiceSid,
+    0x188 SeNetworkServiceSid, 0x190 SeManageVolumePrivilege, 0x198 SeImpersonatePrivilege,
+    0x1a0 SeCreateGlobalPrivilege, 0x1a8 SeTrustedCredManAccessPrivilege, 0x1b0 SeRelabelPrivilege,
+    0x1b8 SeIncreaseWorkingSetPrivilege, 0x1c0 SeTimeZonePrivilege, 0x1c8 SeCreateSymbolicLinkPrivilege,
+    0x1d0 SeIUserSid, 0x1d8 SeUntrustedMandatorySid, 0x1e0 SeLowMandatorySid, 0x1e8 SeMediumMandatorySid,
+    0x1f0 SeHighMandatorySid, 0x1f8 SeSystemMandatorySid, 0x200 SeOwnerRightsSid,
+}
+layout! { SHARE_ACCESS 0x1c;
+    0x0 OpenCount, 0x4 Readers, 0x8 Writers, 0xc Deleters, 0x10 SharedRead, 0x14 SharedWrite, 0x18 SharedDelete,
 }
 layout! { KSYSTEM_TIME 0xc;
     0x0 LowPart, 0x4 High1Time, 0x8 High2Time,

@@ -9,8 +9,8 @@ use crate::row::rows;
 rows! {
     dll = "ntoskrnl.exe";
 
-    /// Creates a device object for use by a driver. Its security descriptor is not enforced.
-    irql(APC_LEVEL) support(Partial)
+    /// Creates a device object for use by a driver. One with a name gets the system's default security descriptor.
+    irql(APC_LEVEL)
     fn IoCreateDevice(
         call,
         driver_object: u64,
@@ -31,6 +31,7 @@ rows! {
             device_type,
             characteristics: device_characteristics,
             exclusive: exclusive != 0,
+            security: None,
         };
         match io::create_device(call.kernel, &driver, &parameters)? {
             Ok(device) => {

@@ -155,11 +155,10 @@ missing! {
         InbvSetTextColor InbvSolidColorFill
         IoAcquireVpbSpinLock IoAdapterObjectType IoAllocateAdapterChannel
         IoAllocateErrorLogEntry IoAssignResources IoCancelMiniCompletionPacket
-        IoCheckEaBufferValidity IoCheckFunctionAccess IoCheckShareAccess IoCompletionObjectType
+        IoCheckEaBufferValidity IoCheckFunctionAccess IoCompletionObjectType
         IoConnectInterrupt IoCreateController IoCreateDisk IoCreateDriver IoCreateFile IoCreateFileEx
         IoCreateFileSpecifyDeviceObjectHint IoCreateNotificationEvent IoCreateStreamFileObject
         IoCreateStreamFileObjectLite IoCreateSynchronizationEvent IoCreateSystemThread
-
         IoDeleteController IoDeviceHandlerObjectType IoDeviceObjectType IoDisconnectInterrupt
         IoDriverObjectType IoEnqueueIrp IoEnumerateDeviceObjectList IoEnumerateRegisteredFiltersList
         IoFileObjectType IoForwardIrpSynchronously IoFreeErrorLogEntry IoGetBaseFileSystemDeviceObject IoGetConfigurationInformation IoGetCurrentProcess
@@ -178,18 +177,15 @@ missing! {
         IoReadPartitionTable IoReadPartitionTableEx IoRegisterBootDriverCallback
         IoRegisterDeviceInterface
         IoRegisterFileSystem IoRegisterFsRegistrationChange IoRegisterPlugPlayNotification
-
-        IoReleaseVpbSpinLock IoRemoveIoCompletion IoRemoveShareAccess
-        IoReportDetectedDevice IoReportResourceUsage IoReportTargetDeviceChangeAsynchronous
+        IoReleaseVpbSpinLock IoRemoveIoCompletion         IoReportDetectedDevice IoReportResourceUsage IoReportTargetDeviceChangeAsynchronous
         IoRetrievePriorityInfo IoSetCompletionRoutineEx IoSetDeviceInterfacePropertyData
         IoSetDeviceInterfaceState IoSetDeviceToVerify IoSetHardErrorOrVerifyDevice IoSetIoCompletion
         IoSetIoCompletionEx IoSetIoCompletionEx3 IoSetIoPriorityHint IoSetIrpExtraCreateParameter
-        IoSetPartitionInformation IoSetPartitionInformationEx IoSetShareAccess
-        IoSetSystemPartition IoSetThreadHardErrorMode IoSetTopLevelIrp
+        IoSetPartitionInformation IoSetPartitionInformationEx         IoSetSystemPartition IoSetThreadHardErrorMode IoSetTopLevelIrp
         IoStartTimer IoStopTimer IoThreadToProcess
         IoUnregisterBootDriverCallback IoUnregisterFileSystem IoUnregisterFsRegistrationChange
         IoUnregisterPlugPlayNotification IoUnregisterPlugPlayNotificationEx
-        IoUpdateShareAccess IoVerifyPartitionTable IoVerifyVolume IoVolumeDeviceToDosName
+        IoVerifyPartitionTable IoVerifyVolume IoVolumeDeviceToDosName
         IoVolumeDeviceToGuid IoWMIDeviceObjectToProviderId IoWMIExecuteMethod IoWMIOpenBlock
         IoWMIQueryAllData IoWMIQuerySingleInstance IoWMIRegistrationControl IoWMISetNotificationCallback
         IoWMISetSingleInstance IoWMIWriteEvent IoWithinStackLimits IoWriteErrorLogEntry
@@ -256,14 +252,13 @@ missing! {
         NtDeviceIoControlFile NtFreeVirtualMemory NtFsControlFile NtMapViewOfSection NtOpenFile
         NtOpenProcess NtQueryDirectoryFile NtQueryInformationFile NtQueryInformationProcess
         NtQueryInformationThread NtQueryInformationToken NtQuerySystemInformation NtReadFile
-        NtSetInformationFile NtSetInformationThread NtSetSecurityObject NtShutdownSystem
+        NtSetInformationFile NtSetInformationThread NtShutdownSystem
         NtWaitForSingleObject NtWriteFile ObCloseHandle ObCreateObject ObCreateObjectType
         ObDereferenceObjectDeferDelete ObDereferenceSecurityDescriptor ObDuplicateObject
-        ObFindHandleForObject ObGetFilterVersion ObGetObjectSecurity ObGetObjectType ObInsertObject
-        ObLogSecurityDescriptor ObMakeTemporaryObject ObOpenObjectByName ObOpenObjectByPointer
-        ObQueryNameString ObQueryObjectAuditingByHandle ObReferenceObjectByHandle
+        ObFindHandleForObject ObGetFilterVersion ObGetObjectType ObInsertObject
+        ObLogSecurityDescriptor ObMakeTemporaryObject ObOpenObjectByName         ObQueryNameString ObQueryObjectAuditingByHandle ObReferenceObjectByHandle
         ObReferenceObjectByHandleWithTag ObReferenceObjectByName ObReferenceObjectByPointer
-        ObReferenceSecurityDescriptor ObRegisterCallbacks ObReleaseObjectSecurity ObSetHandleAttributes
+        ObReferenceSecurityDescriptor ObRegisterCallbacks ObSetHandleAttributes
         ObSetSecurityObjectByPointer ObUnRegisterCallbacks ObfDereferenceObjectWithTag
         ObfReferenceObjectWithTag PcAddAdapterDevice PcDispatchIrp PcGetPhysicalDeviceObject
         PcInitializeAdapterDriver PcNewMiniport PcNewPort PcNewServiceGroup PcRegisterAdapterPowerManagement
@@ -273,8 +268,7 @@ missing! {
         PoRegisterPowerSettingCallback PoRegisterSystemState PoRequestPowerIrp PoSetPowerState
         PoSetSystemState PoStartNextPowerIrp PoUnregisterPowerSettingCallback PoUnregisterSystemState
         PsAcquireProcessExitSynchronization PsAssignImpersonationToken PsAttachSiloToCurrentThread
-        PsChargeProcessPoolQuota PsCreateSiloContext PsDereferenceImpersonationToken
-        PsDereferencePrimaryToken PsDereferenceSiloContext PsDetachSiloFromCurrentThread PsGetContextThread
+        PsChargeProcessPoolQuota PsCreateSiloContext         PsDereferenceSiloContext PsDetachSiloFromCurrentThread PsGetContextThread
         PsGetCurrentProcess PsGetCurrentProcessSessionId PsGetCurrentProcessWow64Process
         PsGetCurrentServerSilo PsGetCurrentThreadTeb PsGetPermanentSiloContext
         PsGetProcessCreateTimeQuadPart PsGetProcessDebugPort PsGetProcessExitProcessCalled
@@ -295,42 +289,36 @@ missing! {
         PsSetLoadImageNotifyRoutine PsSetThreadHardErrorsAreDisabled PsStartSiloMonitor PsSuspendProcess
         PsThreadType PsUnregisterSiloMonitor PsUpdateDiskCounters PsWrapApcWow64Thread RpcAsyncCancelCall
         RpcAsyncCompleteCall RpcAsyncInitializeHandle RpcBindingBind RpcBindingCreateW RpcBindingFree
-        RpcBindingSetOption RpcBindingUnbind RpcExceptionFilter RtlAbsoluteToSelfRelativeSD
-        RtlAddAccessAllowedAce RtlAddAccessAllowedAceEx RtlAddAce RtlAddRange RtlAllocateHeap
+        RpcBindingSetOption RpcBindingUnbind RpcExceptionFilter         RtlAddRange RtlAllocateHeap
         RtlAreBitsClear RtlAreBitsSet RtlAssert RtlCaptureStackBackTrace RtlCheckRegistryKey
         RtlCleanupTimerWheel RtlCleanupTimerWheelEntry RtlClearAllBits RtlClearBits RtlCmDecodeMemIoResource
-        RtlCompareMemoryUlong RtlConvertSidToUnicodeString RtlConvertUlongToLargeInteger RtlCopyLuid
-        RtlCopyMdlToBuffer RtlCopyMdlToMdl RtlCopySid RtlCreateAcl RtlCreateHeap RtlCreateRegistryKey
-        RtlCreateSecurityDescriptor RtlCreateSystemVolumeInformationFolder RtlCreateUserThread RtlDelete
+        RtlCompareMemoryUlong RtlConvertUlongToLargeInteger RtlCopyLuid
+        RtlCopyMdlToBuffer RtlCopyMdlToMdl RtlCreateHeap RtlCreateRegistryKey
+        RtlCreateSystemVolumeInformationFolder RtlCreateUserThread RtlDelete
         RtlDeleteElementGenericTable RtlDeleteElementGenericTableAvl RtlDeleteNoSplay RtlDeleteRegistryValue
         RtlDestroyHeap RtlEnumerateGenericTable RtlEnumerateGenericTableAvl
         RtlEnumerateGenericTableLikeADirectory RtlEnumerateGenericTableWithoutSplaying
-        RtlEnumerateGenericTableWithoutSplayingAvl RtlEqualLuid RtlEqualSid RtlEthernetAddressToStringW
+        RtlEnumerateGenericTableWithoutSplayingAvl RtlEqualLuid RtlEthernetAddressToStringW
         RtlFindClearBits RtlFindClearBitsAndSet RtlFindExportedRoutineByName RtlFindFirstRunClear
         RtlFindLongestRunClear RtlFindMessage RtlFindNextForwardRunClear RtlFindSetBits RtlFindUnicodePrefix
-        RtlFormatCurrentUserKeyPath RtlFreeHeap RtlFreeRangeList RtlGenerate8dot3Name RtlGetAce
-        RtlGetDaclSecurityDescriptor RtlGetElementGenericTable RtlGetElementGenericTableAvl
-        RtlGetGroupSecurityDescriptor RtlGetNextExpiredTimerWheelEntry RtlGetOwnerSecurityDescriptor
-        RtlGetSaclSecurityDescriptor RtlImageDirectoryEntryToData RtlImageNtHeader RtlImageNtHeaderEx
+        RtlFormatCurrentUserKeyPath RtlFreeHeap RtlFreeRangeList RtlGenerate8dot3Name         RtlGetElementGenericTable RtlGetElementGenericTableAvl
+        RtlGetNextExpiredTimerWheelEntry         RtlImageDirectoryEntryToData RtlImageNtHeader RtlImageNtHeaderEx
         RtlIndicateTimerWheelEntryTimerStart RtlInitializeBitMap RtlInitializeGenericTable
-        RtlInitializeGenericTableAvl RtlInitializeRangeList RtlInitializeSid RtlInitializeTimerWheel
+        RtlInitializeGenericTableAvl RtlInitializeRangeList RtlInitializeTimerWheel
         RtlInitializeTimerWheelEntry RtlInitializeUnicodePrefix RtlInsertElementGenericTable
         RtlInsertElementGenericTableAvl RtlInsertUnicodePrefix RtlIntegerToUnicode RtlIpv4AddressToStringA
         RtlIpv4AddressToStringExW RtlIpv4StringToAddressA RtlIpv4StringToAddressExW RtlIpv4StringToAddressW
         RtlIpv6AddressToStringA RtlIpv6AddressToStringExW RtlIpv6StringToAddressA RtlIpv6StringToAddressExW
         RtlIpv6StringToAddressW RtlIsGenericTableEmpty RtlIsGenericTableEmptyAvl RtlIsNameLegalDOS8Dot3
-        RtlIsValidOemCharacter RtlLengthRequiredSid RtlLengthSecurityDescriptor RtlLengthSid
-        RtlLookupElementGenericTable RtlLookupElementGenericTableAvl RtlMapGenericMask
+        RtlIsValidOemCharacter         RtlLookupElementGenericTable RtlLookupElementGenericTableAvl RtlMapGenericMask
         RtlNumberGenericTableElements RtlNumberGenericTableElementsAvl RtlNumberOfClearBits
         RtlOemStringToCountedUnicodeString RtlOemStringToUnicodeSize RtlOemStringToUnicodeString
         RtlOemToUnicodeN RtlPrefetchMemoryNonTemporal RtlQueryRegistryValues RtlRemoveUnicodePrefix
         RtlReturnTimerWheelEntry RtlRunOnceExecuteOnce RtlSetAllBits RtlSetBit RtlSetBits
-        RtlSetDaclSecurityDescriptor RtlSetGroupSecurityDescriptor RtlSetOwnerSecurityDescriptor
-        RtlSetSaclSecurityDescriptor RtlSplay RtlSubAuthorityCountSid RtlSubAuthoritySid
-        RtlSuspendTimerWheel RtlTestBit RtlTraceDatabaseDestroy RtlUTF8ToUnicodeN
+                RtlSplay         RtlSuspendTimerWheel RtlTestBit RtlTraceDatabaseDestroy RtlUTF8ToUnicodeN
         RtlUnicodeStringToCountedOemString RtlUnicodeStringToOemString RtlUnicodeToUTF8N
         RtlUpcaseUnicodeStringToCountedOemString RtlUpdateCurrentTimerWheelTick
-        RtlValidRelativeSecurityDescriptor RtlValidSecurityDescriptor RtlValidSid RtlValidateUnicodeString
+        RtlValidateUnicodeString
         RtlVirtualUnwind RtlVolumeDeviceToDosName RtlWalkFrameChain RtlWriteRegistryValue
         RxAcquireExclusiveFcbPagingInMRx RxAcquireExclusiveFcbResourceInMRx RxAcquireLogicalViewRundownInMRx
         RxAcquirePowerContextLock RxAcquireSharedFcbResourceInMRx RxAttachIrpToRxContext
@@ -356,17 +344,13 @@ missing! {
         RxSetBasicInfoInFcb RxSetFcbDispatchTable RxSetFcbNameTargetType RxSetMinirdrCancelRoutine
         RxSidFromRxContext RxSubjectContextFromRxContext RxUnOrphanCredential RxUnmarkOrphanableFobx
         RxUnregisterMinirdr RxUpdateFcbPowerState RxUpdateNetRootCachingMode RxUpdateOplockStateOnCreate
-        RxpTrackDereference RxpTrackReference SeAccessCheck SeAppendPrivileges SeAssignSecurity
-        SeAssignSecurityEx SeCaptureSecurityDescriptor SeCaptureSubjectContext SeCaptureSubjectContextEx
+        RxpTrackDereference RxpTrackReference SeAppendPrivileges         SeAssignSecurityEx SeCaptureSubjectContextEx
         SeCreateAccessState SeCreateClientSecurity SeCreateClientSecurityFromSubjectContext
-        SeDeassignSecurity SeDeleteAccessState SeDeleteClientSecurity SeDeleteObjectAuditAlarm SeExports
-        SeFilterToken SeFreePrivileges SeGetCachedSigningLevel SeImpersonateClient SeImpersonateClientEx
-        SeLocateProcessImageName SeLockSubjectContext SeMarkLogonSessionForTerminationNotification
-        SeOpenObjectAuditAlarm SePrivilegeCheck SeQueryAuthenticationIdToken SeQueryInformationToken
-        SeQuerySecurityDescriptorInfo SeQuerySessionIdToken SeRegisterLogonSessionTerminatedRoutine
-        SeReleaseSecurityDescriptor SeReleaseSubjectContext SeSetSecurityDescriptorInfo
-        SeSinglePrivilegeCheck SeTokenIsAdmin SeTokenIsRestricted SeTokenObjectType SeTokenType
-        SeUnlockSubjectContext SeUnregisterLogonSessionTerminatedRoutine Space Tbsi_Revoke_Attestation
+        SeDeleteAccessState SeDeleteClientSecurity SeDeleteObjectAuditAlarm         SeFilterToken SeGetCachedSigningLevel SeImpersonateClient SeImpersonateClientEx
+        SeLocateProcessImageName SeMarkLogonSessionForTerminationNotification
+        SeOpenObjectAuditAlarm         SeQuerySecurityDescriptorInfo SeQuerySessionIdToken SeRegisterLogonSessionTerminatedRoutine
+        SeSetSecurityDescriptorInfo
+        SeTokenObjectType         SeUnregisterLogonSessionTerminatedRoutine Space Tbsi_Revoke_Attestation
         TdiCopyBufferToMdl TdiCopyMdlToBuffer TdiDeregisterPnPHandlers TdiInitialize TdiMapUserRequest
         TdiMatchPdoWithChainedReceiveContext TdiRegisterPnPHandlers TdiReturnChainedReceives
         TmCommitComplete TmEnableCallbacks TmRollbackComplete TmTransactionObjectType
@@ -385,11 +369,10 @@ missing! {
         ZwProtectVirtualMemory ZwQueryDirectoryFile ZwQueryDirectoryObject ZwQueryEaFile
         ZwQueryInformationFile ZwQueryInformationProcess ZwQueryInformationThread ZwQueryInformationToken
         ZwQueryInformationTransaction ZwQueryKey ZwQueryLicenseValue ZwQueryObject ZwQuerySection
-        ZwQuerySecurityObject ZwQuerySymbolicLinkObject ZwQuerySystemInformation ZwQueryValueKey
+        ZwQuerySymbolicLinkObject ZwQuerySystemInformation ZwQueryValueKey
         ZwQueryVirtualMemory ZwQueryVolumeInformationFile ZwReadFile ZwRequestWaitReplyPort
         ZwRollbackTransaction ZwSetEaFile ZwSetEvent ZwSetInformationFile ZwSetInformationObject
-        ZwSetInformationProcess ZwSetInformationThread ZwSetInformationVirtualMemory ZwSetSecurityObject
-        ZwSetSystemInformation ZwSetTimer ZwSetValueKey ZwTerminateJobObject ZwTerminateProcess
+        ZwSetInformationProcess ZwSetInformationThread ZwSetInformationVirtualMemory         ZwSetSystemInformation ZwSetTimer ZwSetValueKey ZwTerminateJobObject ZwTerminateProcess
         ZwUnloadDriver ZwUnloadKey ZwUnmapViewOfSection ZwUpdateWnfStateData ZwWaitForMultipleObjects
         ZwWaitForSingleObject ZwWriteFile ZwYieldExecution _KsEdit __chkstk _local_unwind _purecall
         imp_WppRecorderGetTriageInfo imp_WppRecorderReplay rsndisp_deregister rsndisp_init rsndisp_register;

@@ -13,6 +13,7 @@ use super::{Driver, attach};
 use crate::mm::PoolOwner;
 use crate::ob::{Object, ObjectBody, ObjectType};
 use crate::raw::{self, DeviceObject, DispatcherHeader, Outcome};
+use crate::se::SecurityDescriptor;
 use crate::{Kernel, Unwind};
 
 /// Tag of device objects.
@@ -94,6 +95,8 @@ pub struct DeviceParameters {
     pub characteristics: u32,
     /// Whether one handle at a time may be open.
     pub exclusive: bool,
+    /// Who may open it; `None` for the system's default where it has a name.
+    pub security: Option<SecurityDescriptor>,
 }
 
 impl ObjectBody for Device {
@@ -144,6 +147,9 @@ pub fn create_device(
         },
     );
     object.creator.store(u64::from(driver.id), Ordering::Relaxed);
+    if let Some(security) = &parameters.security {
+        object.set_security(security.clone());
+    }
     if let Some(name) = device_name(kernel, parameters)
         && let Err(status) = kernel.ob.insert(&name, &object, true)
     {

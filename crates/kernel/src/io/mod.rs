@@ -24,6 +24,7 @@ mod operation;
 mod packet;
 mod remove_lock;
 mod request;
+mod share_access;
 mod shutdown;
 mod symbolic_link;
 #[cfg(test)]
@@ -79,6 +80,7 @@ pub use remove_lock::{
     release_remove_lock_and_wait,
 };
 pub use request::{DeviceControl, IoResult, device_control, read, write};
+pub use share_access::{check_share_access, remove_share_access, set_share_access, update_share_access};
 pub use shutdown::{register_shutdown_notification, shut_down, unregister_shutdown_notification};
 pub use symbolic_link::{create_symbolic_link, delete_symbolic_link};
 pub use work_item::{

@@ -11,9 +11,10 @@ use super::file::File;
 use super::{Device, device, request};
 use crate::Kernel;
 use crate::mm::{PoolBlock, PoolOwner};
-use crate::ob::Object;
+use crate::ob::{Found, Object};
 use crate::ps::Process;
 use crate::raw::{self, DispatcherHeader, FileObject, Outcome};
+use crate::se;
 
 /// Tag of file objects and their names.
 pub(super) const FILE_TAG: u32 = u32::from_le_bytes(*b"File");
@@ -44,7 +45,8 @@ pub struct OpenRequest<'a> {
 /// Must run inside the machine, in the context of `process`. PASSIVE_LEVEL.
 ///
 /// # Errors
-/// The status of the path's look-up, of the device (`STATUS_ACCESS_DENIED`, `STATUS_NO_SUCH_DEVICE`), or of the driver;
+/// The status of the path's look-up, of the access check (`STATUS_ACCESS_DENIED`, `STATUS_PRIVILEGE_NOT_HELD`), of the
+/// device (`STATUS_ACCESS_DENIED` for an exclusive one that is open, `STATUS_NO_SUCH_DEVICE`), or of the driver;
 /// no file object is left then, and the driver sees neither CLEANUP nor CLOSE.
 ///
 /// Source: ddi, ZwCreateFile; kernel, IRP_MJ_CREATE.
@@ -56,7 +58,7 @@ pub fn create_file(
     check(request)?;
     let found = kernel.ob.find(request.path, false)?;
     let device = found.object.body::<Device>().ok_or(abi::STATUS_OBJECT_TYPE_MISMATCH)?;
-    let granted = found.object.object_type().map_access(request.desired_access);
+    let granted = decide(&found, device, process, request)?;
     if !found.object.try_reference() {
         return Err(abi::STATUS_NO_SUCH_DEVICE);
     }
@@ -73,7 +75,7 @@ pub fn create_file(
         }
     };
     // From here on the file object's deletion lets go of the device.
-    let result = send_create(kernel, &file, request, granted);
+    let result = send_create(kernel, process, &file, request, granted);
     match result {
         Ok(information) => match process.handles.insert(file.clone(), granted) {
             Ok(handle) => Ok((handle, information)),
@@ -87,6 +89,26 @@ pub fn create_file(
             Err(status)
         }
     }
+}
+
+/// What the handle will be granted. The device's descriptor decides about the device itself, and about names below it
+/// where the device asks for that (FILE_DEVICE_SECURE_OPEN, read at each open, since drivers set it late); all other
+/// names are the driver's to judge, and their opens get what they ask for. Traversing directories is not checked: every
+/// token but the anonymous one has SeChangeNotifyPrivilege.
+///
+/// Source: "Controlling Device Namespace Access"; kernel, "Securing Device Objects".
+fn decide(
+    found: &Found,
+    device: &Device,
+    process: &Process,
+    request: &OpenRequest<'_>,
+) -> Result<u32, NTSTATUS> {
+    let object_type = found.object.object_type();
+    let characteristics = device.object.characteristics().map_err(|_| abi::STATUS_NO_SUCH_DEVICE)?;
+    if !found.rest.is_empty() && characteristics & abi::FILE_DEVICE_SECURE_OPEN == 0 {
+        return Ok(object_type.map_access(request.desired_access));
+    }
+    se::check_object(&found.object, &process.token, request.desired_access, request.user_mode)
 }
 
 fn check(request: &OpenRequest<'_>) -> Result<(), NTSTATUS> {
@@ -200,12 +222,13 @@ fn self_linked(header: DispatcherHeader) -> Outcome<()> {
 
 fn send_create(
     kernel: &Kernel,
+    process: &Process,
     object: &Arc<Object>,
     request: &OpenRequest<'_>,
     granted: u32,
 ) -> Result<u64, NTSTATUS> {
     let file = object.body::<File>().ok_or(abi::STATUS_OBJECT_TYPE_MISMATCH)?;
-    let context = SecurityContext::new(kernel, granted, request.create_options)?;
+    let context = SecurityContext::new(kernel, process, request, granted)?;
     let options = (request.create_disposition << 24) | (request.create_options & 0x00FF_FFFF);
     let word = u64::from(request.file_attributes & 0xFFFF) | (u64::from(request.share_access & 0xFFFF) << 16);
     let parameters = [context.address, u64::from(options), word, 0];
@@ -228,29 +251,55 @@ fn send_create(
     Ok(result.information)
 }
 
-/// The IO_SECURITY_CONTEXT and ACCESS_STATE of a create request.
+/// The IO_SECURITY_CONTEXT and ACCESS_STATE of a create request, and the reference that keeps the token in it valid.
 struct SecurityContext {
     address: u64,
+    token: Arc<Object>,
 }
 
 impl SecurityContext {
-    fn new(kernel: &Kernel, granted: u32, options: u32) -> Result<Self, NTSTATUS> {
+    fn new(
+        kernel: &Kernel,
+        process: &Process,
+        request: &OpenRequest<'_>,
+        granted: u32,
+    ) -> Result<Self, NTSTATUS> {
         let context_size = size_of::<abi::IO_SECURITY_CONTEXT>().next_multiple_of(16);
-        let block = allocate(kernel, context_size + size_of::<abi::ACCESS_STATE>())?;
+        let token = se::token_object(kernel, process)?;
+        let block = match allocate(kernel, context_size + size_of::<abi::ACCESS_STATE>()) {
+            Ok(block) => block,
+            Err(status) => {
+                token.dereference(kernel);
+                return Err(status);
+            }
+        };
         let state = block.address + context_size as u64;
+        let wanted = se::map_generic(request.desired_access, &super::file::GENERIC_MAPPING);
+        let options = request.create_options;
         let write = || -> Outcome<()> {
+            const SUBJECT: usize = offset_of!(abi::ACCESS_STATE, SubjectSecurityContext);
+            const TOKEN: usize = SUBJECT + offset_of!(abi::SECURITY_SUBJECT_CONTEXT, PrimaryToken);
+            const PROCESS: usize = SUBJECT + offset_of!(abi::SECURITY_SUBJECT_CONTEXT, ProcessAuditId);
             let context = block.address;
             raw::write(context + offset_of!(abi::IO_SECURITY_CONTEXT, AccessState) as u64, state)?;
             raw::write(context + offset_of!(abi::IO_SECURITY_CONTEXT, DesiredAccess) as u64, granted)?;
             raw::write(context + offset_of!(abi::IO_SECURITY_CONTEXT, FullCreateOptions) as u64, options)?;
             raw::write(state + offset_of!(abi::ACCESS_STATE, PreviouslyGrantedAccess) as u64, granted)?;
-            raw::write(state + offset_of!(abi::ACCESS_STATE, OriginalDesiredAccess) as u64, granted)
+            raw::write(state + offset_of!(abi::ACCESS_STATE, OriginalDesiredAccess) as u64, wanted)?;
+            raw::write(state + TOKEN as u64, token.address)?;
+            raw::write(state + PROCESS as u64, u64::from(process.id))
         };
-        write().map_err(|_| abi::STATUS_INSUFFICIENT_RESOURCES)?;
-        Ok(Self { address: block.address })
+        let written = write();
+        let this = Self { address: block.address, token };
+        if written.is_err() {
+            this.free(kernel);
+            return Err(abi::STATUS_INSUFFICIENT_RESOURCES);
+        }
+        Ok(this)
     }
 
     fn free(self, kernel: &Kernel) {
         super::free_own(kernel, self.address);
+        self.token.dereference(kernel);
     }
 }

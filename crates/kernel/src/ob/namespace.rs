@@ -9,6 +9,7 @@ use abi::NTSTATUS;
 use super::directory::{Directory, NamedObject, SymbolicLink};
 use super::name::eq_ignore_case;
 use super::object::{Object, Place};
+use crate::se::default_descriptor;
 
 /// The object manager of a machine.
 pub struct ObjectManager {
@@ -125,7 +126,7 @@ impl ObjectManager {
     }
 
     /// Gives `object` the name `path`. The namespace takes a reference; a permanent name stays when the last handle
-    /// is closed.
+    /// is closed. An object without a security descriptor gets the system's default for its type.
     ///
     /// # Errors
     /// `STATUS_OBJECT_NAME_COLLISION`, or as for [`ObjectManager::find`] of the directory.
@@ -144,6 +145,10 @@ impl ObjectManager {
         let directory = parent.body::<Directory>().ok_or(abi::STATUS_OBJECT_TYPE_MISMATCH)?;
         if !object.try_reference() {
             return Err(abi::STATUS_OBJECT_NAME_INVALID);
+        }
+        // Before anybody can find it.
+        if object.security().is_none() {
+            object.set_security(default_descriptor(&object.object_type()));
         }
         if !directory.insert(name, object.clone()) {
             // The maker holds a reference, so this is not the last one.

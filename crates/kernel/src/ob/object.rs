@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use crate::Kernel;
 use crate::ps::Process;
+use crate::se::SecurityDescriptor;
 
 /// What a room keeps in an object of its type.
 pub trait ObjectBody: Any + Send + Sync {
@@ -74,6 +75,7 @@ pub struct Object {
     references: AtomicIsize,
     handles: AtomicIsize,
     place: Mutex<Option<Place>>,
+    security: Mutex<Option<Arc<SecurityDescriptor>>>,
     /// Attribution, for reports: the driver that made it, 0 for the kernel.
     pub creator: AtomicU64,
 }
@@ -108,6 +110,7 @@ impl Object {
             references: AtomicIsize::new(1),
             handles: AtomicIsize::new(0),
             place: Mutex::new(None),
+            security: Mutex::default(),
             creator: AtomicU64::new(0),
         })
     }
@@ -198,6 +201,17 @@ impl Object {
 
     pub(super) fn set_place(&self, place: Option<Place>) -> Option<Place> {
         std::mem::replace(&mut *self.place.lock().unwrap_or_else(PoisonError::into_inner), place)
+    }
+
+    /// Its security descriptor. Objects that never had a name have none, unless somebody gave them one.
+    #[must_use]
+    pub fn security(&self) -> Option<Arc<SecurityDescriptor>> {
+        self.security.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Gives it a security descriptor. Handles that are open keep what they were granted.
+    pub fn set_security(&self, descriptor: SecurityDescriptor) {
+        *self.security.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(descriptor));
     }
 
     /// Its full path, if it has a name.

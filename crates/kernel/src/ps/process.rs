@@ -4,14 +4,15 @@ use std::any::Any;
 use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
 
 use platform::{Parked, Parker};
 
 use crate::Kernel;
 use crate::ke::Thread;
 use crate::mm::UserSpace;
-use crate::ob::HandleTable;
+use crate::ob::{HandleTable, Object};
+use crate::se::Token;
 
 /// The system process's identifier.
 pub const SYSTEM_PROCESS_ID: u32 = 4;
@@ -30,6 +31,10 @@ pub struct Process {
     pub handles: HandleTable,
     /// Where drivers meet its memory.
     pub user_space: Arc<UserSpace>,
+    /// Who it is: what it may open, and who owns what it creates.
+    pub token: Arc<Token>,
+    /// The token as drivers see it; made when first asked for.
+    token_object: Mutex<Option<Arc<Object>>>,
     pub(crate) serial: u64,
     terminating: AtomicBool,
     /// Linux threads that have run in it and may do so still.
@@ -41,12 +46,14 @@ pub struct Process {
 }
 
 impl Process {
-    fn new(id: u32, name: &str, user_space: UserSpace) -> Arc<Self> {
+    fn new(id: u32, name: &str, token: Token, user_space: UserSpace) -> Arc<Self> {
         Arc::new(Self {
             id,
             name: name.to_owned(),
             handles: HandleTable::default(),
             user_space: Arc::new(user_space),
+            token: Arc::new(token),
+            token_object: Mutex::default(),
             serial: SERIAL.fetch_add(1, Ordering::Relaxed),
             terminating: AtomicBool::new(false),
             threads: Mutex::default(),
@@ -93,6 +100,10 @@ impl Process {
         kernel.platform.unpark(&self.requests_ended);
     }
 
+    pub(crate) fn token_object(&self) -> MutexGuard<'_, Option<Arc<Object>>> {
+        self.token_object.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     pub(super) fn add_thread(&self, thread: &Arc<Thread>) {
         let mut threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
         threads.retain(|other| other.strong_count() > 0);
@@ -124,7 +135,7 @@ pub struct Processes {
 
 impl Processes {
     pub(crate) fn new() -> Self {
-        let system = Process::new(SYSTEM_PROCESS_ID, "System", UserSpace::default());
+        let system = Process::new(SYSTEM_PROCESS_ID, "System", Token::local_system(), UserSpace::default());
         let all = RwLock::new(HashMap::from([(SYSTEM_PROCESS_ID, system.clone())]));
         Self { system, all, next_id: AtomicU32::new(SYSTEM_PROCESS_ID + 4), terminating: AtomicU32::new(0) }
     }
@@ -140,10 +151,16 @@ impl Processes {
         self.next_id.fetch_add(4, Ordering::Relaxed)
     }
 
-    /// Makes a process that lives in this Linux process.
+    /// Makes a process that lives in this Linux process, an administrator's.
     #[must_use]
     pub fn create(&self, name: &str) -> Arc<Process> {
-        self.add(Process::new(self.next_id(), name, UserSpace::default()))
+        self.create_as(name, Token::administrator())
+    }
+
+    /// Makes a process that lives in this Linux process.
+    #[must_use]
+    pub fn create_as(&self, name: &str, token: Token) -> Arc<Process> {
+        self.add(Process::new(self.next_id(), name, token, UserSpace::default()))
     }
 
     /// Makes a process that lives in another Linux process, which shares `window` with this one. `keep` keeps it
@@ -152,10 +169,11 @@ impl Processes {
     pub fn create_in_window(
         &self,
         name: &str,
+        token: Token,
         window: Range<u64>,
         keep: Box<dyn Any + Send + Sync>,
     ) -> Arc<Process> {
-        self.add(Process::new(self.next_id(), name, UserSpace::in_window(window, keep)))
+        self.add(Process::new(self.next_id(), name, token, UserSpace::in_window(window, keep)))
     }
 
     fn add(&self, process: Arc<Process>) -> Arc<Process> {
@@ -212,6 +230,10 @@ impl Processes {
         let ended = self.all.write().unwrap_or_else(PoisonError::into_inner).remove(&process.id);
         if ended.is_some() && process.terminating.load(Ordering::SeqCst) {
             self.terminating.fetch_sub(1, Ordering::SeqCst);
+        }
+        let token = if ended.is_some() { process.token_object().clone() } else { None };
+        if let Some(token) = token {
+            token.dereference(kernel);
         }
         let locked = process.user_space.locked_pages();
         if ended.is_some() && locked != 0 {

@@ -20,7 +20,7 @@ pub use fields::{
 };
 pub use objects::{
     DeviceObject, DispatcherHeader, DriverExtension, DriverObject, FileObject, IoStackLocation, Irp, Mdl,
-    UnicodeString,
+    ShareAccess, UnicodeString,
 };
 
 pub use user_buffer::{InputBuffer, OutputBuffer};

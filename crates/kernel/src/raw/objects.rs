@@ -191,6 +191,9 @@ raw_object! {
         read_access, set_read_access: u8 = ReadAccess;
         write_access, set_write_access: u8 = WriteAccess;
         delete_access, set_delete_access: u8 = DeleteAccess;
+        shared_read, set_shared_read: u8 = SharedRead;
+        shared_write, set_shared_write: u8 = SharedWrite;
+        shared_delete, set_shared_delete: u8 = SharedDelete;
         flags, set_flags: u32 = Flags;
         current_byte_offset, set_current_byte_offset: u64 = CurrentByteOffset;
     }
@@ -213,6 +216,19 @@ impl FileObject {
     #[must_use]
     pub fn event(self) -> DispatcherHeader {
         DispatcherHeader::at(self.address().wrapping_add(offset_of!(abi::FILE_OBJECT, Event) as u64))
+    }
+}
+
+raw_object! {
+    /// How often a file is open, and for what. A driver's own, as its locking is.
+    ShareAccess: abi::SHARE_ACCESS {
+        open_count, set_open_count: u32 = OpenCount;
+        readers, set_readers: u32 = Readers;
+        writers, set_writers: u32 = Writers;
+        deleters, set_deleters: u32 = Deleters;
+        shared_read, set_shared_read: u32 = SharedRead;
+        shared_write, set_shared_write: u32 = SharedWrite;
+        shared_delete, set_shared_delete: u32 = SharedDelete;
     }
 }
 

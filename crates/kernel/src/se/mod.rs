@@ -1,0 +1,32 @@
+//! The security reference monitor: identifiers, access control lists, security descriptors, tokens, and the one access
+//! check.
+//!
+//! Descriptors and tokens are values of the kernel's own; what drivers pass is copied before it is looked at. Where a check
+//! is made, and what is kept on an object, is the rooms' matter that own the objects. Integrity levels, audit, claims and
+//! conditional entries are not judged.
+
+mod acl;
+mod assign;
+mod capture;
+mod check;
+mod defaults;
+mod descriptor;
+mod exports_block;
+mod sddl;
+mod sid;
+mod subject;
+#[cfg(test)]
+mod tests;
+mod token;
+
+pub use acl::{Ace, AceBody, Acl};
+pub use assign::{assign, set_information, take_information};
+pub use capture::{capture, read_acl, read_sid};
+pub use check::{AccessRequest, Granted, access_check, map_generic};
+pub use defaults::{default_descriptor, device_descriptor};
+pub use descriptor::SecurityDescriptor;
+pub use exports_block::exports_block;
+pub use sddl::{SddlError, parse as parse_sddl, print as print_sddl};
+pub use sid::{Sid, well_known};
+pub use subject::{check_object, token_at, token_object};
+pub use token::{Group, Privilege, Token, TokenBody};
