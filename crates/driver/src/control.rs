@@ -6,7 +6,7 @@ use abi::{
     METHOD_BUFFERED, METHOD_FROM_CTL_CODE, METHOD_IN_DIRECT, METHOD_OUT_DIRECT, NTSTATUS, STATUS_SUCCESS,
 };
 
-use crate::irp::{Completion, Irp};
+use crate::irp::{Answered, Irp};
 use crate::locked::{self, LockedData};
 use crate::user::{UserData, UserOutput};
 use crate::{Contexts, Output};
@@ -80,7 +80,7 @@ impl DeviceControl {
     }
 
     /// Answers with a failure and no bytes.
-    pub fn fail(self, status: NTSTATUS) -> Completion {
+    pub fn fail(self, status: NTSTATUS) -> Answered {
         match self {
             Self::Buffered(request) => request.fail(status),
             Self::InDirect(request) => request.fail(status),
@@ -94,7 +94,7 @@ impl DeviceControl {
 /// which borrowing keeps apart.
 #[must_use = "a request is answered"]
 pub struct BufferedControl {
-    irp: Irp,
+    pub(crate) irp: Irp,
     code: u32,
     input_length: usize,
     output_length: usize,
@@ -105,7 +105,7 @@ pub struct BufferedControl {
 /// driver to read from.
 #[must_use = "a request is answered"]
 pub struct InDirectControl {
-    irp: Irp,
+    pub(crate) irp: Irp,
     code: u32,
     input_length: usize,
     output_length: usize,
@@ -115,7 +115,7 @@ pub struct InDirectControl {
 /// write to.
 #[must_use = "a request is answered"]
 pub struct OutDirectControl {
-    irp: Irp,
+    pub(crate) irp: Irp,
     code: u32,
     input_length: usize,
     output_length: usize,
@@ -125,7 +125,7 @@ pub struct OutDirectControl {
 /// A METHOD_NEITHER control: both buffers are the application's own addresses.
 #[must_use = "a request is answered"]
 pub struct NeitherControl {
-    irp: Irp,
+    pub(crate) irp: Irp,
     code: u32,
     input_address: *const u8,
     input_length: usize,
@@ -161,7 +161,7 @@ macro_rules! control {
             }
 
             /// Answers with a failure and no bytes.
-            pub fn fail(self, status: NTSTATUS) -> Completion {
+            pub fn fail(self, status: NTSTATUS) -> Answered {
                 self.irp.answer(status, 0)
             }
         }
@@ -201,19 +201,19 @@ impl BufferedControl {
     }
 
     /// Answers with STATUS_SUCCESS and the bytes written to the output.
-    pub fn complete(self) -> Completion {
+    pub fn complete(self) -> Answered {
         self.complete_with(STATUS_SUCCESS)
     }
 
     /// Answers with `status` and the bytes written to the output. NT copies them for success and for warnings such as
     /// STATUS_BUFFER_OVERFLOW, not for errors.
-    pub fn complete_with(self, status: NTSTATUS) -> Completion {
+    pub fn complete_with(self, status: NTSTATUS) -> Answered {
         self.irp.answer(status, self.written)
     }
 
     /// Answers with STATUS_SUCCESS and the buffer as it stands: as much of the input as the output has room for, without
     /// copying it.
-    pub fn complete_in_place(self) -> Completion {
+    pub fn complete_in_place(self) -> Answered {
         let length = self.input_length.min(self.output_length);
         self.irp.answer(STATUS_SUCCESS, length)
     }
@@ -236,7 +236,7 @@ impl InDirectControl {
     }
 
     /// Answers with STATUS_SUCCESS and as many bytes as the second buffer has: all were taken.
-    pub fn complete(self) -> Completion {
+    pub fn complete(self) -> Answered {
         let length = self.output_length;
         self.irp.answer(STATUS_SUCCESS, length)
     }
@@ -259,13 +259,13 @@ impl OutDirectControl {
     }
 
     /// Answers with STATUS_SUCCESS and the bytes written to the output.
-    pub fn complete(self) -> Completion {
+    pub fn complete(self) -> Answered {
         self.complete_with(STATUS_SUCCESS)
     }
 
     /// Answers with `status` and the bytes written to the output, which are in the application's memory already, whatever
     /// the status.
-    pub fn complete_with(self, status: NTSTATUS) -> Completion {
+    pub fn complete_with(self, status: NTSTATUS) -> Answered {
         self.irp.answer(status, self.written)
     }
 }
@@ -283,13 +283,13 @@ impl NeitherControl {
     }
 
     /// Answers with STATUS_SUCCESS and the bytes written to the output.
-    pub fn complete(self) -> Completion {
+    pub fn complete(self) -> Answered {
         self.complete_with(STATUS_SUCCESS)
     }
 
     /// Answers with `status` and the bytes written to the output, which are in the application's memory already, whatever
     /// the status.
-    pub fn complete_with(self, status: NTSTATUS) -> Completion {
+    pub fn complete_with(self, status: NTSTATUS) -> Answered {
         self.irp.answer(status, self.written)
     }
 }

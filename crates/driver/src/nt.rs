@@ -50,6 +50,10 @@ ntoskrnl! {
     fn IoDeleteSymbolicLink(SymbolicLinkName: *const UNICODE_STRING) -> NTSTATUS;
     /// Ends the driver's work on an IRP. IRQL: up to DISPATCH_LEVEL.
     fn IofCompleteRequest(Irp: *mut IRP, PriorityBoost: i8);
+    /// Takes a reference to an object. IRQL: up to DISPATCH_LEVEL.
+    fn ObfReferenceObject(Object: *mut c_void) -> isize;
+    /// Drops a reference to an object. IRQL: up to DISPATCH_LEVEL.
+    fn ObfDereferenceObject(Object: *mut c_void) -> isize;
     /// Allocates pool; null when there is none. 16-byte aligned, from a page on page aligned. IRQL: up to
     /// DISPATCH_LEVEL (paged pool: APC_LEVEL).
     fn ExAllocatePoolWithTag(PoolType: POOL_TYPE, NumberOfBytes: usize, Tag: u32) -> *mut c_void;

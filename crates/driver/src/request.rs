@@ -6,7 +6,7 @@ use core::slice;
 use abi::{DO_BUFFERED_IO, DO_DIRECT_IO, NTSTATUS, STATUS_SUCCESS};
 
 use crate::contexts::{self, Contexts, Field};
-use crate::irp::{Completion, Irp};
+use crate::irp::{Answered, Irp};
 use crate::locked::{self, LockedData};
 use crate::pool_arc::ErasedArc;
 use crate::user::{UserData, UserOutput};
@@ -92,7 +92,7 @@ impl Create {
     }
 
     /// Answers with STATUS_SUCCESS.
-    pub fn complete(self) -> Completion {
+    pub fn complete(self) -> Answered {
         let file = self.irp.file_object();
         // SAFETY: the file object of this create.
         unsafe { contexts::put(file, Field::FsContext, self.fs_context) };
@@ -106,7 +106,7 @@ impl Create {
     /// # Panics
     ///
     /// With a status that is none: the handle would exist, without its contexts.
-    pub fn fail(self, status: NTSTATUS) -> Completion {
+    pub fn fail(self, status: NTSTATUS) -> Answered {
         assert!(!status.is_success(), "{status:?} is no failure");
         self.irp.answer(status, 0)
     }
@@ -131,12 +131,12 @@ impl Cleanup {
     }
 
     /// Answers with STATUS_SUCCESS.
-    pub fn complete(self) -> Completion {
+    pub fn complete(self) -> Answered {
         self.irp.answer(STATUS_SUCCESS, 0)
     }
 
     /// Answers with a failure.
-    pub fn fail(self, status: NTSTATUS) -> Completion {
+    pub fn fail(self, status: NTSTATUS) -> Answered {
         self.irp.answer(status, 0)
     }
 }
@@ -172,16 +172,16 @@ impl Close {
     }
 
     /// Answers with STATUS_SUCCESS.
-    pub fn complete(self) -> Completion {
+    pub fn complete(self) -> Answered {
         self.answer(STATUS_SUCCESS)
     }
 
     /// Answers with a failure. The file is closed all the same.
-    pub fn fail(self, status: NTSTATUS) -> Completion {
+    pub fn fail(self, status: NTSTATUS) -> Answered {
         self.answer(status)
     }
 
-    fn answer(self, status: NTSTATUS) -> Completion {
+    fn answer(self, status: NTSTATUS) -> Answered {
         for field in [Field::FsContext2, Field::FsContext] {
             // SAFETY: the file object of this close, from which nothing can be borrowed any more.
             drop(unsafe { contexts::take(self.irp.file_object(), field) });
@@ -193,7 +193,7 @@ impl Close {
 /// IRP_MJ_READ. `M` is the device's [`Dispatch::Io`](crate::Dispatch::Io).
 #[must_use = "a request is answered"]
 pub struct Read<M = Buffered> {
-    irp: Irp,
+    pub(crate) irp: Irp,
     length: usize,
     byte_offset: i64,
     key: u32,
@@ -235,18 +235,18 @@ impl<M: Mode> Read<M> {
     }
 
     /// Answers with STATUS_SUCCESS and the bytes written to the output.
-    pub fn complete(self) -> Completion {
+    pub fn complete(self) -> Answered {
         self.complete_with(STATUS_SUCCESS)
     }
 
     /// Answers with `status` and the bytes written to the output. NT copies them for success and for warnings such as
     /// STATUS_BUFFER_OVERFLOW, not for errors.
-    pub fn complete_with(self, status: NTSTATUS) -> Completion {
+    pub fn complete_with(self, status: NTSTATUS) -> Answered {
         self.irp.answer(status, self.written)
     }
 
     /// Answers with a failure and no bytes.
-    pub fn fail(self, status: NTSTATUS) -> Completion {
+    pub fn fail(self, status: NTSTATUS) -> Answered {
         self.irp.answer(status, 0)
     }
 }
@@ -289,7 +289,7 @@ impl Read<Neither> {
 /// IRP_MJ_WRITE. `M` is the device's [`Dispatch::Io`](crate::Dispatch::Io).
 #[must_use = "a request is answered"]
 pub struct Write<M = Buffered> {
-    irp: Irp,
+    pub(crate) irp: Irp,
     length: usize,
     byte_offset: i64,
     key: u32,
@@ -330,7 +330,7 @@ impl<M: Mode> Write<M> {
     }
 
     /// Answers with STATUS_SUCCESS: all bytes were taken.
-    pub fn complete(self) -> Completion {
+    pub fn complete(self) -> Answered {
         let length = self.length;
         self.irp.answer(STATUS_SUCCESS, length)
     }
@@ -340,13 +340,13 @@ impl<M: Mode> Write<M> {
     /// # Panics
     ///
     /// With more than were offered.
-    pub fn complete_partly(self, taken: usize) -> Completion {
+    pub fn complete_partly(self, taken: usize) -> Answered {
         assert!(taken <= self.length, "a write of {} bytes cannot take {taken}", self.length);
         self.irp.answer(STATUS_SUCCESS, taken)
     }
 
     /// Answers with a failure; nothing was taken.
-    pub fn fail(self, status: NTSTATUS) -> Completion {
+    pub fn fail(self, status: NTSTATUS) -> Answered {
         self.irp.answer(status, 0)
     }
 }
