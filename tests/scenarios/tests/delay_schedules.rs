@@ -1,0 +1,173 @@
+//! The sample `delay` on the deterministic platform: answering, cancelling, cleaning up and unloading in every order that
+//! is tried. Each read is completed exactly once, and nothing is left.
+
+use std::collections::BTreeSet;
+use std::mem::ManuallyDrop;
+use std::sync::{Arc, Mutex};
+
+use abi::{STATUS_CANCELLED, STATUS_PENDING, STATUS_SUCCESS};
+use app::Transport;
+use gate::{CreateFile, Handle};
+use host::{Configuration, Event, Machine, Observer, Process, UnloadOutcome};
+use platform::mock::Stranded;
+use platform::{Mock, Platform};
+use ringbridge_scenarios::{DELAY, Form, scenario};
+use sample_delay::{IOCTL_SET, Way};
+
+const SEEDS: u64 = 20;
+/// Schedules of each seed.
+const RUNS: u32 = 100;
+/// Milliseconds of the two reads of a file, in virtual time.
+const DELAYS: [[u32; 2]; 3] = [[0, 1], [1, 1], [0, 3_600_000]];
+const BYTES: usize = 8;
+
+/// What the machine did with reads, and how the driver went.
+#[derive(Default)]
+struct Tally(Mutex<Counts>);
+
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+struct Counts {
+    pended: usize,
+    completed: usize,
+    cancelled: usize,
+    unloaded_clean: usize,
+    unloaded_dirty: usize,
+}
+
+impl Observer for Tally {
+    fn observe(&self, event: &Event) {
+        let mut counts = self.0.lock().expect("no thread failed");
+        match event {
+            Event::IrpReturned { status: STATUS_PENDING, .. } => counts.pended += 1,
+            Event::IrpCompleted { status: STATUS_SUCCESS, information, .. }
+                if *information == BYTES as u64 =>
+            {
+                counts.completed += 1;
+            }
+            Event::IrpCompleted { status: STATUS_CANCELLED, .. } => counts.cancelled += 1,
+            Event::DriverUnloaded { report } if report.is_clean() => counts.unloaded_clean += 1,
+            Event::DriverUnloaded { .. } => counts.unloaded_dirty += 1,
+            _ => {}
+        }
+    }
+}
+
+/// How the applications saw their reads end.
+#[derive(Default)]
+struct Ends {
+    answered: usize,
+    cancelled: usize,
+}
+
+fn open(process: &Process, way: Way, delay: u32) -> Handle {
+    let path: Vec<u16> = r"\??\Delay".encode_utf16().collect();
+    let request = CreateFile {
+        path: &path,
+        desired_access: abi::FILE_READ_DATA,
+        file_attributes: 0,
+        share_access: 0,
+        create_disposition: abi::FILE_OPEN,
+        create_options: 0,
+    };
+    let handle = process.create_file(&request).expect("opens").0;
+    let setting = [way as u32, delay].map(u32::to_le_bytes).concat();
+    assert_eq!(process.device_control(handle, IOCTL_SET, &setting, &mut []).status, STATUS_SUCCESS);
+    handle
+}
+
+fn read(process: &Process, handle: Handle, way: Way, ends: &Mutex<Ends>) {
+    let mut buffer = [0; BYTES];
+    let ended = process.read(handle, &mut buffer, Some(0));
+    let mut ends = ends.lock().expect("no thread failed");
+    match ended.status {
+        STATUS_SUCCESS => {
+            assert_eq!((ended.information, buffer), (BYTES as u64, [way.letter(); BYTES]));
+            ends.answered += 1;
+        }
+        STATUS_CANCELLED => {
+            assert_eq!((ended.information, buffer), (0, [0; BYTES]));
+            ends.cancelled += 1;
+        }
+        // The file was closed, or the process ended, before the read was made.
+        status => assert_eq!(status, abi::STATUS_INVALID_HANDLE),
+    }
+}
+
+/// Two processes: the first ends while its reads wait, the second closes its files meanwhile. Somebody unloads the driver.
+fn start(mock: &Mock, machine: &'static Machine, run: u32, ends: &Arc<Mutex<Ends>>) {
+    let ending = Arc::new(machine.process("ending"));
+    let closing = Arc::new(machine.process("closing"));
+    let delays = DELAYS[run as usize % DELAYS.len()];
+    let ways = [Way::ALL[run as usize % 3], Way::ALL[(run as usize / 3) % 3]];
+    for (process, way) in [(&ending, ways[0]), (&closing, ways[1])] {
+        let handles = delays.map(|delay| open(process, way, delay));
+        for handle in handles {
+            let (process, ends) = (ManuallyDrop::new(process.clone()), ends.clone());
+            mock.spawn("reader", Box::new(move || read(&process, handle, way, &ends))).expect("starts");
+        }
+        if Arc::ptr_eq(process, &closing) {
+            let process = ManuallyDrop::new(process.clone());
+            let close = move || {
+                for handle in handles {
+                    assert_eq!(process.close(handle), STATUS_SUCCESS);
+                }
+            };
+            mock.spawn("closer", Box::new(close)).expect("starts");
+        } else {
+            let process = ManuallyDrop::new(process.clone());
+            mock.spawn("killer", Box::new(move || process.end())).expect("starts");
+        }
+    }
+    let unload = move || {
+        let outcome = machine.unload("delay").expect("it is loaded");
+        assert!(matches!(outcome, UnloadOutcome::Unloaded(_) | UnloadOutcome::Pending { .. }));
+    };
+    mock.spawn("unloader", Box::new(unload)).expect("starts");
+    // Neither process ends here by being dropped.
+    std::mem::forget((ending, closing));
+}
+
+/// Runs the schedules of a seed on one machine, and returns them: what was chosen wherever there was a choice.
+fn run_seed(seed: u64, form: Form, total: &mut Counts) -> BTreeSet<Vec<usize>> {
+    let mock = Mock::new(seed).with_stranded(Stranded::Leave).with_step_limit(10_000_000);
+    let machine = Machine::with(Arc::new(mock.clone()), Configuration::default()).expect("a machine");
+    let machine: &'static Machine = Box::leak(Box::new(machine));
+    let mut schedules = BTreeSet::new();
+    for run in 0..RUNS {
+        mock.run(move || DELAY.load(machine, form)).expect("loads");
+        let tally = Arc::new(Tally::default());
+        machine.watch(tally.clone());
+        let ends = Arc::<Mutex<Ends>>::default();
+        let before = mock.schedule().len();
+        let (inner, results) = (mock.clone(), ends.clone());
+        let report = mock
+            .run(move || start(&inner, machine, run, &results))
+            .unwrap_or_else(|error| panic!("seed {seed}, run {run}: {error}, {:?}", machine.bugcheck()));
+        let counts = *tally.0.lock().expect("no thread failed");
+        let ends = ends.lock().expect("no thread failed");
+        assert!(machine.bugcheck().is_none(), "seed {seed}, run {run}: {:?}", machine.bugcheck());
+        assert_eq!(counts.completed, ends.answered, "seed {seed}, run {run}: {counts:?}");
+        assert_eq!(counts.cancelled, ends.cancelled, "seed {seed}, run {run}: {counts:?}");
+        assert_eq!(counts.pended, ends.answered + ends.cancelled, "seed {seed}, run {run}: {counts:?}");
+        assert_eq!((counts.unloaded_clean, counts.unloaded_dirty), (1, 0), "seed {seed}, run {run}");
+        assert_eq!(machine.pool_usage(), [], "seed {seed}, run {run}");
+        total.completed += counts.completed;
+        total.cancelled += counts.cancelled;
+        schedules.insert(report.schedule[before..].to_vec());
+    }
+    schedules
+}
+
+scenario! {
+    fn no_schedule_completes_a_read_twice_or_never_or_leaves_anything(form: Form) {
+        let mut schedules = BTreeSet::new();
+        let mut total = Counts::default();
+        for seed in 0..SEEDS {
+            schedules.extend(run_seed(seed, form, &mut total));
+        }
+        let runs = SEEDS * u64::from(RUNS);
+        println!("{runs} runs in {} different schedules: {total:?}", schedules.len());
+        assert!(schedules.len() as u64 > runs / 2, "the runs hardly differ: {}", schedules.len());
+        assert!(total.completed as u64 > runs / 4 && total.cancelled as u64 > runs / 4, "{total:?}");
+    }
+}
