@@ -2,7 +2,6 @@
 //! is tried. Each read is completed exactly once, and nothing is left.
 
 use std::collections::BTreeSet;
-use std::mem::ManuallyDrop;
 use std::sync::{Arc, Mutex};
 
 use abi::{STATUS_CANCELLED, STATUS_PENDING, STATUS_SUCCESS};
@@ -15,7 +14,7 @@ use ringbridge_scenarios::{DELAY, Form, scenario};
 use sample_delay::{IOCTL_SET, Way};
 
 const SEEDS: u64 = 20;
-/// Schedules of each seed.
+/// Schedules of each.
 const RUNS: u32 = 100;
 /// Milliseconds of the two reads of a file, in virtual time.
 const DELAYS: [[u32; 2]; 3] = [[0, 1], [1, 1], [0, 3_600_000]];
@@ -94,68 +93,74 @@ fn read(process: &Process, handle: Handle, way: Way, ends: &Mutex<Ends>) {
 }
 
 /// Two processes: the first ends while its reads wait, the second closes its files meanwhile. Somebody unloads the driver.
-fn start(mock: &Mock, machine: &'static Machine, run: u32, ends: &Arc<Mutex<Ends>>) {
+/// The machine goes with the last of them.
+fn start(mock: &Mock, machine: Machine, run: u32, ends: &Arc<Mutex<Ends>>) {
     let ending = Arc::new(machine.process("ending"));
     let closing = Arc::new(machine.process("closing"));
     let delays = DELAYS[run as usize % DELAYS.len()];
     let ways = [Way::ALL[run as usize % 3], Way::ALL[(run as usize / 3) % 3]];
-    for (process, way) in [(&ending, ways[0]), (&closing, ways[1])] {
+    let [_, handles] = [(&ending, ways[0]), (&closing, ways[1])].map(|(process, way)| {
         let handles = delays.map(|delay| open(process, way, delay));
         for handle in handles {
-            let (process, ends) = (ManuallyDrop::new(process.clone()), ends.clone());
+            let (process, ends) = (process.clone(), ends.clone());
             mock.spawn("reader", Box::new(move || read(&process, handle, way, &ends))).expect("starts");
         }
-        if Arc::ptr_eq(process, &closing) {
-            let process = ManuallyDrop::new(process.clone());
-            let close = move || {
-                for handle in handles {
-                    assert_eq!(process.close(handle), STATUS_SUCCESS);
-                }
-            };
-            mock.spawn("closer", Box::new(close)).expect("starts");
-        } else {
-            let process = ManuallyDrop::new(process.clone());
-            mock.spawn("killer", Box::new(move || process.end())).expect("starts");
+        handles
+    });
+    // In every other run both do so about when the reads are due.
+    let witness = Arc::new(machine.process("witness"));
+    let wait = || {
+        let (witness, ends, way) = (witness.clone(), ends.clone(), Way::ALL[run as usize / 9 % 3]);
+        let handle = open(&witness, way, 1);
+        move || {
+            if run % 2 == 1 {
+                read(&witness, handle, way, &ends);
+            }
+            assert_eq!(witness.close(handle), STATUS_SUCCESS);
         }
-    }
+    };
+    let (wait_to_close, wait_to_end) = (wait(), wait());
+    let close = move || {
+        wait_to_close();
+        for handle in handles {
+            assert_eq!(closing.close(handle), STATUS_SUCCESS);
+        }
+    };
+    mock.spawn("closer", Box::new(close)).expect("starts");
+    let end = move || {
+        wait_to_end();
+        ending.end();
+    };
+    mock.spawn("killer", Box::new(end)).expect("starts");
     let unload = move || {
         let outcome = machine.unload("delay").expect("it is loaded");
         assert!(matches!(outcome, UnloadOutcome::Unloaded(_) | UnloadOutcome::Pending { .. }));
     };
     mock.spawn("unloader", Box::new(unload)).expect("starts");
-    // Neither process ends here by being dropped.
-    std::mem::forget((ending, closing));
 }
 
-/// Runs the schedules of a seed on one machine, and returns them: what was chosen wherever there was a choice.
-fn run_seed(seed: u64, form: Form, total: &mut Counts) -> BTreeSet<Vec<usize>> {
-    let mock = Mock::new(seed).with_stranded(Stranded::Leave).with_step_limit(10_000_000);
-    let machine = Machine::with(Arc::new(mock.clone()), Configuration::default()).expect("a machine");
-    let machine: &'static Machine = Box::leak(Box::new(machine));
-    let mut schedules = BTreeSet::new();
-    for run in 0..RUNS {
-        mock.run(move || DELAY.load(machine, form)).expect("loads");
-        let tally = Arc::new(Tally::default());
-        machine.watch(tally.clone());
-        let ends = Arc::<Mutex<Ends>>::default();
-        let before = mock.schedule().len();
-        let (inner, results) = (mock.clone(), ends.clone());
-        let report = mock
-            .run(move || start(&inner, machine, run, &results))
-            .unwrap_or_else(|error| panic!("seed {seed}, run {run}: {error}, {:?}", machine.bugcheck()));
-        let counts = *tally.0.lock().expect("no thread failed");
-        let ends = ends.lock().expect("no thread failed");
-        assert!(machine.bugcheck().is_none(), "seed {seed}, run {run}: {:?}", machine.bugcheck());
-        assert_eq!(counts.completed, ends.answered, "seed {seed}, run {run}: {counts:?}");
-        assert_eq!(counts.cancelled, ends.cancelled, "seed {seed}, run {run}: {counts:?}");
-        assert_eq!(counts.pended, ends.answered + ends.cancelled, "seed {seed}, run {run}: {counts:?}");
-        assert_eq!((counts.unloaded_clean, counts.unloaded_dirty), (1, 0), "seed {seed}, run {run}");
-        assert_eq!(machine.pool_usage(), [], "seed {seed}, run {run}");
-        total.completed += counts.completed;
-        total.cancelled += counts.cancelled;
-        schedules.insert(report.schedule[before..].to_vec());
-    }
-    schedules
+/// Runs one schedule on a machine of its own, and returns it: what was chosen wherever there was a choice.
+fn run_one(seed: u64, run: u32, form: Form, total: &mut Counts) -> Vec<usize> {
+    let mock =
+        Mock::new(seed << 32 | u64::from(run)).with_stranded(Stranded::Leave).with_step_limit(1_000_000);
+    let (tally, ends) = (Arc::<Tally>::default(), Arc::<Mutex<Ends>>::default());
+    let (inner, observer, results) = (mock.clone(), tally.clone(), ends.clone());
+    let root = move || {
+        let machine = Machine::with(Arc::new(inner.clone()), Configuration::default()).expect("a machine");
+        machine.watch(observer);
+        DELAY.load(&machine, form);
+        start(&inner, machine, run, &results);
+    };
+    let report = mock.run(root).unwrap_or_else(|error| panic!("seed {seed}, run {run}: {error}"));
+    let counts = *tally.0.lock().expect("no thread failed");
+    let ends = ends.lock().expect("no thread failed");
+    assert_eq!(counts.completed, ends.answered, "seed {seed}, run {run}: {counts:?}");
+    assert_eq!(counts.cancelled, ends.cancelled, "seed {seed}, run {run}: {counts:?}");
+    assert_eq!(counts.pended, ends.answered + ends.cancelled, "seed {seed}, run {run}: {counts:?}");
+    assert_eq!((counts.unloaded_clean, counts.unloaded_dirty), (1, 0), "seed {seed}, run {run}");
+    total.completed += counts.completed;
+    total.cancelled += counts.cancelled;
+    report.schedule
 }
 
 scenario! {
@@ -163,7 +168,7 @@ scenario! {
         let mut schedules = BTreeSet::new();
         let mut total = Counts::default();
         for seed in 0..SEEDS {
-            schedules.extend(run_seed(seed, form, &mut total));
+            schedules.extend((0..RUNS).map(|run| run_one(seed, run, form, &mut total)));
         }
         let runs = SEEDS * u64::from(RUNS);
         println!("{runs} runs in {} different schedules: {total:?}", schedules.len());

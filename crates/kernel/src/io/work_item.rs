@@ -112,9 +112,13 @@ impl Workers {
     pub(super) fn close(&self) {
         let platform = self.platform.lock().unwrap_or_else(PoisonError::into_inner).take();
         for queue in [&self.critical, &self.delayed] {
-            let mut inner = queue.lock();
-            inner.closed = true;
-            for parker in inner.idle.drain(..) {
+            let idle = {
+                let mut inner = queue.lock();
+                inner.closed = true;
+                std::mem::take(&mut inner.idle)
+            };
+            // Not under the lock, which those that wake take.
+            for parker in idle {
                 if let Some(platform) = &platform {
                     platform.unpark(&parker);
                 }
