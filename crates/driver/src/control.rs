@@ -3,13 +3,14 @@
 use core::slice;
 
 use abi::{
-    METHOD_BUFFERED, METHOD_FROM_CTL_CODE, METHOD_IN_DIRECT, METHOD_OUT_DIRECT, NTSTATUS, STATUS_SUCCESS,
+    IO_STACK_LOCATION_PARAMETERS_DEVICE_IO_CONTROL, METHOD_BUFFERED, METHOD_FROM_CTL_CODE, METHOD_IN_DIRECT,
+    METHOD_OUT_DIRECT, NTSTATUS, STATUS_SUCCESS,
 };
 
-use crate::irp::{Completion, Irp};
+use crate::irp::{Answered, Irp};
 use crate::locked::{self, LockedData};
 use crate::user::{UserData, UserOutput};
-use crate::{Contexts, Output};
+use crate::{Contexts, Output, PassiveLevel};
 
 /// An I/O control request, by the transfer method in its code.
 ///
@@ -29,28 +30,18 @@ pub enum DeviceControl {
 
 impl DeviceControl {
     pub(crate) fn new(irp: Irp) -> Self {
-        let parameters = irp.parameters();
-        // SAFETY: the dispatch entry of IRP_MJ_DEVICE_CONTROL made `irp`.
-        let control = unsafe { parameters.DeviceIoControl };
-        let code = control.IoControlCode;
-        let input_length = control.InputBufferLength as usize;
-        let output_length = control.OutputBufferLength as usize;
-        match METHOD_FROM_CTL_CODE(code) {
-            METHOD_BUFFERED => {
-                Self::Buffered(BufferedControl { irp, code, input_length, output_length, written: 0 })
-            }
-            METHOD_IN_DIRECT => Self::InDirect(InDirectControl { irp, code, input_length, output_length }),
-            METHOD_OUT_DIRECT => {
-                Self::OutDirect(OutDirectControl { irp, code, input_length, output_length, written: 0 })
-            }
+        match METHOD_FROM_CTL_CODE(control_of(&irp).IoControlCode) {
+            METHOD_BUFFERED => Self::Buffered(BufferedControl::resume(irp, 0)),
+            METHOD_IN_DIRECT => Self::InDirect(InDirectControl::resume(irp, 0)),
+            METHOD_OUT_DIRECT => Self::OutDirect(OutDirectControl::resume(irp, 0)),
             _ => {
-                let input_address = control.Type3InputBuffer.cast();
+                let control = control_of(&irp);
                 Self::Neither(NeitherControl {
                     irp,
-                    code,
-                    input_address,
-                    input_length,
-                    output_length,
+                    code: control.IoControlCode,
+                    input_address: control.Type3InputBuffer.cast(),
+                    input_length: control.InputBufferLength as usize,
+                    output_length: control.OutputBufferLength as usize,
                     written: 0,
                 })
             }
@@ -79,8 +70,19 @@ impl DeviceControl {
         }
     }
 
+    /// For what may wait while this request is carried out.
+    ///
+    /// # Panics
+    ///
+    /// When a driver above has sent the request at a higher IRQL, and in a DPC that has it
+    /// [pended](crate::Pended).
+    #[must_use]
+    pub fn level(&self) -> PassiveLevel {
+        PassiveLevel::expect("a request that waits")
+    }
+
     /// Answers with a failure and no bytes.
-    pub fn fail(self, status: NTSTATUS) -> Completion {
+    pub fn fail(self, status: NTSTATUS) -> Answered {
         match self {
             Self::Buffered(request) => request.fail(status),
             Self::InDirect(request) => request.fail(status),
@@ -94,7 +96,7 @@ impl DeviceControl {
 /// which borrowing keeps apart.
 #[must_use = "a request is answered"]
 pub struct BufferedControl {
-    irp: Irp,
+    pub(crate) irp: Irp,
     code: u32,
     input_length: usize,
     output_length: usize,
@@ -105,17 +107,19 @@ pub struct BufferedControl {
 /// driver to read from.
 #[must_use = "a request is answered"]
 pub struct InDirectControl {
-    irp: Irp,
+    pub(crate) irp: Irp,
     code: u32,
     input_length: usize,
     output_length: usize,
+    /// Always 0.
+    written: usize,
 }
 
 /// A METHOD_OUT_DIRECT control: input in the system buffer, and the application's second buffer, locked for the driver to
 /// write to.
 #[must_use = "a request is answered"]
 pub struct OutDirectControl {
-    irp: Irp,
+    pub(crate) irp: Irp,
     code: u32,
     input_length: usize,
     output_length: usize,
@@ -125,7 +129,7 @@ pub struct OutDirectControl {
 /// A METHOD_NEITHER control: both buffers are the application's own addresses.
 #[must_use = "a request is answered"]
 pub struct NeitherControl {
-    irp: Irp,
+    pub(crate) irp: Irp,
     code: u32,
     input_address: *const u8,
     input_length: usize,
@@ -154,6 +158,17 @@ macro_rules! control {
                 self.output_length
             }
 
+            /// For what may wait while this request is carried out.
+            ///
+            /// # Panics
+            ///
+            /// When a driver above has sent the request at a higher IRQL, and in a DPC that has it
+            /// [pended](crate::Pended).
+            #[must_use]
+            pub fn level(&self) -> PassiveLevel {
+                PassiveLevel::expect("a request that waits")
+            }
+
             /// The contexts of the file.
             #[must_use]
             pub fn contexts(&self) -> Contexts<'_> {
@@ -161,7 +176,7 @@ macro_rules! control {
             }
 
             /// Answers with a failure and no bytes.
-            pub fn fail(self, status: NTSTATUS) -> Completion {
+            pub fn fail(self, status: NTSTATUS) -> Answered {
                 self.irp.answer(status, 0)
             }
         }
@@ -169,6 +184,30 @@ macro_rules! control {
 }
 
 control! { BufferedControl InDirectControl OutDirectControl NeitherControl }
+
+macro_rules! resumable {
+    ($($request:ident)*) => {$(
+        impl $request {
+            /// The request again, of which so many bytes of output are written.
+            pub(crate) fn resume(irp: Irp, written: usize) -> Self {
+                let control = control_of(&irp);
+                Self {
+                    irp,
+                    code: control.IoControlCode,
+                    input_length: control.InputBufferLength as usize,
+                    output_length: control.OutputBufferLength as usize,
+                    written,
+                }
+            }
+
+            pub(crate) fn written(&self) -> usize {
+                self.written
+            }
+        }
+    )*};
+}
+
+resumable! { BufferedControl InDirectControl OutDirectControl }
 
 impl BufferedControl {
     /// The input, while no output has been written over it.
@@ -201,19 +240,19 @@ impl BufferedControl {
     }
 
     /// Answers with STATUS_SUCCESS and the bytes written to the output.
-    pub fn complete(self) -> Completion {
+    pub fn complete(self) -> Answered {
         self.complete_with(STATUS_SUCCESS)
     }
 
     /// Answers with `status` and the bytes written to the output. NT copies them for success and for warnings such as
     /// STATUS_BUFFER_OVERFLOW, not for errors.
-    pub fn complete_with(self, status: NTSTATUS) -> Completion {
+    pub fn complete_with(self, status: NTSTATUS) -> Answered {
         self.irp.answer(status, self.written)
     }
 
     /// Answers with STATUS_SUCCESS and the buffer as it stands: as much of the input as the output has room for, without
     /// copying it.
-    pub fn complete_in_place(self) -> Completion {
+    pub fn complete_in_place(self) -> Answered {
         let length = self.input_length.min(self.output_length);
         self.irp.answer(STATUS_SUCCESS, length)
     }
@@ -236,7 +275,7 @@ impl InDirectControl {
     }
 
     /// Answers with STATUS_SUCCESS and as many bytes as the second buffer has: all were taken.
-    pub fn complete(self) -> Completion {
+    pub fn complete(self) -> Answered {
         let length = self.output_length;
         self.irp.answer(STATUS_SUCCESS, length)
     }
@@ -259,13 +298,13 @@ impl OutDirectControl {
     }
 
     /// Answers with STATUS_SUCCESS and the bytes written to the output.
-    pub fn complete(self) -> Completion {
+    pub fn complete(self) -> Answered {
         self.complete_with(STATUS_SUCCESS)
     }
 
     /// Answers with `status` and the bytes written to the output, which are in the application's memory already, whatever
     /// the status.
-    pub fn complete_with(self, status: NTSTATUS) -> Completion {
+    pub fn complete_with(self, status: NTSTATUS) -> Answered {
         self.irp.answer(status, self.written)
     }
 }
@@ -283,15 +322,21 @@ impl NeitherControl {
     }
 
     /// Answers with STATUS_SUCCESS and the bytes written to the output.
-    pub fn complete(self) -> Completion {
+    pub fn complete(self) -> Answered {
         self.complete_with(STATUS_SUCCESS)
     }
 
     /// Answers with `status` and the bytes written to the output, which are in the application's memory already, whatever
     /// the status.
-    pub fn complete_with(self, status: NTSTATUS) -> Completion {
+    pub fn complete_with(self, status: NTSTATUS) -> Answered {
         self.irp.answer(status, self.written)
     }
+}
+
+fn control_of(irp: &Irp) -> IO_STACK_LOCATION_PARAMETERS_DEVICE_IO_CONTROL {
+    let parameters = irp.parameters();
+    // SAFETY: the dispatch entry of IRP_MJ_DEVICE_CONTROL made `irp`.
+    unsafe { parameters.DeviceIoControl }
 }
 
 fn input(irp: &Irp, length: usize) -> &[u8] {

@@ -6,10 +6,10 @@ use abi::{
     DEVICE_OBJECT, DRIVER_DISPATCH, DRIVER_OBJECT, IRP, IRP_MJ_CLEANUP, IRP_MJ_CLOSE, IRP_MJ_CREATE,
     IRP_MJ_DEVICE_CONTROL, IRP_MJ_READ, IRP_MJ_WRITE, NTSTATUS,
 };
-use sealed::{IntoCompletion, Unset};
+use sealed::{IntoAnswered, Unset};
 
 use crate::bugcheck::guard;
-use crate::irp::{Completion, Irp};
+use crate::irp::{Answered, Irp};
 use crate::{Cleanup, Close, Create, DeviceControl, Mode, Read, Write, device};
 
 /// The requests that a device serves. `Self` is the device's context, kept in its extension; requests come in on many
@@ -54,25 +54,25 @@ pub trait Dispatch: Sized + Send + Sync + 'static {
     }
 }
 
-/// What a dispatch method returns: a [`Completion`], which only answering the request gives.
-pub trait Answer: IntoCompletion {}
+/// What a dispatch method returns: an [`Answered`], which only a request gives.
+pub trait Answer: IntoAnswered {}
 
-impl<T: IntoCompletion> Answer for T {}
+impl<T: IntoAnswered> Answer for T {}
 
 mod sealed {
-    use crate::Completion;
+    use crate::Answered;
 
-    pub trait IntoCompletion {
+    pub trait IntoAnswered {
         /// Whether the method was written by the driver's author.
         const SET: bool;
 
-        fn into_completion(self) -> Completion;
+        fn into_answered(self) -> Answered;
     }
 
-    impl IntoCompletion for Completion {
+    impl IntoAnswered for Answered {
         const SET: bool = true;
 
-        fn into_completion(self) -> Completion {
+        fn into_answered(self) -> Answered {
             self
         }
     }
@@ -81,10 +81,10 @@ mod sealed {
     #[expect(unreachable_pub, reason = "appears in the opaque types of a public trait's methods")]
     pub struct Unset;
 
-    impl IntoCompletion for Unset {
+    impl IntoAnswered for Unset {
         const SET: bool = false;
 
-        fn into_completion(self) -> Completion {
+        fn into_answered(self) -> Answered {
             unreachable!("methods that are not set are not in the driver's table")
         }
     }
@@ -127,7 +127,7 @@ macro_rules! majors {
                     device: *mut DEVICE_OBJECT,
                     irp: *mut IRP,
                 ) -> NTSTATUS {
-                    let answer = |context: &C, irp| context.$method(<$request>::new(irp)).into_completion();
+                    let answer = |context: &C, irp| context.$method(<$request>::new(irp)).into_answered();
                     // SAFETY: the I/O manager calls this with a device of this driver and an IRP of this major function.
                     unsafe { dispatch(device, irp, answer) }
                 }
@@ -151,18 +151,18 @@ majors! {
 unsafe fn dispatch<C>(
     device: *mut DEVICE_OBJECT,
     irp: *mut IRP,
-    answer: impl FnOnce(&C, Irp) -> Completion,
+    answer: impl FnOnce(&C, Irp) -> Answered,
 ) -> NTSTATUS {
-    let completion = guard(|| {
+    let answered = guard(|| {
         // SAFETY: NT dispatches no null IRP.
         let irp = unsafe { NonNull::new_unchecked(irp) };
-        // SAFETY: the caller's contract; the file object's reference keeps the device until the IRP is completed.
+        // SAFETY: the caller's contract; the file object's reference keeps the device until the method has returned.
         let context = unsafe { device::context::<C>(device) };
         // SAFETY: the caller's contract.
-        let completion = answer(context, unsafe { Irp::new(irp) });
-        assert!(completion.is_for(irp), "a dispatch method returned the answer of another request");
-        completion
+        let answered = answer(context, unsafe { Irp::new(irp) });
+        assert!(answered.is_for(irp), "a dispatch method returned the answer of another request");
+        answered
     });
     // SAFETY: the author's code has returned, and with it all that borrowed the request.
-    unsafe { completion.complete() }
+    unsafe { answered.carry_out() }
 }

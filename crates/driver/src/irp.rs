@@ -1,17 +1,18 @@
 //! An IRP while the driver answers it: what NT's macros read from it, and the answer that ends its stay.
 
-use core::ptr::NonNull;
+use core::ptr::{self, NonNull};
 
 use abi::{
     FILE_OBJECT, IO_NO_INCREMENT, IO_STACK_LOCATION, IO_STACK_LOCATION_PARAMETERS, IO_STATUS_BLOCK, IRP, MDL,
-    NTSTATUS, STATUS_PENDING,
+    NTSTATUS, SL_PENDING_RETURNED, STATUS_PENDING,
 };
 
 use crate::Contexts;
-use crate::nt::IofCompleteRequest;
+use crate::nt::{IofCompleteRequest, ObfDereferenceObject, ObfReferenceObject};
 
-/// An IRP that this dispatch call owns. Not `Send`, as the pointers are not: it stays in the call.
-pub(crate) struct Irp {
+/// An IRP that the driver owns. Not `Send`, as the pointers are not: it stays in its dispatch call, unless it is
+/// [`Pended`](crate::Pended).
+pub struct Irp {
     irp: NonNull<IRP>,
     stack: NonNull<IO_STACK_LOCATION>,
 }
@@ -28,6 +29,10 @@ impl Irp {
         // SAFETY: a dispatched IRP has a current stack location.
         let stack = unsafe { NonNull::new_unchecked(overlay.CurrentStackLocation) };
         Self { irp, stack }
+    }
+
+    pub(crate) fn as_raw(&self) -> NonNull<IRP> {
+        self.irp
     }
 
     pub(crate) fn parameters(&self) -> IO_STACK_LOCATION_PARAMETERS {
@@ -73,28 +78,98 @@ impl Irp {
         unsafe { (*self.irp.as_ptr()).MdlAddress }
     }
 
+    /// `IoMarkIrpPending`, which the headers inline.
+    fn mark_pending(&self) {
+        let stack = self.stack.as_ptr();
+        // SAFETY: the current stack location of an IRP that is still this driver's.
+        unsafe { (*stack).Control |= SL_PENDING_RETURNED };
+    }
+
     /// # Panics
     ///
     /// With STATUS_PENDING, which is not an answer.
-    pub(crate) fn answer(self, status: NTSTATUS, information: usize) -> Completion {
+    pub(crate) fn answer(self, status: NTSTATUS, information: usize) -> Answered {
         assert!(status != STATUS_PENDING, "a request is not completed with STATUS_PENDING");
-        Completion { irp: self.irp, status, information, boost: IO_NO_INCREMENT }
+        let how = How::Completed { status, information, boost: IO_NO_INCREMENT };
+        Answered { irp: self.irp, how }
     }
 }
 
-/// How a request ended. Only a request gives one, and a dispatch method returns it.
-#[must_use = "the dispatch method returns it"]
-pub struct Completion {
-    irp: NonNull<IRP>,
-    status: NTSTATUS,
-    information: usize,
-    boost: i8,
+/// The file object of a request.
+///
+/// # Safety
+///
+/// `irp` is the driver's.
+pub(crate) unsafe fn file_of(irp: NonNull<IRP>) -> *mut FILE_OBJECT {
+    // SAFETY: the caller's contract.
+    unsafe { Irp::new(irp) }.file_object().map_or(ptr::null_mut(), NonNull::as_ptr)
 }
 
-impl Completion {
+/// Marks a request's IRP pending, before the request is given away. After that another thread may be through with it at
+/// any moment.
+pub(crate) fn pend(irp: &Irp) -> Answered {
+    irp.mark_pending();
+    let file = irp.file_object().map(FileReference::new);
+    Answered { irp: irp.irp, how: How::Pended { file } }
+}
+
+/// How a dispatch method has dealt with its request: completed it, pended it, or handed it down. Only a request gives one,
+/// and the method returns it.
+#[must_use = "the dispatch method returns it"]
+pub struct Answered {
+    irp: NonNull<IRP>,
+    how: How,
+}
+
+enum How {
+    /// The entry point completes the IRP, and returns its status.
+    Completed { status: NTSTATUS, information: usize, boost: i8 },
+    /// The IRP was marked pending and given away. The entry point touches it no more, and returns STATUS_PENDING.
+    Pended { file: Option<FileReference> },
+    /// `IofCallDriver` took the IRP and returned this, which the entry point returns too. It touches the IRP no more.
+    Forwarded { status: NTSTATUS },
+}
+
+/// Keeps the file of a request that was given away, and with it the device, until the method that gave it away has
+/// returned: otherwise they might be gone with the request, under the method's feet.
+struct FileReference(NonNull<FILE_OBJECT>);
+
+impl FileReference {
+    fn new(file: NonNull<FILE_OBJECT>) -> Self {
+        // SAFETY: the request still holds a reference to its file object.
+        unsafe { ObfReferenceObject(file.as_ptr().cast()) };
+        Self(file)
+    }
+}
+
+impl Drop for FileReference {
+    fn drop(&mut self) {
+        // SAFETY: the reference of `new`.
+        unsafe { ObfDereferenceObject(self.0.as_ptr().cast()) };
+    }
+}
+
+impl Answered {
+    /// The request went to the driver below, whose answer this is.
+    ///
+    /// # Safety
+    ///
+    /// `status` is what `IofCallDriver` returned for `irp`, which was this dispatch call's. Nothing uses it any more.
+    #[expect(dead_code, reason = "for requests that are handed down")]
+    pub(crate) unsafe fn forwarded(irp: NonNull<IRP>, status: NTSTATUS) -> Self {
+        Self { irp, how: How::Forwarded { status } }
+    }
+
     /// Raises the priority of the waiting thread for a moment: one of `IO_*_INCREMENT`, instead of `IO_NO_INCREMENT`.
-    pub fn with_priority_boost(mut self, boost: i8) -> Self {
-        self.boost = boost;
+    ///
+    /// # Panics
+    ///
+    /// When the request is not completed by this: whoever completes it chooses.
+    pub fn with_priority_boost(mut self, priority_boost: i8) -> Self {
+        let How::Completed { boost, .. } = &mut self.how else {
+            panic!("a priority boost for a request that is not completed")
+        };
+        *boost = priority_boost;
         self
     }
 
@@ -102,18 +177,27 @@ impl Completion {
         self.irp == irp
     }
 
-    /// Gives the IRP back to the I/O manager.
+    /// Gives the IRP back to the I/O manager, unless it is given away already. Returns what a dispatch routine returns.
     ///
     /// # Safety
     ///
-    /// The IRP is still the driver's, and nothing uses it or its buffers any more.
-    pub(crate) unsafe fn complete(self) -> NTSTATUS {
-        let Self { irp, status, information, boost } = self;
-        let irp = irp.as_ptr();
-        // SAFETY: the IRP is the driver's until the next line.
-        unsafe { (*irp).IoStatus = IO_STATUS_BLOCK { Status: status, Information: information } };
-        // SAFETY: completed once, since `self` is consumed.
-        unsafe { IofCompleteRequest(irp, boost) };
-        status
+    /// Nothing uses the IRP, its buffers or the device's context any more. One that is to be completed is still the
+    /// driver's.
+    pub(crate) unsafe fn carry_out(self) -> NTSTATUS {
+        let irp = self.irp.as_ptr();
+        match self.how {
+            How::Completed { status, information, boost } => {
+                // SAFETY: the IRP is the driver's until the next line.
+                unsafe { (*irp).IoStatus = IO_STATUS_BLOCK { Status: status, Information: information } };
+                // SAFETY: completed once, since `self` is consumed.
+                unsafe { IofCompleteRequest(irp, boost) };
+                status
+            }
+            How::Pended { file } => {
+                drop(file);
+                STATUS_PENDING
+            }
+            How::Forwarded { status } => status,
+        }
     }
 }

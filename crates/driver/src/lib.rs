@@ -47,7 +47,7 @@
 //!
 //! # Answering a request
 //!
-//! A request arrives by value, and only consuming it gives the [`Completion`] that a dispatch method must return. So a
+//! A request arrives by value, and only consuming it gives the [`Answered`] that a dispatch method must return. So a
 //! request that is forgotten does not compile:
 //!
 //! ```compile_fail,E0277
@@ -88,7 +88,39 @@
 //! }
 //! ```
 //!
-//! The method's return completes the IRP (`IofCompleteRequest` is the last thing that the entry point does), so no lock
+//! What can be put aside is a request that was marked pending first. [`pend`](Read::pend) does both in this order, and
+//! gives the method its answer:
+//!
+//! ```
+//! # extern crate ringbridge_driver as driver;
+//! # use driver::*;
+//! struct Keeper {
+//!     kept: SpinLock<Option<Pended<Read>>>,
+//! }
+//! impl Dispatch for Keeper {
+//!     type Io = Buffered;
+//!     fn read(&self, request: Read) -> impl Answer {
+//!         request.pend(|request| drop(self.kept.with(|kept| kept.replace(request))))
+//!     }
+//! }
+//! ```
+//!
+//! A [`Pended`] request is completed by the method that answers it, in whatever thread or DPC, and by being dropped (with
+//! STATUS_CANCELLED) at the latest. A request that lives in its requester's context alone cannot be pended:
+//!
+//! ```compile_fail,E0599
+//! # extern crate ringbridge_driver as driver;
+//! # use driver::*;
+//! # struct Keeper;
+//! impl Dispatch for Keeper {
+//!     type Io = Neither;
+//!     fn read(&self, request: Read<Neither>) -> impl Answer {
+//!         request.pend(|request| request.complete())
+//!     }
+//! }
+//! ```
+//!
+//! The method's return completes an IRP that was not pended (`IofCompleteRequest` is the last thing that the entry point does), so no lock
 //! of the driver is held then, and the device cannot go while the driver's code still uses it.
 //!
 //! # Panics
@@ -124,19 +156,26 @@ mod dispatch;
 mod driver;
 mod event;
 mod irp;
+mod irql;
 mod locked;
 mod mutex;
 pub mod nt;
+mod pended;
 mod pool;
 mod pool_arc;
 mod print;
+mod queue;
 mod request;
 mod spin_lock;
 mod string;
+mod thread;
+pub mod time;
+mod timer;
 mod user;
 mod wait;
 #[cfg(windows)]
 mod windows;
+mod work_item;
 
 pub use buffer::Output;
 pub use bugcheck::RUST_PANIC;
@@ -146,14 +185,20 @@ pub use device::{Device, DeviceBuilder};
 pub use dispatch::{Answer, Dispatch};
 pub use driver::{Driver, DriverObject, driver_entry};
 pub use event::Event;
-pub use irp::Completion;
+pub use irp::Answered;
+pub use irql::PassiveLevel;
 pub use locked::LockedData;
 pub use mutex::{Mutex, MutexGuard};
+pub use pended::{Pendable, Pended};
 pub use pool::{PoolBox, Tag};
 pub use pool_arc::PoolArc;
 pub use print::Text;
+pub use queue::CancelSafeQueue;
 pub use request::{Buffered, Cleanup, Close, Create, Direct, Mode, Neither, Read, Write};
 pub use spin_lock::SpinLock;
 pub use string::{UnicodeStr, Utf16};
+pub use thread::{Stop, Thread, Woken};
+pub use timer::Timer;
 pub use user::{UserData, UserOutput};
 pub use wait::{Interrupted, Timeout};
+pub use work_item::WorkItem;

@@ -63,6 +63,19 @@ impl<T> PoolBox<T> {
         Ok(Self { memory, tag, owned: PhantomData })
     }
 
+    /// Takes the value out of pool.
+    pub fn into_inner(self) -> T {
+        let (memory, tag) = (self.memory, self.tag);
+        core::mem::forget(self);
+        // SAFETY: initialised when the box was made, and not used there again.
+        let value = unsafe { memory.read() };
+        if size_of::<T>() > 0 {
+            // SAFETY: a block of `allocate`, under its tag.
+            unsafe { ExFreePoolWithTag(memory.as_ptr().cast(), tag.value()) };
+        }
+        value
+    }
+
     /// Gives the value up without dropping it.
     pub(crate) fn leak(self) -> NonNull<T> {
         let memory = self.memory;
@@ -95,6 +108,13 @@ impl PoolBox<[u8]> {
         // SAFETY: fresh memory of that length.
         unsafe { ptr::write_bytes(memory.as_ptr(), 0, length) };
         Ok(Self { memory: NonNull::slice_from_raw_parts(memory, length), tag, owned: PhantomData })
+    }
+}
+
+impl<T: ?Sized> PoolBox<T> {
+    /// For NT's functions, which write behind this crate's back.
+    pub(crate) fn as_raw(&self) -> *mut T {
+        self.memory.as_ptr()
     }
 }
 

@@ -6,11 +6,11 @@ use core::slice;
 use abi::{DO_BUFFERED_IO, DO_DIRECT_IO, NTSTATUS, STATUS_SUCCESS};
 
 use crate::contexts::{self, Contexts, Field};
-use crate::irp::{Completion, Irp};
+use crate::irp::{Answered, Irp};
 use crate::locked::{self, LockedData};
 use crate::pool_arc::ErasedArc;
 use crate::user::{UserData, UserOutput};
-use crate::{Output, PoolArc, UnicodeStr};
+use crate::{Output, PassiveLevel, PoolArc, UnicodeStr};
 
 /// How a device's reads and writes reach its buffers: [`Buffered`], [`Direct`] or [`Neither`].
 pub trait Mode: sealed::Mode {
@@ -92,7 +92,7 @@ impl Create {
     }
 
     /// Answers with STATUS_SUCCESS.
-    pub fn complete(self) -> Completion {
+    pub fn complete(self) -> Answered {
         let file = self.irp.file_object();
         // SAFETY: the file object of this create.
         unsafe { contexts::put(file, Field::FsContext, self.fs_context) };
@@ -106,7 +106,7 @@ impl Create {
     /// # Panics
     ///
     /// With a status that is none: the handle would exist, without its contexts.
-    pub fn fail(self, status: NTSTATUS) -> Completion {
+    pub fn fail(self, status: NTSTATUS) -> Answered {
         assert!(!status.is_success(), "{status:?} is no failure");
         self.irp.answer(status, 0)
     }
@@ -116,7 +116,7 @@ impl Create {
 /// the file may still be under way.
 #[must_use = "a request is answered"]
 pub struct Cleanup {
-    irp: Irp,
+    pub(crate) irp: Irp,
 }
 
 impl Cleanup {
@@ -131,12 +131,12 @@ impl Cleanup {
     }
 
     /// Answers with STATUS_SUCCESS.
-    pub fn complete(self) -> Completion {
+    pub fn complete(self) -> Answered {
         self.irp.answer(STATUS_SUCCESS, 0)
     }
 
     /// Answers with a failure.
-    pub fn fail(self, status: NTSTATUS) -> Completion {
+    pub fn fail(self, status: NTSTATUS) -> Answered {
         self.irp.answer(status, 0)
     }
 }
@@ -172,16 +172,16 @@ impl Close {
     }
 
     /// Answers with STATUS_SUCCESS.
-    pub fn complete(self) -> Completion {
+    pub fn complete(self) -> Answered {
         self.answer(STATUS_SUCCESS)
     }
 
     /// Answers with a failure. The file is closed all the same.
-    pub fn fail(self, status: NTSTATUS) -> Completion {
+    pub fn fail(self, status: NTSTATUS) -> Answered {
         self.answer(status)
     }
 
-    fn answer(self, status: NTSTATUS) -> Completion {
+    fn answer(self, status: NTSTATUS) -> Answered {
         for field in [Field::FsContext2, Field::FsContext] {
             // SAFETY: the file object of this close, from which nothing can be borrowed any more.
             drop(unsafe { contexts::take(self.irp.file_object(), field) });
@@ -193,7 +193,7 @@ impl Close {
 /// IRP_MJ_READ. `M` is the device's [`Dispatch::Io`](crate::Dispatch::Io).
 #[must_use = "a request is answered"]
 pub struct Read<M = Buffered> {
-    irp: Irp,
+    pub(crate) irp: Irp,
     length: usize,
     byte_offset: i64,
     key: u32,
@@ -203,11 +203,20 @@ pub struct Read<M = Buffered> {
 
 impl<M: Mode> Read<M> {
     pub(crate) fn new(irp: Irp) -> Self {
+        Self::resume(irp, 0)
+    }
+
+    /// The request again, of which so many bytes of output are written.
+    pub(crate) fn resume(irp: Irp, written: usize) -> Self {
         let parameters = irp.parameters();
         // SAFETY: the dispatch entry of IRP_MJ_READ made `irp`.
         let read = unsafe { parameters.Read };
         let (length, byte_offset, key) = (read.Length as usize, read.ByteOffset, read.Key);
-        Self { irp, length, byte_offset, key, written: 0, mode: PhantomData }
+        Self { irp, length, byte_offset, key, written, mode: PhantomData }
+    }
+
+    pub(crate) fn written(&self) -> usize {
+        self.written
     }
 
     /// Bytes asked for; may be 0.
@@ -235,18 +244,18 @@ impl<M: Mode> Read<M> {
     }
 
     /// Answers with STATUS_SUCCESS and the bytes written to the output.
-    pub fn complete(self) -> Completion {
+    pub fn complete(self) -> Answered {
         self.complete_with(STATUS_SUCCESS)
     }
 
     /// Answers with `status` and the bytes written to the output. NT copies them for success and for warnings such as
     /// STATUS_BUFFER_OVERFLOW, not for errors.
-    pub fn complete_with(self, status: NTSTATUS) -> Completion {
+    pub fn complete_with(self, status: NTSTATUS) -> Answered {
         self.irp.answer(status, self.written)
     }
 
     /// Answers with a failure and no bytes.
-    pub fn fail(self, status: NTSTATUS) -> Completion {
+    pub fn fail(self, status: NTSTATUS) -> Answered {
         self.irp.answer(status, 0)
     }
 }
@@ -289,7 +298,7 @@ impl Read<Neither> {
 /// IRP_MJ_WRITE. `M` is the device's [`Dispatch::Io`](crate::Dispatch::Io).
 #[must_use = "a request is answered"]
 pub struct Write<M = Buffered> {
-    irp: Irp,
+    pub(crate) irp: Irp,
     length: usize,
     byte_offset: i64,
     key: u32,
@@ -298,11 +307,21 @@ pub struct Write<M = Buffered> {
 
 impl<M: Mode> Write<M> {
     pub(crate) fn new(irp: Irp) -> Self {
+        Self::resume(irp, 0)
+    }
+
+    /// The request again. It has no output.
+    pub(crate) fn resume(irp: Irp, _written: usize) -> Self {
         let parameters = irp.parameters();
         // SAFETY: the dispatch entry of IRP_MJ_WRITE made `irp`.
         let write = unsafe { parameters.Write };
         let (length, byte_offset, key) = (write.Length as usize, write.ByteOffset, write.Key);
         Self { irp, length, byte_offset, key, mode: PhantomData }
+    }
+
+    #[expect(clippy::unused_self, reason = "as requests that have an output")]
+    pub(crate) fn written(&self) -> usize {
+        0
     }
 
     /// Bytes offered; may be 0.
@@ -330,7 +349,7 @@ impl<M: Mode> Write<M> {
     }
 
     /// Answers with STATUS_SUCCESS: all bytes were taken.
-    pub fn complete(self) -> Completion {
+    pub fn complete(self) -> Answered {
         let length = self.length;
         self.irp.answer(STATUS_SUCCESS, length)
     }
@@ -340,13 +359,13 @@ impl<M: Mode> Write<M> {
     /// # Panics
     ///
     /// With more than were offered.
-    pub fn complete_partly(self, taken: usize) -> Completion {
+    pub fn complete_partly(self, taken: usize) -> Answered {
         assert!(taken <= self.length, "a write of {} bytes cannot take {taken}", self.length);
         self.irp.answer(STATUS_SUCCESS, taken)
     }
 
     /// Answers with a failure; nothing was taken.
-    pub fn fail(self, status: NTSTATUS) -> Completion {
+    pub fn fail(self, status: NTSTATUS) -> Answered {
         self.irp.answer(status, 0)
     }
 }
@@ -381,4 +400,29 @@ impl Write<Neither> {
     pub fn data(&self) -> UserData<'_> {
         UserData::new(&self.irp, self.irp.user_buffer(), self.length)
     }
+}
+
+macro_rules! levels {
+    ($([$($generics:tt)*] $request:ty;)*) => {$(
+        impl<$($generics)*> $request {
+            /// For what may wait while this request is carried out.
+            ///
+            /// # Panics
+            ///
+            /// When a driver above has sent the request at a higher IRQL, and in a DPC that has it
+            /// [pended](crate::Pended).
+            #[must_use]
+            pub fn level(&self) -> PassiveLevel {
+                PassiveLevel::expect("a request that waits")
+            }
+        }
+    )*};
+}
+
+levels! {
+    [] Create;
+    [] Cleanup;
+    [] Close;
+    [M] Read<M>;
+    [M] Write<M>;
 }

@@ -14,9 +14,9 @@ use driver::abi::{
     METHOD_OUT_DIRECT, NTSTATUS, STATUS_INVALID_DEVICE_REQUEST, STATUS_INVALID_PARAMETER,
 };
 use driver::{
-    Answer, BufferedControl, Close, Completion, Create, DeviceControl, Direct, Dispatch, Driver,
-    DriverObject, InDirectControl, LockedData, NeitherControl, OutDirectControl, PoolBox, Read, SpinLock,
-    Tag, UnicodeStr, Write, utf16,
+    Answer, Answered, BufferedControl, Close, Create, DeviceControl, Direct, Dispatch, Driver, DriverObject,
+    InDirectControl, LockedData, NeitherControl, OutDirectControl, PoolBox, Read, SpinLock, Tag, UnicodeStr,
+    Write, utf16,
 };
 
 /// Gives its input inverted.
@@ -102,7 +102,7 @@ impl Dispatch for Memory {
 }
 
 impl Memory {
-    fn store(&self, request: InDirectControl) -> Completion {
+    fn store(&self, request: InDirectControl) -> Answered {
         let &[key] = request.input() else { return request.fail(STATUS_INVALID_PARAMETER) };
         match request.data().and_then(|data| self.keep(&data, key)) {
             Ok(()) => request.complete(),
@@ -110,7 +110,7 @@ impl Memory {
         }
     }
 
-    fn load(&self, mut request: OutDirectControl) -> Completion {
+    fn load(&self, mut request: OutDirectControl) -> Answered {
         let Ok(offset) = request.input().try_into().map(u32::from_le_bytes) else {
             return request.fail(STATUS_INVALID_PARAMETER);
         };
@@ -124,12 +124,12 @@ impl Memory {
     }
 }
 
-fn invert_buffered(mut request: BufferedControl) -> Completion {
+fn invert_buffered(mut request: BufferedControl) -> Answered {
     request.input_mut().iter_mut().for_each(|byte| *byte = !*byte);
     request.complete_in_place()
 }
 
-fn invert_neither(mut request: NeitherControl) -> Completion {
+fn invert_neither(mut request: NeitherControl) -> Answered {
     let mut part = [0; 512];
     let mut done = 0;
     loop {

@@ -203,6 +203,16 @@ extern "win64" fn ringbridge_nt_IofCompleteRequest(irp: *mut IRP, boost: i8) {
 }
 
 #[unsafe(no_mangle)]
+extern "win64" fn ringbridge_nt_ObfReferenceObject(_object: *mut c_void) -> isize {
+    unreachable!("requests here have no file object")
+}
+
+#[unsafe(no_mangle)]
+extern "win64" fn ringbridge_nt_ObfDereferenceObject(_object: *mut c_void) -> isize {
+    unreachable!("requests here have no file object")
+}
+
+#[unsafe(no_mangle)]
 extern "win64" fn ringbridge_nt_ExAllocatePoolWithTag(
     kind: POOL_TYPE,
     bytes: usize,

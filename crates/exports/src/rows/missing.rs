@@ -84,34 +84,34 @@ missing! {
         ExInitializeResourceLite ExInitializeRundownProtection ExInitializeRundownProtectionCacheAware
         ExInitializeZone ExIsProcessorFeaturePresent ExIsResourceAcquiredExclusiveLite
         ExIsResourceAcquiredSharedLite ExNotifyCallback ExQueryTimerResolution ExQueryWnfStateData
-        ExRaiseHardError ExReInitializeRundownProtection
-        ExReInitializeRundownProtectionCacheAware ExRegisterCallback ExReinitializeResourceLite
-        ExReleasePushLockExclusiveEx ExReleaseResourceAndLeaveCriticalRegion ExReleaseResourceForThreadLite
-        ExReleaseResourceLite ExReleaseRundownProtection ExReleaseRundownProtectionCacheAware
-        ExReleaseRundownProtectionEx ExReleaseSpinLockExclusive ExReleaseSpinLockShared
-        ExReleaseSpinLockSharedFromDpcLevel ExRundownCompleted ExSemaphoreObjectType
-        ExSetResourceOwnerPointer ExSetTimer ExSetTimerResolution ExSizeOfRundownProtectionCacheAware
-        ExSubscribeWnfStateChange ExTryConvertSharedSpinLockExclusive ExUnregisterCallback ExUuidCreate
-        ExVerifySuite ExWaitForRundownProtectionRelease ExWaitForRundownProtectionReleaseCacheAware
-        ExWindowStationObjectType ExfAcquirePushLockExclusive ExfAcquirePushLockShared ExfReleasePushLock
-        ExfReleasePushLockShared ExfUnblockPushLock FltAcquirePushLockExclusive FltAcquirePushLockShared
-        FltAcquireResourceShared FltAttachVolume FltEnumerateFilters FltEnumerateVolumes FltFlushBuffers
-        FltGetBottomInstance FltGetFileNameFormat FltGetFileNameQueryMethod FltGetFilterInformation
-        FltGetRequestorProcessId FltGetRequestorSessionId FltGetVolumeFromName FltGetVolumeInformation
-        FltLoadFilter FltReleasePushLock FltUnloadFilter FsRtlAcquireFileExclusive FsRtlAddLargeMcbEntry
-        FsRtlAddToTunnelCache FsRtlAllocateExtraCreateParameter FsRtlAllocateExtraCreateParameterList
-        FsRtlAllocateFileLock FsRtlAllocatePool FsRtlAllocatePoolWithQuota FsRtlAllocatePoolWithQuotaTag
-        FsRtlAllocatePoolWithTag FsRtlAreNamesEqual FsRtlAreThereCurrentOrInProgressFileLocks
-        FsRtlAreThereWaitingFileLocks FsRtlAreVolumeStartupApplicationsComplete FsRtlBalanceReads
-        FsRtlCancellableWaitForSingleObject FsRtlCheckLockForReadAccess FsRtlCheckLockForWriteAccess
-        FsRtlCheckOplock FsRtlCheckOplockEx FsRtlCopyRead FsRtlCopyWrite FsRtlCreateSectionForDataScan
-        FsRtlCurrentBatchOplock FsRtlCurrentOplockH FsRtlDeleteKeyFromTunnelCache FsRtlDeleteTunnelCache
-        FsRtlDeregisterUncProvider FsRtlDismountComplete FsRtlDissectDbcs FsRtlDissectName
-        FsRtlDoesDbcsContainWildCards FsRtlDoesNameContainWildCards FsRtlFastCheckLockForRead
-        FsRtlFastCheckLockForWrite FsRtlFastUnlockAll FsRtlFastUnlockAllByKey FsRtlFastUnlockSingle
-        FsRtlFindExtraCreateParameter FsRtlFindInTunnelCache FsRtlFreeExtraCreateParameter
-        FsRtlFreeExtraCreateParameterList FsRtlFreeFileLock FsRtlGetEcpListFromIrp FsRtlGetFileSize
-        FsRtlGetNextFileLock FsRtlGetNextLargeMcbEntry FsRtlGetSectorSizeInformation FsRtlInitializeFileLock
+        ExRaiseHardError ExReInitializeRundownProtection ExReInitializeRundownProtectionCacheAware
+        ExRegisterCallback ExReinitializeResourceLite ExReleasePushLockExclusiveEx
+        ExReleaseResourceAndLeaveCriticalRegion ExReleaseResourceForThreadLite ExReleaseResourceLite
+        ExReleaseRundownProtection ExReleaseRundownProtectionCacheAware ExReleaseRundownProtectionEx
+        ExReleaseSpinLockExclusive ExReleaseSpinLockShared ExReleaseSpinLockSharedFromDpcLevel
+        ExRundownCompleted ExSemaphoreObjectType ExSetResourceOwnerPointer ExSetTimer ExSetTimerResolution
+        ExSizeOfRundownProtectionCacheAware ExSubscribeWnfStateChange ExTryConvertSharedSpinLockExclusive
+        ExUnregisterCallback ExUuidCreate ExVerifySuite ExWaitForRundownProtectionRelease
+        ExWaitForRundownProtectionReleaseCacheAware ExWindowStationObjectType ExfAcquirePushLockExclusive
+        ExfAcquirePushLockShared ExfReleasePushLock ExfReleasePushLockShared ExfUnblockPushLock
+        FltAcquirePushLockExclusive FltAcquirePushLockShared FltAcquireResourceShared FltAttachVolume
+        FltEnumerateFilters FltEnumerateVolumes FltFlushBuffers FltGetBottomInstance FltGetFileNameFormat
+        FltGetFileNameQueryMethod FltGetFilterInformation FltGetRequestorProcessId FltGetRequestorSessionId
+        FltGetVolumeFromName FltGetVolumeInformation FltLoadFilter FltReleasePushLock FltUnloadFilter
+        FsRtlAcquireFileExclusive FsRtlAddLargeMcbEntry FsRtlAddToTunnelCache
+        FsRtlAllocateExtraCreateParameter FsRtlAllocateExtraCreateParameterList FsRtlAllocateFileLock
+        FsRtlAllocatePool FsRtlAllocatePoolWithQuota FsRtlAllocatePoolWithQuotaTag FsRtlAllocatePoolWithTag
+        FsRtlAreNamesEqual FsRtlAreThereCurrentOrInProgressFileLocks FsRtlAreThereWaitingFileLocks
+        FsRtlAreVolumeStartupApplicationsComplete FsRtlBalanceReads FsRtlCancellableWaitForSingleObject
+        FsRtlCheckLockForReadAccess FsRtlCheckLockForWriteAccess FsRtlCheckOplock FsRtlCheckOplockEx
+        FsRtlCopyRead FsRtlCopyWrite FsRtlCreateSectionForDataScan FsRtlCurrentBatchOplock
+        FsRtlCurrentOplockH FsRtlDeleteKeyFromTunnelCache FsRtlDeleteTunnelCache FsRtlDeregisterUncProvider
+        FsRtlDismountComplete FsRtlDissectDbcs FsRtlDissectName FsRtlDoesDbcsContainWildCards
+        FsRtlDoesNameContainWildCards FsRtlFastCheckLockForRead FsRtlFastCheckLockForWrite
+        FsRtlFastUnlockAll FsRtlFastUnlockAllByKey FsRtlFastUnlockSingle FsRtlFindExtraCreateParameter
+        FsRtlFindInTunnelCache FsRtlFreeExtraCreateParameter FsRtlFreeExtraCreateParameterList
+        FsRtlFreeFileLock FsRtlGetEcpListFromIrp FsRtlGetFileSize FsRtlGetNextFileLock
+        FsRtlGetNextLargeMcbEntry FsRtlGetSectorSizeInformation FsRtlInitializeFileLock
         FsRtlInitializeLargeMcb FsRtlInitializeOplock FsRtlInitializeTunnelCache
         FsRtlInsertExtraCreateParameter FsRtlIsDbcsInExpression FsRtlIsEcpFromUserMode FsRtlIsFatDbcsLegal
         FsRtlIsHpfsDbcsLegal FsRtlIsNameInExpression FsRtlIsNtstatusExpected FsRtlIsPagingFile
@@ -152,55 +152,49 @@ missing! {
         HalQueryDisplayParameters HalReturnToFirmware HalSendNMI HalSetBusData HalSetDisplayParameters
         HalTranslateBusAddress InbvAcquireDisplayOwnership InbvDisplayString InbvEnableDisplayString
         InbvIsBootDriverInstalled InbvNotifyDisplayOwnershipLost InbvResetDisplay InbvSetScrollRegion
-        InbvSetTextColor InbvSolidColorFill
-        IoAcquireVpbSpinLock IoAdapterObjectType IoAllocateAdapterChannel
-        IoAllocateErrorLogEntry IoAssignResources IoCancelMiniCompletionPacket
-        IoCheckEaBufferValidity IoCheckFunctionAccess IoCompletionObjectType
-        IoConnectInterrupt IoCreateController IoCreateDisk IoCreateDriver IoCreateFile IoCreateFileEx
+        InbvSetTextColor InbvSolidColorFill IoAcquireVpbSpinLock IoAdapterObjectType
+        IoAllocateAdapterChannel IoAllocateErrorLogEntry IoAssignResources IoCancelMiniCompletionPacket
+        IoCheckEaBufferValidity IoCheckFunctionAccess IoCompletionObjectType IoConnectInterrupt
+        IoCreateController IoCreateDisk IoCreateDriver IoCreateFile IoCreateFileEx
         IoCreateFileSpecifyDeviceObjectHint IoCreateNotificationEvent IoCreateStreamFileObject
-        IoCreateStreamFileObjectLite IoCreateSynchronizationEvent IoCreateSystemThread
-        IoDeleteController IoDeviceHandlerObjectType IoDeviceObjectType IoDisconnectInterrupt
-        IoDriverObjectType IoEnqueueIrp IoEnumerateDeviceObjectList IoEnumerateRegisteredFiltersList
-        IoFileObjectType IoForwardIrpSynchronously IoFreeErrorLogEntry IoGetBaseFileSystemDeviceObject IoGetConfigurationInformation IoGetCurrentProcess
-        IoGetDeviceInterfaceAlias IoGetDeviceInterfaces IoGetDeviceProperty
-        IoGetDevicePropertyData IoGetDeviceToVerify IoGetDiskDeviceObject IoGetDmaAdapter
-        IoGetFileObjectGenericMapping IoGetInitialStack IoGetIoPriorityHint
-        IoGetIrpExtraCreateParameter IoGetOplockKeyContextEx IoGetPagingIoPriority
-        IoGetRequestorProcess IoGetRequestorProcessId IoGetRequestorSessionId
-        IoGetTopLevelIrp IoGetTransactionParameterBlock IoInitializeMiniCompletionPacket
-        IoInitializeTimer IoInvalidateDeviceRelations
+        IoCreateStreamFileObjectLite IoCreateSynchronizationEvent IoCreateSystemThread IoDeleteController
+        IoDeviceHandlerObjectType IoDeviceObjectType IoDisconnectInterrupt IoDriverObjectType IoEnqueueIrp
+        IoEnumerateDeviceObjectList IoEnumerateRegisteredFiltersList IoFileObjectType
+        IoForwardIrpSynchronously IoFreeErrorLogEntry IoGetBaseFileSystemDeviceObject
+        IoGetConfigurationInformation IoGetCurrentProcess IoGetDeviceInterfaceAlias IoGetDeviceInterfaces
+        IoGetDeviceProperty IoGetDevicePropertyData IoGetDeviceToVerify IoGetDiskDeviceObject
+        IoGetDmaAdapter IoGetFileObjectGenericMapping IoGetInitialStack IoGetIoPriorityHint
+        IoGetIrpExtraCreateParameter IoGetOplockKeyContextEx IoGetPagingIoPriority IoGetRequestorProcess
+        IoGetRequestorProcessId IoGetRequestorSessionId IoGetTopLevelIrp IoGetTransactionParameterBlock
+        IoInitializeMiniCompletionPacket IoInitializeTimer IoInvalidateDeviceRelations
         IoInvalidateDeviceState IoIs32bitProcess IoIsFileObjectIgnoringSharing IoIsFileOriginRemote
-        IoIsOperationSynchronous IoIsSystemThread IoIsWdmVersionAvailable
-        IoOpenDeviceInterfaceRegistryKey IoOpenDeviceRegistryKey IoOpenDriverRegistryKey
-        IoQueryDeviceDescription IoQueryFileDosDeviceName IoQueryFileInformation IoQueryFullDriverPath
-        IoRaiseHardError IoRaiseInformationalHardError IoReadDiskSignature
-        IoReadPartitionTable IoReadPartitionTableEx IoRegisterBootDriverCallback
-        IoRegisterDeviceInterface
-        IoRegisterFileSystem IoRegisterFsRegistrationChange IoRegisterPlugPlayNotification
-        IoReleaseVpbSpinLock IoRemoveIoCompletion         IoReportDetectedDevice IoReportResourceUsage IoReportTargetDeviceChangeAsynchronous
-        IoRetrievePriorityInfo IoSetCompletionRoutineEx IoSetDeviceInterfacePropertyData
-        IoSetDeviceInterfaceState IoSetDeviceToVerify IoSetHardErrorOrVerifyDevice IoSetIoCompletion
-        IoSetIoCompletionEx IoSetIoCompletionEx3 IoSetIoPriorityHint IoSetIrpExtraCreateParameter
-        IoSetPartitionInformation IoSetPartitionInformationEx         IoSetSystemPartition IoSetThreadHardErrorMode IoSetTopLevelIrp
-        IoStartTimer IoStopTimer IoThreadToProcess
-        IoUnregisterBootDriverCallback IoUnregisterFileSystem IoUnregisterFsRegistrationChange
-        IoUnregisterPlugPlayNotification IoUnregisterPlugPlayNotificationEx
-        IoVerifyPartitionTable IoVerifyVolume IoVolumeDeviceToDosName
-        IoVolumeDeviceToGuid IoWMIDeviceObjectToProviderId IoWMIExecuteMethod IoWMIOpenBlock
-        IoWMIQueryAllData IoWMIQuerySingleInstance IoWMIRegistrationControl IoWMISetNotificationCallback
+        IoIsOperationSynchronous IoIsSystemThread IoIsWdmVersionAvailable IoOpenDeviceInterfaceRegistryKey
+        IoOpenDeviceRegistryKey IoOpenDriverRegistryKey IoQueryDeviceDescription IoQueryFileDosDeviceName
+        IoQueryFileInformation IoQueryFullDriverPath IoRaiseHardError IoRaiseInformationalHardError
+        IoReadDiskSignature IoReadPartitionTable IoReadPartitionTableEx IoRegisterBootDriverCallback
+        IoRegisterDeviceInterface IoRegisterFileSystem IoRegisterFsRegistrationChange
+        IoRegisterPlugPlayNotification IoReleaseVpbSpinLock IoRemoveIoCompletion IoReportDetectedDevice
+        IoReportResourceUsage IoReportTargetDeviceChangeAsynchronous IoRetrievePriorityInfo
+        IoSetCompletionRoutineEx IoSetDeviceInterfacePropertyData IoSetDeviceInterfaceState
+        IoSetDeviceToVerify IoSetHardErrorOrVerifyDevice IoSetIoCompletion IoSetIoCompletionEx
+        IoSetIoCompletionEx3 IoSetIoPriorityHint IoSetIrpExtraCreateParameter IoSetPartitionInformation
+        IoSetPartitionInformationEx IoSetSystemPartition IoSetThreadHardErrorMode IoSetTopLevelIrp
+        IoStartTimer IoStopTimer IoThreadToProcess IoUnregisterBootDriverCallback IoUnregisterFileSystem
+        IoUnregisterFsRegistrationChange IoUnregisterPlugPlayNotification IoUnregisterPlugPlayNotificationEx
+        IoVerifyPartitionTable IoVerifyVolume IoVolumeDeviceToDosName IoVolumeDeviceToGuid
+        IoWMIDeviceObjectToProviderId IoWMIExecuteMethod IoWMIOpenBlock IoWMIQueryAllData
+        IoWMIQuerySingleInstance IoWMIRegistrationControl IoWMISetNotificationCallback
         IoWMISetSingleInstance IoWMIWriteEvent IoWithinStackLimits IoWriteErrorLogEntry
         IoWritePartitionTable IoWritePartitionTableEx KdChangeOption KdDisableDebugger KdEnableDebugger
         KdRefreshDebuggerNotPresent KdSystemDebugControl KeAcquireInterruptSpinLock KeAcquireQueuedSpinLock
         KeAcquireQueuedSpinLockRaiseToSynch KeAddProcessorAffinityEx KeAttachProcess
         KeCapturePersistentThreadState KeDeregisterBugCheckCallback KeDeregisterBugCheckReasonCallback
         KeDeregisterNmiCallback KeDetachProcess KeFlushEntireTb KeFlushIoBuffers KeInitializeAffinityEx
-        KeInitializeApc KeInitializeCrashDumpHeader KeInitializeMutant
-        KeInitializeQueue KeInsertHeadQueue KeInsertQueue
-        KeInsertQueueApc KeInvalidateAllCaches KeInvalidateRangeAllCaches KeIpiGenericCall
+        KeInitializeApc KeInitializeCrashDumpHeader KeInitializeMutant KeInitializeQueue KeInsertHeadQueue
+        KeInsertQueue KeInsertQueueApc KeInvalidateAllCaches KeInvalidateRangeAllCaches KeIpiGenericCall
         KeIsAttachedProcess KeQueryDpcWatchdogInformation KeQueryPrcbAddress KeReadStateQueue
         KeRegisterBugCheckCallback KeRegisterBugCheckReasonCallback KeRegisterNmiCallback
-        KeReleaseInterruptSpinLock KeReleaseMutant KeReleaseQueuedSpinLock
-        KeRemoveQueue KeRemoveQueueEx
+        KeReleaseInterruptSpinLock KeReleaseMutant KeReleaseQueuedSpinLock KeRemoveQueue KeRemoveQueueEx
         KeRevertToUserAffinityThread KeRevertToUserAffinityThreadEx KeRevertToUserGroupAffinityThread
         KeRundownQueue KeSetBasePriorityThread KeSetKernelStackSwapEnable KeSetSystemAffinityThread
         KeSetSystemAffinityThreadEx KeSetSystemGroupAffinityThread KeStackAttachProcess
@@ -214,19 +208,17 @@ missing! {
         KsStreamPointerSetStatusCode KsStreamPointerUnlock LdrAccessResource LdrFindResource_U
         LpcPortObjectType LsaFreeReturnBuffer Mm64BitPhysicalAddress MmAdvanceMdl MmAllocateContiguousMemory
         MmAllocateContiguousMemorySpecifyCache MmAllocateMappingAddress MmAllocateNonCachedMemory
-        MmCanFileBeTruncated
-        MmCopyMemory MmCopyVirtualMemory MmCreateMdl MmCreateSection MmDoesFileHaveUserWritableReferences
-        MmFlushImageSection MmForceSectionClosed MmFreeContiguousMemory MmFreeContiguousMemorySpecifyCache
-        MmFreeMappingAddress MmFreeNonCachedMemory MmGetPhysicalAddress
+        MmCanFileBeTruncated MmCopyMemory MmCopyVirtualMemory MmCreateMdl MmCreateSection
+        MmDoesFileHaveUserWritableReferences MmFlushImageSection MmForceSectionClosed MmFreeContiguousMemory
+        MmFreeContiguousMemorySpecifyCache MmFreeMappingAddress MmFreeNonCachedMemory MmGetPhysicalAddress
         MmGetPhysicalMemoryRanges MmGetVirtualForPhysical MmIsDriverVerifying MmIsNonPagedSystemAddressValid
         MmIsRecursiveIoFault MmIsThisAnNtAsSystem MmIsVerifierEnabled MmLockPagableDataSection
-        MmLockPagableSectionByHandle MmMapIoSpace MmMapIoSpaceEx
-        MmMapLockedPagesWithReservedMapping MmMapViewInSystemSpace
-        MmMapViewInSystemSpaceEx MmMapViewOfSection MmPageEntireDriver MmPrefetchPages
-        MmProbeAndLockProcessPages MmProtectMdlSystemAddress MmQuerySystemSize MmResetDriverPaging
-        MmSectionObjectType MmSecureVirtualMemory MmUnlockPagableImageSection
-        MmUnmapIoSpace MmUnmapReservedMapping MmUnmapViewInSystemSpace
-        MmUnmapViewOfSection MmUnsecureVirtualMemory MupSurrogateDeregisterProvider MupSurrogateGetFileName
+        MmLockPagableSectionByHandle MmMapIoSpace MmMapIoSpaceEx MmMapLockedPagesWithReservedMapping
+        MmMapViewInSystemSpace MmMapViewInSystemSpaceEx MmMapViewOfSection MmPageEntireDriver
+        MmPrefetchPages MmProbeAndLockProcessPages MmProtectMdlSystemAddress MmQuerySystemSize
+        MmResetDriverPaging MmSectionObjectType MmSecureVirtualMemory MmUnlockPagableImageSection
+        MmUnmapIoSpace MmUnmapReservedMapping MmUnmapViewInSystemSpace MmUnmapViewOfSection
+        MmUnsecureVirtualMemory MupSurrogateDeregisterProvider MupSurrogateGetFileName
         MupSurrogateGetUncProviderDeviceObject MupSurrogateRegisterProvider MupSurrogateRestartIo
         MupSurrogateSetUndecoratedFileName NdisAdvanceNetBufferListDataStart NdisAllocateBuffer
         NdisAllocateBufferPool NdisAllocateGenericObject NdisAllocateMdl NdisAllocateMemory
@@ -252,14 +244,13 @@ missing! {
         NtDeviceIoControlFile NtFreeVirtualMemory NtFsControlFile NtMapViewOfSection NtOpenFile
         NtOpenProcess NtQueryDirectoryFile NtQueryInformationFile NtQueryInformationProcess
         NtQueryInformationThread NtQueryInformationToken NtQuerySystemInformation NtReadFile
-        NtSetInformationFile NtSetInformationThread NtShutdownSystem
-        NtWaitForSingleObject NtWriteFile ObCloseHandle ObCreateObject ObCreateObjectType
-        ObDereferenceObjectDeferDelete ObDereferenceSecurityDescriptor ObDuplicateObject
-        ObFindHandleForObject ObGetFilterVersion ObGetObjectType ObInsertObject
-        ObLogSecurityDescriptor ObMakeTemporaryObject ObOpenObjectByName         ObQueryNameString ObQueryObjectAuditingByHandle ObReferenceObjectByHandle
-        ObReferenceObjectByHandleWithTag ObReferenceObjectByName ObReferenceObjectByPointer
-        ObReferenceSecurityDescriptor ObRegisterCallbacks ObSetHandleAttributes
-        ObSetSecurityObjectByPointer ObUnRegisterCallbacks ObfDereferenceObjectWithTag
+        NtSetInformationFile NtSetInformationThread NtShutdownSystem NtWaitForSingleObject NtWriteFile
+        ObCloseHandle ObCreateObject ObCreateObjectType ObDereferenceObjectDeferDelete
+        ObDereferenceSecurityDescriptor ObDuplicateObject ObFindHandleForObject ObGetFilterVersion
+        ObGetObjectType ObInsertObject ObLogSecurityDescriptor ObMakeTemporaryObject ObOpenObjectByName
+        ObQueryNameString ObQueryObjectAuditingByHandle ObReferenceObjectByHandleWithTag
+        ObReferenceObjectByName ObReferenceObjectByPointer ObReferenceSecurityDescriptor ObRegisterCallbacks
+        ObSetHandleAttributes ObSetSecurityObjectByPointer ObUnRegisterCallbacks ObfDereferenceObjectWithTag
         ObfReferenceObjectWithTag PcAddAdapterDevice PcDispatchIrp PcGetPhysicalDeviceObject
         PcInitializeAdapterDriver PcNewMiniport PcNewPort PcNewServiceGroup PcRegisterAdapterPowerManagement
         PcRegisterPhysicalConnection PcRegisterSubdevice PcoreAddConfiguration PcoreGetResourceCount
@@ -268,8 +259,8 @@ missing! {
         PoRegisterPowerSettingCallback PoRegisterSystemState PoRequestPowerIrp PoSetPowerState
         PoSetSystemState PoStartNextPowerIrp PoUnregisterPowerSettingCallback PoUnregisterSystemState
         PsAcquireProcessExitSynchronization PsAssignImpersonationToken PsAttachSiloToCurrentThread
-        PsChargeProcessPoolQuota PsCreateSiloContext         PsDereferenceSiloContext PsDetachSiloFromCurrentThread PsGetContextThread
-        PsGetCurrentProcess PsGetCurrentProcessSessionId PsGetCurrentProcessWow64Process
+        PsChargeProcessPoolQuota PsCreateSiloContext PsDereferenceSiloContext PsDetachSiloFromCurrentThread
+        PsGetContextThread PsGetCurrentProcess PsGetCurrentProcessSessionId PsGetCurrentProcessWow64Process
         PsGetCurrentServerSilo PsGetCurrentThreadTeb PsGetPermanentSiloContext
         PsGetProcessCreateTimeQuadPart PsGetProcessDebugPort PsGetProcessExitProcessCalled
         PsGetProcessExitStatus PsGetProcessExitTime PsGetProcessId PsGetProcessImageFileName
@@ -289,20 +280,20 @@ missing! {
         PsSetLoadImageNotifyRoutine PsSetThreadHardErrorsAreDisabled PsStartSiloMonitor PsSuspendProcess
         PsThreadType PsUnregisterSiloMonitor PsUpdateDiskCounters PsWrapApcWow64Thread RpcAsyncCancelCall
         RpcAsyncCompleteCall RpcAsyncInitializeHandle RpcBindingBind RpcBindingCreateW RpcBindingFree
-        RpcBindingSetOption RpcBindingUnbind RpcExceptionFilter         RtlAddRange RtlAllocateHeap
-        RtlAreBitsClear RtlAreBitsSet RtlAssert RtlCaptureStackBackTrace RtlCheckRegistryKey
-        RtlCleanupTimerWheel RtlCleanupTimerWheelEntry RtlClearAllBits RtlClearBits RtlCmDecodeMemIoResource
-        RtlCompareMemoryUlong RtlConvertUlongToLargeInteger RtlCopyLuid
-        RtlCopyMdlToBuffer RtlCopyMdlToMdl RtlCreateHeap RtlCreateRegistryKey
-        RtlCreateSystemVolumeInformationFolder RtlCreateUserThread RtlDelete
-        RtlDeleteElementGenericTable RtlDeleteElementGenericTableAvl RtlDeleteNoSplay RtlDeleteRegistryValue
-        RtlDestroyHeap RtlEnumerateGenericTable RtlEnumerateGenericTableAvl
+        RpcBindingSetOption RpcBindingUnbind RpcExceptionFilter RtlAddRange RtlAllocateHeap RtlAreBitsClear
+        RtlAreBitsSet RtlAssert RtlCaptureStackBackTrace RtlCheckRegistryKey RtlCleanupTimerWheel
+        RtlCleanupTimerWheelEntry RtlClearAllBits RtlClearBits RtlCmDecodeMemIoResource
+        RtlCompareMemoryUlong RtlConvertUlongToLargeInteger RtlCopyLuid RtlCopyMdlToBuffer RtlCopyMdlToMdl
+        RtlCreateHeap RtlCreateRegistryKey RtlCreateSystemVolumeInformationFolder RtlCreateUserThread
+        RtlDelete RtlDeleteElementGenericTable RtlDeleteElementGenericTableAvl RtlDeleteNoSplay
+        RtlDeleteRegistryValue RtlDestroyHeap RtlEnumerateGenericTable RtlEnumerateGenericTableAvl
         RtlEnumerateGenericTableLikeADirectory RtlEnumerateGenericTableWithoutSplaying
-        RtlEnumerateGenericTableWithoutSplayingAvl RtlEqualLuid RtlEthernetAddressToStringW
-        RtlFindClearBits RtlFindClearBitsAndSet RtlFindExportedRoutineByName RtlFindFirstRunClear
-        RtlFindLongestRunClear RtlFindMessage RtlFindNextForwardRunClear RtlFindSetBits RtlFindUnicodePrefix
-        RtlFormatCurrentUserKeyPath RtlFreeHeap RtlFreeRangeList RtlGenerate8dot3Name         RtlGetElementGenericTable RtlGetElementGenericTableAvl
-        RtlGetNextExpiredTimerWheelEntry         RtlImageDirectoryEntryToData RtlImageNtHeader RtlImageNtHeaderEx
+        RtlEnumerateGenericTableWithoutSplayingAvl RtlEqualLuid RtlEthernetAddressToStringW RtlFindClearBits
+        RtlFindClearBitsAndSet RtlFindExportedRoutineByName RtlFindFirstRunClear RtlFindLongestRunClear
+        RtlFindMessage RtlFindNextForwardRunClear RtlFindSetBits RtlFindUnicodePrefix
+        RtlFormatCurrentUserKeyPath RtlFreeHeap RtlFreeRangeList RtlGenerate8dot3Name
+        RtlGetElementGenericTable RtlGetElementGenericTableAvl RtlGetNextExpiredTimerWheelEntry
+        RtlImageDirectoryEntryToData RtlImageNtHeader RtlImageNtHeaderEx
         RtlIndicateTimerWheelEntryTimerStart RtlInitializeBitMap RtlInitializeGenericTable
         RtlInitializeGenericTableAvl RtlInitializeRangeList RtlInitializeTimerWheel
         RtlInitializeTimerWheelEntry RtlInitializeUnicodePrefix RtlInsertElementGenericTable
@@ -310,15 +301,14 @@ missing! {
         RtlIpv4AddressToStringExW RtlIpv4StringToAddressA RtlIpv4StringToAddressExW RtlIpv4StringToAddressW
         RtlIpv6AddressToStringA RtlIpv6AddressToStringExW RtlIpv6StringToAddressA RtlIpv6StringToAddressExW
         RtlIpv6StringToAddressW RtlIsGenericTableEmpty RtlIsGenericTableEmptyAvl RtlIsNameLegalDOS8Dot3
-        RtlIsValidOemCharacter         RtlLookupElementGenericTable RtlLookupElementGenericTableAvl RtlMapGenericMask
-        RtlNumberGenericTableElements RtlNumberGenericTableElementsAvl RtlNumberOfClearBits
-        RtlOemStringToCountedUnicodeString RtlOemStringToUnicodeSize RtlOemStringToUnicodeString
-        RtlOemToUnicodeN RtlPrefetchMemoryNonTemporal RtlQueryRegistryValues RtlRemoveUnicodePrefix
-        RtlReturnTimerWheelEntry RtlRunOnceExecuteOnce RtlSetAllBits RtlSetBit RtlSetBits
-                RtlSplay         RtlSuspendTimerWheel RtlTestBit RtlTraceDatabaseDestroy RtlUTF8ToUnicodeN
+        RtlIsValidOemCharacter RtlLookupElementGenericTable RtlLookupElementGenericTableAvl
+        RtlMapGenericMask RtlNumberGenericTableElements RtlNumberGenericTableElementsAvl
+        RtlNumberOfClearBits RtlOemStringToCountedUnicodeString RtlOemStringToUnicodeSize
+        RtlOemStringToUnicodeString RtlOemToUnicodeN RtlPrefetchMemoryNonTemporal RtlQueryRegistryValues
+        RtlRemoveUnicodePrefix RtlReturnTimerWheelEntry RtlRunOnceExecuteOnce RtlSetAllBits RtlSetBit
+        RtlSetBits RtlSplay RtlSuspendTimerWheel RtlTestBit RtlTraceDatabaseDestroy RtlUTF8ToUnicodeN
         RtlUnicodeStringToCountedOemString RtlUnicodeStringToOemString RtlUnicodeToUTF8N
-        RtlUpcaseUnicodeStringToCountedOemString RtlUpdateCurrentTimerWheelTick
-        RtlValidateUnicodeString
+        RtlUpcaseUnicodeStringToCountedOemString RtlUpdateCurrentTimerWheelTick RtlValidateUnicodeString
         RtlVirtualUnwind RtlVolumeDeviceToDosName RtlWalkFrameChain RtlWriteRegistryValue
         RxAcquireExclusiveFcbPagingInMRx RxAcquireExclusiveFcbResourceInMRx RxAcquireLogicalViewRundownInMRx
         RxAcquirePowerContextLock RxAcquireSharedFcbResourceInMRx RxAttachIrpToRxContext
@@ -344,14 +334,15 @@ missing! {
         RxSetBasicInfoInFcb RxSetFcbDispatchTable RxSetFcbNameTargetType RxSetMinirdrCancelRoutine
         RxSidFromRxContext RxSubjectContextFromRxContext RxUnOrphanCredential RxUnmarkOrphanableFobx
         RxUnregisterMinirdr RxUpdateFcbPowerState RxUpdateNetRootCachingMode RxUpdateOplockStateOnCreate
-        RxpTrackDereference RxpTrackReference SeAppendPrivileges         SeAssignSecurityEx SeCaptureSubjectContextEx
-        SeCreateAccessState SeCreateClientSecurity SeCreateClientSecurityFromSubjectContext
-        SeDeleteAccessState SeDeleteClientSecurity SeDeleteObjectAuditAlarm         SeFilterToken SeGetCachedSigningLevel SeImpersonateClient SeImpersonateClientEx
-        SeLocateProcessImageName SeMarkLogonSessionForTerminationNotification
-        SeOpenObjectAuditAlarm         SeQuerySecurityDescriptorInfo SeQuerySessionIdToken SeRegisterLogonSessionTerminatedRoutine
-        SeSetSecurityDescriptorInfo
-        SeTokenObjectType         SeUnregisterLogonSessionTerminatedRoutine Space Tbsi_Revoke_Attestation
-        TdiCopyBufferToMdl TdiCopyMdlToBuffer TdiDeregisterPnPHandlers TdiInitialize TdiMapUserRequest
+        RxpTrackDereference RxpTrackReference SeAppendPrivileges SeAssignSecurityEx
+        SeCaptureSubjectContextEx SeCreateAccessState SeCreateClientSecurity
+        SeCreateClientSecurityFromSubjectContext SeDeleteAccessState SeDeleteClientSecurity
+        SeDeleteObjectAuditAlarm SeFilterToken SeGetCachedSigningLevel SeImpersonateClient
+        SeImpersonateClientEx SeLocateProcessImageName SeMarkLogonSessionForTerminationNotification
+        SeOpenObjectAuditAlarm SeQuerySecurityDescriptorInfo SeQuerySessionIdToken
+        SeRegisterLogonSessionTerminatedRoutine SeSetSecurityDescriptorInfo SeTokenObjectType
+        SeUnregisterLogonSessionTerminatedRoutine Space Tbsi_Revoke_Attestation TdiCopyBufferToMdl
+        TdiCopyMdlToBuffer TdiDeregisterPnPHandlers TdiInitialize TdiMapUserRequest
         TdiMatchPdoWithChainedReceiveContext TdiRegisterPnPHandlers TdiReturnChainedReceives
         TmCommitComplete TmEnableCallbacks TmRollbackComplete TmTransactionObjectType
         USBD_CreateConfigurationRequestEx USBD_ParseConfigurationDescriptor
@@ -369,13 +360,14 @@ missing! {
         ZwProtectVirtualMemory ZwQueryDirectoryFile ZwQueryDirectoryObject ZwQueryEaFile
         ZwQueryInformationFile ZwQueryInformationProcess ZwQueryInformationThread ZwQueryInformationToken
         ZwQueryInformationTransaction ZwQueryKey ZwQueryLicenseValue ZwQueryObject ZwQuerySection
-        ZwQuerySymbolicLinkObject ZwQuerySystemInformation ZwQueryValueKey
-        ZwQueryVirtualMemory ZwQueryVolumeInformationFile ZwReadFile ZwRequestWaitReplyPort
-        ZwRollbackTransaction ZwSetEaFile ZwSetEvent ZwSetInformationFile ZwSetInformationObject
-        ZwSetInformationProcess ZwSetInformationThread ZwSetInformationVirtualMemory         ZwSetSystemInformation ZwSetTimer ZwSetValueKey ZwTerminateJobObject ZwTerminateProcess
-        ZwUnloadDriver ZwUnloadKey ZwUnmapViewOfSection ZwUpdateWnfStateData ZwWaitForMultipleObjects
-        ZwWaitForSingleObject ZwWriteFile ZwYieldExecution _KsEdit __chkstk _local_unwind _purecall
-        imp_WppRecorderGetTriageInfo imp_WppRecorderReplay rsndisp_deregister rsndisp_init rsndisp_register;
+        ZwQuerySymbolicLinkObject ZwQuerySystemInformation ZwQueryValueKey ZwQueryVirtualMemory
+        ZwQueryVolumeInformationFile ZwReadFile ZwRequestWaitReplyPort ZwRollbackTransaction ZwSetEaFile
+        ZwSetEvent ZwSetInformationFile ZwSetInformationObject ZwSetInformationProcess
+        ZwSetInformationThread ZwSetInformationVirtualMemory ZwSetSystemInformation ZwSetTimer ZwSetValueKey
+        ZwTerminateJobObject ZwTerminateProcess ZwUnloadDriver ZwUnloadKey ZwUnmapViewOfSection
+        ZwUpdateWnfStateData ZwWaitForMultipleObjects ZwWaitForSingleObject ZwWriteFile ZwYieldExecution
+        _KsEdit __chkstk _local_unwind _purecall imp_WppRecorderGetTriageInfo imp_WppRecorderReplay
+        rsndisp_deregister rsndisp_init rsndisp_register;
     "wdfldr.sys":
         WdfVersionBind WdfVersionBindClass WdfVersionUnbind WdfVersionUnbindClass;
     "wmilib.sys":

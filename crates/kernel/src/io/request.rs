@@ -419,7 +419,7 @@ impl<'a> Route<'a> {
         let kernel = self.kernel;
         kernel.ke.leave_system_service(kernel, self.thread, irp.address())?;
         if returned == abi::STATUS_PENDING {
-            return self.wait(irp);
+            return self.wait(irp, top);
         }
         if !packet::is_completed(kernel) {
             kernel.trace.emit(|| forgotten(irp, top));
@@ -431,13 +431,16 @@ impl<'a> Route<'a> {
 
     /// Waits for the end of a request that was pended. Meanwhile the file is not signaled.
     #[cold]
-    fn wait(&self, irp: Irp) -> Outcome<(IoResult, bool)> {
+    fn wait(&self, irp: Irp, top: DeviceObject) -> Outcome<(IoResult, bool)> {
         let (kernel, event) = (self.kernel, self.file.object.event());
         kernel.ke.clear_event(kernel, event)?;
         let completed = packet::wait(kernel, self.thread)?;
         kernel.ke.set_event(kernel, event, 0)?;
         if !completed {
             return Ok((IoResult::failed(abi::STATUS_CANCELLED), false));
+        }
+        if irp.pending_returned()? == 0 {
+            kernel.trace.emit(|| Event::IrpNotMarkedPending { irp: irp.address(), driver: driver_name(top) });
         }
         let status = NTSTATUS::from_bits(irp.status()?);
         Ok((IoResult { status, information: irp.information()? }, true))
@@ -467,7 +470,12 @@ pub(super) fn created(kernel: &Kernel, irp: Irp, top: DeviceObject) -> Event {
 
 #[cold]
 pub(super) fn forgotten(irp: Irp, top: DeviceObject) -> Event {
-    let driver = top.driver_object().map(crate::raw::DriverObject::at);
+    Event::IrpForgotten { irp: irp.address(), driver: driver_name(top) }
+}
+
+/// The name of the driver of a device, for reports.
+fn driver_name(device: DeviceObject) -> String {
+    let driver = device.driver_object().map(crate::raw::DriverObject::at);
     let name = driver.and_then(|driver| driver.driver_name().to_wide()).unwrap_or_default();
-    Event::IrpForgotten { irp: irp.address(), driver: String::from_utf16_lossy(&name) }
+    String::from_utf16_lossy(&name)
 }

@@ -1,5 +1,6 @@
 //! `Dispatcher`: the machine's lists of waiters and timers, its processors, and what stops them.
 
+use std::sync::atomic::AtomicBool;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::clock::Clock;
@@ -18,6 +19,8 @@ pub struct Dispatcher {
     pub(super) dpcs: Box<[DpcQueue]>,
     pub(super) idle: Idle,
     pub(super) clock: Clock,
+    /// Timers are out of the queue whose DPCs are yet to be queued. Set under the dispatcher's lock.
+    pub(super) expiring: AtomicBool,
     state: Mutex<State>,
 }
 
@@ -37,6 +40,7 @@ impl Dispatcher {
             dpcs: (0..processors).map(|_| DpcQueue::default()).collect(),
             idle: Idle::default(),
             clock: Clock::default(),
+            expiring: AtomicBool::new(false),
             state: Mutex::new(State { waits: WaitLists::new(), timers: TimerQueue::default() }),
         }
     }
