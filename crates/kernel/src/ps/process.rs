@@ -6,6 +6,7 @@ use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
 
+use super::object::ProcessObject;
 use crate::Kernel;
 use crate::ke::Thread;
 use crate::mm::UserSpace;
@@ -29,6 +30,7 @@ pub struct Process {
     /// Where drivers meet its memory.
     pub user_space: Arc<UserSpace>,
     pub(crate) serial: u64,
+    pub(super) object: ProcessObject,
     terminating: AtomicBool,
     /// Linux threads that have run in it and may do so still.
     threads: Mutex<Vec<Weak<Thread>>>,
@@ -42,6 +44,7 @@ impl Process {
             handles: HandleTable::default(),
             user_space: Arc::new(user_space),
             serial: SERIAL.fetch_add(1, Ordering::Relaxed),
+            object: ProcessObject::default(),
             terminating: AtomicBool::new(false),
             threads: Mutex::default(),
         })
@@ -158,10 +161,8 @@ impl Processes {
     /// As for [`inside`](super::inside): the machine has stopped, or there is no memory for the thread.
     pub fn terminate(&self, kernel: &Kernel, process: &Arc<Process>) -> Result<(), abi::NTSTATUS> {
         let closed = super::inside(kernel, process, |_| {
-            for handle in process.handles.values() {
-                // A handle that another thread has closed meanwhile is closed all the same.
-                let _already_closed = process.handles.close(kernel, process, handle);
-            }
+            process.handles.close_all(kernel, process);
+            process.object.end(kernel);
         });
         let ended = self.all.write().unwrap_or_else(PoisonError::into_inner).remove(&process.id);
         if ended.is_some() && process.terminating.load(Ordering::SeqCst) {

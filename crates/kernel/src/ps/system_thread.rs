@@ -28,6 +28,10 @@ impl ObjectBody for ThreadBody {
         }
     }
 
+    fn waits_on(&self, object: &Object) -> Option<u64> {
+        Some(object.address)
+    }
+
     fn as_any(&self) -> &dyn Any {
         self
     }
