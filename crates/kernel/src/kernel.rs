@@ -147,7 +147,7 @@ impl Kernel {
         let ob = ob::ObjectManager::new().with_types(&memory).ok_or(StartError::NoMemory)?;
         let cm = cm::Registry::new();
         let registry: Vec<u16> = r"\REGISTRY".encode_utf16().collect();
-        let root = cm::key_object(cm.root().clone());
+        let root = cm::root_object(cm.root().clone());
         ob.insert(&registry, &root, true).map_err(|_| StartError::NoMemory)?;
         Ok(Arc::new_cyclic(|this| Self {
             this: this.clone(),

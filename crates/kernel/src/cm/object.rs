@@ -7,7 +7,12 @@ use abi::NTSTATUS;
 
 use super::key::Key;
 use crate::Kernel;
+use crate::mm::PoolOwner;
 use crate::ob::{Object, ObjectBody, ObjectType};
+
+/// Tag and bytes of a key object's body.
+const TAG: u32 = u32::from_le_bytes(*b"Key ");
+const BODY_SIZE: usize = 32;
 
 /// An open key.
 #[derive(Debug)]
@@ -26,6 +31,13 @@ impl ObjectBody for KeyBody {
 
     fn full_name(&self, _object: &Object) -> Vec<u16> {
         self.key.path()
+    }
+
+    fn delete(&self, kernel: &Kernel, object: &Object) {
+        if object.address != 0 {
+            // What a driver did to it is reported with its own blocks.
+            let _freed_by_driver = kernel.mm.pool.free(object.address);
+        }
     }
 
     fn as_any(&self) -> &dyn Any {
@@ -51,8 +63,18 @@ pub fn start_of(kernel: &Kernel, root: Option<&Object>, name: &[u16]) -> Result<
     Ok((body.key.clone(), found.rest))
 }
 
-/// A key object, with its maker's reference. Drivers never see its body: it has no address.
-#[must_use]
-pub fn key_object(key: Arc<Key>) -> Arc<Object> {
+/// A key object, with its maker's reference. Its body in driver memory is empty: it has an address to be named by.
+///
+/// # Errors
+/// `STATUS_INSUFFICIENT_RESOURCES`.
+pub fn key_object(kernel: &Kernel, key: Arc<Key>) -> Result<Arc<Object>, NTSTATUS> {
+    let block = kernel.mm.pool.allocate_zeroed(BODY_SIZE, TAG, PoolOwner::default());
+    let object = Object::new(block.ok_or(abi::STATUS_INSUFFICIENT_RESOURCES)?.address, KeyBody { key });
+    kernel.ob.remember(&object);
+    Ok(object)
+}
+
+/// The object that stands for the registry's root in the namespace, which no handle refers to.
+pub(crate) fn root_object(key: Arc<Key>) -> Arc<Object> {
     Object::new(0, KeyBody { key })
 }

@@ -60,6 +60,17 @@ impl ObjectBody for File {
         }
     }
 
+    fn full_name(&self, _object: &Object) -> Vec<u16> {
+        let mut name: Vec<u16> = self.device_object.path().unwrap_or_default().encode_utf16().collect();
+        // A driver that scribbled over it loses it.
+        name.extend(self.object.file_name().to_wide().unwrap_or_default());
+        name
+    }
+
+    fn waits_on(&self, _object: &Object) -> Option<u64> {
+        Some(self.object.event().address())
+    }
+
     fn as_any(&self) -> &dyn Any {
         self
     }

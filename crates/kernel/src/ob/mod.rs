@@ -17,5 +17,5 @@ pub use namespace::{Found, ObjectManager};
 pub use object::{Object, ObjectBody, ObjectType};
 pub use reference::{
     Duplicate, KERNEL_HANDLE, Wanted, check_type, close_handle, current_process, duplicate_object, locate,
-    open_handle, reference_by_handle,
+    make_temporary, open_handle, reference_by_handle,
 };

@@ -232,3 +232,10 @@ fn insert_duplicate(
     }
     Ok(u64::from(made?) | if in_kernel { KERNEL_HANDLE } else { 0 })
 }
+
+/// `ZwMakeTemporaryObject`, `ObMakeTemporaryObject`: the object's name goes with its last handle, or now if it has none.
+pub fn make_temporary(kernel: &Kernel, object: &Object) {
+    if object.make_temporary() && kernel.ob.remove_name(object) {
+        object.dereference(kernel);
+    }
+}
