@@ -30,12 +30,17 @@ mod routines;
 mod rtl;
 mod rtl_ansi;
 mod rtl_numbers;
+mod rtl_registry;
 mod rtl_strings;
 mod rtl_time;
 mod rtl_version;
 #[cfg(test)]
 mod scratch;
 mod seh;
+mod zw_event;
+mod zw_file;
+mod zw_key;
+mod zw_object;
 
 use crate::{Row, data};
 
@@ -76,10 +81,15 @@ pub fn all() -> Vec<Row> {
         rtl::ROWS,
         rtl_ansi::ROWS,
         rtl_numbers::ROWS,
+        rtl_registry::ROWS,
         rtl_strings::ROWS,
         rtl_time::ROWS,
         rtl_version::ROWS,
         seh::ROWS,
+        zw_event::ROWS,
+        zw_file::ROWS,
+        zw_key::ROWS,
+        zw_object::ROWS,
         MISSING,
     ];
     files.into_iter().flatten().copied().chain(data::rows()).collect()

@@ -13,6 +13,7 @@
 #![deny(unsafe_code)]
 
 pub mod cm;
+pub mod ex;
 pub mod io;
 pub mod ke;
 mod kernel;

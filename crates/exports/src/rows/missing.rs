@@ -67,7 +67,7 @@ missing! {
         CcSetDirtyPinnedData CcSetFileSizes CcSetReadAheadGranularity CcUninitializeCacheMap CcUnpinData
         CcUnpinDataForThread CcUnpinRepinnedBcb CcWaitForCurrentLazyWriterActivity CcZeroData
         CmCallbackGetKeyObjectID CmCallbackGetKeyObjectIDEx CmCallbackReleaseKeyObjectIDEx
-        CmGetBoundTransaction CmGetCallbackVersion CmKeyObjectType CmRegisterCallback CmRegisterCallbackEx
+        CmGetBoundTransaction CmGetCallbackVersion CmRegisterCallback CmRegisterCallbackEx
         CmSetCallbackObjectContext CmUnRegisterCallback DbgBreakPoint DbgBreakPointWithStatus
         DbgSetDebugFilterState DbgSetDebugPrintCallback EtwActivityIdControl EtwEventEnabled EtwRegister
         EtwSetInformation EtwUnregister EtwWrite EtwWriteTransfer ExAcquirePushLockExclusiveEx
@@ -78,7 +78,7 @@ missing! {
         ExAllocatePoolWithQuotaTag ExAllocatePoolWithTagPriority ExAllocatePoolZero ExAllocateTimer
         ExCancelTimer ExConvertExclusiveToSharedLite ExCreateCallback ExDeleteResourceLite ExDeleteTimer
         ExDesktopObjectType ExEnterCriticalRegionAndAcquireResourceExclusive
-        ExEnterCriticalRegionAndAcquireResourceShared ExEnumHandleTable ExEventObjectType
+        ExEnterCriticalRegionAndAcquireResourceShared ExEnumHandleTable
         ExGetCurrentProcessorCounts ExGetCurrentProcessorCpuUsage ExGetExclusiveWaiterCount
         ExGetFirmwareEnvironmentVariable ExGetPreviousMode ExGetSharedWaiterCount ExInitializePushLock
         ExInitializeResourceLite ExInitializeRundownProtection ExInitializeRundownProtectionCacheAware
@@ -89,7 +89,7 @@ missing! {
         ExReleasePushLockExclusiveEx ExReleaseResourceAndLeaveCriticalRegion ExReleaseResourceForThreadLite
         ExReleaseResourceLite ExReleaseRundownProtection ExReleaseRundownProtectionCacheAware
         ExReleaseRundownProtectionEx ExReleaseSpinLockExclusive ExReleaseSpinLockShared
-        ExReleaseSpinLockSharedFromDpcLevel ExRundownCompleted ExSemaphoreObjectType
+        ExReleaseSpinLockSharedFromDpcLevel ExRundownCompleted
         ExSetResourceOwnerPointer ExSetTimer ExSetTimerResolution ExSizeOfRundownProtectionCacheAware
         ExSubscribeWnfStateChange ExTryConvertSharedSpinLockExclusive ExUnregisterCallback ExUuidCreate
         ExVerifySuite ExWaitForRundownProtectionRelease ExWaitForRundownProtectionReleaseCacheAware
@@ -157,12 +157,12 @@ missing! {
         IoAllocateErrorLogEntry IoAssignResources IoCancelMiniCompletionPacket
         IoCheckEaBufferValidity IoCheckFunctionAccess IoCheckShareAccess IoCompletionObjectType
         IoConnectInterrupt IoCreateController IoCreateDisk IoCreateDriver IoCreateFile IoCreateFileEx
-        IoCreateFileSpecifyDeviceObjectHint IoCreateNotificationEvent IoCreateStreamFileObject
-        IoCreateStreamFileObjectLite IoCreateSynchronizationEvent IoCreateSystemThread
+        IoCreateFileSpecifyDeviceObjectHint IoCreateStreamFileObject
+        IoCreateStreamFileObjectLite IoCreateSystemThread
 
-        IoDeleteController IoDeviceHandlerObjectType IoDeviceObjectType IoDisconnectInterrupt
-        IoDriverObjectType IoEnqueueIrp IoEnumerateDeviceObjectList IoEnumerateRegisteredFiltersList
-        IoFileObjectType IoForwardIrpSynchronously IoFreeErrorLogEntry IoGetBaseFileSystemDeviceObject IoGetConfigurationInformation IoGetCurrentProcess
+        IoDeleteController IoDeviceHandlerObjectType IoDisconnectInterrupt
+ IoEnqueueIrp IoEnumerateDeviceObjectList IoEnumerateRegisteredFiltersList
+ IoForwardIrpSynchronously IoFreeErrorLogEntry IoGetBaseFileSystemDeviceObject IoGetConfigurationInformation
         IoGetDeviceInterfaceAlias IoGetDeviceInterfaces IoGetDeviceProperty
         IoGetDevicePropertyData IoGetDeviceToVerify IoGetDiskDeviceObject IoGetDmaAdapter
         IoGetDriverObjectExtension IoGetFileObjectGenericMapping IoGetInitialStack IoGetIoPriorityHint
@@ -252,20 +252,20 @@ missing! {
         NmrProviderDetachClientComplete NmrRegisterClient NmrRegisterProvider
         NmrWaitForClientDeregisterComplete NmrWaitForProviderDeregisterComplete NsiAllocateAndGetTable
         NsiDeregisterChangeNotification NsiFreeTable NsiGetAllParameters NsiRegisterChangeNotification
-        NsiRegisterChangeNotificationEx NtAllocateVirtualMemory NtCreateFile NtCreateSection
-        NtDeviceIoControlFile NtFreeVirtualMemory NtFsControlFile NtMapViewOfSection NtOpenFile
+        NsiRegisterChangeNotificationEx NtAllocateVirtualMemory NtCreateSection
+ NtFreeVirtualMemory NtFsControlFile NtMapViewOfSection
         NtOpenProcess NtQueryDirectoryFile NtQueryInformationFile NtQueryInformationProcess
-        NtQueryInformationThread NtQueryInformationToken NtQuerySystemInformation NtReadFile
+        NtQueryInformationThread NtQueryInformationToken NtQuerySystemInformation
         NtSetInformationFile NtSetInformationThread NtSetSecurityObject NtShutdownSystem
-        NtWaitForSingleObject NtWriteFile ObCloseHandle ObCreateObject ObCreateObjectType
-        ObDereferenceObjectDeferDelete ObDereferenceSecurityDescriptor ObDuplicateObject
-        ObFindHandleForObject ObGetFilterVersion ObGetObjectSecurity ObGetObjectType ObInsertObject
-        ObLogSecurityDescriptor ObMakeTemporaryObject ObOpenObjectByName ObOpenObjectByPointer
-        ObQueryNameString ObQueryObjectAuditingByHandle ObReferenceObjectByHandle
-        ObReferenceObjectByHandleWithTag ObReferenceObjectByName ObReferenceObjectByPointer
-        ObReferenceSecurityDescriptor ObRegisterCallbacks ObReleaseObjectSecurity ObSetHandleAttributes
-        ObSetSecurityObjectByPointer ObUnRegisterCallbacks ObfDereferenceObjectWithTag
-        ObfReferenceObjectWithTag PcAddAdapterDevice PcDispatchIrp PcGetPhysicalDeviceObject
+ ObCreateObject ObCreateObjectType
+ ObDereferenceSecurityDescriptor ObDuplicateObject
+        ObFindHandleForObject ObGetFilterVersion ObGetObjectSecurity ObInsertObject
+        ObLogSecurityDescriptor ObOpenObjectByName
+ ObQueryObjectAuditingByHandle
+
+        ObReferenceSecurityDescriptor ObRegisterCallbacks ObReleaseObjectSecurity
+        ObSetSecurityObjectByPointer ObUnRegisterCallbacks
+ PcAddAdapterDevice PcDispatchIrp PcGetPhysicalDeviceObject
         PcInitializeAdapterDriver PcNewMiniport PcNewPort PcNewServiceGroup PcRegisterAdapterPowerManagement
         PcRegisterPhysicalConnection PcRegisterSubdevice PcoreAddConfiguration PcoreGetResourceCount
         PcoreIsLoaded PcoreRegister PcoreRemoveAllConfigurations PcoreUnregister PcoreVersion PcwAddInstance
@@ -275,34 +275,34 @@ missing! {
         PsAcquireProcessExitSynchronization PsAssignImpersonationToken PsAttachSiloToCurrentThread
         PsChargeProcessPoolQuota PsCreateSiloContext PsDereferenceImpersonationToken
         PsDereferencePrimaryToken PsDereferenceSiloContext PsDetachSiloFromCurrentThread PsGetContextThread
-        PsGetCurrentProcess PsGetCurrentProcessSessionId PsGetCurrentProcessWow64Process
+ PsGetCurrentProcessSessionId PsGetCurrentProcessWow64Process
         PsGetCurrentServerSilo PsGetCurrentThreadTeb PsGetPermanentSiloContext
         PsGetProcessCreateTimeQuadPart PsGetProcessDebugPort PsGetProcessExitProcessCalled
-        PsGetProcessExitStatus PsGetProcessExitTime PsGetProcessId PsGetProcessImageFileName
+        PsGetProcessExitStatus PsGetProcessExitTime PsGetProcessImageFileName
         PsGetProcessInheritedFromUniqueProcessId PsGetProcessJob PsGetProcessPeb PsGetProcessProtection
         PsGetProcessSectionBaseAddress PsGetProcessSessionId PsGetProcessWin32Process
         PsGetProcessWow64Process PsGetSiloIdentifier PsGetSiloMonitorContextSlot PsGetThreadExitStatus
         PsGetThreadHardErrorsAreDisabled PsGetThreadId PsGetThreadProcess PsGetThreadProcessId
         PsGetThreadSessionId PsGetThreadTeb PsGetThreadWin32Thread PsGetVersion PsImpersonateClient
-        PsInitialSystemProcess PsInsertPermanentSiloContext PsIsDiskCountersEnabled PsIsProcessBeingDebugged
+ PsInsertPermanentSiloContext PsIsDiskCountersEnabled PsIsProcessBeingDebugged
         PsIsProtectedProcess PsIsThreadImpersonating PsIsThreadTerminating PsJobType PsLoadedModuleList
-        PsLoadedModuleResource PsLookupProcessByProcessId PsLookupProcessThreadByCid
-        PsLookupThreadByThreadId PsProcessType PsReferenceImpersonationToken PsReferencePrimaryToken
+        PsLoadedModuleResource PsLookupProcessThreadByCid
+        PsLookupThreadByThreadId PsReferenceImpersonationToken PsReferencePrimaryToken
         PsReferenceProcessFilePointer PsReferenceSiloContext PsRegisterSiloMonitor
         PsReleaseProcessExitSynchronization PsRemoveCreateThreadNotifyRoutine PsRemoveLoadImageNotifyRoutine
         PsResumeProcess PsReturnPoolQuota PsRevertToSelf PsSetContextThread PsSetCreateProcessNotifyRoutine
         PsSetCreateProcessNotifyRoutineEx PsSetCreateThreadNotifyRoutine PsSetCreateThreadNotifyRoutineEx
         PsSetLoadImageNotifyRoutine PsSetThreadHardErrorsAreDisabled PsStartSiloMonitor PsSuspendProcess
-        PsThreadType PsUnregisterSiloMonitor PsUpdateDiskCounters PsWrapApcWow64Thread RpcAsyncCancelCall
+ PsUnregisterSiloMonitor PsUpdateDiskCounters PsWrapApcWow64Thread RpcAsyncCancelCall
         RpcAsyncCompleteCall RpcAsyncInitializeHandle RpcBindingBind RpcBindingCreateW RpcBindingFree
         RpcBindingSetOption RpcBindingUnbind RpcExceptionFilter RtlAbsoluteToSelfRelativeSD
         RtlAddAccessAllowedAce RtlAddAccessAllowedAceEx RtlAddAce RtlAddRange RtlAllocateHeap
-        RtlAreBitsClear RtlAreBitsSet RtlAssert RtlCaptureStackBackTrace RtlCheckRegistryKey
+        RtlAreBitsClear RtlAreBitsSet RtlAssert RtlCaptureStackBackTrace
         RtlCleanupTimerWheel RtlCleanupTimerWheelEntry RtlClearAllBits RtlClearBits RtlCmDecodeMemIoResource
         RtlCompareMemoryUlong RtlConvertSidToUnicodeString RtlConvertUlongToLargeInteger RtlCopyLuid
-        RtlCopyMdlToBuffer RtlCopyMdlToMdl RtlCopySid RtlCreateAcl RtlCreateHeap RtlCreateRegistryKey
+        RtlCopyMdlToBuffer RtlCopyMdlToMdl RtlCopySid RtlCreateAcl RtlCreateHeap
         RtlCreateSecurityDescriptor RtlCreateSystemVolumeInformationFolder RtlCreateUserThread RtlDelete
-        RtlDeleteElementGenericTable RtlDeleteElementGenericTableAvl RtlDeleteNoSplay RtlDeleteRegistryValue
+        RtlDeleteElementGenericTable RtlDeleteElementGenericTableAvl RtlDeleteNoSplay
         RtlDestroyHeap RtlEnumerateGenericTable RtlEnumerateGenericTableAvl
         RtlEnumerateGenericTableLikeADirectory RtlEnumerateGenericTableWithoutSplaying
         RtlEnumerateGenericTableWithoutSplayingAvl RtlEqualLuid RtlEqualSid RtlEthernetAddressToStringW
@@ -323,7 +323,7 @@ missing! {
         RtlLookupElementGenericTable RtlLookupElementGenericTableAvl RtlMapGenericMask
         RtlNumberGenericTableElements RtlNumberGenericTableElementsAvl RtlNumberOfClearBits
         RtlOemStringToCountedUnicodeString RtlOemStringToUnicodeSize RtlOemStringToUnicodeString
-        RtlOemToUnicodeN RtlPrefetchMemoryNonTemporal RtlQueryRegistryValues RtlRemoveUnicodePrefix
+        RtlOemToUnicodeN RtlPrefetchMemoryNonTemporal RtlRemoveUnicodePrefix
         RtlReturnTimerWheelEntry RtlRunOnceExecuteOnce RtlSetAllBits RtlSetBit RtlSetBits
         RtlSetDaclSecurityDescriptor RtlSetGroupSecurityDescriptor RtlSetOwnerSecurityDescriptor
         RtlSetSaclSecurityDescriptor RtlSplay RtlSubAuthorityCountSid RtlSubAuthoritySid
@@ -331,7 +331,7 @@ missing! {
         RtlUnicodeStringToCountedOemString RtlUnicodeStringToOemString RtlUnicodeToUTF8N
         RtlUpcaseUnicodeStringToCountedOemString RtlUpdateCurrentTimerWheelTick
         RtlValidRelativeSecurityDescriptor RtlValidSecurityDescriptor RtlValidSid RtlValidateUnicodeString
-        RtlVirtualUnwind RtlVolumeDeviceToDosName RtlWalkFrameChain RtlWriteRegistryValue
+        RtlVirtualUnwind RtlVolumeDeviceToDosName RtlWalkFrameChain
         RxAcquireExclusiveFcbPagingInMRx RxAcquireExclusiveFcbResourceInMRx RxAcquireLogicalViewRundownInMRx
         RxAcquirePowerContextLock RxAcquireSharedFcbResourceInMRx RxAttachIrpToRxContext
         RxClearLogicalRdrVNetRootCredential RxClearMinirdrCancelRoutine RxCloseAndFreeMRxStateOnFcb
@@ -365,7 +365,7 @@ missing! {
         SeOpenObjectAuditAlarm SePrivilegeCheck SeQueryAuthenticationIdToken SeQueryInformationToken
         SeQuerySecurityDescriptorInfo SeQuerySessionIdToken SeRegisterLogonSessionTerminatedRoutine
         SeReleaseSecurityDescriptor SeReleaseSubjectContext SeSetSecurityDescriptorInfo
-        SeSinglePrivilegeCheck SeTokenIsAdmin SeTokenIsRestricted SeTokenObjectType SeTokenType
+        SeSinglePrivilegeCheck SeTokenIsAdmin SeTokenIsRestricted SeTokenType
         SeUnlockSubjectContext SeUnregisterLogonSessionTerminatedRoutine Space Tbsi_Revoke_Attestation
         TdiCopyBufferToMdl TdiCopyMdlToBuffer TdiDeregisterPnPHandlers TdiInitialize TdiMapUserRequest
         TdiMatchPdoWithChainedReceiveContext TdiRegisterPnPHandlers TdiReturnChainedReceives
@@ -373,25 +373,25 @@ missing! {
         USBD_CreateConfigurationRequestEx USBD_ParseConfigurationDescriptor
         USBD_ParseConfigurationDescriptorEx WdfLdrQueryInterface WmiTraceMessageVa WppAutoLogStart
         WppAutoLogStop WppAutoLogTrace ZwAdjustPrivilegesToken ZwAllocateVirtualMemory ZwAlpcConnectPort
-        ZwAssignProcessToJobObject ZwCancelTimer ZwCommitTransaction ZwConnectPort ZwCreateDirectoryObject
-        ZwCreateEnlistment ZwCreateEvent ZwCreateFile ZwCreateJobObject ZwCreateKey ZwCreateKeyTransacted
-        ZwCreateResourceManager ZwCreateSection ZwCreateSymbolicLinkObject ZwCreateTimer ZwCreateTransaction
-        ZwCreateTransactionManager ZwDeleteFile ZwDeleteKey ZwDeleteValueKey ZwDeviceIoControlFile
-        ZwDuplicateObject ZwDuplicateToken ZwEnumerateKey ZwEnumerateValueKey ZwFlushBuffersFile ZwFlushKey
-        ZwFreeVirtualMemory ZwFsControlFile ZwLoadDriver ZwLockVirtualMemory ZwMakeTemporaryObject
-        ZwMapViewOfSection ZwNotifyChangeKey ZwOpenDirectoryObject ZwOpenEvent ZwOpenFile ZwOpenKey
-        ZwOpenKeyEx ZwOpenKeyTransacted ZwOpenProcess ZwOpenProcessToken ZwOpenProcessTokenEx ZwOpenSection
-        ZwOpenSymbolicLinkObject ZwOpenThread ZwOpenThreadTokenEx ZwOpenTimer ZwPowerInformation
-        ZwProtectVirtualMemory ZwQueryDirectoryFile ZwQueryDirectoryObject ZwQueryEaFile
+        ZwAssignProcessToJobObject ZwCancelTimer ZwCommitTransaction ZwConnectPort
+        ZwCreateEnlistment ZwCreateJobObject ZwCreateKeyTransacted
+        ZwCreateResourceManager ZwCreateSection ZwCreateTimer ZwCreateTransaction
+        ZwCreateTransactionManager ZwDeleteFile
+ ZwDuplicateToken
+        ZwFreeVirtualMemory ZwFsControlFile ZwLoadDriver ZwLockVirtualMemory
+        ZwMapViewOfSection ZwNotifyChangeKey
+ ZwOpenKeyTransacted ZwOpenProcess ZwOpenProcessToken ZwOpenProcessTokenEx ZwOpenSection
+ ZwOpenThread ZwOpenThreadTokenEx ZwOpenTimer ZwPowerInformation
+        ZwProtectVirtualMemory ZwQueryDirectoryFile ZwQueryEaFile
         ZwQueryInformationFile ZwQueryInformationProcess ZwQueryInformationThread ZwQueryInformationToken
-        ZwQueryInformationTransaction ZwQueryKey ZwQueryLicenseValue ZwQueryObject ZwQuerySection
-        ZwQuerySecurityObject ZwQuerySymbolicLinkObject ZwQuerySystemInformation ZwQueryValueKey
-        ZwQueryVirtualMemory ZwQueryVolumeInformationFile ZwReadFile ZwRequestWaitReplyPort
-        ZwRollbackTransaction ZwSetEaFile ZwSetEvent ZwSetInformationFile ZwSetInformationObject
+        ZwQueryInformationTransaction ZwQueryLicenseValue ZwQueryObject ZwQuerySection
+        ZwQuerySecurityObject ZwQuerySystemInformation
+        ZwQueryVirtualMemory ZwQueryVolumeInformationFile ZwRequestWaitReplyPort
+        ZwRollbackTransaction ZwSetEaFile ZwSetInformationFile ZwSetInformationObject
         ZwSetInformationProcess ZwSetInformationThread ZwSetInformationVirtualMemory ZwSetSecurityObject
-        ZwSetSystemInformation ZwSetTimer ZwSetValueKey ZwTerminateJobObject ZwTerminateProcess
+        ZwSetSystemInformation ZwSetTimer ZwTerminateJobObject ZwTerminateProcess
         ZwUnloadDriver ZwUnloadKey ZwUnmapViewOfSection ZwUpdateWnfStateData ZwWaitForMultipleObjects
-        ZwWaitForSingleObject ZwWriteFile ZwYieldExecution _KsEdit __chkstk _local_unwind _purecall
+ ZwYieldExecution _KsEdit __chkstk _local_unwind _purecall
         imp_WppRecorderGetTriageInfo imp_WppRecorderReplay rsndisp_deregister rsndisp_init rsndisp_register;
     "wdfldr.sys":
         WdfVersionBind WdfVersionBindClass WdfVersionUnbind WdfVersionUnbindClass;

@@ -141,7 +141,10 @@ mod tests {
         let (part, status) = answer.fit(14);
         assert_eq!((part.len(), part[12], part[13], status), (14, 1, 2, abi::STATUS_BUFFER_OVERFLOW));
         let (all, status) = answer.fit(100);
-        assert_eq!((all, status), (&[0, 0, 0, 0, 4, 0, 0, 0, 4, 0, 0, 0, 1, 2, 3, 4][..], abi::STATUS_SUCCESS));
+        assert_eq!(
+            (all, status),
+            (&[0, 0, 0, 0, 4, 0, 0, 0, 4, 0, 0, 0, 1, 2, 3, 4][..], abi::STATUS_SUCCESS)
+        );
     }
 
     #[test]

@@ -189,7 +189,8 @@ impl Key {
 
     /// Takes the key and all below it away.
     pub fn delete_tree(&self, now: i64) {
-        let below: Vec<_> = self.read().map(|state| state.subkeys.values().cloned().collect()).unwrap_or_default();
+        let below: Vec<_> =
+            self.read().map(|state| state.subkeys.values().cloned().collect()).unwrap_or_default();
         for key in below {
             key.delete_tree(now);
         }

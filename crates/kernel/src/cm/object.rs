@@ -50,7 +50,11 @@ impl ObjectBody for KeyBody {
 /// # Errors
 /// `STATUS_OBJECT_PATH_SYNTAX_BAD` for a path that does not begin with a backslash, `STATUS_OBJECT_TYPE_MISMATCH` when it
 /// leads out of the registry, `STATUS_OBJECT_NAME_NOT_FOUND`.
-pub fn start_of(kernel: &Kernel, root: Option<&Object>, name: &[u16]) -> Result<(Arc<Key>, Vec<u16>), NTSTATUS> {
+pub fn start_of(
+    kernel: &Kernel,
+    root: Option<&Object>,
+    name: &[u16],
+) -> Result<(Arc<Key>, Vec<u16>), NTSTATUS> {
     if let Some(root) = root {
         if name.first() == Some(&u16::from(b'\\')) {
             return Err(abi::STATUS_OBJECT_PATH_SYNTAX_BAD);

@@ -81,8 +81,11 @@ fn make_all(kernel: &Kernel, start: &Arc<Key>, path: &[u16]) -> Result<Arc<Key>,
     Ok(key)
 }
 
-/// A terminated string of UTF-16; at most as long as a UNICODE_STRING can be.
-fn terminated(address: u64) -> Outcome<Vec<u16>> {
+/// A terminated string of UTF-16 at `address`; at most as long as a UNICODE_STRING can be.
+///
+/// # Errors
+/// An access violation to raise in the driver.
+pub fn terminated(address: u64) -> Outcome<Vec<u16>> {
     let mut text = Vec::new();
     while text.len() < 0x7FFF {
         match raw::read::<u16>(address.wrapping_add(text.len() as u64 * 2))? {
@@ -143,8 +146,7 @@ impl Entry {
 pub fn query_values(kernel: &Kernel, top: Option<&Arc<Key>>, table: u64, context: u64) -> Outcome<NTSTATUS> {
     let mut current = top.cloned();
     for index in 0..LONGEST_TABLE {
-        let entry =
-            Entry::read(table.wrapping_add(index * size_of::<RTL_QUERY_REGISTRY_TABLE>() as u64))?;
+        let entry = Entry::read(table.wrapping_add(index * size_of::<RTL_QUERY_REGISTRY_TABLE>() as u64))?;
         if entry.is_last() {
             break;
         }
@@ -272,7 +274,11 @@ impl Query<'_> {
     }
 
     fn give(&self, value: &NamedValue) -> Outcome<NTSTATUS> {
-        if self.entry.has(abi::RTL_QUERY_REGISTRY_DIRECT) { self.store(&value.value) } else { self.show(value) }
+        if self.entry.has(abi::RTL_QUERY_REGISTRY_DIRECT) {
+            self.store(&value.value)
+        } else {
+            self.show(value)
+        }
     }
 
     /// Calls the routine with a value: with each string of a REG_MULTI_SZ by itself, unless the entry says no.
@@ -302,7 +308,8 @@ impl Query<'_> {
             raw::copy_wide(block.address, name)?;
             raw::copy_to(block.address + data_at as u64, data)?;
             let shown = if data.is_empty() { 0 } else { block.address + data_at as u64 };
-            let name_at = if self.entry.has(abi::RTL_QUERY_REGISTRY_NOVALUE) { self.entry.name } else { block.address };
+            let name_at =
+                if self.entry.has(abi::RTL_QUERY_REGISTRY_NOVALUE) { self.entry.name } else { block.address };
             let length = data.len() as u64;
             let arguments = [name_at, u64::from(kind), shown, length, self.context, self.entry.context];
             self.kernel.ke.call(self.kernel, self.entry.routine, &arguments)

@@ -60,12 +60,11 @@ fn wide(text: &str) -> Vec<u16> {
 
 impl ObjectManager {
     pub(crate) fn new() -> Self {
-        let this =
-            Self {
-                root: Object::new(0, Directory::default()),
-                by_address: RwLock::new(HashMap::new()),
-                types: TypeTable::default(),
-            };
+        let this = Self {
+            root: Object::new(0, Directory::default()),
+            by_address: RwLock::new(HashMap::new()),
+            types: TypeTable::default(),
+        };
         for path in DIRECTORIES {
             this.insert(&wide(path), &Object::new(0, Directory::default()), true)
                 .expect("fixed directories have distinct names");
