@@ -32,3 +32,8 @@ pub const OBJ_VALID_ATTRIBUTES: u32 = 0x1ff2;
 pub const OBJ_NAME_PATH_SEPARATOR: u16 = 0x5c;
 pub const OBJECT_TYPE_CREATE: u32 = 0x1;
 pub const OBJECT_TYPE_ALL_ACCESS: u32 = 0xf0001;
+
+// Options of a duplication.
+pub const DUPLICATE_CLOSE_SOURCE: u32 = 0x1;
+pub const DUPLICATE_SAME_ACCESS: u32 = 0x2;
+pub const DUPLICATE_SAME_ATTRIBUTES: u32 = 0x4;

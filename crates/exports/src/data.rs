@@ -56,6 +56,29 @@ variables! {
     static InitSafeBootMode: u32 = |_kernel| 0;
     /// Address of a structure with the numbers of privileges and the well-known SIDs.
     static SeExports: u64 = |kernel| kernel::se::exports_block(kernel).unwrap_or(0);
+    /// The type of file objects.
+    static IoFileObjectType: u64 = |kernel| kernel.ob.type_address("File");
+    /// The type of device objects.
+    static IoDeviceObjectType: u64 = |kernel| kernel.ob.type_address("Device");
+    /// The type of driver objects.
+    static IoDriverObjectType: u64 = |kernel| kernel.ob.type_address("Driver");
+    /// The type of event objects.
+    static ExEventObjectType: u64 = |kernel| kernel.ob.type_address("Event");
+    /// The type of semaphore objects.
+    static ExSemaphoreObjectType: u64 = |kernel| kernel.ob.type_address("Semaphore");
+    /// The type of thread objects.
+    static PsThreadType: u64 = |kernel| kernel.ob.type_address("Thread");
+    /// The type of process objects.
+    static PsProcessType: u64 = |kernel| kernel.ob.type_address("Process");
+    /// The type of access tokens.
+    static SeTokenObjectType: u64 = |kernel| kernel.ob.type_address("Token");
+    /// The type of registry keys.
+    static CmKeyObjectType: u64 = |kernel| kernel.ob.type_address("Key");
+    /// The system process.
+    static PsInitialSystemProcess: u64 = |kernel| {
+        let system = kernel::ps::process_object(kernel, kernel.ps.system());
+        system.map_or(0, |object| object.address)
+    };
 }
 
 /// The rows of the data exports.

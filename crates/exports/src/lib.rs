@@ -5,6 +5,7 @@
 //! matter: rows only take arguments from driver code and hand them on.
 #![expect(unsafe_code, reason = "entry thunks, and symbols that Rust drivers in this process link to")]
 
+mod attributes;
 mod call;
 mod code_page;
 mod data;

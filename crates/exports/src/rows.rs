@@ -27,13 +27,13 @@ mod missing;
 mod mm;
 mod mm_mdl;
 mod ob;
-mod ob_pointer;
 mod ps;
 mod routines;
 mod rtl;
 mod rtl_acl;
 mod rtl_ansi;
 mod rtl_numbers;
+mod rtl_registry;
 mod rtl_security;
 mod rtl_sid;
 mod rtl_strings;
@@ -45,6 +45,10 @@ mod se;
 mod se_objects;
 mod se_token;
 mod seh;
+mod zw_event;
+mod zw_file;
+mod zw_key;
+mod zw_object;
 
 use crate::{Row, data};
 
@@ -82,7 +86,6 @@ pub fn all() -> Vec<Row> {
         mm::ROWS,
         mm_mdl::ROWS,
         ob::ROWS,
-        ob_pointer::ROWS,
         ps::ROWS,
         routines::ROWS,
         rtl::ROWS,
@@ -91,12 +94,17 @@ pub fn all() -> Vec<Row> {
         rtl_numbers::ROWS,
         rtl_security::ROWS,
         rtl_sid::ROWS,
+        rtl_registry::ROWS,
         rtl_strings::ROWS,
         rtl_time::ROWS,
         rtl_version::ROWS,
         se::ROWS,
         se_objects::ROWS,
         seh::ROWS,
+        zw_event::ROWS,
+        zw_file::ROWS,
+        zw_key::ROWS,
+        zw_object::ROWS,
         MISSING,
     ];
     files.into_iter().flatten().copied().chain(data::rows()).collect()

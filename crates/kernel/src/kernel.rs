@@ -144,13 +144,18 @@ impl Kernel {
     pub fn new(platform: Arc<dyn Platform>, configuration: Configuration) -> Result<Arc<Self>, StartError> {
         let memory = mm::MemoryManager::new(&*platform, configuration.pool_limit)?;
         let io = io::IoManager::new(&memory).ok_or(StartError::NoMemory)?;
+        let ob = ob::ObjectManager::new().with_types(&memory).ok_or(StartError::NoMemory)?;
+        let cm = cm::Registry::new();
+        let registry: Vec<u16> = r"\REGISTRY".encode_utf16().collect();
+        let root = cm::root_object(cm.root().clone());
+        ob.insert(&registry, &root, true).map_err(|_| StartError::NoMemory)?;
         Ok(Arc::new_cyclic(|this| Self {
             this: this.clone(),
             ke: ke::Dispatcher::new(configuration.processors.max(1)),
             mm: memory,
-            ob: ob::ObjectManager::new(),
+            ob,
             ps: ps::Processes::new(),
-            cm: cm::Registry::new(),
+            cm,
             io,
             trace: Trace::default(),
             halted: AtomicBool::new(false),

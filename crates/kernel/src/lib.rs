@@ -14,6 +14,7 @@
 #![deny(unsafe_code)]
 
 pub mod cm;
+pub mod ex;
 pub mod io;
 pub mod ke;
 mod kernel;

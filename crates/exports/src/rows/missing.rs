@@ -67,7 +67,7 @@ missing! {
         CcSetDirtyPinnedData CcSetFileSizes CcSetReadAheadGranularity CcUninitializeCacheMap CcUnpinData
         CcUnpinDataForThread CcUnpinRepinnedBcb CcWaitForCurrentLazyWriterActivity CcZeroData
         CmCallbackGetKeyObjectID CmCallbackGetKeyObjectIDEx CmCallbackReleaseKeyObjectIDEx
-        CmGetBoundTransaction CmGetCallbackVersion CmKeyObjectType CmRegisterCallback CmRegisterCallbackEx
+        CmGetBoundTransaction CmGetCallbackVersion CmRegisterCallback CmRegisterCallbackEx
         CmSetCallbackObjectContext CmUnRegisterCallback DbgBreakPoint DbgBreakPointWithStatus
         DbgSetDebugFilterState DbgSetDebugPrintCallback EtwActivityIdControl EtwEventEnabled EtwRegister
         EtwSetInformation EtwUnregister EtwWrite EtwWriteTransfer ExAcquirePushLockExclusiveEx
@@ -78,40 +78,39 @@ missing! {
         ExAllocatePoolWithQuotaTag ExAllocatePoolWithTagPriority ExAllocatePoolZero ExAllocateTimer
         ExCancelTimer ExConvertExclusiveToSharedLite ExCreateCallback ExDeleteResourceLite ExDeleteTimer
         ExDesktopObjectType ExEnterCriticalRegionAndAcquireResourceExclusive
-        ExEnterCriticalRegionAndAcquireResourceShared ExEnumHandleTable ExEventObjectType
-        ExGetCurrentProcessorCounts ExGetCurrentProcessorCpuUsage ExGetExclusiveWaiterCount
-        ExGetFirmwareEnvironmentVariable ExGetPreviousMode ExGetSharedWaiterCount ExInitializePushLock
-        ExInitializeResourceLite ExInitializeRundownProtection ExInitializeRundownProtectionCacheAware
-        ExInitializeZone ExIsProcessorFeaturePresent ExIsResourceAcquiredExclusiveLite
-        ExIsResourceAcquiredSharedLite ExNotifyCallback ExQueryTimerResolution ExQueryWnfStateData
-        ExRaiseHardError ExReInitializeRundownProtection ExReInitializeRundownProtectionCacheAware
-        ExRegisterCallback ExReinitializeResourceLite ExReleasePushLockExclusiveEx
-        ExReleaseResourceAndLeaveCriticalRegion ExReleaseResourceForThreadLite ExReleaseResourceLite
-        ExReleaseRundownProtection ExReleaseRundownProtectionCacheAware ExReleaseRundownProtectionEx
-        ExReleaseSpinLockExclusive ExReleaseSpinLockShared ExReleaseSpinLockSharedFromDpcLevel
-        ExRundownCompleted ExSemaphoreObjectType ExSetResourceOwnerPointer ExSetTimer ExSetTimerResolution
-        ExSizeOfRundownProtectionCacheAware ExSubscribeWnfStateChange ExTryConvertSharedSpinLockExclusive
-        ExUnregisterCallback ExUuidCreate ExVerifySuite ExWaitForRundownProtectionRelease
-        ExWaitForRundownProtectionReleaseCacheAware ExWindowStationObjectType ExfAcquirePushLockExclusive
-        ExfAcquirePushLockShared ExfReleasePushLock ExfReleasePushLockShared ExfUnblockPushLock
-        FltAcquirePushLockExclusive FltAcquirePushLockShared FltAcquireResourceShared FltAttachVolume
-        FltEnumerateFilters FltEnumerateVolumes FltFlushBuffers FltGetBottomInstance FltGetFileNameFormat
-        FltGetFileNameQueryMethod FltGetFilterInformation FltGetRequestorProcessId FltGetRequestorSessionId
-        FltGetVolumeFromName FltGetVolumeInformation FltLoadFilter FltReleasePushLock FltUnloadFilter
-        FsRtlAcquireFileExclusive FsRtlAddLargeMcbEntry FsRtlAddToTunnelCache
-        FsRtlAllocateExtraCreateParameter FsRtlAllocateExtraCreateParameterList FsRtlAllocateFileLock
-        FsRtlAllocatePool FsRtlAllocatePoolWithQuota FsRtlAllocatePoolWithQuotaTag FsRtlAllocatePoolWithTag
-        FsRtlAreNamesEqual FsRtlAreThereCurrentOrInProgressFileLocks FsRtlAreThereWaitingFileLocks
-        FsRtlAreVolumeStartupApplicationsComplete FsRtlBalanceReads FsRtlCancellableWaitForSingleObject
-        FsRtlCheckLockForReadAccess FsRtlCheckLockForWriteAccess FsRtlCheckOplock FsRtlCheckOplockEx
-        FsRtlCopyRead FsRtlCopyWrite FsRtlCreateSectionForDataScan FsRtlCurrentBatchOplock
-        FsRtlCurrentOplockH FsRtlDeleteKeyFromTunnelCache FsRtlDeleteTunnelCache FsRtlDeregisterUncProvider
-        FsRtlDismountComplete FsRtlDissectDbcs FsRtlDissectName FsRtlDoesDbcsContainWildCards
-        FsRtlDoesNameContainWildCards FsRtlFastCheckLockForRead FsRtlFastCheckLockForWrite
-        FsRtlFastUnlockAll FsRtlFastUnlockAllByKey FsRtlFastUnlockSingle FsRtlFindExtraCreateParameter
-        FsRtlFindInTunnelCache FsRtlFreeExtraCreateParameter FsRtlFreeExtraCreateParameterList
-        FsRtlFreeFileLock FsRtlGetEcpListFromIrp FsRtlGetFileSize FsRtlGetNextFileLock
-        FsRtlGetNextLargeMcbEntry FsRtlGetSectorSizeInformation FsRtlInitializeFileLock
+        ExEnterCriticalRegionAndAcquireResourceShared ExEnumHandleTable ExGetCurrentProcessorCounts
+        ExGetCurrentProcessorCpuUsage ExGetExclusiveWaiterCount ExGetFirmwareEnvironmentVariable
+        ExGetPreviousMode ExGetSharedWaiterCount ExInitializePushLock ExInitializeResourceLite
+        ExInitializeRundownProtection ExInitializeRundownProtectionCacheAware ExInitializeZone
+        ExIsProcessorFeaturePresent ExIsResourceAcquiredExclusiveLite ExIsResourceAcquiredSharedLite
+        ExNotifyCallback ExQueryTimerResolution ExQueryWnfStateData ExRaiseHardError
+        ExReInitializeRundownProtection ExReInitializeRundownProtectionCacheAware ExRegisterCallback
+        ExReinitializeResourceLite ExReleasePushLockExclusiveEx ExReleaseResourceAndLeaveCriticalRegion
+        ExReleaseResourceForThreadLite ExReleaseResourceLite ExReleaseRundownProtection
+        ExReleaseRundownProtectionCacheAware ExReleaseRundownProtectionEx ExReleaseSpinLockExclusive
+        ExReleaseSpinLockShared ExReleaseSpinLockSharedFromDpcLevel ExRundownCompleted ExSemaphoreObjectType
+        ExSetResourceOwnerPointer ExSetTimer ExSetTimerResolution ExSizeOfRundownProtectionCacheAware
+        ExSubscribeWnfStateChange ExTryConvertSharedSpinLockExclusive ExUnregisterCallback ExUuidCreate
+        ExVerifySuite ExWaitForRundownProtectionRelease ExWaitForRundownProtectionReleaseCacheAware
+        ExWindowStationObjectType ExfAcquirePushLockExclusive ExfAcquirePushLockShared ExfReleasePushLock
+        ExfReleasePushLockShared ExfUnblockPushLock FltAcquirePushLockExclusive FltAcquirePushLockShared
+        FltAcquireResourceShared FltAttachVolume FltEnumerateFilters FltEnumerateVolumes FltFlushBuffers
+        FltGetBottomInstance FltGetFileNameFormat FltGetFileNameQueryMethod FltGetFilterInformation
+        FltGetRequestorProcessId FltGetRequestorSessionId FltGetVolumeFromName FltGetVolumeInformation
+        FltLoadFilter FltReleasePushLock FltUnloadFilter FsRtlAcquireFileExclusive FsRtlAddLargeMcbEntry
+        FsRtlAddToTunnelCache FsRtlAllocateExtraCreateParameter FsRtlAllocateExtraCreateParameterList
+        FsRtlAllocateFileLock FsRtlAllocatePool FsRtlAllocatePoolWithQuota FsRtlAllocatePoolWithQuotaTag
+        FsRtlAllocatePoolWithTag FsRtlAreNamesEqual FsRtlAreThereCurrentOrInProgressFileLocks
+        FsRtlAreThereWaitingFileLocks FsRtlAreVolumeStartupApplicationsComplete FsRtlBalanceReads
+        FsRtlCancellableWaitForSingleObject FsRtlCheckLockForReadAccess FsRtlCheckLockForWriteAccess
+        FsRtlCheckOplock FsRtlCheckOplockEx FsRtlCopyRead FsRtlCopyWrite FsRtlCreateSectionForDataScan
+        FsRtlCurrentBatchOplock FsRtlCurrentOplockH FsRtlDeleteKeyFromTunnelCache FsRtlDeleteTunnelCache
+        FsRtlDeregisterUncProvider FsRtlDismountComplete FsRtlDissectDbcs FsRtlDissectName
+        FsRtlDoesDbcsContainWildCards FsRtlDoesNameContainWildCards FsRtlFastCheckLockForRead
+        FsRtlFastCheckLockForWrite FsRtlFastUnlockAll FsRtlFastUnlockAllByKey FsRtlFastUnlockSingle
+        FsRtlFindExtraCreateParameter FsRtlFindInTunnelCache FsRtlFreeExtraCreateParameter
+        FsRtlFreeExtraCreateParameterList FsRtlFreeFileLock FsRtlGetEcpListFromIrp FsRtlGetFileSize
+        FsRtlGetNextFileLock FsRtlGetNextLargeMcbEntry FsRtlGetSectorSizeInformation FsRtlInitializeFileLock
         FsRtlInitializeLargeMcb FsRtlInitializeOplock FsRtlInitializeTunnelCache
         FsRtlInsertExtraCreateParameter FsRtlIsDbcsInExpression FsRtlIsEcpFromUserMode FsRtlIsFatDbcsLegal
         FsRtlIsHpfsDbcsLegal FsRtlIsNameInExpression FsRtlIsNtstatusExpected FsRtlIsPagingFile
@@ -156,28 +155,28 @@ missing! {
         IoAllocateAdapterChannel IoAllocateErrorLogEntry IoAssignResources IoCancelMiniCompletionPacket
         IoCheckEaBufferValidity IoCheckFunctionAccess IoCompletionObjectType IoConnectInterrupt
         IoCreateController IoCreateDisk IoCreateDriver IoCreateFile IoCreateFileEx
-        IoCreateFileSpecifyDeviceObjectHint IoCreateNotificationEvent IoCreateStreamFileObject
-        IoCreateStreamFileObjectLite IoCreateSynchronizationEvent IoCreateSystemThread IoDeleteController
-        IoDeviceHandlerObjectType IoDeviceObjectType IoDisconnectInterrupt IoDriverObjectType IoEnqueueIrp
-        IoEnumerateDeviceObjectList IoEnumerateRegisteredFiltersList IoFileObjectType
-        IoForwardIrpSynchronously IoFreeErrorLogEntry IoGetBaseFileSystemDeviceObject
-        IoGetConfigurationInformation IoGetCurrentProcess IoGetDeviceInterfaceAlias IoGetDeviceInterfaces
-        IoGetDeviceProperty IoGetDevicePropertyData IoGetDeviceToVerify IoGetDiskDeviceObject
-        IoGetDmaAdapter IoGetFileObjectGenericMapping IoGetInitialStack IoGetIoPriorityHint
-        IoGetIrpExtraCreateParameter IoGetOplockKeyContextEx IoGetPagingIoPriority IoGetRequestorProcess
-        IoGetRequestorProcessId IoGetRequestorSessionId IoGetTopLevelIrp IoGetTransactionParameterBlock
-        IoInitializeMiniCompletionPacket IoInitializeTimer IoInvalidateDeviceRelations
-        IoInvalidateDeviceState IoIs32bitProcess IoIsFileObjectIgnoringSharing IoIsFileOriginRemote
-        IoIsOperationSynchronous IoIsSystemThread IoIsWdmVersionAvailable IoOpenDeviceInterfaceRegistryKey
-        IoOpenDeviceRegistryKey IoOpenDriverRegistryKey IoQueryDeviceDescription IoQueryFileDosDeviceName
-        IoQueryFileInformation IoQueryFullDriverPath IoRaiseHardError IoRaiseInformationalHardError
-        IoReadDiskSignature IoReadPartitionTable IoReadPartitionTableEx IoRegisterBootDriverCallback
-        IoRegisterDeviceInterface IoRegisterFileSystem IoRegisterFsRegistrationChange
-        IoRegisterPlugPlayNotification IoReleaseVpbSpinLock IoRemoveIoCompletion IoReportDetectedDevice
-        IoReportResourceUsage IoReportTargetDeviceChangeAsynchronous IoRetrievePriorityInfo
-        IoSetCompletionRoutineEx IoSetDeviceInterfacePropertyData IoSetDeviceInterfaceState
-        IoSetDeviceToVerify IoSetHardErrorOrVerifyDevice IoSetIoCompletion IoSetIoCompletionEx
-        IoSetIoCompletionEx3 IoSetIoPriorityHint IoSetIrpExtraCreateParameter IoSetPartitionInformation
+        IoCreateFileSpecifyDeviceObjectHint IoCreateStreamFileObject IoCreateStreamFileObjectLite
+        IoCreateSystemThread IoDeleteController IoDeviceHandlerObjectType IoDeviceObjectType
+        IoDisconnectInterrupt IoDriverObjectType IoEnqueueIrp IoEnumerateDeviceObjectList
+        IoEnumerateRegisteredFiltersList IoFileObjectType IoForwardIrpSynchronously IoFreeErrorLogEntry
+        IoGetBaseFileSystemDeviceObject IoGetConfigurationInformation IoGetDeviceInterfaceAlias
+        IoGetDeviceInterfaces IoGetDeviceProperty IoGetDevicePropertyData IoGetDeviceToVerify
+        IoGetDiskDeviceObject IoGetDmaAdapter IoGetFileObjectGenericMapping IoGetInitialStack
+        IoGetIoPriorityHint IoGetIrpExtraCreateParameter IoGetOplockKeyContextEx IoGetPagingIoPriority
+        IoGetRequestorProcess IoGetRequestorProcessId IoGetRequestorSessionId IoGetTopLevelIrp
+        IoGetTransactionParameterBlock IoInitializeMiniCompletionPacket IoInitializeTimer
+        IoInvalidateDeviceRelations IoInvalidateDeviceState IoIs32bitProcess IoIsFileObjectIgnoringSharing
+        IoIsFileOriginRemote IoIsOperationSynchronous IoIsSystemThread IoIsWdmVersionAvailable
+        IoOpenDeviceInterfaceRegistryKey IoOpenDeviceRegistryKey IoOpenDriverRegistryKey
+        IoQueryDeviceDescription IoQueryFileDosDeviceName IoQueryFileInformation IoQueryFullDriverPath
+        IoRaiseHardError IoRaiseInformationalHardError IoReadDiskSignature IoReadPartitionTable
+        IoReadPartitionTableEx IoRegisterBootDriverCallback IoRegisterDeviceInterface IoRegisterFileSystem
+        IoRegisterFsRegistrationChange IoRegisterPlugPlayNotification IoReleaseVpbSpinLock
+        IoRemoveIoCompletion IoReportDetectedDevice IoReportResourceUsage
+        IoReportTargetDeviceChangeAsynchronous IoRetrievePriorityInfo IoSetCompletionRoutineEx
+        IoSetDeviceInterfacePropertyData IoSetDeviceInterfaceState IoSetDeviceToVerify
+        IoSetHardErrorOrVerifyDevice IoSetIoCompletion IoSetIoCompletionEx IoSetIoCompletionEx3
+        IoSetIoPriorityHint IoSetIrpExtraCreateParameter IoSetPartitionInformation
         IoSetPartitionInformationEx IoSetSystemPartition IoSetThreadHardErrorMode IoSetTopLevelIrp
         IoStartTimer IoStopTimer IoThreadToProcess IoUnregisterBootDriverCallback IoUnregisterFileSystem
         IoUnregisterFsRegistrationChange IoUnregisterPlugPlayNotification IoUnregisterPlugPlayNotificationEx
@@ -240,58 +239,51 @@ missing! {
         NmrProviderDetachClientComplete NmrRegisterClient NmrRegisterProvider
         NmrWaitForClientDeregisterComplete NmrWaitForProviderDeregisterComplete NsiAllocateAndGetTable
         NsiDeregisterChangeNotification NsiFreeTable NsiGetAllParameters NsiRegisterChangeNotification
-        NsiRegisterChangeNotificationEx NtAllocateVirtualMemory NtCreateFile NtCreateSection
-        NtDeviceIoControlFile NtFreeVirtualMemory NtFsControlFile NtMapViewOfSection NtOpenFile
-        NtOpenProcess NtQueryDirectoryFile NtQueryInformationFile NtQueryInformationProcess
-        NtQueryInformationThread NtQueryInformationToken NtQuerySystemInformation NtReadFile
-        NtSetInformationFile NtSetInformationThread NtShutdownSystem NtWaitForSingleObject NtWriteFile
-        ObCloseHandle ObCreateObject ObCreateObjectType ObDereferenceObjectDeferDelete
+        NsiRegisterChangeNotificationEx NtAllocateVirtualMemory NtCreateSection NtFreeVirtualMemory
+        NtFsControlFile NtMapViewOfSection NtOpenProcess NtQueryDirectoryFile NtQueryInformationFile
+        NtQueryInformationProcess NtQueryInformationThread NtQueryInformationToken NtQuerySystemInformation
+        NtSetInformationFile NtSetInformationThread NtShutdownSystem ObCreateObject ObCreateObjectType
         ObDereferenceSecurityDescriptor ObDuplicateObject ObFindHandleForObject ObGetFilterVersion
-        ObGetObjectType ObInsertObject ObLogSecurityDescriptor ObMakeTemporaryObject ObOpenObjectByName
-        ObQueryNameString ObQueryObjectAuditingByHandle ObReferenceObjectByHandleWithTag
-        ObReferenceObjectByName ObReferenceObjectByPointer ObReferenceSecurityDescriptor ObRegisterCallbacks
-        ObSetHandleAttributes ObSetSecurityObjectByPointer ObUnRegisterCallbacks ObfDereferenceObjectWithTag
-        ObfReferenceObjectWithTag PcAddAdapterDevice PcDispatchIrp PcGetPhysicalDeviceObject
-        PcInitializeAdapterDriver PcNewMiniport PcNewPort PcNewServiceGroup PcRegisterAdapterPowerManagement
-        PcRegisterPhysicalConnection PcRegisterSubdevice PcoreAddConfiguration PcoreGetResourceCount
-        PcoreIsLoaded PcoreRegister PcoreRemoveAllConfigurations PcoreUnregister PcoreVersion PcwAddInstance
-        PcwRegister PcwUnregister PoCallDriver PoFxSetDeviceIdleTimeout PoQueryWatchdogTime
-        PoRegisterPowerSettingCallback PoRegisterSystemState PoRequestPowerIrp PoSetPowerState
-        PoSetSystemState PoStartNextPowerIrp PoUnregisterPowerSettingCallback PoUnregisterSystemState
-        PsAcquireProcessExitSynchronization PsAssignImpersonationToken PsAttachSiloToCurrentThread
-        PsChargeProcessPoolQuota PsCreateSiloContext PsDereferenceSiloContext PsDetachSiloFromCurrentThread
-        PsGetContextThread PsGetCurrentProcess PsGetCurrentProcessSessionId PsGetCurrentProcessWow64Process
-        PsGetCurrentServerSilo PsGetCurrentThreadTeb PsGetPermanentSiloContext
-        PsGetProcessCreateTimeQuadPart PsGetProcessDebugPort PsGetProcessExitProcessCalled
-        PsGetProcessExitStatus PsGetProcessExitTime PsGetProcessId PsGetProcessImageFileName
+        ObInsertObject ObLogSecurityDescriptor ObOpenObjectByName ObQueryObjectAuditingByHandle
+        ObReferenceSecurityDescriptor ObRegisterCallbacks ObSetSecurityObjectByPointer ObUnRegisterCallbacks
+        PcAddAdapterDevice PcDispatchIrp PcGetPhysicalDeviceObject PcInitializeAdapterDriver PcNewMiniport
+        PcNewPort PcNewServiceGroup PcRegisterAdapterPowerManagement PcRegisterPhysicalConnection
+        PcRegisterSubdevice PcoreAddConfiguration PcoreGetResourceCount PcoreIsLoaded PcoreRegister
+        PcoreRemoveAllConfigurations PcoreUnregister PcoreVersion PcwAddInstance PcwRegister PcwUnregister
+        PoCallDriver PoFxSetDeviceIdleTimeout PoQueryWatchdogTime PoRegisterPowerSettingCallback
+        PoRegisterSystemState PoRequestPowerIrp PoSetPowerState PoSetSystemState PoStartNextPowerIrp
+        PoUnregisterPowerSettingCallback PoUnregisterSystemState PsAcquireProcessExitSynchronization
+        PsAssignImpersonationToken PsAttachSiloToCurrentThread PsChargeProcessPoolQuota PsCreateSiloContext
+        PsDereferenceSiloContext PsDetachSiloFromCurrentThread PsGetContextThread
+        PsGetCurrentProcessSessionId PsGetCurrentProcessWow64Process PsGetCurrentServerSilo
+        PsGetCurrentThreadTeb PsGetPermanentSiloContext PsGetProcessCreateTimeQuadPart PsGetProcessDebugPort
+        PsGetProcessExitProcessCalled PsGetProcessExitStatus PsGetProcessExitTime PsGetProcessImageFileName
         PsGetProcessInheritedFromUniqueProcessId PsGetProcessJob PsGetProcessPeb PsGetProcessProtection
         PsGetProcessSectionBaseAddress PsGetProcessSessionId PsGetProcessWin32Process
         PsGetProcessWow64Process PsGetSiloIdentifier PsGetSiloMonitorContextSlot PsGetThreadExitStatus
         PsGetThreadHardErrorsAreDisabled PsGetThreadId PsGetThreadProcess PsGetThreadProcessId
         PsGetThreadSessionId PsGetThreadTeb PsGetThreadWin32Thread PsGetVersion PsImpersonateClient
-        PsInitialSystemProcess PsInsertPermanentSiloContext PsIsDiskCountersEnabled PsIsProcessBeingDebugged
-        PsIsProtectedProcess PsIsThreadImpersonating PsIsThreadTerminating PsJobType PsLoadedModuleList
-        PsLoadedModuleResource PsLookupProcessByProcessId PsLookupProcessThreadByCid
-        PsLookupThreadByThreadId PsProcessType PsReferenceImpersonationToken PsReferencePrimaryToken
-        PsReferenceProcessFilePointer PsReferenceSiloContext PsRegisterSiloMonitor
+        PsInsertPermanentSiloContext PsIsDiskCountersEnabled PsIsProcessBeingDebugged PsIsProtectedProcess
+        PsIsThreadImpersonating PsIsThreadTerminating PsJobType PsLoadedModuleList PsLoadedModuleResource
+        PsLookupProcessThreadByCid PsLookupThreadByThreadId PsReferenceImpersonationToken
+        PsReferencePrimaryToken PsReferenceProcessFilePointer PsReferenceSiloContext PsRegisterSiloMonitor
         PsReleaseProcessExitSynchronization PsRemoveCreateThreadNotifyRoutine PsRemoveLoadImageNotifyRoutine
         PsResumeProcess PsReturnPoolQuota PsRevertToSelf PsSetContextThread PsSetCreateProcessNotifyRoutine
         PsSetCreateProcessNotifyRoutineEx PsSetCreateThreadNotifyRoutine PsSetCreateThreadNotifyRoutineEx
         PsSetLoadImageNotifyRoutine PsSetThreadHardErrorsAreDisabled PsStartSiloMonitor PsSuspendProcess
-        PsThreadType PsUnregisterSiloMonitor PsUpdateDiskCounters PsWrapApcWow64Thread RpcAsyncCancelCall
+        PsUnregisterSiloMonitor PsUpdateDiskCounters PsWrapApcWow64Thread RpcAsyncCancelCall
         RpcAsyncCompleteCall RpcAsyncInitializeHandle RpcBindingBind RpcBindingCreateW RpcBindingFree
         RpcBindingSetOption RpcBindingUnbind RpcExceptionFilter RtlAddRange RtlAllocateHeap RtlAreBitsClear
-        RtlAreBitsSet RtlAssert RtlCaptureStackBackTrace RtlCheckRegistryKey RtlCleanupTimerWheel
-        RtlCleanupTimerWheelEntry RtlClearAllBits RtlClearBits RtlCmDecodeMemIoResource
-        RtlCompareMemoryUlong RtlConvertUlongToLargeInteger RtlCopyLuid RtlCopyMdlToBuffer RtlCopyMdlToMdl
-        RtlCreateHeap RtlCreateRegistryKey RtlCreateSystemVolumeInformationFolder RtlCreateUserThread
-        RtlDelete RtlDeleteElementGenericTable RtlDeleteElementGenericTableAvl RtlDeleteNoSplay
-        RtlDeleteRegistryValue RtlDestroyHeap RtlEnumerateGenericTable RtlEnumerateGenericTableAvl
-        RtlEnumerateGenericTableLikeADirectory RtlEnumerateGenericTableWithoutSplaying
-        RtlEnumerateGenericTableWithoutSplayingAvl RtlEqualLuid RtlEthernetAddressToStringW RtlFindClearBits
-        RtlFindClearBitsAndSet RtlFindExportedRoutineByName RtlFindFirstRunClear RtlFindLongestRunClear
-        RtlFindMessage RtlFindNextForwardRunClear RtlFindSetBits RtlFindUnicodePrefix
-        RtlFormatCurrentUserKeyPath RtlFreeHeap RtlFreeRangeList RtlGenerate8dot3Name
+        RtlAreBitsSet RtlAssert RtlCaptureStackBackTrace RtlCleanupTimerWheel RtlCleanupTimerWheelEntry
+        RtlClearAllBits RtlClearBits RtlCmDecodeMemIoResource RtlCompareMemoryUlong
+        RtlConvertUlongToLargeInteger RtlCopyLuid RtlCopyMdlToBuffer RtlCopyMdlToMdl RtlCreateHeap
+        RtlCreateSystemVolumeInformationFolder RtlCreateUserThread RtlDelete RtlDeleteElementGenericTable
+        RtlDeleteElementGenericTableAvl RtlDeleteNoSplay RtlDestroyHeap RtlEnumerateGenericTable
+        RtlEnumerateGenericTableAvl RtlEnumerateGenericTableLikeADirectory
+        RtlEnumerateGenericTableWithoutSplaying RtlEnumerateGenericTableWithoutSplayingAvl RtlEqualLuid
+        RtlEthernetAddressToStringW RtlFindClearBits RtlFindClearBitsAndSet RtlFindExportedRoutineByName
+        RtlFindFirstRunClear RtlFindLongestRunClear RtlFindMessage RtlFindNextForwardRunClear RtlFindSetBits
+        RtlFindUnicodePrefix RtlFormatCurrentUserKeyPath RtlFreeHeap RtlFreeRangeList RtlGenerate8dot3Name
         RtlGetElementGenericTable RtlGetElementGenericTableAvl RtlGetNextExpiredTimerWheelEntry
         RtlImageDirectoryEntryToData RtlImageNtHeader RtlImageNtHeaderEx
         RtlIndicateTimerWheelEntryTimerStart RtlInitializeBitMap RtlInitializeGenericTable
@@ -304,18 +296,18 @@ missing! {
         RtlIsValidOemCharacter RtlLookupElementGenericTable RtlLookupElementGenericTableAvl
         RtlMapGenericMask RtlNumberGenericTableElements RtlNumberGenericTableElementsAvl
         RtlNumberOfClearBits RtlOemStringToCountedUnicodeString RtlOemStringToUnicodeSize
-        RtlOemStringToUnicodeString RtlOemToUnicodeN RtlPrefetchMemoryNonTemporal RtlQueryRegistryValues
-        RtlRemoveUnicodePrefix RtlReturnTimerWheelEntry RtlRunOnceExecuteOnce RtlSetAllBits RtlSetBit
-        RtlSetBits RtlSplay RtlSuspendTimerWheel RtlTestBit RtlTraceDatabaseDestroy RtlUTF8ToUnicodeN
+        RtlOemStringToUnicodeString RtlOemToUnicodeN RtlPrefetchMemoryNonTemporal RtlRemoveUnicodePrefix
+        RtlReturnTimerWheelEntry RtlRunOnceExecuteOnce RtlSetAllBits RtlSetBit RtlSetBits RtlSplay
+        RtlSuspendTimerWheel RtlTestBit RtlTraceDatabaseDestroy RtlUTF8ToUnicodeN
         RtlUnicodeStringToCountedOemString RtlUnicodeStringToOemString RtlUnicodeToUTF8N
         RtlUpcaseUnicodeStringToCountedOemString RtlUpdateCurrentTimerWheelTick RtlValidateUnicodeString
-        RtlVirtualUnwind RtlVolumeDeviceToDosName RtlWalkFrameChain RtlWriteRegistryValue
-        RxAcquireExclusiveFcbPagingInMRx RxAcquireExclusiveFcbResourceInMRx RxAcquireLogicalViewRundownInMRx
-        RxAcquirePowerContextLock RxAcquireSharedFcbResourceInMRx RxAttachIrpToRxContext
-        RxClearLogicalRdrVNetRootCredential RxClearMinirdrCancelRoutine RxCloseAndFreeMRxStateOnFcb
-        RxCloseAndFreeMRxStateOnLogicalView RxCompleteRequestEx RxCreateLinkedVNetRoot RxCreateNetFobx
-        RxCreateRxContext RxDeleteLinkedVNetRoot RxDereference RxDereferenceAndDeleteRxContext_Real
-        RxDereferenceCredential RxDeregisterSrvOpenWithBufferingManager RxDetachIrpFromRxContext
+        RtlVirtualUnwind RtlVolumeDeviceToDosName RtlWalkFrameChain RxAcquireExclusiveFcbPagingInMRx
+        RxAcquireExclusiveFcbResourceInMRx RxAcquireLogicalViewRundownInMRx RxAcquirePowerContextLock
+        RxAcquireSharedFcbResourceInMRx RxAttachIrpToRxContext RxClearLogicalRdrVNetRootCredential
+        RxClearMinirdrCancelRoutine RxCloseAndFreeMRxStateOnFcb RxCloseAndFreeMRxStateOnLogicalView
+        RxCompleteRequestEx RxCreateLinkedVNetRoot RxCreateNetFobx RxCreateRxContext RxDeleteLinkedVNetRoot
+        RxDereference RxDereferenceAndDeleteRxContext_Real RxDereferenceCredential
+        RxDeregisterSrvOpenWithBufferingManager RxDetachIrpFromRxContext
         RxDoesOplockStateChangeOnSrvOpenClose RxDoesRedirSupportLogicalViews RxDowngradeFcbToSharedInMRx
         RxFcbTableNameFromFcb RxFinalizeConnection RxFindEa RxFindFirstPhysicalRdrVNetRootFromNetRoot
         RxFindRegisteredMiniRedir RxFinishFcbInitialization RxFlushFcbInSystemCache RxFsdDispatch
@@ -348,26 +340,21 @@ missing! {
         USBD_CreateConfigurationRequestEx USBD_ParseConfigurationDescriptor
         USBD_ParseConfigurationDescriptorEx WdfLdrQueryInterface WmiTraceMessageVa WppAutoLogStart
         WppAutoLogStop WppAutoLogTrace ZwAdjustPrivilegesToken ZwAllocateVirtualMemory ZwAlpcConnectPort
-        ZwAssignProcessToJobObject ZwCancelTimer ZwCommitTransaction ZwConnectPort ZwCreateDirectoryObject
-        ZwCreateEnlistment ZwCreateEvent ZwCreateFile ZwCreateJobObject ZwCreateKey ZwCreateKeyTransacted
-        ZwCreateResourceManager ZwCreateSection ZwCreateSymbolicLinkObject ZwCreateTimer ZwCreateTransaction
-        ZwCreateTransactionManager ZwDeleteFile ZwDeleteKey ZwDeleteValueKey ZwDeviceIoControlFile
-        ZwDuplicateObject ZwDuplicateToken ZwEnumerateKey ZwEnumerateValueKey ZwFlushBuffersFile ZwFlushKey
-        ZwFreeVirtualMemory ZwFsControlFile ZwLoadDriver ZwLockVirtualMemory ZwMakeTemporaryObject
-        ZwMapViewOfSection ZwNotifyChangeKey ZwOpenDirectoryObject ZwOpenEvent ZwOpenFile ZwOpenKey
-        ZwOpenKeyEx ZwOpenKeyTransacted ZwOpenProcess ZwOpenProcessToken ZwOpenProcessTokenEx ZwOpenSection
-        ZwOpenSymbolicLinkObject ZwOpenThread ZwOpenThreadTokenEx ZwOpenTimer ZwPowerInformation
-        ZwProtectVirtualMemory ZwQueryDirectoryFile ZwQueryDirectoryObject ZwQueryEaFile
-        ZwQueryInformationFile ZwQueryInformationProcess ZwQueryInformationThread ZwQueryInformationToken
-        ZwQueryInformationTransaction ZwQueryKey ZwQueryLicenseValue ZwQueryObject ZwQuerySection
-        ZwQuerySymbolicLinkObject ZwQuerySystemInformation ZwQueryValueKey ZwQueryVirtualMemory
-        ZwQueryVolumeInformationFile ZwReadFile ZwRequestWaitReplyPort ZwRollbackTransaction ZwSetEaFile
-        ZwSetEvent ZwSetInformationFile ZwSetInformationObject ZwSetInformationProcess
-        ZwSetInformationThread ZwSetInformationVirtualMemory ZwSetSystemInformation ZwSetTimer ZwSetValueKey
-        ZwTerminateJobObject ZwTerminateProcess ZwUnloadDriver ZwUnloadKey ZwUnmapViewOfSection
-        ZwUpdateWnfStateData ZwWaitForMultipleObjects ZwWaitForSingleObject ZwWriteFile ZwYieldExecution
-        _KsEdit __chkstk _local_unwind _purecall imp_WppRecorderGetTriageInfo imp_WppRecorderReplay
-        rsndisp_deregister rsndisp_init rsndisp_register;
+        ZwAssignProcessToJobObject ZwCancelTimer ZwCommitTransaction ZwConnectPort ZwCreateEnlistment
+        ZwCreateJobObject ZwCreateKeyTransacted ZwCreateResourceManager ZwCreateSection ZwCreateTimer
+        ZwCreateTransaction ZwCreateTransactionManager ZwDeleteFile ZwDuplicateToken ZwFreeVirtualMemory
+        ZwFsControlFile ZwLoadDriver ZwLockVirtualMemory ZwMapViewOfSection ZwNotifyChangeKey
+        ZwOpenKeyTransacted ZwOpenProcess ZwOpenProcessToken ZwOpenProcessTokenEx ZwOpenSection ZwOpenThread
+        ZwOpenThreadTokenEx ZwOpenTimer ZwPowerInformation ZwProtectVirtualMemory ZwQueryDirectoryFile
+        ZwQueryEaFile ZwQueryInformationFile ZwQueryInformationProcess ZwQueryInformationThread
+        ZwQueryInformationToken ZwQueryInformationTransaction ZwQueryLicenseValue ZwQueryObject
+        ZwQuerySection ZwQuerySystemInformation ZwQueryVirtualMemory ZwQueryVolumeInformationFile
+        ZwRequestWaitReplyPort ZwRollbackTransaction ZwSetEaFile ZwSetInformationFile ZwSetInformationObject
+        ZwSetInformationProcess ZwSetInformationThread ZwSetInformationVirtualMemory ZwSetSystemInformation
+        ZwSetTimer ZwTerminateJobObject ZwTerminateProcess ZwUnloadDriver ZwUnloadKey ZwUnmapViewOfSection
+        ZwUpdateWnfStateData ZwWaitForMultipleObjects ZwYieldExecution _KsEdit __chkstk _local_unwind
+        _purecall imp_WppRecorderGetTriageInfo imp_WppRecorderReplay rsndisp_deregister rsndisp_init
+        rsndisp_register;
     "wdfldr.sys":
         WdfVersionBind WdfVersionBindClass WdfVersionUnbind WdfVersionUnbindClass;
     "wmilib.sys":

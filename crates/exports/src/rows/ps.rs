@@ -1,27 +1,15 @@
 //! `Ps…`: threads and processes.
 
-use std::mem::offset_of;
+use kernel::ps::ProcessBody;
+use kernel::{Unwind, ob, ps, raw};
 
-use kernel::ps::{self, KERNEL_HANDLE};
-use kernel::{Outcome, Unwind, raw};
-
+use crate::attributes;
 use crate::row::rows;
-
-/// The attributes of a thread that is to be created without a name; `None` when it is to have one.
-fn thread_attributes(address: u64) -> Outcome<Option<u32>> {
-    let field = |offset: usize| address.wrapping_add(offset as u64);
-    if address == 0 {
-        return Ok(Some(0));
-    }
-    let name: u64 = raw::read(field(offset_of!(abi::OBJECT_ATTRIBUTES, ObjectName)))?;
-    let attributes: u32 = raw::read(field(offset_of!(abi::OBJECT_ATTRIBUTES, Attributes)))?;
-    Ok((name == 0).then_some(attributes))
-}
 
 rows! {
     dll = "ntoskrnl.exe";
 
-    /// Creates a system thread in the system process. A process handle, and a name for the thread, are not implemented.
+    /// Creates a system thread in the system process. A process handle is not implemented, nor a name.
     irql(PASSIVE_LEVEL) support(Partial)
     fn PsCreateSystemThread(
         call,
@@ -33,24 +21,25 @@ rows! {
         start_routine: u64,
         start_context: u64
     ) -> abi::NTSTATUS {
-        let attributes = thread_attributes(object_attributes)?;
-        let (Some(attributes), 0 | u64::MAX) = (attributes, process_handle) else {
+        let attributes = match attributes::read(call, object_attributes)? {
+            Ok(attributes) => attributes,
+            Err(status) => return Ok(status),
+        };
+        if process_handle != 0 && process_handle != u64::MAX || attributes.name.is_some() {
             return Ok(abi::STATUS_NOT_IMPLEMENTED);
-        };
+        }
         let kernel = call.machine()?;
-        let (process, mark) = if attributes & abi::OBJ_KERNEL_HANDLE != 0 {
-            (Some(kernel.ps.system().clone()), KERNEL_HANDLE)
-        } else {
-            (kernel.ps.get(call.thread.process_id), 0)
-        };
-        let Some(process) = process else { return Ok(abi::STATUS_PROCESS_IS_TERMINATING) };
+        let in_kernel = attributes.attributes & abi::OBJ_KERNEL_HANDLE != 0;
+        let owner = if in_kernel { Some(kernel.ps.system().clone()) } else { kernel.ps.get(call.thread.process_id) };
+        let Some(process) = owner else { return Ok(abi::STATUS_PROCESS_IS_TERMINATING) };
         match ps::spawn_system_thread(&kernel, &process, start_routine, start_context) {
             Ok((thread, handle)) => {
                 if client_id != 0 {
                     raw::write(client_id, u64::from(thread.process_id))?;
                     raw::write(client_id.wrapping_add(8), u64::from(thread.id.0))?;
                 }
-                raw::write(thread_handle, u64::from(handle) | mark)?;
+                let upper = if in_kernel { ob::KERNEL_HANDLE } else { 0 };
+                raw::write(thread_handle, u64::from(handle) | upper)?;
                 Ok(abi::STATUS_SUCCESS)
             }
             Err(status) => Ok(status),
@@ -83,6 +72,36 @@ rows! {
     irql(DISPATCH_LEVEL) alias("PsGetCurrentThread")
     fn KeGetCurrentThread(call) -> u64 {
         Ok(call.thread.object())
+    }
+
+    /// Returns the current process object.
+    irql(DISPATCH_LEVEL) alias("PsGetCurrentProcess")
+    fn IoGetCurrentProcess(call) -> u64 {
+        let process = ob::current_process(call.kernel, call.thread).map_err(Unwind::status)?;
+        ps::process_object(call.kernel, &process).map(|object| object.address).map_err(Unwind::status)
+    }
+
+    /// Returns the identifier of a process.
+    irql(DISPATCH_LEVEL)
+    fn PsGetProcessId(call, process: u64) -> u64 {
+        let object = call.kernel.ob.by_address(process);
+        let id = object.as_ref().and_then(|object| object.body::<ProcessBody>()).map(|body| body.id);
+        id.map(u64::from).ok_or(Unwind::access_violation(0, process))
+    }
+
+    /// Returns the process with an identifier, referenced.
+    irql(APC_LEVEL)
+    fn PsLookupProcessByProcessId(call, process_id: u64, process: u64) -> abi::NTSTATUS {
+        let found = u32::try_from(process_id).ok().and_then(|id| call.kernel.ps.get(id));
+        let object = found.ok_or(abi::STATUS_INVALID_CID).and_then(|found| ps::process_object(call.kernel, &found));
+        match object {
+            Ok(object) if object.try_reference() => {
+                raw::write(process, object.address)?;
+                Ok(abi::STATUS_SUCCESS)
+            }
+            Ok(_) => Ok(abi::STATUS_INVALID_CID),
+            Err(status) => Ok(status),
+        }
     }
 
     /// Whether a thread is a system thread; for the current thread only.

@@ -177,7 +177,7 @@ fn start(
     plan: impl FnOnce(&File, u32) -> Result<Operation, NTSTATUS>,
 ) -> NTSTATUS {
     let Caller { kernel, process, thread } = caller;
-    let Some(HandleEntry { object, granted }) = process.handles.get(handle) else {
+    let Some(HandleEntry { object, granted, .. }) = process.handles.get(handle) else {
         return abi::STATUS_INVALID_HANDLE;
     };
     let Some(file) = object.body::<File>() else { return abi::STATUS_OBJECT_TYPE_MISMATCH };
@@ -232,8 +232,8 @@ fn find_event(process: &Process, handle: u32) -> Result<Option<Arc<Object>>, NTS
     if handle == 0 {
         return Ok(None);
     }
-    let HandleEntry { object, granted } = process.handles.get(handle).ok_or(abi::STATUS_INVALID_HANDLE)?;
-    if object.object_type().name != "Event" || object.body.dispatcher_object(&object).is_none() {
+    let HandleEntry { object, granted, .. } = process.handles.get(handle).ok_or(abi::STATUS_INVALID_HANDLE)?;
+    if object.object_type().name != "Event" || object.body.waits_on(&object).is_none() {
         return Err(abi::STATUS_OBJECT_TYPE_MISMATCH);
     }
     if granted & abi::EVENT_MODIFY_STATE == 0 {
@@ -356,7 +356,7 @@ pub(super) fn complete(
 impl Pended {
     /// Before the driver sees the IRP: nothing has ended yet.
     fn begin(&self, kernel: &Kernel, irp: Irp) -> Outcome<()> {
-        let event = self.event.as_ref().and_then(|event| event.body.dispatcher_object(event));
+        let event = self.event.as_ref().and_then(|event| event.body.waits_on(event));
         irp.set_user_iosb(self.notice.io_status_block)?;
         irp.set_user_event(event.unwrap_or(0))?;
         if let Some(event) = event {
@@ -406,7 +406,7 @@ impl Pended {
             }
         }
         if let Some(event) = &self.event
-            && let Some(object) = event.body.dispatcher_object(event)
+            && let Some(object) = event.body.waits_on(event)
         {
             kernel.ke.set_event(kernel, DispatcherHeader::at(object), 0)?;
         }

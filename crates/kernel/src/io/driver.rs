@@ -333,7 +333,7 @@ fn check_name(name: &str) -> Result<(), NTSTATUS> {
 
 fn describe_service(kernel: &Kernel, key: &str, file_name: &str) -> Result<(), NTSTATUS> {
     let cm = &kernel.cm;
-    cm.create_key(key);
+    cm.create_key(key)?;
     cm.set_value(key, "Type", Value::dword(1))?;
     cm.set_value(key, "Start", Value::dword(3))?;
     cm.set_value(key, "ErrorControl", Value::dword(1))?;
@@ -341,7 +341,9 @@ fn describe_service(kernel: &Kernel, key: &str, file_name: &str) -> Result<(), N
         key,
         "ImagePath",
         Value::expand_string(&format!(r"\SystemRoot\System32\drivers\{file_name}")),
-    )
+    )?;
+    let name = key.rsplit('\\').next().unwrap_or_default();
+    cm.set_value(key, "DisplayName", Value::string(name))
 }
 
 /// Makes the driver object and its strings; returns it and the address of DriverEntry's registry path.

@@ -37,10 +37,6 @@ impl ObjectBody for File {
         ObjectType { name: "File", parses: false, generic_mapping: GENERIC_MAPPING }
     }
 
-    fn dispatcher_object(&self, _object: &Object) -> Option<u64> {
-        Some(self.object.event().address())
-    }
-
     fn close(&self, kernel: &Kernel, _process: &Process, _object: &Arc<Object>, last_in_system: bool) {
         if last_in_system && self.is_created() {
             request::cleanup(kernel, self);
@@ -62,6 +58,17 @@ impl ObjectBody for File {
         if let Some(loaded) = loaded {
             driver::unload_if_last(kernel, &loaded);
         }
+    }
+
+    fn full_name(&self, _object: &Object) -> Vec<u16> {
+        let mut name: Vec<u16> = self.device_object.path().unwrap_or_default().encode_utf16().collect();
+        // A driver that scribbled over it loses it.
+        name.extend(self.object.file_name().to_wide().unwrap_or_default());
+        name
+    }
+
+    fn waits_on(&self, _object: &Object) -> Option<u64> {
+        Some(self.object.event().address())
     }
 
     fn as_any(&self) -> &dyn Any {

@@ -18,6 +18,7 @@ mod driver;
 mod driver_extension;
 mod file;
 mod irp;
+mod kernel_file;
 mod mdl;
 mod open;
 mod operation;
@@ -72,8 +73,9 @@ pub use driver_extension::{
 };
 pub use file::File;
 pub use irp::{allocate_irp, free_irp, initialize_irp, make_associated_irp, reuse_irp};
+pub use kernel_file::{FileOperation, FileRequest, request_by_handle};
 pub use mdl::{allocate_mdl, free_mdl, mdl_outcome};
-pub use open::{OpenRequest, create_file};
+pub use open::{OpenRequest, create_file, open_file};
 pub use packet::{CANCEL_PATIENCE, current_irp};
 pub use remove_lock::{
     IoRemoveLock, acquire_remove_lock, initialize_remove_lock, release_remove_lock,

@@ -55,6 +55,26 @@ pub fn create_file(
     process: &Process,
     request: &OpenRequest<'_>,
 ) -> Result<(u32, u64), NTSTATUS> {
+    let (file, granted, information) = open_file(kernel, process, request)?;
+    match process.handles.insert(file.clone(), granted) {
+        Ok(handle) => Ok((handle, information)),
+        Err(status) => {
+            file.dereference(kernel);
+            Err(status)
+        }
+    }
+}
+
+/// As [`create_file`], without a handle: the file object with its maker's reference, the rights granted, and the create
+/// request's information.
+///
+/// # Errors
+/// As for [`create_file`].
+pub fn open_file(
+    kernel: &Kernel,
+    process: &Process,
+    request: &OpenRequest<'_>,
+) -> Result<(Arc<Object>, u32, u64), NTSTATUS> {
     check(request)?;
     let found = kernel.ob.find(request.path, false)?;
     let device = found.object.body::<Device>().ok_or(abi::STATUS_OBJECT_TYPE_MISMATCH)?;
@@ -75,15 +95,8 @@ pub fn create_file(
         }
     };
     // From here on the file object's deletion lets go of the device.
-    let result = send_create(kernel, process, &file, request, granted);
-    match result {
-        Ok(information) => match process.handles.insert(file.clone(), granted) {
-            Ok(handle) => Ok((handle, information)),
-            Err(status) => {
-                file.dereference(kernel);
-                Err(status)
-            }
-        },
+    match send_create(kernel, process, &file, request, granted) {
+        Ok(information) => Ok((file, granted, information)),
         Err(status) => {
             file.dereference(kernel);
             Err(status)

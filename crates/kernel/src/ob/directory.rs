@@ -78,7 +78,9 @@ impl Directory {
         entries.remove(&folded(name)).map(|(_, object)| object)
     }
 
-    pub(super) fn list(&self) -> Vec<NamedObject> {
+    /// Its objects, in the order of their names.
+    #[must_use]
+    pub fn list(&self) -> Vec<NamedObject> {
         let entries = self.entries.read().unwrap_or_else(PoisonError::into_inner);
         entries.values().cloned().collect()
     }

@@ -16,6 +16,17 @@ pub struct HandleEntry {
     pub object: Arc<Object>,
     /// Rights granted when it was opened, specific ones only.
     pub granted: u32,
+    /// What its opener or `ObSetHandleAttributes` says of it.
+    pub attributes: HandleAttributes,
+}
+
+/// Attributes of a handle, not of its object.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct HandleAttributes {
+    /// OBJ_INHERIT: recorded; no process inherits handles here.
+    pub inherit: bool,
+    /// Closing it is refused until this is taken back, or the process ends.
+    pub protect_from_close: bool,
 }
 
 /// A process's handles. Values are multiples of four from 4.
@@ -41,6 +52,19 @@ impl HandleTable {
     /// # Errors
     /// `STATUS_INSUFFICIENT_RESOURCES` when the table is full; the reference stays the caller's.
     pub fn insert(&self, object: Arc<Object>, granted: u32) -> Result<u32, NTSTATUS> {
+        self.insert_with(object, granted, HandleAttributes::default())
+    }
+
+    /// As [`Self::insert`], with attributes.
+    ///
+    /// # Errors
+    /// As for [`Self::insert`].
+    pub fn insert_with(
+        &self,
+        object: Arc<Object>,
+        granted: u32,
+        attributes: HandleAttributes,
+    ) -> Result<u32, NTSTATUS> {
         let mut slots = self.slots.write().unwrap_or_else(PoisonError::into_inner);
         let index = match slots.free.pop() {
             Some(index) => index,
@@ -51,7 +75,7 @@ impl HandleTable {
             None => return Err(abi::STATUS_INSUFFICIENT_RESOURCES),
         };
         object.add_handle();
-        slots.entries[index] = Some(HandleEntry { object, granted });
+        slots.entries[index] = Some(HandleEntry { object, granted, attributes });
         let value = u32::try_from((index + 1) * 4).map_err(|_| abi::STATUS_INSUFFICIENT_RESOURCES)?;
         Ok(value)
     }
@@ -70,28 +94,50 @@ impl HandleTable {
         self.generation.load(Ordering::Acquire)
     }
 
+    /// Changes a handle's attributes.
+    ///
+    /// # Errors
+    /// `STATUS_INVALID_HANDLE`.
+    pub fn set_attributes(&self, handle: u32, attributes: HandleAttributes) -> Result<(), NTSTATUS> {
+        let mut slots = self.slots.write().unwrap_or_else(PoisonError::into_inner);
+        let slot = index_of(handle).and_then(|index| slots.entries.get_mut(index)?.as_mut());
+        slot.ok_or(abi::STATUS_INVALID_HANDLE)?.attributes = attributes;
+        Ok(())
+    }
+
     /// Closes a handle in the context of `process`, whose table this is: the type's close procedure runs, then the
     /// handle's reference is dropped.
     ///
     /// # Errors
-    /// `STATUS_INVALID_HANDLE`.
+    /// `STATUS_INVALID_HANDLE`; `STATUS_HANDLE_NOT_CLOSABLE` when it is protected from that.
     pub fn close(&self, kernel: &Kernel, process: &Process, handle: u32) -> Result<(), NTSTATUS> {
-        let index = index_of(handle).ok_or(abi::STATUS_INVALID_HANDLE)?;
-        let entry = {
-            let mut slots = self.slots.write().unwrap_or_else(PoisonError::into_inner);
-            let entry = slots.entries.get_mut(index).and_then(Option::take);
-            let entry = entry.ok_or(abi::STATUS_INVALID_HANDLE)?;
-            slots.free.push(index);
-            self.generation.fetch_add(1, Ordering::Release);
-            entry
-        };
-        let last = entry.object.remove_handle() == 0;
-        entry.object.body.close(kernel, process, &entry.object, last);
-        if last && !entry.object.is_permanent() && kernel.ob.remove_name(&entry.object) {
-            entry.object.dereference(kernel);
-        }
-        entry.object.dereference(kernel);
+        let entry = self.take(handle, false)?;
+        drop_handle(kernel, process, &entry.object);
         Ok(())
+    }
+
+    /// Closes all handles, protected ones too: the process ends.
+    pub(crate) fn close_all(&self, kernel: &Kernel, process: &Process) {
+        for handle in self.values() {
+            // Another thread may have closed it meanwhile.
+            if let Ok(entry) = self.take(handle, true) {
+                drop_handle(kernel, process, &entry.object);
+            }
+        }
+    }
+
+    fn take(&self, handle: u32, protected_too: bool) -> Result<HandleEntry, NTSTATUS> {
+        let index = index_of(handle).ok_or(abi::STATUS_INVALID_HANDLE)?;
+        let mut slots = self.slots.write().unwrap_or_else(PoisonError::into_inner);
+        let slot = slots.entries.get_mut(index).ok_or(abi::STATUS_INVALID_HANDLE)?;
+        let protected = slot.as_ref().is_some_and(|entry| entry.attributes.protect_from_close);
+        if protected && !protected_too {
+            return Err(abi::STATUS_HANDLE_NOT_CLOSABLE);
+        }
+        let entry = slot.take().ok_or(abi::STATUS_INVALID_HANDLE)?;
+        slots.free.push(index);
+        self.generation.fetch_add(1, Ordering::Release);
+        Ok(entry)
     }
 
     /// All open handles.
@@ -101,6 +147,16 @@ impl HandleTable {
         let open = slots.entries.iter().enumerate().filter(|(_, entry)| entry.is_some());
         open.filter_map(|(index, _)| u32::try_from((index + 1) * 4).ok()).collect()
     }
+}
+
+/// A handle is gone: the type hears of it, the name of a temporary object goes with the last one.
+fn drop_handle(kernel: &Kernel, process: &Process, object: &Arc<Object>) {
+    let last = object.remove_handle() == 0;
+    object.body.close(kernel, process, object, last);
+    if last && !object.is_permanent() && kernel.ob.remove_name(object) {
+        object.dereference(kernel);
+    }
+    object.dereference(kernel);
 }
 
 fn index_of(handle: u32) -> Option<usize> {

@@ -7,9 +7,15 @@ mod handle;
 mod name;
 mod namespace;
 mod object;
+mod reference;
+mod types;
 
 pub use directory::{Directory, NamedObject, SymbolicLink};
-pub use handle::{HandleEntry, HandleTable};
+pub use handle::{HandleAttributes, HandleEntry, HandleTable};
 pub use name::{eq_ignore_case, upcase};
 pub use namespace::{Found, ObjectManager};
 pub use object::{Object, ObjectBody, ObjectType};
+pub use reference::{
+    Duplicate, KERNEL_HANDLE, Wanted, check_type, close_handle, current_process, duplicate_object, locate,
+    make_temporary, open_handle, reference_by_handle,
+};

@@ -9,6 +9,7 @@ use abi::NTSTATUS;
 use super::directory::{Directory, NamedObject, SymbolicLink};
 use super::name::eq_ignore_case;
 use super::object::{Object, Place};
+use super::types::TypeTable;
 use crate::se::default_descriptor;
 
 /// The object manager of a machine.
@@ -16,6 +17,7 @@ pub struct ObjectManager {
     root: Arc<Object>,
     /// Objects that drivers know by address.
     by_address: RwLock<HashMap<u64, Arc<Object>>>,
+    pub(super) types: TypeTable,
 }
 
 /// What a path led to.
@@ -59,8 +61,11 @@ fn wide(text: &str) -> Vec<u16> {
 
 impl ObjectManager {
     pub(crate) fn new() -> Self {
-        let this =
-            Self { root: Object::new(0, Directory::default()), by_address: RwLock::new(HashMap::new()) };
+        let this = Self {
+            root: Object::new(0, Directory::default()),
+            by_address: RwLock::new(HashMap::new()),
+            types: TypeTable::default(),
+        };
         for path in DIRECTORIES {
             this.insert(&wide(path), &Object::new(0, Directory::default()), true)
                 .expect("fixed directories have distinct names");

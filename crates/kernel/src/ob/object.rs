@@ -24,9 +24,13 @@ pub trait ObjectBody: Any + Send + Sync {
         let _ = (kernel, object);
     }
 
-    /// Address of the dispatcher object that waiting for the object waits for: itself, or a part of it. `None` for objects
-    /// that cannot be waited for.
-    fn dispatcher_object(&self, object: &Object) -> Option<u64> {
+    /// Its full name, where that is not its path in the namespace alone; empty when it has none.
+    fn full_name(&self, object: &Object) -> Vec<u16> {
+        object.path().unwrap_or_default().encode_utf16().collect()
+    }
+
+    /// Address of the dispatcher object that a wait for this one waits for; `None` when it cannot be waited for.
+    fn waits_on(&self, object: &Object) -> Option<u64> {
         let _ = object;
         None
     }
@@ -159,6 +163,18 @@ impl Object {
     /// Drops a reference that is certainly not the last.
     pub(super) fn undo_reference(&self) {
         self.references.fetch_sub(1, Ordering::Release);
+    }
+
+    /// Lets its name go with the last handle (`ZwMakeTemporaryObject`); true when it has a name and no handle now.
+    pub(super) fn make_temporary(&self) -> bool {
+        let mut place = self.place.lock().unwrap_or_else(PoisonError::into_inner);
+        match &mut *place {
+            Some(place) => {
+                place.permanent = false;
+                self.handles() == 0
+            }
+            None => false,
+        }
     }
 
     /// Whether its name stays when the last handle is closed. Objects without a name count as permanent.

@@ -1,9 +1,11 @@
 //! Processes and threads: whose handles, whose context, and how a Linux thread becomes one of a machine's.
 
 mod attach;
+mod object;
 mod process;
 mod system_thread;
 
 pub use attach::inside;
-pub use process::{KERNEL_HANDLE, Process, Processes, SYSTEM_PROCESS_ID};
+pub use object::{ProcessBody, process_object};
+pub use process::{Process, Processes, SYSTEM_PROCESS_ID};
 pub use system_thread::{ThreadBody, spawn_system_thread};

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
 
 use platform::{Parked, Parker};
 
+use super::object::ProcessObject;
 use crate::Kernel;
 use crate::ke::Thread;
 use crate::mm::UserSpace;
@@ -16,9 +17,6 @@ use crate::se::Token;
 
 /// The system process's identifier.
 pub const SYSTEM_PROCESS_ID: u32 = 4;
-
-/// Set in every handle of the system process that is used in another one, a kernel handle (`OBJ_KERNEL_HANDLE`).
-pub const KERNEL_HANDLE: u64 = 0xFFFF_FFFF_8000_0000;
 
 /// Distinguishes processes of all machines, for caches of Linux threads.
 static SERIAL: AtomicU64 = AtomicU64::new(1);
@@ -39,6 +37,7 @@ pub struct Process {
     /// The token as drivers see it; made when first asked for.
     token_object: Mutex<Option<Arc<Object>>>,
     pub(crate) serial: u64,
+    pub(super) object: ProcessObject,
     terminating: AtomicBool,
     /// Linux threads that have run in it and may do so still.
     threads: Mutex<Vec<Weak<Thread>>>,
@@ -58,6 +57,7 @@ impl Process {
             token: Arc::new(token),
             token_object: Mutex::default(),
             serial: SERIAL.fetch_add(1, Ordering::Relaxed),
+            object: ProcessObject::default(),
             terminating: AtomicBool::new(false),
             threads: Mutex::default(),
             requests: AtomicU32::new(0),
@@ -190,18 +190,6 @@ impl Processes {
         self.all.read().unwrap_or_else(PoisonError::into_inner).get(&id).cloned()
     }
 
-    /// Whose table a handle is looked up in when `current` uses it, and under which value there: kernel handles are the
-    /// system process's, wherever they are used.
-    #[must_use]
-    pub fn owner_of(&self, handle: u64, current: u32) -> Option<(Arc<Process>, u32)> {
-        let (process, value) = if handle & KERNEL_HANDLE == KERNEL_HANDLE {
-            (self.system.clone(), handle & !KERNEL_HANDLE)
-        } else {
-            (self.get(current)?, handle)
-        };
-        Some((process, u32::try_from(value).ok()?))
-    }
-
     /// Says that a process ends: what its threads wait for no longer lasts. Their user-mode waits in drivers end with
     /// `STATUS_USER_APC`.
     pub(crate) fn begin_termination(&self, kernel: &Kernel, process: &Process) {
@@ -237,10 +225,8 @@ impl Processes {
     /// As for [`inside`](super::inside): the machine has stopped, or there is no memory for the thread.
     pub fn terminate(&self, kernel: &Kernel, process: &Arc<Process>) -> Result<(), abi::NTSTATUS> {
         let closed = super::inside(kernel, process, |_| {
-            for handle in process.handles.values() {
-                // A handle that another thread has closed meanwhile is closed all the same.
-                let _already_closed = process.handles.close(kernel, process, handle);
-            }
+            process.handles.close_all(kernel, process);
+            process.object.end(kernel);
         });
         let ended = self.all.write().unwrap_or_else(PoisonError::into_inner).remove(&process.id);
         if ended.is_some() && process.terminating.load(Ordering::SeqCst) {

@@ -28,7 +28,7 @@ impl ObjectBody for ThreadBody {
         }
     }
 
-    fn dispatcher_object(&self, object: &Object) -> Option<u64> {
+    fn waits_on(&self, object: &Object) -> Option<u64> {
         Some(object.address)
     }
 

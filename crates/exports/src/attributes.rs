@@ -1,0 +1,140 @@
+//! OBJECT_ATTRIBUTES as drivers pass them, and the objects that they name.
+
+use std::mem::offset_of;
+use std::sync::Arc;
+
+use abi::{NTSTATUS, OBJECT_ATTRIBUTES};
+use kernel::ob::{self, Directory, Object, Wanted};
+use kernel::{Outcome, raw};
+
+use crate::Call;
+
+/// What an OBJECT_ATTRIBUTES says. Its security descriptor is not looked at.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Attributes {
+    pub(crate) root: u64,
+    pub(crate) name: Option<Vec<u16>>,
+    pub(crate) attributes: u32,
+}
+
+/// `Ok(Ok)` goes on, `Ok(Err)` is the export's answer.
+pub(crate) type Checked<T> = Outcome<Result<T, NTSTATUS>>;
+
+/// Reads an OBJECT_ATTRIBUTES; none at all is one without anything.
+pub(crate) fn read(call: Call<'_>, address: u64) -> Checked<Attributes> {
+    if address == 0 {
+        return Ok(Ok(Attributes::default()));
+    }
+    let field = |offset: usize| address.wrapping_add(offset as u64);
+    let length: u32 = raw::read(field(offset_of!(OBJECT_ATTRIBUTES, Length)))?;
+    if length as usize != size_of::<OBJECT_ATTRIBUTES>() {
+        return Ok(Err(abi::STATUS_INVALID_PARAMETER));
+    }
+    let name = raw::read(field(offset_of!(OBJECT_ATTRIBUTES, ObjectName)))?;
+    Ok(Ok(Attributes {
+        root: raw::read(field(offset_of!(OBJECT_ATTRIBUTES, RootDirectory)))?,
+        name: if name == 0 { None } else { Some(call.string(name)?) },
+        attributes: raw::read(field(offset_of!(OBJECT_ATTRIBUTES, Attributes)))?,
+    }))
+}
+
+impl Attributes {
+    /// The object of its root directory, with a reference.
+    pub(crate) fn root(&self, call: Call<'_>) -> Result<Option<Arc<Object>>, NTSTATUS> {
+        if self.root == 0 {
+            return Ok(None);
+        }
+        let entry = ob::reference_by_handle(call.kernel, call.thread, self.root, Wanted::default())?;
+        Ok(Some(entry.object))
+    }
+
+    /// The path that it names, from the namespace's root. Relative names are of object directories only.
+    pub(crate) fn path(&self, call: Call<'_>) -> Result<Vec<u16>, NTSTATUS> {
+        let name = self.name.clone().unwrap_or_default();
+        let Some(root) = self.root(call)? else {
+            return if name.is_empty() { Err(abi::STATUS_OBJECT_PATH_SYNTAX_BAD) } else { Ok(name) };
+        };
+        let is_directory = root.body::<Directory>().is_some();
+        let mut path = root.body.full_name(&root);
+        root.dereference(call.kernel);
+        if !is_directory {
+            return Err(abi::STATUS_NOT_IMPLEMENTED);
+        }
+        if name.first() == Some(&u16::from(b'\\')) {
+            return Err(abi::STATUS_OBJECT_PATH_SYNTAX_BAD);
+        }
+        path.push(u16::from(b'\\'));
+        path.extend(name);
+        Ok(path)
+    }
+
+    fn is_permanent(&self) -> bool {
+        self.attributes & abi::OBJ_PERMANENT != 0
+    }
+}
+
+/// Writes a handle, or answers with the status.
+pub(crate) fn answer(to: u64, opened: Result<u64, NTSTATUS>) -> Outcome<NTSTATUS> {
+    match opened {
+        Ok(handle) => raw::write(to, handle).map(|()| abi::STATUS_SUCCESS),
+        Err(status) => Ok(status),
+    }
+}
+
+/// Opens the object that `attributes` name, if its body is a `T`.
+pub(crate) fn open<T: 'static>(
+    call: Call<'_>,
+    to: u64,
+    access: u32,
+    attributes: u64,
+    link: bool,
+) -> Outcome<NTSTATUS> {
+    let attributes = match read(call, attributes)? {
+        Ok(attributes) => attributes,
+        Err(status) => return Ok(status),
+    };
+    answer(to, open_named::<T>(call, &attributes, access, link))
+}
+
+fn open_named<T: 'static>(
+    call: Call<'_>,
+    attributes: &Attributes,
+    access: u32,
+    link: bool,
+) -> Result<u64, NTSTATUS> {
+    let found = call.kernel.ob.find(&attributes.path(call)?, link)?;
+    if found.object.body::<T>().is_none() || !found.rest.is_empty() {
+        return Err(abi::STATUS_OBJECT_TYPE_MISMATCH);
+    }
+    if !found.object.try_reference() {
+        return Err(abi::STATUS_OBJECT_NAME_NOT_FOUND);
+    }
+    let granted = found.object.object_type().map_access(access);
+    ob::open_handle(call.kernel, call.thread, &found.object, granted, attributes.attributes)
+}
+
+/// Gives a fresh object its name, if `attributes` have one, and a handle; with OBJ_OPENIF opens the one that has the name
+/// (STATUS_OBJECT_NAME_EXISTS). The maker's reference is taken over.
+pub(crate) fn create<T: 'static>(
+    call: Call<'_>,
+    to: u64,
+    access: u32,
+    attributes: &Attributes,
+    object: &Arc<Object>,
+) -> Outcome<NTSTATUS> {
+    if attributes.name.is_some() {
+        let named = attributes
+            .path(call)
+            .and_then(|path| call.kernel.ob.insert(&path, object, attributes.is_permanent()));
+        if let Err(status) = named {
+            object.dereference(call.kernel);
+            if status == abi::STATUS_OBJECT_NAME_COLLISION && attributes.attributes & abi::OBJ_OPENIF != 0 {
+                let opened = answer(to, open_named::<T>(call, attributes, access, true))?;
+                return Ok(if opened.is_success() { abi::STATUS_OBJECT_NAME_EXISTS } else { opened });
+            }
+            return Ok(status);
+        }
+    }
+    let granted = object.object_type().map_access(access);
+    answer(to, ob::open_handle(call.kernel, call.thread, object, granted, attributes.attributes))
+}

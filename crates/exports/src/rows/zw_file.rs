@@ -1,0 +1,194 @@
+//! `Zw…File`: drivers as openers of devices.
+
+use abi::NTSTATUS;
+use kernel::Outcome;
+use kernel::io::{self, FileOperation, FileRequest, OpenRequest};
+use kernel::{ob, raw};
+
+use crate::Call;
+use crate::attributes;
+use crate::row::rows;
+
+/// How ZwCreateFile opens, beside access and name.
+#[derive(Clone, Copy)]
+struct How {
+    file_attributes: u32,
+    share: u32,
+    disposition: u32,
+    options: u32,
+}
+
+fn create(call: Call<'_>, to: u64, access: u32, address: u64, iosb: u64, how: How) -> Outcome<NTSTATUS> {
+    let attributes = match attributes::read(call, address)? {
+        Ok(attributes) => attributes,
+        Err(status) => return Ok(status),
+    };
+    let opened = attributes.path(call).and_then(|path| {
+        let request = OpenRequest {
+            path: &path,
+            desired_access: access,
+            file_attributes: how.file_attributes,
+            share_access: how.share,
+            create_disposition: how.disposition,
+            create_options: how.options,
+            user_mode: false,
+        };
+        let process = ob::current_process(call.kernel, call.thread)?;
+        io::open_file(call.kernel, &process, &request)
+    });
+    let (file, granted, information) = match opened {
+        Ok(opened) => opened,
+        Err(status) => return Ok(status),
+    };
+    match ob::open_handle(call.kernel, call.thread, &file, granted, attributes.attributes) {
+        Ok(handle) => {
+            raw::write(iosb, u64::from(abi::STATUS_SUCCESS.bits()))?;
+            raw::write(iosb.wrapping_add(8), information)?;
+            raw::write(to, handle)?;
+            Ok(abi::STATUS_SUCCESS)
+        }
+        Err(status) => Ok(status),
+    }
+}
+
+/// An offset as the caller gave it: none, or FILE_USE_FILE_POINTER_POSITION, is the current position.
+fn offset_at(address: u64) -> Outcome<Option<u64>> {
+    const USE_FILE_POINTER: u64 = u64::MAX - 1;
+    if address == 0 {
+        return Ok(None);
+    }
+    Ok(Some(raw::read(address)?).filter(|offset| *offset != USE_FILE_POINTER))
+}
+
+/// A request on a file; calls back by APC are not implemented.
+fn request(
+    call: Call<'_>,
+    (handle, event, apc, iosb): (u64, u64, u64, u64),
+    operation: FileOperation,
+) -> Outcome<NTSTATUS> {
+    if apc != 0 {
+        return Ok(abi::STATUS_NOT_IMPLEMENTED);
+    }
+    io::request_by_handle(call.kernel, call.thread, &FileRequest { handle, event, iosb, operation })
+}
+
+rows! {
+    dll = "ntoskrnl.exe";
+
+    /// Opens a device. Extended attributes, and names relative to a file, are not implemented.
+    irql(PASSIVE_LEVEL) support(Partial) alias("NtCreateFile")
+    fn ZwCreateFile(
+        call,
+        file_handle: u64,
+        desired_access: u32,
+        object_attributes: u64,
+        io_status_block: u64,
+        _allocation_size: u64,
+        file_attributes: u32,
+        share_access: u32,
+        create_disposition: u32,
+        create_options: u32,
+        ea_buffer: u64,
+        _ea_length: u32
+    ) -> NTSTATUS {
+        if ea_buffer != 0 {
+            return Ok(abi::STATUS_NOT_IMPLEMENTED);
+        }
+        let how = How {
+            file_attributes,
+            share: share_access,
+            disposition: create_disposition,
+            options: create_options,
+        };
+        create(call, file_handle, desired_access, object_attributes, io_status_block, how)
+    }
+
+    /// Opens a device that exists. Names relative to a file are not implemented.
+    irql(PASSIVE_LEVEL) support(Partial) alias("NtOpenFile")
+    fn ZwOpenFile(
+        call,
+        file_handle: u64,
+        desired_access: u32,
+        object_attributes: u64,
+        io_status_block: u64,
+        share_access: u32,
+        open_options: u32
+    ) -> NTSTATUS {
+        let how = How {
+            file_attributes: 0,
+            share: share_access,
+            disposition: abi::FILE_OPEN,
+            options: open_options,
+        };
+        create(call, file_handle, desired_access, object_attributes, io_status_block, how)
+    }
+
+    /// Reads from a file and waits for the end of that. APC routines and devices with DO_DIRECT_IO are not implemented.
+    irql(PASSIVE_LEVEL) support(Partial) alias("NtReadFile")
+    fn ZwReadFile(
+        call,
+        file_handle: u64,
+        event: u64,
+        apc_routine: u64,
+        _apc_context: u64,
+        io_status_block: u64,
+        buffer: u64,
+        length: u32,
+        byte_offset: u64,
+        _key: u64
+    ) -> NTSTATUS {
+        let offset = offset_at(byte_offset)?;
+        let operation =
+            FileOperation::Transfer { major: abi::IRP_MJ_READ, buffer: (buffer, length), offset };
+        request(call, (file_handle, event, apc_routine, io_status_block), operation)
+    }
+
+    /// Writes to a file and waits for the end of that. APC routines and devices with DO_DIRECT_IO are not implemented.
+    irql(PASSIVE_LEVEL) support(Partial) alias("NtWriteFile")
+    fn ZwWriteFile(
+        call,
+        file_handle: u64,
+        event: u64,
+        apc_routine: u64,
+        _apc_context: u64,
+        io_status_block: u64,
+        buffer: u64,
+        length: u32,
+        byte_offset: u64,
+        _key: u64
+    ) -> NTSTATUS {
+        let offset = offset_at(byte_offset)?;
+        let operation =
+            FileOperation::Transfer { major: abi::IRP_MJ_WRITE, buffer: (buffer, length), offset };
+        request(call, (file_handle, event, apc_routine, io_status_block), operation)
+    }
+
+    /// Sends a control code and waits for the end of that. APC routines and direct methods are not implemented.
+    irql(PASSIVE_LEVEL) support(Partial) alias("NtDeviceIoControlFile")
+    fn ZwDeviceIoControlFile(
+        call,
+        file_handle: u64,
+        event: u64,
+        apc_routine: u64,
+        _apc_context: u64,
+        io_status_block: u64,
+        io_control_code: u32,
+        input_buffer: u64,
+        input_length: u32,
+        output_buffer: u64,
+        output_length: u32
+    ) -> NTSTATUS {
+        let operation = FileOperation::Control {
+            code: io_control_code,
+            input: (input_buffer, input_length),
+            output: (output_buffer, output_length),
+        };
+        request(call, (file_handle, event, apc_routine, io_status_block), operation)
+    }
+
+    /// Asks a file's driver to write what it keeps.
+    irql(PASSIVE_LEVEL)
+    fn ZwFlushBuffersFile(call, file_handle: u64, io_status_block: u64) -> NTSTATUS {
+        request(call, (file_handle, 0, 0, io_status_block), FileOperation::Flush)
+    }
+}
