@@ -232,7 +232,8 @@ fn find_event(process: &Process, handle: u32) -> Result<Option<Arc<Object>>, NTS
     if handle == 0 {
         return Ok(None);
     }
-    let HandleEntry { object, granted, .. } = process.handles.get(handle).ok_or(abi::STATUS_INVALID_HANDLE)?;
+    let HandleEntry { object, granted, .. } =
+        process.handles.get(handle).ok_or(abi::STATUS_INVALID_HANDLE)?;
     if object.object_type().name != "Event" || object.body.waits_on(&object).is_none() {
         return Err(abi::STATUS_OBJECT_TYPE_MISMATCH);
     }
