@@ -63,6 +63,18 @@ impl<T> PoolBox<T> {
         Ok(Self { memory, tag, owned: PhantomData })
     }
 
+    /// Moves the value out of pool.
+    pub(crate) fn into_inner(self) -> T {
+        let this = core::mem::ManuallyDrop::new(self);
+        // SAFETY: initialised, and neither used nor dropped after this.
+        let value = unsafe { this.memory.read() };
+        if size_of::<T>() > 0 {
+            // SAFETY: a block of `allocate`, under its tag.
+            unsafe { ExFreePoolWithTag(this.memory.as_ptr().cast(), this.tag.value()) };
+        }
+        value
+    }
+
     /// Gives the value up without dropping it.
     pub(crate) fn leak(self) -> NonNull<T> {
         let memory = self.memory;
