@@ -37,7 +37,9 @@ impl Bytes<'_> {
         let count = target.len().min(self.length.saturating_sub(offset));
         if count != 0 {
             // SAFETY: `count` bytes from `offset` on are readable; `target` is the driver's, and so no part of them.
-            unsafe { ptr::copy_nonoverlapping(self.address.add(offset), target.as_mut_ptr(), count) };
+            unsafe {
+                ptr::copy_nonoverlapping(self.address.wrapping_add(offset), target.as_mut_ptr(), count)
+            };
         }
         count
     }
@@ -54,7 +56,7 @@ impl Bytes<'_> {
         let count = source.len().min(self.length.saturating_sub(offset));
         if count != 0 {
             // SAFETY: `count` bytes from `offset` on are writable; `source` is the driver's, and so no part of them.
-            unsafe { ptr::copy_nonoverlapping(source.as_ptr(), self.address.add(offset), count) };
+            unsafe { ptr::copy_nonoverlapping(source.as_ptr(), self.address.wrapping_add(offset), count) };
         }
         count
     }

@@ -118,7 +118,9 @@ impl<'d, D: Driver> DeviceBuilder<'d, D> {
         // SAFETY: valid, and not yet open to requests.
         let extension = unsafe { (*object.as_ptr()).DeviceExtension }.cast::<Extension<D::Device>>();
         // SAFETY: the extension was created with this size and alignment.
-        unsafe { extension.write(Extension { header: Header { filter: None }, link: None, context: self.context }) };
+        unsafe {
+            extension.write(Extension { header: Header { filter: None }, link: None, context: self.context })
+        };
         // SAFETY: as above.
         unsafe { (*object.as_ptr()).Flags |= <D::Device as Dispatch>::Io::FLAGS };
         if let (Some(link), Some(name)) = (self.symbolic_link, self.name) {

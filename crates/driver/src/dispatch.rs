@@ -248,8 +248,10 @@ unsafe extern "win64" fn by_device<C: Dispatch>(device: *mut DEVICE_OBJECT, irp:
         // SAFETY: the device's own routine, with an IRP for it.
         return unsafe { (filter.dispatch)(device, irp) };
     }
-    // SAFETY: NT dispatches no null IRP, and this one to this driver.
-    let request = unsafe { Irp::new(NonNull::new_unchecked(irp)) };
+    // SAFETY: NT dispatches no null IRP.
+    let raw = unsafe { NonNull::new_unchecked(irp) };
+    // SAFETY: dispatched to this driver.
+    let request = unsafe { Irp::new(raw) };
     match routine::<C>(request.major()) {
         // SAFETY: the entry of this major function, and a device with a context of type `C`.
         Some(entry) => unsafe { entry(device, irp) },

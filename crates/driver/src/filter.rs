@@ -12,7 +12,9 @@ use crate::dispatch::sealed::IntoAnswered;
 use crate::filtered::Filtered;
 use crate::irp::{Answered, Irp};
 use crate::stack::{self, FilterExtension};
-use crate::{Answer, Cleanup, Close, Create, DeviceControl, FlushBuffers, OtherRequest, Read, Shutdown, Write};
+use crate::{
+    Answer, Cleanup, Close, Create, DeviceControl, FlushBuffers, OtherRequest, Read, Shutdown, Write,
+};
 
 macro_rules! filter {
     ($($(#[$doc:meta])* $major:ident => $method:ident($request:ident);)*) => {
@@ -123,7 +125,9 @@ pub(crate) unsafe fn dispatch<F: Filter>(device: *mut DEVICE_OBJECT, irp: *mut I
     if let Err(status) = unsafe { filter.lock.acquire(irp.cast()) } {
         // Detached meanwhile: whoever sent this looked at the stack before.
         // SAFETY: the IRP is this driver's.
-        return unsafe { Irp::new(raw).answer(status, 0).carry_out() };
+        let refused = unsafe { Irp::new(raw) }.answer(status, 0);
+        // SAFETY: nothing else uses it.
+        return unsafe { refused.carry_out() };
     }
     let answered = guard(|| {
         // SAFETY: the caller's contract.

@@ -77,8 +77,10 @@ impl<F, M> InHand<F, M> {
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
         let irp = self.irp.as_raw().as_ptr();
-        // SAFETY: valid while the IRP is owned. Other threads set it.
-        let cancel = unsafe { (&raw const (*irp).Cancel).read_volatile() };
+        // SAFETY: a place in an IRP that is owned.
+        let cancel = unsafe { &raw const (*irp).Cancel };
+        // SAFETY: as above. Other threads set it.
+        let cancel = unsafe { cancel.read_volatile() };
         cancel != FALSE
     }
 
@@ -130,7 +132,9 @@ impl<F, M> InHand<F, M> {
         unsafe { (*irp).CurrentLocation += 1 };
         let above = self.irp.location().as_ptr().wrapping_add(1);
         // SAFETY: the IRP is owned.
-        unsafe { (*irp).Tail.Overlay.CurrentStackLocation = above };
+        let overlay = unsafe { &raw mut (*irp).Tail.Overlay };
+        // SAFETY: an IRP on its way uses the overlay.
+        unsafe { (*overlay).CurrentStackLocation = above };
     }
 
     /// `IoCopyCurrentIrpStackLocationToNext`, then `IoSetCompletionRoutine`.
@@ -155,7 +159,7 @@ impl<F, M> InHand<F, M> {
         // SAFETY: the IRP is owned and completed once, since `self` is consumed.
         unsafe { IofCompleteRequest(irp, IO_NO_INCREMENT) };
         // SAFETY: acquired in the dispatch call for this IRP.
-        unsafe { extension.as_ref().lock.release(irp.cast()) };
+        unsafe { release(extension, irp) };
     }
 
     /// Sends the IRP to the device below.
@@ -167,7 +171,10 @@ impl<F, M> InHand<F, M> {
 
 /// A completion routine without captures: what it is for is its type, so a pointer's room is enough for its word.
 const fn has_no_captures<R>() {
-    assert!(size_of::<R>() == 0, "a completion routine captures nothing: what it needs is in the filter's context");
+    assert!(
+        size_of::<R>() == 0,
+        "a completion routine captures nothing: what it needs is in the filter's context"
+    );
 }
 
 /// # Safety
@@ -305,7 +312,11 @@ fn wait_below<F, M>(mut request: InHand<F, M>) -> Returned<F, M> {
 }
 
 /// The completion routine of [`Filtered::forward_and_wait`].
-unsafe extern "win64" fn signalled(_device: *mut DEVICE_OBJECT, irp: *mut IRP, event: *mut c_void) -> NTSTATUS {
+unsafe extern "win64" fn signalled(
+    _device: *mut DEVICE_OBJECT,
+    irp: *mut IRP,
+    event: *mut c_void,
+) -> NTSTATUS {
     // SAFETY: a completion routine's IRP.
     if unsafe { (*irp).PendingReturned } != FALSE {
         // SAFETY: the dispatch call waits for it.
@@ -315,13 +326,17 @@ unsafe extern "win64" fn signalled(_device: *mut DEVICE_OBJECT, irp: *mut IRP, e
 }
 
 /// The completion routine of [`Filtered::forward_and_see`].
-unsafe extern "win64" fn seen<F, M, R>(_device: *mut DEVICE_OBJECT, irp: *mut IRP, word: *mut c_void) -> NTSTATUS
+unsafe extern "win64" fn seen<F, M, R>(
+    _device: *mut DEVICE_OBJECT,
+    irp: *mut IRP,
+    word: *mut c_void,
+) -> NTSTATUS
 where
     R: Fn(&F, &Completed<F, M>, usize) + Copy + 'static,
 {
     let extension = guard(|| {
         // SAFETY: a completion routine's IRP stands at the location of the device whose driver set the routine.
-        let request = Completed(unsafe { InHand::<F, M>::from_raw(NonNull::new_unchecked(irp), true) });
+        let request = unsafe { came_back::<F, M>(irp) };
         // SAFETY: `forward_and_see` was given one.
         let routine = unsafe { conjured::<R>() };
         routine(&request.extension().context, &request, word.addr());
@@ -332,17 +347,21 @@ where
         request.extension
     });
     // SAFETY: acquired in the dispatch call for this IRP.
-    unsafe { extension.as_ref().lock.release(irp.cast()) };
+    unsafe { release(extension, irp) };
     STATUS_SUCCESS
 }
 
 /// The completion routine of [`Filtered::forward_and_take`].
-unsafe extern "win64" fn taken<F, M, R>(_device: *mut DEVICE_OBJECT, irp: *mut IRP, word: *mut c_void) -> NTSTATUS
+unsafe extern "win64" fn taken<F, M, R>(
+    _device: *mut DEVICE_OBJECT,
+    irp: *mut IRP,
+    word: *mut c_void,
+) -> NTSTATUS
 where
     R: Fn(&F, Completed<F, M>, usize) -> Upward + Copy + 'static,
 {
     // SAFETY: a completion routine's IRP stands at the location of the device whose driver set the routine.
-    let request = Completed(unsafe { InHand::<F, M>::from_raw(NonNull::new_unchecked(irp), true) });
+    let request = unsafe { came_back::<F, M>(irp) };
     let extension = request.0.extension;
     let upward = guard(|| {
         // SAFETY: `forward_and_take` was given one.
@@ -356,7 +375,7 @@ where
     match upward.how {
         Course::Up => {
             // SAFETY: acquired in the dispatch call for this IRP.
-            unsafe { extension.as_ref().lock.release(irp.cast()) };
+            unsafe { release(extension, irp) };
             STATUS_SUCCESS
         }
         Course::Held => STATUS_MORE_PROCESSING_REQUIRED,
@@ -369,6 +388,30 @@ where
             STATUS_MORE_PROCESSING_REQUIRED
         }
     }
+}
+
+/// Says that a request will not come back to the device any more.
+///
+/// # Safety
+///
+/// The device's lock was acquired for this IRP, and not released yet.
+unsafe fn release<F>(extension: NonNull<FilterExtension<F>>, irp: *mut IRP) {
+    // SAFETY: the device is not deleted before this.
+    let extension = unsafe { extension.as_ref() };
+    // SAFETY: the caller's contract.
+    unsafe { extension.lock.release(irp.cast()) };
+}
+
+/// The IRP that a completion routine got.
+///
+/// # Safety
+///
+/// As [`InHand::from_raw`].
+unsafe fn came_back<F, M>(irp: *mut IRP) -> Completed<F, M> {
+    // SAFETY: no completion routine gets a null IRP.
+    let irp = unsafe { NonNull::new_unchecked(irp) };
+    // SAFETY: the caller's contract.
+    Completed(unsafe { InHand::from_raw(irp, true) })
 }
 
 /// What a completion routine has decided. Only the request gives one.
@@ -499,7 +542,7 @@ fn go_down<F, M>(request: InHand<F, M>) {
     let extension = request.extension;
     let _told_by_its_completion = request.call_lower();
     // SAFETY: acquired in the dispatch call for this IRP, which does not come back.
-    unsafe { extension.as_ref().lock.release(irp.cast()) };
+    unsafe { release(extension, irp) };
 }
 
 impl<F, M> Drop for Held<F, M> {

@@ -73,8 +73,10 @@ impl<F: Send + Sync + 'static, M: 'static> HeldQueue<F, M> {
         let request = held.into_in_hand();
         let irp = request.irp.as_raw().as_ptr();
         let on_its_way_up = usize::from(request.completed);
-        // SAFETY: the IRP is this driver's, which may use these words.
-        unsafe { (*irp).Tail.Overlay.u.DriverContext[0] = ptr::without_provenance_mut(on_its_way_up) };
+        // SAFETY: the IRP is this driver's.
+        let words = unsafe { &raw mut (*irp).Tail.Overlay.u.DriverContext };
+        // SAFETY: its owner may use these words.
+        unsafe { (*words)[0] = ptr::without_provenance_mut(on_its_way_up) };
         // SAFETY: given up here; the routines take it back by its address.
         unsafe { IoCsqInsertIrp(self.queue.csq.get(), irp, null_mut()) };
         // After the insertion, as `close` releases after it has said so.
@@ -179,8 +181,10 @@ unsafe extern "win64" fn peek_next(csq: *mut IO_CSQ, irp: *mut IRP, _context: *m
 }
 
 unsafe extern "win64" fn acquire(csq: *mut IO_CSQ, irql: *mut u8) {
-    // SAFETY: the queue's lock, and the I/O manager's place for the IRQL.
-    unsafe { *irql = KeAcquireSpinLockRaiseToDpc(lock(csq)) };
+    // SAFETY: the queue's lock.
+    let before = unsafe { KeAcquireSpinLockRaiseToDpc(lock(csq)) };
+    // SAFETY: the I/O manager's place for it.
+    unsafe { *irql = before };
 }
 
 unsafe extern "win64" fn release(csq: *mut IO_CSQ, irql: KIRQL) {
@@ -190,8 +194,10 @@ unsafe extern "win64" fn release(csq: *mut IO_CSQ, irql: KIRQL) {
 
 unsafe extern "win64" fn complete_cancelled<F: 'static, M: 'static>(_csq: *mut IO_CSQ, irp: *mut IRP) {
     guard(|| {
+        // SAFETY: the queue has no null IRP.
+        let irp = unsafe { NonNull::new_unchecked(irp) };
         // SAFETY: the I/O manager took it out of the queue for this.
-        let held = unsafe { taken_back::<F, M>(NonNull::new_unchecked(irp)) };
+        let held = unsafe { taken_back::<F, M>(irp) };
         held.fail(STATUS_CANCELLED);
     });
 }

@@ -7,9 +7,9 @@ use abi::*;
 
 use crate::bugcheck::guard;
 use crate::nt::{
-    IoBuildAsynchronousFsdRequest, IoBuildDeviceIoControlRequest, IoBuildSynchronousFsdRequest, IoFreeIrp,
-    IoGetDeviceObjectPointer, IoGetRelatedDeviceObject, IofCallDriver, KeInitializeEvent, ObfDereferenceObject,
-    ExFreePoolWithTag,
+    ExFreePoolWithTag, IoBuildAsynchronousFsdRequest, IoBuildDeviceIoControlRequest,
+    IoBuildSynchronousFsdRequest, IoFreeIrp, IoGetDeviceObjectPointer, IoGetRelatedDeviceObject,
+    IofCallDriver, KeInitializeEvent, ObfDereferenceObject,
 };
 use crate::remove_lock::{KeptGuard, RemoveLock};
 use crate::wait::{Waiter, wait};
@@ -58,7 +58,8 @@ impl Target {
         let lock = RemoveLock::new(tag)?;
         let (mut file, mut device) = (ptr::null_mut(), ptr::null_mut());
         // SAFETY: a valid string, and places for the results.
-        let status = unsafe { IoGetDeviceObjectPointer(name.as_raw(), access, &raw mut file, &raw mut device) };
+        let status =
+            unsafe { IoGetDeviceObjectPointer(name.as_raw(), access, &raw mut file, &raw mut device) };
         match NonNull::new(file) {
             Some(file) if status.is_success() => Ok(Self { lock, file: File(file), tag }),
             _ if status.is_success() => Err(STATUS_INVALID_PARAMETER),
@@ -68,8 +69,10 @@ impl Target {
 
     /// The top of the device's stack.
     pub(crate) fn top(&self) -> NonNull<DEVICE_OBJECT> {
-        // SAFETY: a referenced file object, which has a device.
-        unsafe { NonNull::new_unchecked(IoGetRelatedDeviceObject(self.file.0.as_ptr())) }
+        // SAFETY: a referenced file object.
+        let top = unsafe { IoGetRelatedDeviceObject(self.file.0.as_ptr()) };
+        // SAFETY: it has a device.
+        unsafe { NonNull::new_unchecked(top) }
     }
 
     /// IRP_MJ_DEVICE_CONTROL, and waits; returns `Information`, the bytes of `output` that the driver wrote.
@@ -91,7 +94,13 @@ impl Target {
         self.send_control(code, input, output, TRUE)
     }
 
-    fn send_control(&self, code: u32, input: &[u8], output: &mut [u8], internal: BOOLEAN) -> Result<usize, NTSTATUS> {
+    fn send_control(
+        &self,
+        code: u32,
+        input: &[u8],
+        output: &mut [u8],
+        internal: BOOLEAN,
+    ) -> Result<usize, NTSTATUS> {
         if METHOD_FROM_CTL_CODE(code) == METHOD_NEITHER {
             return Err(STATUS_INVALID_PARAMETER);
         }
@@ -171,8 +180,9 @@ impl Target {
         // SAFETY: on the kernel stack, which stays during a KernelMode wait.
         unsafe { KeInitializeEvent(event, NotificationEvent, FALSE) };
         let top = self.top().as_ptr();
-        let irp = NonNull::new(build(top, event, &raw mut waited.block)).ok_or(STATUS_INSUFFICIENT_RESOURCES)?;
-        self.set_file(irp);
+        let irp =
+            NonNull::new(build(top, event, &raw mut waited.block)).ok_or(STATUS_INSUFFICIENT_RESOURCES)?;
+        let _filled = self.set_file(irp);
         // SAFETY: a request for this device, sent once; the I/O manager frees it.
         let mut status = unsafe { IofCallDriver(top, irp.as_ptr()) };
         if status == STATUS_PENDING {
@@ -188,15 +198,18 @@ impl Target {
         Ok(unsafe { (&raw const waited.block.Information).read() })
     }
 
-    /// Names the file in the location of the first driver: those with contexts of their own look for it.
-    fn set_file(&self, irp: NonNull<IRP>) {
+    /// Names the file in the location of the first driver: those with contexts of their own look for it. Returns the
+    /// location.
+    fn set_file(&self, irp: NonNull<IRP>) -> NonNull<IO_STACK_LOCATION> {
         // SAFETY: an IRP that has not been sent.
         let tail = unsafe { (*irp.as_ptr()).Tail };
         // SAFETY: an IRP of the driver's uses the overlay.
         let overlay = unsafe { tail.Overlay };
-        let first = overlay.CurrentStackLocation.wrapping_sub(1);
         // SAFETY: it has a location for the device that it goes to.
-        unsafe { (*first).FileObject = self.file.0.as_ptr() };
+        let first = unsafe { NonNull::new_unchecked(overlay.CurrentStackLocation.wrapping_sub(1)) };
+        // SAFETY: as above.
+        unsafe { (*first.as_ptr()).FileObject = self.file.0.as_ptr() };
+        first
     }
 
     /// IRP_MJ_READ without waiting, for as many bytes as `buffer` has. `done` gets the buffer back with the number of bytes or the status, in any
@@ -224,7 +237,13 @@ impl Target {
         self.transfer_later(IRP_MJ_WRITE, data, offset, done)
     }
 
-    fn transfer_later<D>(&self, major: u8, buffer: PoolBox<[u8]>, offset: i64, done: D) -> Result<(), NTSTATUS>
+    fn transfer_later<D>(
+        &self,
+        major: u8,
+        buffer: PoolBox<[u8]>,
+        offset: i64,
+        done: D,
+    ) -> Result<(), NTSTATUS>
     where
         D: FnOnce(PoolBox<[u8]>, Result<usize, NTSTATUS>) + Send + 'static,
     {
@@ -236,14 +255,19 @@ impl Target {
         let top = self.top().as_ptr();
         // SAFETY: the buffer stays until the completion routine has it; the offset is copied.
         let irp = unsafe {
-            IoBuildAsynchronousFsdRequest(major.into(), top, address, length, &raw const offset, ptr::null_mut())
+            IoBuildAsynchronousFsdRequest(
+                major.into(),
+                top,
+                address,
+                length,
+                &raw const offset,
+                ptr::null_mut(),
+            )
         };
         let irp = NonNull::new(irp).ok_or(STATUS_INSUFFICIENT_RESOURCES)?;
-        self.set_file(irp);
-        // SAFETY: as in `set_file`.
-        let first = unsafe { (*irp.as_ptr()).Tail.Overlay.CurrentStackLocation }.wrapping_sub(1);
-        // SAFETY: as in `set_file`.
-        let first = unsafe { &mut *first };
+        let mut first = self.set_file(irp);
+        // SAFETY: the location of an IRP that has not been sent.
+        let first = unsafe { first.as_mut() };
         first.CompletionRoutine = Some(ended::<D>);
         first.Context = later.leak().as_ptr().cast();
         first.Control = SL_INVOKE_ON_SUCCESS | SL_INVOKE_ON_ERROR | SL_INVOKE_ON_CANCEL;
@@ -263,18 +287,25 @@ struct Later<D> {
 }
 
 /// The completion routine of [`Target::read_later`] and [`Target::write_later`].
-unsafe extern "win64" fn ended<D>(_device: *mut DEVICE_OBJECT, irp: *mut IRP, context: *mut c_void) -> NTSTATUS
+unsafe extern "win64" fn ended<D>(
+    _device: *mut DEVICE_OBJECT,
+    irp: *mut IRP,
+    context: *mut c_void,
+) -> NTSTATUS
 where
     D: FnOnce(PoolBox<[u8]>, Result<usize, NTSTATUS>) + Send + 'static,
 {
     // SAFETY: a completion routine's IRP.
     let IRP { IoStatus: block, AssociatedIrp: associated, Flags: flags, .. } = unsafe { *irp };
-    // SAFETY: leaked by `transfer_later`, and used no more after this.
-    let later = unsafe { (*context.cast::<Later<D>>()).tag };
+    // SAFETY: what `transfer_later` leaked.
+    let later = unsafe { NonNull::new_unchecked(context.cast::<Later<D>>()) };
     // SAFETY: as above.
-    let later = unsafe { PoolBox::from_leaked(NonNull::new_unchecked(context.cast::<Later<D>>()), later) };
+    let tag = unsafe { (*later.as_ptr()).tag };
+    // SAFETY: as above, and used no more after this.
+    let later = unsafe { PoolBox::from_leaked(later, tag) };
     let Later { under_way, major, mut buffer, done, .. } = later.into_inner();
-    let result = if block.Status.is_error() { Err(block.Status) } else { Ok(block.Information.min(buffer.len())) };
+    let result =
+        if block.Status.is_error() { Err(block.Status) } else { Ok(block.Information.min(buffer.len())) };
     // SAFETY: not an associated IRP.
     let system_buffer = unsafe { associated.SystemBuffer };
     if flags & IRP_BUFFERED_IO != 0 && !system_buffer.is_null() {

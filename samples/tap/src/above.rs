@@ -3,7 +3,9 @@
 use core::sync::atomic::Ordering;
 
 use driver::abi::{STATUS_ACCESS_DENIED, STATUS_DEVICE_BUSY};
-use driver::{Answer, Close, Completed, Create, DeviceControl, Filter, Filtered, PoolArc, Read, Upward, Write};
+use driver::{
+    Answer, Close, Completed, Create, DeviceControl, Filter, Filtered, PoolArc, Read, Upward, Write,
+};
 
 use crate::{Mode, REFUSED, RETRIES, Shared, count};
 

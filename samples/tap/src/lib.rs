@@ -21,8 +21,8 @@ use driver::abi::{
     STATUS_INVALID_DEVICE_REQUEST, STATUS_INVALID_PARAMETER,
 };
 use driver::{
-    Answer, Answered, Buffered, BufferedControl, Close, Create, DeviceControl, Dispatch, Driver, DriverObject,
-    HeldQueue, PoolArc, Read, Tag, UnicodeStr, Write, println, utf16,
+    Answer, Answered, Buffered, BufferedControl, Close, Create, DeviceControl, Dispatch, Driver,
+    DriverObject, HeldQueue, PoolArc, Read, Tag, UnicodeStr, Write, println, utf16,
 };
 
 use above::Above;

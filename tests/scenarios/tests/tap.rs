@@ -52,7 +52,8 @@ fn stack(tap: Form, hello: Form) -> Machine {
 
 fn report(transport: &dyn Transport) -> Report {
     let mut bytes = [0; Report::LENGTH];
-    let length = open(transport, CONTROL).control(ControlCode(IOCTL_REPORT), &[], &mut bytes).expect("reports");
+    let length =
+        open(transport, CONTROL).control(ControlCode(IOCTL_REPORT), &[], &mut bytes).expect("reports");
     assert_eq!(length as usize, Report::LENGTH);
     Report::from_bytes(&bytes).expect("long enough")
 }
@@ -102,7 +103,8 @@ fn passes_and_changes(transport: &dyn Transport) {
     let after = report(transport);
     let seen = [after.creates - before.creates, after.closes - before.closes, after.reads - before.reads];
     assert_eq!(seen, [1, 1, 2]);
-    let seen = [after.writes - before.writes, after.controls - before.controls, after.refused - before.refused];
+    let seen =
+        [after.writes - before.writes, after.controls - before.controls, after.refused - before.refused];
     assert_eq!(seen, [2, 3, 1]);
     assert_eq!(after.bytes_read - before.bytes_read, 5);
 }
@@ -298,7 +300,11 @@ scenario! {
     }
 }
 
-fn cancelled_while_held(machine: &Machine, mode: Mode, request: impl FnOnce(&Process, &Device<'_>) -> NTSTATUS + Send) {
+fn cancelled_while_held(
+    machine: &Machine,
+    mode: Mode,
+    request: impl FnOnce(&Process, &Device<'_>) -> NTSTATUS + Send,
+) {
     let (victim, other) = (machine.process("victim"), machine.process("other"));
     set_mode(&other, mode);
     // The file that attaching opened was closed through the filter.
