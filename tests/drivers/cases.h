@@ -326,6 +326,16 @@ struct life_entry {
 // Acquires and releases the cancel spin lock. values: old IRQL, IRQL with it, IRQL after.
 #define CANCEL_SPIN_LOCK 6
 
+// ---- race.sys (\\.\RbRace): requests completed by a thread that is started for them. ---------------------------------
+
+// values: threads that have ended.
+#define RACE_ENDED 0
+// Starts the thread, which completes the request with bytes A5h, and then marks the IRP pending. Input 1: only when the
+// thread has completed it, which otherwise is chance.
+#define RACE_MARKED_LAST CASE_CODE(64)
+// The same with the IRP marked first. Input 1: STATUS_PENDING is returned only when the thread has completed it.
+#define RACE_MARKED_FIRST CASE_CODE(65)
+
 // ---- queues.sys (\\.\RbQueues): device queues, StartIo, remove locks, work items, shutdown. --------------------------
 
 // A device queue, with and without keys.

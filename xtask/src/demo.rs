@@ -9,8 +9,8 @@ use crate::{sys, tools};
 
 /// Build a driver, load it here, and talk to it.
 ///
-/// Builds samples/hello to a real Windows driver (target/sys/hello.sys), loads that file into a Linux process under NT's
-/// rules, and shows an application opening its device, writing, reading and controlling it.
+/// Builds the samples to real Windows drivers (target/sys/hello.sys and others), loads these files into a Linux process
+/// under NT's rules, and shows an application opening their devices, writing, reading and controlling them.
 #[derive(clap::Args)]
 #[command(
     after_help = "Everything behind `demo` goes to the demo itself; `cargo xtask demo -- --help` lists what it takes."
@@ -21,9 +21,12 @@ pub(crate) struct Args {
     rest: Vec<OsString>,
 }
 
+/// The drivers that the demo shows.
+const SAMPLES: [&str; 5] = ["hello", "pipe", "buffers", "delay", "tap"];
+
 pub(crate) fn run(args: &Args) -> Result<()> {
     let workspace = Workspace::load()?;
-    sys::build(&workspace, &["hello".to_owned()])?.complete()?;
+    sys::build(&workspace, &SAMPLES.map(str::to_owned))?.complete()?;
     // A test driver that faults. Without a C compiler for Windows its part of the demo is skipped, which the demo says.
     sys::build(&workspace, &["stop".to_owned()])?;
     tools::succeed(workspace.cargo().args(["build", "--package", CLI]))

@@ -2,8 +2,10 @@
 
 mod across;
 mod fault;
+mod filter;
 mod here;
 mod route;
+mod samples;
 
 use std::path::{Path, PathBuf};
 
@@ -22,14 +24,14 @@ const LAST_WRITE: ControlCode = ControlCode(0x0022_2008);
 
 /// Show a driver and its applications at work
 ///
-/// Loads the sample driver hello.sys into this process and talks to its device; then does so from another process; then
-/// lets a driver fault, and lives on.
+/// Loads the sample driver hello.sys into this process and talks to its device; then does so from another process; shows
+/// the samples pipe, buffers and delay, and a filter; then lets a driver fault, and lives on.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  cargo xtask demo                      builds the drivers first\n  \
     ringbridge demo --sys-dir target/sys\n\n\
     The drivers are those that `cargo xtask sys` builds; a part whose driver is missing is skipped.")]
 pub(crate) struct Args {
-    /// Folder with hello.sys and stop.sys [default: RINGBRIDGE_SYS_DIR, else target/sys]
+    /// Folder with the .sys files [default: RINGBRIDGE_SYS_DIR, else target/sys]
     #[arg(long, value_name = "DIR")]
     sys_dir: Option<PathBuf>,
 }
@@ -43,9 +45,13 @@ enum Part {
 
 type Show = fn(&Path, &mut Output) -> Result<Part>;
 
-const PARTS: [(&str, Show); 3] = [
+const PARTS: [(&str, Show); 7] = [
     ("A Windows driver in a Linux process", here::show),
     ("The driver in one process, its application in another", across::show),
+    ("Pipes by name: two handles, one resource", samples::pipe),
+    ("Four ways for bytes to travel", samples::buffers),
+    ("Requests that are answered later", samples::delay),
+    ("A filter above another driver's device", filter::show),
     ("A driver that faults", fault::show),
 ];
 

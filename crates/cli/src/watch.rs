@@ -41,6 +41,10 @@ impl Observer for Console {
             Event::IrpForgotten { irp, driver } => output::note(format_args!(
                 "ringbridge: {driver} returned from its dispatch routine without completing or pending IRP {irp:#x}"
             )),
+            Event::IrpNotMarkedPending { irp, driver } => output::note(format_args!(
+                "ringbridge: {driver} returned STATUS_PENDING for IRP {irp:#x}, which was not marked pending when it was \
+                 completed; on Windows its caller would wait for ever"
+            )),
             _ => {}
         }
     }

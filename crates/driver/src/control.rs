@@ -3,13 +3,14 @@
 use core::slice;
 
 use abi::{
-    METHOD_BUFFERED, METHOD_FROM_CTL_CODE, METHOD_IN_DIRECT, METHOD_OUT_DIRECT, NTSTATUS, STATUS_SUCCESS,
+    IO_STACK_LOCATION_PARAMETERS_DEVICE_IO_CONTROL, METHOD_BUFFERED, METHOD_FROM_CTL_CODE, METHOD_IN_DIRECT,
+    METHOD_OUT_DIRECT, NTSTATUS, STATUS_SUCCESS,
 };
 
 use crate::irp::{Answered, Irp};
 use crate::locked::{self, LockedData};
 use crate::user::{UserData, UserOutput};
-use crate::{Contexts, Output};
+use crate::{Contexts, Output, PassiveLevel};
 
 /// An I/O control request, by the transfer method in its code.
 ///
@@ -29,28 +30,18 @@ pub enum DeviceControl {
 
 impl DeviceControl {
     pub(crate) fn new(irp: Irp) -> Self {
-        let parameters = irp.parameters();
-        // SAFETY: the dispatch entry of IRP_MJ_DEVICE_CONTROL made `irp`.
-        let control = unsafe { parameters.DeviceIoControl };
-        let code = control.IoControlCode;
-        let input_length = control.InputBufferLength as usize;
-        let output_length = control.OutputBufferLength as usize;
-        match METHOD_FROM_CTL_CODE(code) {
-            METHOD_BUFFERED => {
-                Self::Buffered(BufferedControl { irp, code, input_length, output_length, written: 0 })
-            }
-            METHOD_IN_DIRECT => Self::InDirect(InDirectControl { irp, code, input_length, output_length }),
-            METHOD_OUT_DIRECT => {
-                Self::OutDirect(OutDirectControl { irp, code, input_length, output_length, written: 0 })
-            }
+        match METHOD_FROM_CTL_CODE(control_of(&irp).IoControlCode) {
+            METHOD_BUFFERED => Self::Buffered(BufferedControl::resume(irp, 0)),
+            METHOD_IN_DIRECT => Self::InDirect(InDirectControl::resume(irp, 0)),
+            METHOD_OUT_DIRECT => Self::OutDirect(OutDirectControl::resume(irp, 0)),
             _ => {
-                let input_address = control.Type3InputBuffer.cast();
+                let control = control_of(&irp);
                 Self::Neither(NeitherControl {
                     irp,
-                    code,
-                    input_address,
-                    input_length,
-                    output_length,
+                    code: control.IoControlCode,
+                    input_address: control.Type3InputBuffer.cast(),
+                    input_length: control.InputBufferLength as usize,
+                    output_length: control.OutputBufferLength as usize,
                     written: 0,
                 })
             }
@@ -77,6 +68,17 @@ impl DeviceControl {
             Self::OutDirect(request) => request.contexts(),
             Self::Neither(request) => request.contexts(),
         }
+    }
+
+    /// For what may wait while this request is carried out.
+    ///
+    /// # Panics
+    ///
+    /// When a driver above has sent the request at a higher IRQL, and in a DPC that has it
+    /// [pended](crate::Pended).
+    #[must_use]
+    pub fn level(&self) -> PassiveLevel {
+        PassiveLevel::expect("a request that waits")
     }
 
     /// Answers with a failure and no bytes.
@@ -109,6 +111,8 @@ pub struct InDirectControl {
     code: u32,
     input_length: usize,
     output_length: usize,
+    /// Always 0.
+    written: usize,
 }
 
 /// A METHOD_OUT_DIRECT control: input in the system buffer, and the application's second buffer, locked for the driver to
@@ -154,6 +158,17 @@ macro_rules! control {
                 self.output_length
             }
 
+            /// For what may wait while this request is carried out.
+            ///
+            /// # Panics
+            ///
+            /// When a driver above has sent the request at a higher IRQL, and in a DPC that has it
+            /// [pended](crate::Pended).
+            #[must_use]
+            pub fn level(&self) -> PassiveLevel {
+                PassiveLevel::expect("a request that waits")
+            }
+
             /// The contexts of the file.
             #[must_use]
             pub fn contexts(&self) -> Contexts<'_> {
@@ -169,6 +184,30 @@ macro_rules! control {
 }
 
 control! { BufferedControl InDirectControl OutDirectControl NeitherControl }
+
+macro_rules! resumable {
+    ($($request:ident)*) => {$(
+        impl $request {
+            /// The request again, of which so many bytes of output are written.
+            pub(crate) fn resume(irp: Irp, written: usize) -> Self {
+                let control = control_of(&irp);
+                Self {
+                    irp,
+                    code: control.IoControlCode,
+                    input_length: control.InputBufferLength as usize,
+                    output_length: control.OutputBufferLength as usize,
+                    written,
+                }
+            }
+
+            pub(crate) fn written(&self) -> usize {
+                self.written
+            }
+        }
+    )*};
+}
+
+resumable! { BufferedControl InDirectControl OutDirectControl }
 
 impl BufferedControl {
     /// The input, while no output has been written over it.
@@ -292,6 +331,12 @@ impl NeitherControl {
     pub fn complete_with(self, status: NTSTATUS) -> Answered {
         self.irp.answer(status, self.written)
     }
+}
+
+fn control_of(irp: &Irp) -> IO_STACK_LOCATION_PARAMETERS_DEVICE_IO_CONTROL {
+    let parameters = irp.parameters();
+    // SAFETY: the dispatch entry of IRP_MJ_DEVICE_CONTROL made `irp`.
+    unsafe { parameters.DeviceIoControl }
 }
 
 fn input(irp: &Irp, length: usize) -> &[u8] {

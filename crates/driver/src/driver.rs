@@ -8,7 +8,7 @@ use abi::{
 };
 
 use crate::bugcheck::guard;
-use crate::{DeviceBuilder, Dispatch, Tag, UnicodeStr, device, dispatch};
+use crate::{DeviceBuilder, Dispatch, PassiveLevel, Tag, UnicodeStr, device, dispatch};
 
 /// A driver. [`driver_entry!`](macro@crate::driver_entry) makes it loadable.
 pub trait Driver: Sized + 'static {
@@ -41,6 +41,13 @@ impl<D: Driver> DriverObject<D> {
     /// Starts a device with this context; [`DeviceBuilder::create`] creates it.
     pub fn device(&self, context: D::Device) -> DeviceBuilder<'_, D> {
         DeviceBuilder::new(self, context)
+    }
+
+    /// For what may wait: `entry` and `unload` run at PASSIVE_LEVEL.
+    #[must_use]
+    pub fn level(&self) -> PassiveLevel {
+        // SAFETY: only `entry` and `unload` have a driver object, which does not leave its thread.
+        unsafe { PassiveLevel::assume() }
     }
 
     /// For NT's functions.

@@ -7,7 +7,7 @@ use abi::{EVENT_TYPE, FALSE, IO_NO_INCREMENT, KEVENT, NTSTATUS, NotificationEven
 
 use crate::nt::{KeClearEvent, KeInitializeEvent, KeReadStateEvent, KeSetEvent};
 use crate::wait::{Interrupted, Outcome, Timeout, Waiter, wait};
-use crate::{PoolBox, Tag};
+use crate::{PassiveLevel, PoolBox, Tag};
 
 /// Something that happened, or not yet. The `KEVENT` lies in non-paged pool; the `Event` may be moved.
 pub struct Event {
@@ -61,14 +61,13 @@ impl Event {
     }
 
     /// Waits until it is set, for something that the driver itself will do: nothing else ends this wait, not even the end
-    /// of the process. IRQL: up to APC_LEVEL.
-    pub fn wait(&self) {
+    /// of the process.
+    pub fn wait(&self, _level: PassiveLevel) {
         self.wait_as(Waiter::Driver, None);
     }
 
-    /// Waits until it is set, or gives up after `timeout`; zero only looks. IRQL: up to APC_LEVEL, with a timeout of zero
-    /// up to DISPATCH_LEVEL.
-    pub fn wait_timeout(&self, timeout: Duration) -> Result<(), Timeout> {
+    /// Waits until it is set, or gives up after `timeout`; zero only looks.
+    pub fn wait_timeout(&self, _level: PassiveLevel, timeout: Duration) -> Result<(), Timeout> {
         match self.wait_as(Waiter::Driver, Some(timeout)) {
             Outcome::TimedOut => Err(Timeout),
             _ => Ok(()),
@@ -76,13 +75,16 @@ impl Event {
     }
 
     /// Waits until it is set, on behalf of the application whose request this thread carries out: the end of the thread
-    /// ends the wait too. For whatever depends on applications, since these may never do their part. IRQL: up to
-    /// APC_LEVEL.
-    pub fn wait_for_user(&self) -> Result<(), Interrupted> {
+    /// ends the wait too. For whatever depends on applications, since these may never do their part.
+    pub fn wait_for_user(&self, _level: PassiveLevel) -> Result<(), Interrupted> {
         match self.wait_as(Waiter::User, None) {
             Outcome::Interrupted => Err(Interrupted),
             _ => Ok(()),
         }
+    }
+
+    pub(crate) fn as_raw(&self) -> *mut KEVENT {
+        self.event.0.get()
     }
 
     fn wait_as(&self, waiter: Waiter, timeout: Option<Duration>) -> Outcome {

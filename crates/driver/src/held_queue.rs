@@ -32,6 +32,19 @@ struct Queue {
     closed: AtomicBool,
 }
 
+impl Queue {
+    fn is_empty(&self) -> bool {
+        // SAFETY: an initialised lock.
+        let irql = unsafe { KeAcquireSpinLockRaiseToDpc(self.lock.get()) };
+        let head = self.head.get();
+        // SAFETY: the list's head, under the lock.
+        let first = unsafe { (*head).Flink };
+        // SAFETY: acquired above.
+        unsafe { KeReleaseSpinLock(self.lock.get(), irql) };
+        first == head
+    }
+}
+
 // SAFETY: the list is touched under the spin lock only, by the routines below.
 unsafe impl Sync for Queue {}
 // SAFETY: as above. It lies in pool, and does not move once it is initialised.
@@ -116,7 +129,13 @@ impl<F: 'static, M: 'static> Drop for HeldQueue<F, M> {
         loop {
             // SAFETY: an initialised queue.
             let irp = unsafe { IoCsqRemoveNextIrp(self.queue.csq.get(), null_mut()) };
-            let Some(irp) = NonNull::new(irp) else { break };
+            let Some(irp) = NonNull::new(irp) else {
+                // One that is being cancelled is still in the list for a moment.
+                if self.queue.is_empty() {
+                    break;
+                }
+                continue;
+            };
             // SAFETY: as in `pop`. Dropping it completes it.
             drop(unsafe { taken_back::<F, M>(irp) });
         }

@@ -1,6 +1,6 @@
 //! An IRP while the driver answers it: what NT's macros read from it, and the answer that ends its stay.
 
-use core::ptr::NonNull;
+use core::ptr::{self, NonNull};
 
 use abi::{
     DEVICE_OBJECT, FILE_OBJECT, IO_NO_INCREMENT, IO_STACK_LOCATION, IO_STACK_LOCATION_PARAMETERS,
@@ -125,6 +125,16 @@ impl Irp {
         let how = How::Completed { status, information, boost: IO_NO_INCREMENT };
         Answered { irp: self.irp, how }
     }
+}
+
+/// The file object of a request.
+///
+/// # Safety
+///
+/// `irp` is the driver's.
+pub(crate) unsafe fn file_of(irp: NonNull<IRP>) -> *mut FILE_OBJECT {
+    // SAFETY: the caller's contract.
+    unsafe { Irp::new(irp) }.file_object().map_or(ptr::null_mut(), NonNull::as_ptr)
 }
 
 /// Marks a request's IRP pending, before the request is given away. After that another thread may be through with it at

@@ -9,7 +9,7 @@ use abi::{FALSE, KMUTANT, NTSTATUS};
 
 use crate::nt::{KeInitializeMutex, KeReleaseMutex};
 use crate::wait::{Outcome, Timeout, Waiter, wait};
-use crate::{PoolBox, Tag};
+use crate::{PassiveLevel, PoolBox, Tag};
 
 /// A value that one thread at a time uses, at the IRQL at which it comes.
 ///
@@ -45,22 +45,25 @@ impl<T> Mutex<T> {
         Ok(Self { inner })
     }
 
-    /// Waits until the mutex is free, and takes it. IRQL: up to APC_LEVEL.
+    /// Waits until the mutex is free, and takes it.
     ///
     /// # Panics
     ///
     /// When this thread holds it already.
-    pub fn lock(&self) -> MutexGuard<'_, T> {
+    pub fn lock(&self, _level: PassiveLevel) -> MutexGuard<'_, T> {
         self.take(None).unwrap_or_else(|_| unreachable!("a wait without a timeout"))
     }
 
-    /// Waits until the mutex is free, and takes it, or gives up after `timeout`; zero only looks. IRQL: up to APC_LEVEL,
-    /// with a timeout of zero up to DISPATCH_LEVEL.
+    /// Waits until the mutex is free, and takes it, or gives up after `timeout`; zero only looks.
     ///
     /// # Panics
     ///
     /// When this thread holds it already.
-    pub fn lock_timeout(&self, timeout: Duration) -> Result<MutexGuard<'_, T>, Timeout> {
+    pub fn lock_timeout(
+        &self,
+        _level: PassiveLevel,
+        timeout: Duration,
+    ) -> Result<MutexGuard<'_, T>, Timeout> {
         self.take(Some(timeout))
     }
 

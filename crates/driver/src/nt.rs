@@ -7,11 +7,14 @@
 use core::ffi::{c_char, c_void};
 
 use abi::{
-    BOOLEAN, DEVICE_OBJECT, DEVICE_TYPE, DRIVER_OBJECT, EVENT_TYPE, FILE_OBJECT, IO_CSQ, IO_CSQ_IRP_CONTEXT,
-    IO_REMOVE_LOCK, IO_STATUS_BLOCK, IRP, KEVENT, KIRQL, KMUTANT, KPRIORITY, KPROCESSOR_MODE, KSPIN_LOCK,
-    KWAIT_REASON, LARGE_INTEGER, MDL, MEMORY_CACHING_TYPE, NTSTATUS, PIO_CSQ_ACQUIRE_LOCK,
-    PIO_CSQ_COMPLETE_CANCELED_IRP, PIO_CSQ_INSERT_IRP, PIO_CSQ_PEEK_NEXT_IRP, PIO_CSQ_RELEASE_LOCK,
-    PIO_CSQ_REMOVE_IRP, POOL_TYPE, UNICODE_STRING,
+    ACCESS_MASK, BOOLEAN, CLIENT_ID, DEVICE_OBJECT, DEVICE_TYPE, DRIVER_OBJECT, EVENT_TYPE, FILE_OBJECT,
+    HANDLE, IO_CSQ, IO_CSQ_IRP_CONTEXT, IO_REMOVE_LOCK, IO_STATUS_BLOCK, IO_WORKITEM, IO_WORKITEM_ROUTINE,
+    IRP, KDEFERRED_ROUTINE, KDPC, KEVENT, KIRQL, KMUTANT, KPRIORITY, KPROCESSOR_MODE, KSPIN_LOCK,
+    KSTART_ROUTINE, KTHREAD, KTIMER, KWAIT_BLOCK, KWAIT_REASON, LARGE_INTEGER, MDL, MEMORY_CACHING_TYPE,
+    NTSTATUS, OBJECT_ATTRIBUTES, OBJECT_HANDLE_INFORMATION, OBJECT_TYPE, PIO_CSQ_ACQUIRE_LOCK,
+    PIO_CSQ_COMPLETE_CANCELED_IRP, PIO_CSQ_INSERT_IRP, PIO_CSQ_INSERT_IRP_EX, PIO_CSQ_PEEK_NEXT_IRP,
+    PIO_CSQ_RELEASE_LOCK, PIO_CSQ_REMOVE_IRP, POOL_TYPE, TIMER_TYPE, UNICODE_STRING, WAIT_TYPE,
+    WORK_QUEUE_TYPE,
 };
 
 macro_rules! ntoskrnl {
@@ -137,8 +140,6 @@ ntoskrnl! {
     ) -> NTSTATUS;
     /// Puts an IRP into a cancel-safe queue and marks it pending. IRQL: up to DISPATCH_LEVEL.
     fn IoCsqInsertIrp(Csq: *mut IO_CSQ, Irp: *mut IRP, Context: *mut IO_CSQ_IRP_CONTEXT);
-    /// Takes the next IRP out of a cancel-safe queue; null when there is none. IRQL: up to DISPATCH_LEVEL.
-    fn IoCsqRemoveNextIrp(Csq: *mut IO_CSQ, PeekContext: *mut c_void) -> *mut IRP;
     /// Takes a reference to an object. IRQL: up to DISPATCH_LEVEL.
     fn ObfReferenceObject(Object: *mut c_void) -> isize;
     /// Drops a reference to an object. IRQL: up to DISPATCH_LEVEL.
@@ -184,6 +185,94 @@ ntoskrnl! {
         String2: *const UNICODE_STRING,
         CaseInSensitive: BOOLEAN,
     ) -> i32;
+    /// The current IRQL. IRQL: any.
+    fn KeGetCurrentIrql() -> KIRQL;
+    /// Waits for one or all of several dispatcher objects. IRQL: as KeWaitForSingleObject.
+    fn KeWaitForMultipleObjects(
+        Count: u32,
+        Object: *mut *mut c_void,
+        WaitType: WAIT_TYPE,
+        WaitReason: KWAIT_REASON,
+        WaitMode: KPROCESSOR_MODE,
+        Alertable: BOOLEAN,
+        Timeout: *const LARGE_INTEGER,
+        WaitBlockArray: *mut KWAIT_BLOCK,
+    ) -> NTSTATUS;
+    /// Waits until a time, or for one. IRQL: up to APC_LEVEL.
+    fn KeDelayExecutionThread(
+        WaitMode: KPROCESSOR_MODE,
+        Alertable: BOOLEAN,
+        Interval: *const LARGE_INTEGER,
+    ) -> NTSTATUS;
+    /// The time since the system started, in units of 100 ns. IRQL: any.
+    fn KeQueryInterruptTimePrecise(QpcTimeStamp: *mut u64) -> u64;
+    /// The system time, in units of 100 ns since 1601. IRQL: any.
+    fn KeQuerySystemTimePrecise(CurrentTime: *mut LARGE_INTEGER);
+    /// Starts a system thread. IRQL: PASSIVE_LEVEL.
+    fn PsCreateSystemThread(
+        ThreadHandle: *mut HANDLE,
+        DesiredAccess: u32,
+        ObjectAttributes: *mut OBJECT_ATTRIBUTES,
+        ProcessHandle: HANDLE,
+        ClientId: *mut CLIENT_ID,
+        StartRoutine: KSTART_ROUTINE,
+        StartContext: *mut c_void,
+    ) -> NTSTATUS;
+    /// The current thread's object. IRQL: up to DISPATCH_LEVEL.
+    fn KeGetCurrentThread() -> *mut KTHREAD;
+    /// Takes a reference to the object that a handle stands for. IRQL: PASSIVE_LEVEL.
+    fn ObReferenceObjectByHandle(
+        Handle: HANDLE,
+        DesiredAccess: ACCESS_MASK,
+        ObjectType: *mut OBJECT_TYPE,
+        AccessMode: KPROCESSOR_MODE,
+        Object: *mut *mut c_void,
+        HandleInformation: *mut OBJECT_HANDLE_INFORMATION,
+    ) -> NTSTATUS;
+    /// Closes a handle. IRQL: PASSIVE_LEVEL.
+    fn ZwClose(Handle: HANDLE) -> NTSTATUS;
+    /// Initialises a timer. IRQL: up to DISPATCH_LEVEL.
+    fn KeInitializeTimerEx(Timer: *mut KTIMER, Type: TIMER_TYPE);
+    /// Sets a timer; whether it was set. IRQL: up to DISPATCH_LEVEL.
+    fn KeSetTimerEx(Timer: *mut KTIMER, DueTime: LARGE_INTEGER, Period: i32, Dpc: *mut KDPC) -> BOOLEAN;
+    /// Stops a timer; whether it was set. IRQL: up to DISPATCH_LEVEL.
+    fn KeCancelTimer(Timer: *mut KTIMER) -> BOOLEAN;
+    /// Initialises a DPC. IRQL: any.
+    fn KeInitializeDpc(Dpc: *mut KDPC, DeferredRoutine: KDEFERRED_ROUTINE, DeferredContext: *mut c_void);
+    /// Returns when all DPCs that are queued now have run. IRQL: PASSIVE_LEVEL.
+    fn KeFlushQueuedDpcs();
+    /// How many bytes a work item has. IRQL: up to DISPATCH_LEVEL.
+    fn IoSizeofWorkItem() -> u32;
+    /// Makes a work item of a driver's or a device's. IRQL: any.
+    fn IoInitializeWorkItem(IoObject: *mut c_void, IoWorkItem: *mut IO_WORKITEM);
+    /// Ends the use of a work item that is not queued. IRQL: up to DISPATCH_LEVEL.
+    fn IoUninitializeWorkItem(IoWorkItem: *mut IO_WORKITEM);
+    /// Has a system worker thread call a routine. IRQL: up to DISPATCH_LEVEL.
+    fn IoQueueWorkItem(
+        IoWorkItem: *mut IO_WORKITEM,
+        WorkerRoutine: IO_WORKITEM_ROUTINE,
+        QueueType: WORK_QUEUE_TYPE,
+        Context: *mut c_void,
+    );
+    /// Makes a cancel-safe queue whose insert routine may refuse. IRQL: any.
+    fn IoCsqInitializeEx(
+        Csq: *mut IO_CSQ,
+        CsqInsertIrp: PIO_CSQ_INSERT_IRP_EX,
+        CsqRemoveIrp: PIO_CSQ_REMOVE_IRP,
+        CsqPeekNextIrp: PIO_CSQ_PEEK_NEXT_IRP,
+        CsqAcquireLock: PIO_CSQ_ACQUIRE_LOCK,
+        CsqReleaseLock: PIO_CSQ_RELEASE_LOCK,
+        CsqCompleteCanceledIrp: PIO_CSQ_COMPLETE_CANCELED_IRP,
+    ) -> NTSTATUS;
+    /// Marks an IRP pending and puts it into a cancel-safe queue. IRQL: up to DISPATCH_LEVEL.
+    fn IoCsqInsertIrpEx(
+        Csq: *mut IO_CSQ,
+        Irp: *mut IRP,
+        Context: *mut IO_CSQ_IRP_CONTEXT,
+        InsertContext: *mut c_void,
+    ) -> NTSTATUS;
+    /// Takes the next matching IRP out of a cancel-safe queue; null when there is none. IRQL: up to DISPATCH_LEVEL.
+    fn IoCsqRemoveNextIrp(Csq: *mut IO_CSQ, PeekContext: *mut c_void) -> *mut IRP;
     /// Sends at most 512 bytes of formatted text to the debugger. IRQL: any, as long as the text is not wide.
     fn DbgPrint(Format: *const c_char, ...) -> u32;
     /// Maps the pages of an MDL; null when that fails (UserMode raises then). IRQL: up to DISPATCH_LEVEL (UserMode:

@@ -20,6 +20,12 @@ pub(crate) mod sealed {
     pub trait Request: Sized + 'static {
         fn irp(&self) -> &Irp;
 
+        /// Bytes of output written so far.
+        fn written(&self) -> usize;
+
+        /// The request that this IRP is, with so many bytes of output written.
+        fn from_irp(irp: Irp, written: usize) -> Self;
+
         fn fail(self, status: NTSTATUS) -> Answered;
     }
 }
@@ -42,15 +48,19 @@ impl<R: Pendable> Pended<R> {
         Self { request: ManuallyDrop::new(request) }
     }
 
+    pub(crate) fn into_request(self) -> R {
+        let mut this = ManuallyDrop::new(self);
+        // SAFETY: `this` is neither used nor dropped after this.
+        unsafe { ManuallyDrop::take(&mut this.request) }
+    }
+
     /// Answers in the request's own words, such as `|read| read.complete().with_priority_boost(IO_SERIAL_INCREMENT)`.
     ///
     /// # Panics
     ///
     /// When `answer` returns what another request gave.
     pub fn answer(self, answer: impl FnOnce(R) -> Answered) {
-        let mut this = ManuallyDrop::new(self);
-        // SAFETY: `this` is neither used nor dropped after this.
-        let request = unsafe { ManuallyDrop::take(&mut this.request) };
+        let request = self.into_request();
         let irp = request.irp().as_raw();
         let answered = answer(request);
         assert!(answered.is_for(irp), "a pended request was answered with the answer of another one");
@@ -93,6 +103,14 @@ macro_rules! pendable {
         impl sealed::Request for $request {
             fn irp(&self) -> &Irp {
                 &self.irp
+            }
+
+            fn written(&self) -> usize {
+                self.written()
+            }
+
+            fn from_irp(irp: Irp, written: usize) -> Self {
+                Self::resume(irp, written)
             }
 
             fn fail(self, status: NTSTATUS) -> Answered {

@@ -63,14 +63,15 @@ impl<T> PoolBox<T> {
         Ok(Self { memory, tag, owned: PhantomData })
     }
 
-    /// Moves the value out of pool.
-    pub(crate) fn into_inner(self) -> T {
-        let this = core::mem::ManuallyDrop::new(self);
-        // SAFETY: initialised, and neither used nor dropped after this.
-        let value = unsafe { this.memory.read() };
+    /// Takes the value out of pool.
+    pub fn into_inner(self) -> T {
+        let (memory, tag) = (self.memory, self.tag);
+        core::mem::forget(self);
+        // SAFETY: initialised when the box was made, and not used there again.
+        let value = unsafe { memory.read() };
         if size_of::<T>() > 0 {
             // SAFETY: a block of `allocate`, under its tag.
-            unsafe { ExFreePoolWithTag(this.memory.as_ptr().cast(), this.tag.value()) };
+            unsafe { ExFreePoolWithTag(memory.as_ptr().cast(), tag.value()) };
         }
         value
     }
@@ -107,6 +108,13 @@ impl PoolBox<[u8]> {
         // SAFETY: fresh memory of that length.
         unsafe { ptr::write_bytes(memory.as_ptr(), 0, length) };
         Ok(Self { memory: NonNull::slice_from_raw_parts(memory, length), tag, owned: PhantomData })
+    }
+}
+
+impl<T: ?Sized> PoolBox<T> {
+    /// For NT's functions, which write behind this crate's back.
+    pub(crate) fn as_raw(&self) -> *mut T {
+        self.memory.as_ptr()
     }
 }
 

@@ -10,7 +10,7 @@ use crate::irp::{Answered, Irp};
 use crate::locked::{self, LockedData};
 use crate::pool_arc::ErasedArc;
 use crate::user::{UserData, UserOutput};
-use crate::{Output, PoolArc, UnicodeStr};
+use crate::{Output, PassiveLevel, PoolArc, UnicodeStr};
 
 /// How a device's reads and writes reach its buffers: [`Buffered`], [`Direct`] or [`Neither`].
 pub trait Mode: sealed::Mode {
@@ -116,7 +116,7 @@ impl Create {
 /// the file may still be under way.
 #[must_use = "a request is answered"]
 pub struct Cleanup {
-    irp: Irp,
+    pub(crate) irp: Irp,
 }
 
 impl Cleanup {
@@ -203,11 +203,20 @@ pub struct Read<M = Buffered> {
 
 impl<M: Mode> Read<M> {
     pub(crate) fn new(irp: Irp) -> Self {
+        Self::resume(irp, 0)
+    }
+
+    /// The request again, of which so many bytes of output are written.
+    pub(crate) fn resume(irp: Irp, written: usize) -> Self {
         let parameters = irp.parameters();
         // SAFETY: the dispatch entry of IRP_MJ_READ made `irp`.
         let read = unsafe { parameters.Read };
         let (length, byte_offset, key) = (read.Length as usize, read.ByteOffset, read.Key);
-        Self { irp, length, byte_offset, key, written: 0, mode: PhantomData }
+        Self { irp, length, byte_offset, key, written, mode: PhantomData }
+    }
+
+    pub(crate) fn written(&self) -> usize {
+        self.written
     }
 
     /// Bytes asked for; may be 0.
@@ -298,11 +307,21 @@ pub struct Write<M = Buffered> {
 
 impl<M: Mode> Write<M> {
     pub(crate) fn new(irp: Irp) -> Self {
+        Self::resume(irp, 0)
+    }
+
+    /// The request again. It has no output.
+    pub(crate) fn resume(irp: Irp, _written: usize) -> Self {
         let parameters = irp.parameters();
         // SAFETY: the dispatch entry of IRP_MJ_WRITE made `irp`.
         let write = unsafe { parameters.Write };
         let (length, byte_offset, key) = (write.Length as usize, write.ByteOffset, write.Key);
         Self { irp, length, byte_offset, key, mode: PhantomData }
+    }
+
+    #[expect(clippy::unused_self, reason = "as requests that have an output")]
+    pub(crate) fn written(&self) -> usize {
+        0
     }
 
     /// Bytes offered; may be 0.
@@ -381,4 +400,29 @@ impl Write<Neither> {
     pub fn data(&self) -> UserData<'_> {
         UserData::new(&self.irp, self.irp.user_buffer(), self.length)
     }
+}
+
+macro_rules! levels {
+    ($([$($generics:tt)*] $request:ty;)*) => {$(
+        impl<$($generics)*> $request {
+            /// For what may wait while this request is carried out.
+            ///
+            /// # Panics
+            ///
+            /// When a driver above has sent the request at a higher IRQL, and in a DPC that has it
+            /// [pended](crate::Pended).
+            #[must_use]
+            pub fn level(&self) -> PassiveLevel {
+                PassiveLevel::expect("a request that waits")
+            }
+        }
+    )*};
+}
+
+levels! {
+    [] Create;
+    [] Cleanup;
+    [] Close;
+    [M] Read<M>;
+    [M] Write<M>;
 }

@@ -5,11 +5,11 @@ use core::ptr;
 use core::time::Duration;
 
 use abi::{
-    Executive, FALSE, KernelMode, LARGE_INTEGER, STATUS_ALERTED, STATUS_TIMEOUT, STATUS_USER_APC, UserMode,
-    UserRequest,
+    Executive, FALSE, KernelMode, STATUS_ALERTED, STATUS_TIMEOUT, STATUS_USER_APC, UserMode, UserRequest,
 };
 
 use crate::nt::KeWaitForSingleObject;
+use crate::time::relative;
 
 /// What was waited for did not come in time.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -35,11 +35,6 @@ pub(crate) enum Outcome {
     Interrupted,
 }
 
-/// A relative time as NT counts it: below zero, in units of 100 ns, rounded up.
-fn relative(time: Duration) -> LARGE_INTEGER {
-    -i64::try_from(time.as_nanos().div_ceil(100)).unwrap_or(i64::MAX)
-}
-
 /// Waits for a dispatcher object; not alertable.
 ///
 /// # Safety
@@ -58,18 +53,5 @@ pub(crate) unsafe fn wait(object: *mut c_void, waiter: Waiter, timeout: Option<D
         STATUS_TIMEOUT => Outcome::TimedOut,
         STATUS_USER_APC | STATUS_ALERTED => Outcome::Interrupted,
         _ => Outcome::Satisfied,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn times_are_relative_rounded_up_and_never_overflow() {
-        assert_eq!(relative(Duration::ZERO), 0);
-        assert_eq!(relative(Duration::from_nanos(1)), -1);
-        assert_eq!(relative(Duration::from_secs(1)), -10_000_000);
-        assert_eq!(relative(Duration::MAX), -i64::MAX);
     }
 }

@@ -66,6 +66,15 @@ pub enum Event {
         /// The driver's name.
         driver: String,
     },
+    /// A driver returned STATUS_PENDING for an IRP that was not marked pending when it was completed: it was marked after
+    /// it was given away, or not at all, or a completion routine did not pass the mark on. On NT nobody tells the caller
+    /// then that its request has ended.
+    IrpNotMarkedPending {
+        /// Its address.
+        irp: u64,
+        /// The name of the topmost driver.
+        driver: String,
+    },
     /// A driver deleted a device that is still attached to another: requests still go to it.
     DeviceDeletedAttached {
         /// Address of the device object.

@@ -91,7 +91,7 @@ impl Dispatch for Example {
     fn create(&self, mut request: Create) -> impl Answer {
         // Last what cannot be undone by dropping it: being one of the pipe's opens.
         let opened = PoolArc::new(TAG, Open::new(request.desired_access()))
-            .and_then(|open| Ok((self.names.open(&request.file_name(), &open)?, open)));
+            .and_then(|open| Ok((self.names.open(request.level(), &request.file_name(), &open)?, open)));
         match opened {
             Ok((pipe, open)) => {
                 request.set_fs_context(pipe);
@@ -104,7 +104,7 @@ impl Dispatch for Example {
 
     fn cleanup(&self, request: Cleanup) -> impl Answer {
         if let Ok((pipe, open)) = of(request.contexts()) {
-            pipe.leave(open);
+            pipe.leave(request.level(), open);
         }
         request.complete()
     }
@@ -112,17 +112,18 @@ impl Dispatch for Example {
     fn close(&self, mut request: Close) -> impl Answer {
         if let Ok((pipe, open)) = of(request.contexts()) {
             // Without a handle there was no cleanup.
-            pipe.leave(open);
+            pipe.leave(request.level(), open);
         }
         if let Some(pipe) = request.take_fs_context() {
-            self.names.close(pipe);
+            self.names.close(request.level(), pipe);
         }
         request.complete()
     }
 
     fn read(&self, mut request: Read) -> impl Answer {
+        let level = request.level();
         let (contexts, mut output) = request.contexts_and_output();
-        match of(contexts).and_then(|(pipe, open)| pipe.read(open.mode(), &mut output)) {
+        match of(contexts).and_then(|(pipe, open)| pipe.read(level, open.mode(), &mut output)) {
             Ok(()) => request.complete(),
             Err(status) => request.fail(status),
         }
@@ -130,7 +131,7 @@ impl Dispatch for Example {
 
     fn write(&self, request: Write) -> impl Answer {
         let data = request.data();
-        match of(request.contexts()).and_then(|(pipe, open)| pipe.write(open.mode(), data)) {
+        match of(request.contexts()).and_then(|(pipe, open)| pipe.write(request.level(), open.mode(), data)) {
             Ok(taken) => request.complete_partly(taken),
             Err(status) => request.fail(status),
         }
@@ -148,13 +149,14 @@ impl Dispatch for Example {
 }
 
 fn control(request: &mut BufferedControl) -> Result<(), NTSTATUS> {
+    let level = request.level();
     let (pipe, open) = of(request.contexts())?;
     match request.code() {
-        IOCTL_SET_CAPACITY => pipe.set_capacity(number(request.input())?),
+        IOCTL_SET_CAPACITY => pipe.set_capacity(level, number(request.input())?),
         IOCTL_SET_MODE => open.set_mode(number(request.input())?),
         IOCTL_QUERY => {
             let (contexts, mut output) = request.contexts_and_output();
-            let state = of(contexts)?.0.state().map(u32::to_le_bytes);
+            let state = of(contexts)?.0.state(level).map(u32::to_le_bytes);
             if output.capacity() < size_of_val(&state) {
                 return Err(STATUS_BUFFER_TOO_SMALL);
             }

@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 
 use driver::abi::{NTSTATUS, STATUS_INSUFFICIENT_RESOURCES, STATUS_OBJECT_NAME_INVALID};
-use driver::{Mutex, PoolArc, UnicodeStr};
+use driver::{Mutex, PassiveLevel, PoolArc, UnicodeStr};
 
 use crate::TAG;
 use crate::open::Open;
@@ -26,11 +26,16 @@ impl Names {
     }
 
     /// The pipe of this name, which comes into being if it is new. `open` is one of its opens now.
-    pub(crate) fn open(&self, name: &UnicodeStr<'_>, open: &Open) -> Result<PoolArc<Pipe>, NTSTATUS> {
+    pub(crate) fn open(
+        &self,
+        level: PassiveLevel,
+        name: &UnicodeStr<'_>,
+        open: &Open,
+    ) -> Result<PoolArc<Pipe>, NTSTATUS> {
         if matches!(name.units(), [] | [0x5C]) {
             return Err(STATUS_OBJECT_NAME_INVALID);
         }
-        let mut pipes = self.pipes.lock();
+        let mut pipes = self.pipes.lock(level);
         let known = pipes.iter_mut().find(|entry| entry.pipe.name().eq_ignore_case(name));
         let entry = match known {
             Some(entry) => entry,
@@ -41,13 +46,13 @@ impl Names {
             }
         };
         entry.opens += 1;
-        entry.pipe.enter(open, entry.opens);
+        entry.pipe.enter(level, open, entry.opens);
         Ok(entry.pipe.clone())
     }
 
     /// One open less; the pipe goes with its last.
-    pub(crate) fn close(&self, pipe: PoolArc<Pipe>) {
-        let mut pipes = self.pipes.lock();
+    pub(crate) fn close(&self, level: PassiveLevel, pipe: PoolArc<Pipe>) {
+        let mut pipes = self.pipes.lock(level);
         let Some(index) = pipes.iter().position(|entry| entry.pipe.is_same(&pipe)) else { return };
         let entry = &mut pipes[index];
         entry.opens -= 1;

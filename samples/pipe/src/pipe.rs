@@ -9,7 +9,7 @@ use core::sync::atomic::{AtomicU32, Ordering};
 use driver::abi::{
     NTSTATUS, STATUS_CANCELLED, STATUS_DEVICE_BUSY, STATUS_INVALID_PARAMETER, STATUS_PIPE_BROKEN,
 };
-use driver::{Event, Mutex, Output, PoolBox, UnicodeStr};
+use driver::{Event, Mutex, Output, PassiveLevel, PoolBox, UnicodeStr};
 
 use crate::open::{Mode, Open};
 use crate::ring::Ring;
@@ -91,9 +91,9 @@ impl Pipe {
     }
 
     /// Counts `open` among the pipe's readers and writers, which has this many opens now.
-    pub(crate) fn enter(&self, open: &Open, opens: u32) {
+    pub(crate) fn enter(&self, level: PassiveLevel, open: &Open, opens: u32) {
         self.set_opens(opens);
-        self.change(|state| {
+        self.change(level, |state| {
             if open.may_read() {
                 state.readers.enter();
             }
@@ -104,8 +104,8 @@ impl Pipe {
     }
 
     /// Counts `open` no more.
-    pub(crate) fn leave(&self, open: &Open) {
-        self.change(|state| {
+    pub(crate) fn leave(&self, level: PassiveLevel, open: &Open) {
+        self.change(level, |state| {
             if open.leave() {
                 state.readers.handles -= u32::from(open.may_read());
                 state.writers.handles -= u32::from(open.may_write());
@@ -114,12 +114,17 @@ impl Pipe {
     }
 
     /// Moves bytes to `output`.
-    pub(crate) fn read(&self, mode: Mode, output: &mut Output<'_>) -> Result<(), NTSTATUS> {
+    pub(crate) fn read(
+        &self,
+        level: PassiveLevel,
+        mode: Mode,
+        output: &mut Output<'_>,
+    ) -> Result<(), NTSTATUS> {
         if output.capacity() == 0 {
             return Ok(());
         }
         loop {
-            let is_broken = self.change(|state| {
+            let is_broken = self.change(level, |state| {
                 state.ring.pop(output);
                 state.writers.is_gone()
             });
@@ -129,39 +134,39 @@ impl Pipe {
             if is_broken {
                 return Err(STATUS_PIPE_BROKEN);
             }
-            self.readable.wait_for_user().map_err(|_| STATUS_CANCELLED)?;
+            self.readable.wait_for_user(level).map_err(|_| STATUS_CANCELLED)?;
         }
     }
 
     /// Takes bytes of `data`, and returns how many.
-    pub(crate) fn write(&self, mode: Mode, data: &[u8]) -> Result<usize, NTSTATUS> {
+    pub(crate) fn write(&self, level: PassiveLevel, mode: Mode, data: &[u8]) -> Result<usize, NTSTATUS> {
         match mode {
             // Not between the parts of a write that waits.
             Mode::NonBlocking => {
-                Ok(self.change(|state| if state.needed > 0 { 0 } else { state.ring.push(data) }))
+                Ok(self.change(level, |state| if state.needed > 0 { 0 } else { state.ring.push(data) }))
             }
-            Mode::Blocking => self.write_all(data),
+            Mode::Blocking => self.write_all(level, data),
         }
     }
 
-    fn write_all(&self, data: &[u8]) -> Result<usize, NTSTATUS> {
+    fn write_all(&self, level: PassiveLevel, data: &[u8]) -> Result<usize, NTSTATUS> {
         if data.is_empty() {
             return Ok(0);
         }
-        self.turn.wait_for_user().map_err(|_| STATUS_CANCELLED)?;
+        self.turn.wait_for_user(level).map_err(|_| STATUS_CANCELLED)?;
         let _turn = Turn(self);
         let mut taken = 0;
-        let result = self.write_parts(data, &mut taken);
+        let result = self.write_parts(level, data, &mut taken);
         if result.is_err() {
-            self.change(|state| state.needed = 0);
+            self.change(level, |state| state.needed = 0);
         }
         if taken > 0 { Ok(taken) } else { result.map(|()| 0) }
     }
 
-    fn write_parts(&self, data: &[u8], taken: &mut usize) -> Result<(), NTSTATUS> {
+    fn write_parts(&self, level: PassiveLevel, data: &[u8], taken: &mut usize) -> Result<(), NTSTATUS> {
         while *taken < data.len() {
             let rest = &data[*taken..];
-            let is_broken = self.change(|state| {
+            let is_broken = self.change(level, |state| {
                 let whole = *taken == 0 && rest.len() <= state.ring.capacity();
                 let least = if whole { rest.len() } else { 1 };
                 if !state.readers.is_gone() && state.ring.room() >= least {
@@ -182,16 +187,16 @@ impl Pipe {
             if is_broken {
                 return Err(STATUS_PIPE_BROKEN);
             }
-            self.writable.wait_for_user().map_err(|_| STATUS_CANCELLED)?;
+            self.writable.wait_for_user(level).map_err(|_| STATUS_CANCELLED)?;
         }
         Ok(())
     }
 
-    pub(crate) fn set_capacity(&self, capacity: u32) -> Result<(), NTSTATUS> {
+    pub(crate) fn set_capacity(&self, level: PassiveLevel, capacity: u32) -> Result<(), NTSTATUS> {
         if !(1..=MAX_CAPACITY).contains(&capacity) {
             return Err(STATUS_INVALID_PARAMETER);
         }
-        self.change(|state| {
+        self.change(level, |state| {
             if state.ring.len() > capacity as usize {
                 return Err(STATUS_DEVICE_BUSY);
             }
@@ -201,8 +206,8 @@ impl Pipe {
     }
 
     /// Capacity, bytes inside, opens.
-    pub(crate) fn state(&self) -> [u32; 3] {
-        let state = self.state.lock();
+    pub(crate) fn state(&self, level: PassiveLevel) -> [u32; 3] {
+        let state = self.state.lock(level);
         // Neither is above MAX_CAPACITY.
         let [capacity, length] =
             [state.ring.capacity(), state.ring.len()].map(|n| n.try_into().unwrap_or(u32::MAX));
@@ -210,8 +215,8 @@ impl Pipe {
     }
 
     /// Changes the state under the mutex, and the events with it.
-    fn change<R>(&self, code: impl FnOnce(&mut State) -> R) -> R {
-        let mut state = self.state.lock();
+    fn change<R>(&self, level: PassiveLevel, code: impl FnOnce(&mut State) -> R) -> R {
+        let mut state = self.state.lock(level);
         let before = (state.is_readable(), state.is_writable());
         let result = code(&mut state);
         let after = (state.is_readable(), state.is_writable());

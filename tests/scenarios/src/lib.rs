@@ -44,6 +44,9 @@ pub const BUFFERS: SampleDriver = SampleDriver { name: "buffers", entry: sample_
 /// The sample `tap`, which attaches to the device of `hello`.
 pub const TAP: SampleDriver = SampleDriver { name: "tap", entry: sample_tap::DRIVER_ENTRY };
 
+/// The sample `delay`.
+pub const DELAY: SampleDriver = SampleDriver { name: "delay", entry: sample_delay::DRIVER_ENTRY };
+
 /// Where the built file of a driver is.
 ///
 /// # Panics

@@ -23,7 +23,7 @@ mod native {
     use driver::abi::{NTSTATUS, STATUS_ACCESS_DENIED};
     use driver::{
         Answer, Buffered, Cleanup, Close, Create, DeviceControl, Dispatch, Driver, DriverObject, Event,
-        Mutex, PoolArc, Read, Tag, Timeout, UnicodeStr, utf16,
+        Mutex, PassiveLevel, PoolArc, Read, Tag, Timeout, UnicodeStr, utf16,
     };
 
     driver::driver_entry!(Sdk);
@@ -115,27 +115,28 @@ mod native {
 
         fn device_control(&self, request: DeviceControl) -> impl Answer {
             let DeviceControl::Buffered(request) = request else { panic!("only METHOD_BUFFERED") };
+            let level = request.level();
             match (request.code() >> 2 & 0xFFF) - 0x800 {
-                EVENTS => events(),
+                EVENTS => events(level),
                 NAMES => names(),
-                LOCK => *self.mutex.lock() += 1,
+                LOCK => *self.mutex.lock(level) += 1,
                 LOCK_TWICE => {
-                    let _first = self.mutex.lock();
-                    drop(self.mutex.lock());
+                    let _first = self.mutex.lock(level);
+                    drop(self.mutex.lock(level));
                 }
                 HOLD => {
-                    let mut value = self.mutex.lock();
+                    let mut value = self.mutex.lock(level);
                     self.is_held.set();
-                    self.release.wait();
+                    self.release.wait(level);
                     *value += 1;
                 }
                 TRY_WHILE_HELD => {
-                    self.is_held.wait();
+                    self.is_held.wait(level);
                     for timeout in [Duration::ZERO, Duration::from_millis(2)] {
-                        assert_eq!(self.mutex.lock_timeout(timeout).err(), Some(Timeout));
+                        assert_eq!(self.mutex.lock_timeout(level, timeout).err(), Some(Timeout));
                     }
                     self.release.set();
-                    let value = self.mutex.lock_timeout(Duration::MAX).expect("it is released");
+                    let value = self.mutex.lock_timeout(level, Duration::MAX).expect("it is released");
                     assert_eq!(*value, 2, "what its holder left");
                 }
                 other => panic!("case {other}"),
@@ -144,21 +145,21 @@ mod native {
         }
     }
 
-    fn events() {
+    fn events(level: PassiveLevel) {
         const SHORT: Duration = Duration::from_micros(100);
         let one = Event::synchronization(TAG, false).expect("pool");
-        assert_eq!(one.wait_timeout(Duration::ZERO), Err(Timeout));
-        assert_eq!(one.wait_timeout(SHORT), Err(Timeout));
+        assert_eq!(one.wait_timeout(level, Duration::ZERO), Err(Timeout));
+        assert_eq!(one.wait_timeout(level, SHORT), Err(Timeout));
         assert!(!one.set());
         assert!(one.set(), "it was set");
-        assert_eq!(one.wait_timeout(SHORT), Ok(()));
+        assert_eq!(one.wait_timeout(level, SHORT), Ok(()));
         assert!(!one.is_set(), "the wait cleared it");
         let all = Event::notification(TAG, true).expect("pool");
-        all.wait();
-        assert_eq!(all.wait_for_user(), Ok(()));
+        all.wait(level);
+        assert_eq!(all.wait_for_user(level), Ok(()));
         assert!(all.is_set(), "waits do not clear it");
         all.clear();
-        assert_eq!(all.wait_timeout(Duration::ZERO), Err(Timeout));
+        assert_eq!(all.wait_timeout(level, Duration::ZERO), Err(Timeout));
     }
 
     fn names() {

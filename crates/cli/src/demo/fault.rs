@@ -1,4 +1,4 @@
-//! The third part: a driver that would have stopped Windows.
+//! The last part: a driver that would have stopped Windows.
 
 use std::path::Path;
 

@@ -90,7 +90,7 @@ fn names(transport: &dyn Transport, output: &mut Output) -> Result<()> {
 }
 
 /// Draws what happened since the last time, each IRP a line; `end` is what became of the result.
-fn draw(events: &Recorder, end: &str, output: &mut Output) -> Result<()> {
+pub(super) fn draw(events: &Recorder, end: &str, output: &mut Output) -> Result<()> {
     let events = events.take();
     printed(&events, output)?;
     for route in routes(&events) {

@@ -261,7 +261,7 @@ missing! {
         ObDereferenceObjectDeferDelete ObDereferenceSecurityDescriptor ObDuplicateObject
         ObFindHandleForObject ObGetFilterVersion ObGetObjectSecurity ObGetObjectType ObInsertObject
         ObLogSecurityDescriptor ObMakeTemporaryObject ObOpenObjectByName ObOpenObjectByPointer
-        ObQueryNameString ObQueryObjectAuditingByHandle ObReferenceObjectByHandle
+        ObQueryNameString ObQueryObjectAuditingByHandle
         ObReferenceObjectByHandleWithTag ObReferenceObjectByName ObReferenceObjectByPointer
         ObReferenceSecurityDescriptor ObRegisterCallbacks ObReleaseObjectSecurity ObSetHandleAttributes
         ObSetSecurityObjectByPointer ObUnRegisterCallbacks ObfDereferenceObjectWithTag

@@ -1,13 +1,27 @@
 //! `Ps…`: threads and processes.
 
-use kernel::{Unwind, ps, raw};
+use std::mem::offset_of;
+
+use kernel::ps::{self, KERNEL_HANDLE};
+use kernel::{Outcome, Unwind, raw};
 
 use crate::row::rows;
+
+/// The attributes of a thread that is to be created without a name; `None` when it is to have one.
+fn thread_attributes(address: u64) -> Outcome<Option<u32>> {
+    let field = |offset: usize| address.wrapping_add(offset as u64);
+    if address == 0 {
+        return Ok(Some(0));
+    }
+    let name: u64 = raw::read(field(offset_of!(abi::OBJECT_ATTRIBUTES, ObjectName)))?;
+    let attributes: u32 = raw::read(field(offset_of!(abi::OBJECT_ATTRIBUTES, Attributes)))?;
+    Ok((name == 0).then_some(attributes))
+}
 
 rows! {
     dll = "ntoskrnl.exe";
 
-    /// Creates a system thread in the system process. A process handle, and object attributes, are not implemented.
+    /// Creates a system thread in the system process. A process handle, and a name for the thread, are not implemented.
     irql(PASSIVE_LEVEL) support(Partial)
     fn PsCreateSystemThread(
         call,
@@ -19,20 +33,24 @@ rows! {
         start_routine: u64,
         start_context: u64
     ) -> abi::NTSTATUS {
-        if process_handle != 0 && process_handle != u64::MAX || object_attributes != 0 {
+        let attributes = thread_attributes(object_attributes)?;
+        let (Some(attributes), 0 | u64::MAX) = (attributes, process_handle) else {
             return Ok(abi::STATUS_NOT_IMPLEMENTED);
-        }
-        let kernel = call.machine()?;
-        let Some(process) = kernel.ps.get(call.thread.process_id) else {
-            return Ok(abi::STATUS_PROCESS_IS_TERMINATING);
         };
+        let kernel = call.machine()?;
+        let (process, mark) = if attributes & abi::OBJ_KERNEL_HANDLE != 0 {
+            (Some(kernel.ps.system().clone()), KERNEL_HANDLE)
+        } else {
+            (kernel.ps.get(call.thread.process_id), 0)
+        };
+        let Some(process) = process else { return Ok(abi::STATUS_PROCESS_IS_TERMINATING) };
         match ps::spawn_system_thread(&kernel, &process, start_routine, start_context) {
             Ok((thread, handle)) => {
                 if client_id != 0 {
                     raw::write(client_id, u64::from(thread.process_id))?;
                     raw::write(client_id.wrapping_add(8), u64::from(thread.id.0))?;
                 }
-                raw::write(thread_handle, u64::from(handle))?;
+                raw::write(thread_handle, u64::from(handle) | mark)?;
                 Ok(abi::STATUS_SUCCESS)
             }
             Err(status) => Ok(status),

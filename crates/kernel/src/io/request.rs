@@ -406,6 +406,9 @@ fn finish(
         if !packet::wait(kernel, thread)? {
             return Ok((IoResult::failed(abi::STATUS_CANCELLED), false));
         }
+        if irp.pending_returned()? == 0 {
+            kernel.trace.emit(|| Event::IrpNotMarkedPending { irp: irp.address(), driver: driver_name(top) });
+        }
         let status = NTSTATUS::from_bits(irp.status()?);
         return Ok((IoResult { status, information: irp.information()? }, true));
     }
@@ -440,7 +443,12 @@ pub(super) fn created(kernel: &Kernel, irp: Irp, top: DeviceObject) -> Event {
 
 #[cold]
 fn forgotten(irp: Irp, top: DeviceObject) -> Event {
-    let driver = top.driver_object().map(crate::raw::DriverObject::at);
+    Event::IrpForgotten { irp: irp.address(), driver: driver_name(top) }
+}
+
+/// The name of the driver of a device, for reports.
+fn driver_name(device: DeviceObject) -> String {
+    let driver = device.driver_object().map(crate::raw::DriverObject::at);
     let name = driver.and_then(|driver| driver.driver_name().to_wide()).unwrap_or_default();
-    Event::IrpForgotten { irp: irp.address(), driver: String::from_utf16_lossy(&name) }
+    String::from_utf16_lossy(&name)
 }

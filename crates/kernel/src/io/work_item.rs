@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use abi::{PASSIVE_LEVEL, WORK_QUEUE_ITEM, WORK_QUEUE_TYPE};
 use platform::{Parker, Platform};
 
-use super::{Device, dispatch, driver};
+use super::{Device, Driver, dispatch, driver};
 use crate::mm::PoolOwner;
 use crate::ob::Object;
 use crate::raw::{self, Outcome, raw_object};
@@ -62,6 +62,8 @@ struct Work {
     count: usize,
     /// The device or driver that the item belongs to, referenced.
     object: Option<Arc<Object>>,
+    /// The driver, whose image is held.
+    owner: Option<Arc<Driver>>,
 }
 
 /// One kind of work: critical, or delayed.
@@ -110,9 +112,13 @@ impl Workers {
     pub(super) fn close(&self) {
         let platform = self.platform.lock().unwrap_or_else(PoisonError::into_inner).take();
         for queue in [&self.critical, &self.delayed] {
-            let mut inner = queue.lock();
-            inner.closed = true;
-            for parker in inner.idle.drain(..) {
+            let idle = {
+                let mut inner = queue.lock();
+                inner.closed = true;
+                std::mem::take(&mut inner.idle)
+            };
+            // Not under the lock, which those that wake take.
+            for parker in idle {
                 if let Some(platform) = &platform {
                     platform.unpark(&parker);
                 }
@@ -188,8 +194,7 @@ fn run(weak: &Weak<Kernel>, platform: &dyn Platform, queue: &Queue) {
 /// Calls a work item's routine in the system process.
 fn execute(kernel: &Kernel, work: Work) -> Outcome<()> {
     let system = kernel.ps.system().clone();
-    let device = work.object.as_ref().and_then(|object| object.body::<Device>());
-    let owner = device.and_then(|device| device.driver.upgrade());
+    let owner = work.owner;
     let arguments = work.arguments;
     let done = ps::inside(kernel, &system, |thread| {
         // From now on it can be queued again, or freed. Memory that cannot be written says so when it is queued.
@@ -235,7 +240,7 @@ pub fn queue_work_item(kernel: &Kernel, item: WorkQueueItem, queue_type: WORK_QU
     }
     begin_queueing(kernel, item.address())?;
     let arguments = [item.parameter()?, 0, 0];
-    let work = Work { item: item.address(), routine, arguments, count: 1, object: None };
+    let work = Work { item: item.address(), routine, arguments, count: 1, object: None, owner: None };
     kernel.io.workers.submit(kernel, queue_type, work)
 }
 
@@ -252,6 +257,14 @@ impl super::IoManager {
     fn is_work_queued(&self, item: u64) -> bool {
         let queues = [&self.workers.critical, &self.workers.delayed];
         queues.iter().any(|queue| queue.lock().work.iter().any(|work| work.item == item))
+    }
+}
+
+/// The driver whose device, or whose driver object, this is.
+fn owner_of(kernel: &Kernel, object: &Object) -> Option<Arc<Driver>> {
+    match object.body::<Device>() {
+        Some(device) => device.driver.upgrade(),
+        None => kernel.io.driver_at(object.address),
     }
 }
 
@@ -324,13 +337,13 @@ pub fn queue_io_work_item(
     item.set_context(context)?;
     let io_object = item.io_object()?;
     let object = kernel.ob.by_address(io_object).filter(|object| object.try_reference());
-    let owner = object.as_ref().and_then(|object| object.body::<Device>()?.driver.upgrade());
+    let owner = object.as_ref().and_then(|object| owner_of(kernel, object));
     if let Some(driver) = &owner {
         driver::hold_image(driver);
     }
     let arguments = [io_object, context, item.address()];
     let count = if extended { 3 } else { 2 };
-    let work = Work { item: item.address(), routine, arguments, count, object };
+    let work = Work { item: item.address(), routine, arguments, count, object, owner };
     kernel.io.workers.submit(kernel, queue_type, work)
 }
 

@@ -1,5 +1,6 @@
 //! `Dispatcher`: the machine's lists of waiters and timers, its processors, and what stops them.
 
+use std::sync::atomic::AtomicBool;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::dpc::DpcQueue;
@@ -16,6 +17,8 @@ pub struct Dispatcher {
     /// By processor number.
     pub(super) dpcs: Box<[DpcQueue]>,
     pub(super) idle: Idle,
+    /// Timers are out of the queue whose DPCs are yet to be queued. Set under the dispatcher's lock.
+    pub(super) expiring: AtomicBool,
     state: Mutex<State>,
 }
 
@@ -34,6 +37,7 @@ impl Dispatcher {
             processors: Processors::new(processors),
             dpcs: (0..processors).map(|_| DpcQueue::default()).collect(),
             idle: Idle::default(),
+            expiring: AtomicBool::new(false),
             state: Mutex::new(State { waits: WaitLists::new(), timers: TimerQueue::default() }),
         }
     }

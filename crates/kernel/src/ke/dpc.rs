@@ -186,7 +186,8 @@ impl Dispatcher {
         Ok(mark != 0)
     }
 
-    /// Returns once all DPCs that are queued now have run, on every processor (`ddi: KeFlushQueuedDpcs`).
+    /// Returns once all DPCs that are queued now have run, on every processor, and those of timers that have expired
+    /// (`ddi: KeFlushQueuedDpcs`).
     ///
     /// IRQL: PASSIVE_LEVEL; at DISPATCH_LEVEL and above, where it could not end, bugcheck IRQL_NOT_LESS_OR_EQUAL.
     ///
@@ -200,7 +201,8 @@ impl Dispatcher {
         }
         for (number, queue) in (0..).zip(&self.dpcs) {
             let mut round = 0;
-            while !queue.is_quiet() {
+            // A timer that is no longer set, so that KeCancelTimer says no, and whose DPC is not queued yet.
+            while self.expiring.load(Ordering::SeqCst) || !queue.is_quiet() {
                 if kernel.is_halted() {
                     return Err(Unwind::Halt);
                 }

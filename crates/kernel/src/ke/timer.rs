@@ -3,6 +3,7 @@
 //! What is due is kept here; the idle thread expires it, at DISPATCH_LEVEL as NT's clock does.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::Ordering;
 
 use abi::{TimerNotificationObject, TimerSynchronizationObject};
 
@@ -191,6 +192,7 @@ impl Dispatcher {
         let now = kernel.platform.interrupt_time();
         {
             let mut state = self.lock(kernel);
+            self.expiring.store(true, Ordering::SeqCst);
             while let Some((address, due)) = state.timers.pop(now) {
                 let timer = Ktimer::at(address);
                 let expired = match timer.header().object_type() {
@@ -217,6 +219,7 @@ impl Dispatcher {
             // Memory that a driver has freed or used for something else, with the timer in it still set.
             let end = timer.wrapping_add(Ktimer::SIZE as u64);
             kernel.bug_check(abi::TIMER_OR_DPC_INVALID, [TIMER_OBJECT, timer, timer, end]);
+            self.expiring.store(false, Ordering::SeqCst);
             return;
         }
         for dpc in dpcs {
@@ -225,6 +228,7 @@ impl Dispatcher {
                 kernel.bug_check(abi::TIMER_OR_DPC_INVALID, [DPC_OBJECT, dpc, dpc, end]);
             }
         }
+        self.expiring.store(false, Ordering::SeqCst);
     }
 }
 

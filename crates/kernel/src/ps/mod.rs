@@ -5,5 +5,5 @@ mod process;
 mod system_thread;
 
 pub use attach::inside;
-pub use process::{Process, Processes, SYSTEM_PROCESS_ID};
+pub use process::{KERNEL_HANDLE, Process, Processes, SYSTEM_PROCESS_ID};
 pub use system_thread::{ThreadBody, spawn_system_thread};

@@ -14,6 +14,9 @@ use crate::ob::HandleTable;
 /// The system process's identifier.
 pub const SYSTEM_PROCESS_ID: u32 = 4;
 
+/// Set in every handle of the system process that is used in another one, a kernel handle (`OBJ_KERNEL_HANDLE`).
+pub const KERNEL_HANDLE: u64 = 0xFFFF_FFFF_8000_0000;
+
 /// Distinguishes processes of all machines, for caches of Linux threads.
 static SERIAL: AtomicU64 = AtomicU64::new(1);
 
@@ -121,6 +124,18 @@ impl Processes {
     #[must_use]
     pub fn get(&self, id: u32) -> Option<Arc<Process>> {
         self.all.read().unwrap_or_else(PoisonError::into_inner).get(&id).cloned()
+    }
+
+    /// Whose table a handle is looked up in when `current` uses it, and under which value there: kernel handles are the
+    /// system process's, wherever they are used.
+    #[must_use]
+    pub fn owner_of(&self, handle: u64, current: u32) -> Option<(Arc<Process>, u32)> {
+        let (process, value) = if handle & KERNEL_HANDLE == KERNEL_HANDLE {
+            (self.system.clone(), handle & !KERNEL_HANDLE)
+        } else {
+            (self.get(current)?, handle)
+        };
+        Some((process, u32::try_from(value).ok()?))
     }
 
     /// Says that a process ends: what its threads wait for no longer lasts. Their user-mode waits in drivers end with

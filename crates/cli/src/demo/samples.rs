@@ -1,0 +1,180 @@
+//! The parts about the other samples: how data, buffers and answers travel, each with the ways of its IRPs.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::thread;
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail};
+use app::{ControlCode, Device, Transport};
+use gate::Handle;
+use host::{LoadOptions, Machine, Process};
+
+use super::here::draw;
+use super::{Part, call, driver};
+use crate::output::{Output, Tone};
+use crate::target;
+use crate::watch::Recorder;
+
+/// A machine with one sample.
+struct Stage {
+    machine: Machine,
+    events: Arc<Recorder>,
+}
+
+impl Stage {
+    fn new(path: &Path) -> Result<Self> {
+        let machine = Machine::new().context("no machine can be started")?;
+        target::load(&machine, path, LoadOptions::default())?;
+        let events = Arc::new(Recorder::default());
+        machine.watch(events.clone());
+        Ok(Self { machine, events })
+    }
+
+    fn process(&self) -> Process {
+        self.machine.process("demo")
+    }
+
+    /// Draws the ways of the IRPs since the last time.
+    fn draw(&self, end: &str, output: &mut Output) -> Result<()> {
+        draw(&self.events, end, output)
+    }
+
+    /// Forgets them.
+    fn skip(&self) {
+        self.events.take();
+    }
+}
+
+macro_rules! stage {
+    ($folder:expr, $name:literal) => {
+        match driver($folder, $name) {
+            Ok(path) => Stage::new(&path)?,
+            Err(skipped) => return Ok(skipped),
+        }
+    };
+}
+
+/// See samples/pipe.
+pub(super) fn pipe(folder: &Path, output: &mut Output) -> Result<Part> {
+    let stage = stage!(folder, "pipe.sys");
+    let process = stage.process();
+    output.line("   pipe.sys makes a pipe of every name below its device, whatever the name's case:")?;
+    let [writer, reader] =
+        [r"\\.\Example\HELLO", r"\\.\Example\hello"].map(|path| (path, Device::open(&process, path)));
+    for (path, device) in [&writer, &reader] {
+        let handle = device.as_ref().map_err(|error| anyhow::anyhow!("{error}"))?.handle().0;
+        call(output, &format!("CreateFile({path})"), format_args!("handle {handle:#x}"))?;
+    }
+    let (writer, reader) = (writer.1?, reader.1?);
+    stage.skip();
+    let bytes = writer.write(b"through the pipe")?;
+    call(output, "WriteFile(\"through the pipe\") on the first", format_args!("{bytes} bytes taken"))?;
+    stage.draw("", output)?;
+    let mut buffer = [0; 64];
+    let bytes = reader.read(&mut buffer)?;
+    let text = String::from_utf8_lossy(crate::transfer::front(&buffer, bytes)).into_owned();
+    call(output, "ReadFile(64 bytes) on the second", format_args!("{bytes} bytes: {text:?}"))?;
+    stage.draw(&format!("{bytes} bytes copied out"), output)?;
+    Ok(Part::Shown)
+}
+
+/// See samples/buffers: its code, the method, and where the bytes are.
+const METHODS: [(ControlCode, &str, &str); 4] = [
+    (ControlCode(0x0022_2000), "METHOD_BUFFERED", "copied to a system buffer and back"),
+    (ControlCode(0x0022_2005), "METHOD_IN_DIRECT", "the second buffer read where it is, through an MDL"),
+    (ControlCode(0x0022_200A), "METHOD_OUT_DIRECT", "the second buffer written where it is, through an MDL"),
+    (ControlCode(0x0022_200F), "METHOD_NEITHER", "both read and written at the application's addresses"),
+];
+
+/// See samples/buffers.
+pub(super) fn buffers(folder: &Path, output: &mut Output) -> Result<Part> {
+    let stage = stage!(folder, "buffers.sys");
+    let process = stage.process();
+    let device = Device::open(&process, r"\\.\Buffers")?;
+    stage.skip();
+    output.line("   The two lowest bits of a control code say how its bytes travel:")?;
+    for (code, method, way) in METHODS {
+        let mut second = *b"12345678";
+        // What each code wants for its first buffer: bytes to invert, a key, an offset.
+        let bytes = match code.0 & 3 {
+            1 => device.control(code, &[0], &mut second)?,
+            2 => device.control(code, &0_u32.to_le_bytes(), &mut second)?,
+            _ => device.control(code, &[!b'a'; 8], &mut second)?,
+        };
+        let text = String::from_utf8_lossy(&second).into_owned();
+        call(output, &format!("DeviceIoControl({code:?})"), format_args!("{bytes} bytes {text:?}"))?;
+        output.line(format_args!("      {method}: {way}"))?;
+        stage.draw("", output)?;
+    }
+    Ok(Part::Shown)
+}
+
+/// See samples/delay: its codes, and who answers.
+const SET: ControlCode = ControlCode(0x0022_2000);
+const QUERY: ControlCode = ControlCode(0x0022_2004);
+const WAYS: [(u32, &str); 3] = [(0, "a system thread"), (1, "a timer's DPC"), (2, "a work item")];
+const DELAY: &str = r"\\.\Delay";
+/// Milliseconds until an answer.
+const SHORT: u32 = 20;
+const HOUR: u32 = 3_600_000;
+
+fn set(device: &Device<'_>, way: u32, milliseconds: u32) -> Result<()> {
+    device.control(SET, &[way, milliseconds].map(u32::to_le_bytes).concat(), &mut [])?;
+    Ok(())
+}
+
+/// See samples/delay.
+pub(super) fn delay(folder: &Path, output: &mut Output) -> Result<Part> {
+    let stage = stage!(folder, "delay.sys");
+    let process = stage.process();
+    let device = Device::open(&process, DELAY)?;
+    output.line("   delay.sys returns STATUS_PENDING, and somebody else completes the IRP:")?;
+    for (way, who) in WAYS {
+        set(&device, way, SHORT)?;
+        stage.skip();
+        let start = Instant::now();
+        let mut buffer = [0; 4];
+        let bytes = device.read(&mut buffer)?;
+        let text = String::from_utf8_lossy(crate::transfer::front(&buffer, bytes)).into_owned();
+        let result =
+            format_args!("{bytes} bytes {text:?} after {} ms, by {who}", start.elapsed().as_millis());
+        call(output, "ReadFile(4 bytes)", result)?;
+        stage.draw("", output)?;
+    }
+    cancelled(&stage, &device, output)?;
+    Ok(Part::Shown)
+}
+
+/// A read that waits while its process ends.
+fn cancelled(stage: &Stage, witness: &Device<'_>, output: &mut Output) -> Result<()> {
+    let process = stage.machine.process("short-lived");
+    let device = Device::open(&process, DELAY)?;
+    set(&device, 0, HOUR)?;
+    let handle: Handle = device.handle();
+    stage.skip();
+    let ended = thread::scope(|scope| {
+        let reader = scope.spawn(|| process.read(handle, &mut [0; 4], None));
+        let mut counts = [0; 16];
+        loop {
+            witness.control(QUERY, &[], &mut counts)?;
+            if counts[12] != 0 || reader.is_finished() {
+                break;
+            }
+            thread::yield_now();
+        }
+        process.end();
+        match reader.join() {
+            Ok(ended) => Ok(ended),
+            Err(_) => bail!("the reading thread failed"),
+        }
+    })?;
+    let name = abi::status_name(ended.status).unwrap_or("an unnamed status");
+    call(output, "ReadFile in a process that is killed", output.paint(Tone::Bad, name))?;
+    let events = stage.events.take();
+    for route in super::route::routes(&events).iter().filter(|route| route.major == abi::IRP_MJ_READ) {
+        let line = route.draw(output.arrow(), "");
+        output.line(format_args!("      {}", output.paint(Tone::Quiet, line)))?;
+    }
+    Ok(())
+}
