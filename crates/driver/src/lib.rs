@@ -135,6 +135,24 @@
 //! several opens of one name share, [`Create::set_fs_context2`] one to what is this open's own. The file's requests see
 //! both ([`Read::contexts`] and its kin) until [`Close`] takes them back. A driver that sets contexts has a `close`.
 //!
+//! # Filters
+//!
+//! A driver can put a device above another driver's ([`DriverObject::filter`]); its requests come to a [`Filter`]'s methods, and those that
+//! have no method pass. Handing a request on consumes it, so nobody touches it after that:
+//!
+//! ```compile_fail,E0382
+//! # extern crate ringbridge_driver as driver;
+//! # use driver::*;
+//! struct Above;
+//! impl Filter for Above {
+//!     fn read(&self, request: Filtered<Self, Read>) -> impl Answer {
+//!         let answer = request.forward();
+//!         request.length();
+//!         answer
+//!     }
+//! }
+//! ```
+//!
 //! # What this crate leaves to others
 //!
 //! Layouts and status codes are `abi`'s, behaviour is the kernel's. Requests answered later, MDLs of a driver's own and threads
