@@ -22,7 +22,7 @@ pub(crate) struct Args {
 }
 
 /// The drivers that the demo shows.
-const SAMPLES: [&str; 4] = ["hello", "pipe", "buffers", "delay"];
+const SAMPLES: [&str; 5] = ["hello", "pipe", "buffers", "delay", "tap"];
 
 pub(crate) fn run(args: &Args) -> Result<()> {
     let workspace = Workspace::load()?;

@@ -2,6 +2,7 @@
 
 mod across;
 mod fault;
+mod filter;
 mod here;
 mod route;
 mod samples;
@@ -24,7 +25,7 @@ const LAST_WRITE: ControlCode = ControlCode(0x0022_2008);
 /// Show a driver and its applications at work
 ///
 /// Loads the sample driver hello.sys into this process and talks to its device; then does so from another process; shows
-/// the samples pipe, buffers and delay; then lets a driver fault, and lives on.
+/// the samples pipe, buffers and delay, and a filter; then lets a driver fault, and lives on.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  cargo xtask demo                      builds the drivers first\n  \
     ringbridge demo --sys-dir target/sys\n\n\
@@ -44,12 +45,13 @@ enum Part {
 
 type Show = fn(&Path, &mut Output) -> Result<Part>;
 
-const PARTS: [(&str, Show); 6] = [
+const PARTS: [(&str, Show); 7] = [
     ("A Windows driver in a Linux process", here::show),
     ("The driver in one process, its application in another", across::show),
     ("Pipes by name: two handles, one resource", samples::pipe),
     ("Four ways for bytes to travel", samples::buffers),
     ("Requests that are answered later", samples::delay),
+    ("A filter above another driver's device", filter::show),
     ("A driver that faults", fault::show),
 ];
 

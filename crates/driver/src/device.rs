@@ -10,11 +10,21 @@ use abi::{
 
 use crate::nt::{IoCreateDevice, IoCreateSymbolicLink, IoDeleteDevice, IoDeleteSymbolicLink};
 use crate::pool::POOL_ALIGNMENT;
+use crate::stack::Vtable;
 use crate::{Dispatch, Driver, DriverObject, Mode, UnicodeStr};
+
+/// What the extension of every device begins with.
+#[repr(C)]
+pub(crate) struct Header {
+    /// Of a filter's device; none for the devices of [`Driver::Device`].
+    pub(crate) filter: Option<&'static Vtable>,
+}
 
 /// What the SDK keeps in the device extension. Fields are dropped in this order: the name that applications use goes
 /// first, so that nobody finds a device whose context is gone.
+#[repr(C)]
 struct Extension<C> {
+    header: Header,
     link: Option<SymbolicLink>,
     context: C,
 }
@@ -108,7 +118,9 @@ impl<'d, D: Driver> DeviceBuilder<'d, D> {
         // SAFETY: valid, and not yet open to requests.
         let extension = unsafe { (*object.as_ptr()).DeviceExtension }.cast::<Extension<D::Device>>();
         // SAFETY: the extension was created with this size and alignment.
-        unsafe { extension.write(Extension { link: None, context: self.context }) };
+        unsafe {
+            extension.write(Extension { header: Header { filter: None }, link: None, context: self.context })
+        };
         // SAFETY: as above.
         unsafe { (*object.as_ptr()).Flags |= <D::Device as Dispatch>::Io::FLAGS };
         if let (Some(link), Some(name)) = (self.symbolic_link, self.name) {
@@ -183,7 +195,19 @@ pub(crate) unsafe fn context<'a, C>(device: *mut DEVICE_OBJECT) -> &'a C {
     unsafe { &(*extension).context }
 }
 
-/// Deletes all devices of a driver, the newest first.
+/// What a filter's device is, if `device` is one.
+///
+/// # Safety
+///
+/// A device of this driver, created through this crate.
+pub(crate) unsafe fn filter_of(device: *mut DEVICE_OBJECT) -> Option<&'static Vtable> {
+    // SAFETY: the caller's contract.
+    let header = unsafe { (*device).DeviceExtension }.cast::<Header>();
+    // SAFETY: every extension begins with one.
+    unsafe { (*header).filter }
+}
+
+/// Deletes all devices of a driver, the newest first. Filters are detached first.
 ///
 /// # Safety
 ///
@@ -195,8 +219,13 @@ pub(crate) unsafe fn delete_all<C>(driver: NonNull<DRIVER_OBJECT>) {
         // Read before the device goes. One that is still referenced stays in the list, so no second pass.
         // SAFETY: a device in the list is valid.
         next = unsafe { (*device.as_ptr()).NextDevice };
-        // SAFETY: the caller's contract.
-        unsafe { delete::<C>(device) };
+        // SAFETY: a device of this driver.
+        match unsafe { filter_of(device.as_ptr()) } {
+            // SAFETY: its own routine, called once.
+            Some(filter) => unsafe { (filter.delete)(device) },
+            // SAFETY: the caller's contract.
+            None => unsafe { delete::<C>(device) },
+        }
     }
 }
 

@@ -2,15 +2,23 @@
 
 use core::ptr::NonNull;
 
-use abi::{
-    DEVICE_OBJECT, DRIVER_DISPATCH, DRIVER_OBJECT, IRP, IRP_MJ_CLEANUP, IRP_MJ_CLOSE, IRP_MJ_CREATE,
-    IRP_MJ_DEVICE_CONTROL, IRP_MJ_READ, IRP_MJ_WRITE, NTSTATUS,
-};
+use abi::*;
 use sealed::{IntoAnswered, Unset};
 
 use crate::bugcheck::guard;
 use crate::irp::{Answered, Irp};
-use crate::{Cleanup, Close, Create, DeviceControl, Mode, Read, Write, device};
+use crate::{
+    Cleanup, Close, Create, DeviceControl, FlushBuffers, Mode, OtherRequest, Read, Shutdown, Write, device,
+};
+
+macro_rules! more_majors {
+    ($($(#[$doc:meta])* $method:ident($request:ty);)*) => {$(
+        $(#[$doc])*
+        fn $method(&self, request: $request) -> impl Answer {
+            unset(request)
+        }
+    )*};
+}
 
 /// The requests that a device serves. `Self` is the device's context, kept in its extension; requests come in on many
 /// threads at once.
@@ -52,6 +60,53 @@ pub trait Dispatch: Sized + Send + Sync + 'static {
     fn device_control(&self, request: DeviceControl) -> impl Answer {
         unset(request)
     }
+
+    more_majors! {
+        /// IRP_MJ_INTERNAL_DEVICE_CONTROL: a control request that a driver made.
+        internal_device_control(DeviceControl);
+        /// IRP_MJ_FLUSH_BUFFERS.
+        flush_buffers(FlushBuffers);
+        /// IRP_MJ_SHUTDOWN.
+        shutdown(Shutdown);
+        /// IRP_MJ_CREATE_NAMED_PIPE.
+        create_named_pipe(OtherRequest);
+        /// IRP_MJ_QUERY_INFORMATION.
+        query_information(OtherRequest);
+        /// IRP_MJ_SET_INFORMATION.
+        set_information(OtherRequest);
+        /// IRP_MJ_QUERY_EA.
+        query_ea(OtherRequest);
+        /// IRP_MJ_SET_EA.
+        set_ea(OtherRequest);
+        /// IRP_MJ_QUERY_VOLUME_INFORMATION.
+        query_volume_information(OtherRequest);
+        /// IRP_MJ_SET_VOLUME_INFORMATION.
+        set_volume_information(OtherRequest);
+        /// IRP_MJ_DIRECTORY_CONTROL.
+        directory_control(OtherRequest);
+        /// IRP_MJ_FILE_SYSTEM_CONTROL.
+        file_system_control(OtherRequest);
+        /// IRP_MJ_LOCK_CONTROL.
+        lock_control(OtherRequest);
+        /// IRP_MJ_CREATE_MAILSLOT.
+        create_mailslot(OtherRequest);
+        /// IRP_MJ_QUERY_SECURITY.
+        query_security(OtherRequest);
+        /// IRP_MJ_SET_SECURITY.
+        set_security(OtherRequest);
+        /// IRP_MJ_POWER.
+        power(OtherRequest);
+        /// IRP_MJ_SYSTEM_CONTROL.
+        system_control(OtherRequest);
+        /// IRP_MJ_DEVICE_CHANGE.
+        device_change(OtherRequest);
+        /// IRP_MJ_QUERY_QUOTA.
+        query_quota(OtherRequest);
+        /// IRP_MJ_SET_QUOTA.
+        set_quota(OtherRequest);
+        /// IRP_MJ_PNP.
+        pnp(OtherRequest);
+    }
 }
 
 /// What a dispatch method returns: an [`Answered`], which only a request gives.
@@ -59,7 +114,7 @@ pub trait Answer: IntoAnswered {}
 
 impl<T: IntoAnswered> Answer for T {}
 
-mod sealed {
+pub(crate) mod sealed {
     use crate::Answered;
 
     pub trait IntoAnswered {
@@ -101,21 +156,14 @@ const fn is_set<C: 'static, R, A: Answer>(_method: &impl FnOnce(&'static C, R) -
 
 macro_rules! majors {
     ($($major:ident => $method:ident($request:ty);)*) => {
-        /// Puts the author's methods into the driver's table; other entries stay NT's.
-        ///
-        /// # Safety
-        ///
-        /// `driver` is the driver object that is being initialised, and its devices have contexts of type `C`.
-        pub(crate) unsafe fn fill_table<C: Dispatch>(driver: NonNull<DRIVER_OBJECT>) {
-            let set = |major: u8, entry: DRIVER_DISPATCH| {
-                // SAFETY: nobody else uses the table during initialisation.
-                unsafe { (*driver.as_ptr()).MajorFunction[usize::from(major)] = entry };
-            };
-            $(
-                if is_set(&|context: &'static C, request: $request| context.$method(request)) {
-                    set($major, Some(entry::$method::<C>));
-                }
-            )*
+        /// The author's routine for a major function, if there is one.
+        fn routine<C: Dispatch>(major: u8) -> DRIVER_DISPATCH {
+            match major {
+                $($major if is_set(&|context: &'static C, request: $request| context.$method(request)) => {
+                    Some(entry::$method::<C>)
+                })*
+                _ => None,
+            }
         }
 
         /// The routines in the table.
@@ -143,6 +191,73 @@ majors! {
     IRP_MJ_READ => read(Read<C::Io>);
     IRP_MJ_WRITE => write(Write<C::Io>);
     IRP_MJ_DEVICE_CONTROL => device_control(DeviceControl);
+    IRP_MJ_INTERNAL_DEVICE_CONTROL => internal_device_control(DeviceControl);
+    IRP_MJ_FLUSH_BUFFERS => flush_buffers(FlushBuffers);
+    IRP_MJ_SHUTDOWN => shutdown(Shutdown);
+    IRP_MJ_CREATE_NAMED_PIPE => create_named_pipe(OtherRequest);
+    IRP_MJ_QUERY_INFORMATION => query_information(OtherRequest);
+    IRP_MJ_SET_INFORMATION => set_information(OtherRequest);
+    IRP_MJ_QUERY_EA => query_ea(OtherRequest);
+    IRP_MJ_SET_EA => set_ea(OtherRequest);
+    IRP_MJ_QUERY_VOLUME_INFORMATION => query_volume_information(OtherRequest);
+    IRP_MJ_SET_VOLUME_INFORMATION => set_volume_information(OtherRequest);
+    IRP_MJ_DIRECTORY_CONTROL => directory_control(OtherRequest);
+    IRP_MJ_FILE_SYSTEM_CONTROL => file_system_control(OtherRequest);
+    IRP_MJ_LOCK_CONTROL => lock_control(OtherRequest);
+    IRP_MJ_CREATE_MAILSLOT => create_mailslot(OtherRequest);
+    IRP_MJ_QUERY_SECURITY => query_security(OtherRequest);
+    IRP_MJ_SET_SECURITY => set_security(OtherRequest);
+    IRP_MJ_POWER => power(OtherRequest);
+    IRP_MJ_SYSTEM_CONTROL => system_control(OtherRequest);
+    IRP_MJ_DEVICE_CHANGE => device_change(OtherRequest);
+    IRP_MJ_QUERY_QUOTA => query_quota(OtherRequest);
+    IRP_MJ_SET_QUOTA => set_quota(OtherRequest);
+    IRP_MJ_PNP => pnp(OtherRequest);
+}
+
+/// Puts the author's methods into the driver's table; other entries stay NT's.
+///
+/// # Safety
+///
+/// `driver` is the driver object that is being initialised, and its devices have contexts of type `C`.
+pub(crate) unsafe fn fill_table<C: Dispatch>(driver: NonNull<DRIVER_OBJECT>) {
+    for major in 0..=IRP_MJ_MAXIMUM_FUNCTION {
+        if let Some(entry) = routine::<C>(major) {
+            // SAFETY: nobody else uses the table during initialisation.
+            unsafe { (*driver.as_ptr()).MajorFunction[usize::from(major)] = Some(entry) };
+        }
+    }
+}
+
+/// Fills the whole table of a driver that has filters: their devices get requests of every major function.
+///
+/// # Safety
+///
+/// As [`fill_table`]; its filters' devices say so in their extensions.
+pub(crate) unsafe fn fill_filter_table<C: Dispatch>(driver: NonNull<DRIVER_OBJECT>) {
+    for major in 0..=IRP_MJ_MAXIMUM_FUNCTION {
+        // SAFETY: as in `fill_table`.
+        unsafe { (*driver.as_ptr()).MajorFunction[usize::from(major)] = Some(by_device::<C>) };
+    }
+}
+
+/// The routine of every major function in a driver that has filters.
+unsafe extern "win64" fn by_device<C: Dispatch>(device: *mut DEVICE_OBJECT, irp: *mut IRP) -> NTSTATUS {
+    // SAFETY: the I/O manager calls this with a device of this driver.
+    if let Some(filter) = unsafe { device::filter_of(device) } {
+        // SAFETY: the device's own routine, with an IRP for it.
+        return unsafe { (filter.dispatch)(device, irp) };
+    }
+    // SAFETY: NT dispatches no null IRP.
+    let raw = unsafe { NonNull::new_unchecked(irp) };
+    // SAFETY: dispatched to this driver.
+    let request = unsafe { Irp::new(raw) };
+    match routine::<C>(request.major()) {
+        // SAFETY: the entry of this major function, and a device with a context of type `C`.
+        Some(entry) => unsafe { entry(device, irp) },
+        // SAFETY: the IRP is this driver's, and nothing else uses it.
+        None => unsafe { request.answer(STATUS_INVALID_DEVICE_REQUEST, 0).carry_out() },
+    }
 }
 
 /// # Safety

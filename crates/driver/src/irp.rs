@@ -3,12 +3,12 @@
 use core::ptr::{self, NonNull};
 
 use abi::{
-    FILE_OBJECT, IO_NO_INCREMENT, IO_STACK_LOCATION, IO_STACK_LOCATION_PARAMETERS, IO_STATUS_BLOCK, IRP, MDL,
-    NTSTATUS, SL_PENDING_RETURNED, STATUS_PENDING,
+    DEVICE_OBJECT, FILE_OBJECT, IO_NO_INCREMENT, IO_STACK_LOCATION, IO_STACK_LOCATION_PARAMETERS,
+    IO_STATUS_BLOCK, IRP, MDL, NTSTATUS, SL_PENDING_RETURNED, STATUS_PENDING,
 };
 
 use crate::Contexts;
-use crate::nt::{IofCompleteRequest, ObfDereferenceObject, ObfReferenceObject};
+use crate::nt::{IofCallDriver, IofCompleteRequest, ObfDereferenceObject, ObfReferenceObject};
 
 /// An IRP that the driver owns. Not `Send`, as the pointers are not: it stays in its dispatch call, unless it is
 /// [`Pended`](crate::Pended).
@@ -33,6 +33,38 @@ impl Irp {
 
     pub(crate) fn as_raw(&self) -> NonNull<IRP> {
         self.irp
+    }
+
+    /// The major function.
+    pub(crate) fn major(&self) -> u8 {
+        // SAFETY: valid while the IRP is owned.
+        unsafe { (*self.stack.as_ptr()).MajorFunction }
+    }
+
+    /// The minor function.
+    pub(crate) fn minor(&self) -> u8 {
+        // SAFETY: valid while the IRP is owned.
+        unsafe { (*self.stack.as_ptr()).MinorFunction }
+    }
+
+    /// One of the four words of `Parameters`; 0 beyond.
+    pub(crate) fn argument(&self, number: usize) -> usize {
+        let parameters = self.parameters();
+        // SAFETY: four words, whatever they mean for the major function.
+        let words = unsafe { parameters.Others };
+        let words = [words.Argument1, words.Argument2, words.Argument3, words.Argument4];
+        words.get(number).map_or(0, |word| word.addr())
+    }
+
+    /// What the IRP's status block says.
+    pub(crate) fn io_status(&self) -> IO_STATUS_BLOCK {
+        // SAFETY: valid while the IRP is owned.
+        unsafe { (*self.irp.as_ptr()).IoStatus }
+    }
+
+    /// This driver's stack location.
+    pub(crate) fn location(&self) -> NonNull<IO_STACK_LOCATION> {
+        self.stack
     }
 
     pub(crate) fn parameters(&self) -> IO_STACK_LOCATION_PARAMETERS {
@@ -79,7 +111,7 @@ impl Irp {
     }
 
     /// `IoMarkIrpPending`, which the headers inline.
-    fn mark_pending(&self) {
+    pub(crate) fn mark_pending(&self) {
         let stack = self.stack.as_ptr();
         // SAFETY: the current stack location of an IRP that is still this driver's.
         unsafe { (*stack).Control |= SL_PENDING_RETURNED };
@@ -126,8 +158,20 @@ enum How {
     Completed { status: NTSTATUS, information: usize, boost: i8 },
     /// The IRP was marked pending and given away. The entry point touches it no more, and returns STATUS_PENDING.
     Pended { file: Option<FileReference> },
-    /// `IofCallDriver` took the IRP and returned this, which the entry point returns too. It touches the IRP no more.
-    Forwarded { status: NTSTATUS },
+    /// The entry point hands the IRP to the device below by `IofCallDriver`, and returns what that returns, or STATUS_PENDING
+    /// for an IRP that was marked so.
+    Forwarded { lower: NonNull<DEVICE_OBJECT>, way: Way },
+}
+
+/// How a request goes down.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Way {
+    /// Without coming back to this driver.
+    Past,
+    /// With a completion routine of this driver's, which leaves the status as it is.
+    Seen,
+    /// Marked pending, with a completion routine of this driver's.
+    Pended,
 }
 
 /// Keeps the file of a request that was given away, and with it the device, until the method that gave it away has
@@ -150,14 +194,28 @@ impl Drop for FileReference {
 }
 
 impl Answered {
-    /// The request went to the driver below, whose answer this is.
+    /// The request goes to the device below.
     ///
     /// # Safety
     ///
-    /// `status` is what `IofCallDriver` returned for `irp`, which was this dispatch call's. Nothing uses it any more.
-    #[expect(dead_code, reason = "for requests that are handed down")]
-    pub(crate) unsafe fn forwarded(irp: NonNull<IRP>, status: NTSTATUS) -> Self {
-        Self { irp, how: How::Forwarded { status } }
+    /// `irp` is this dispatch call's, its next stack location is filled (or its own skipped), and `lower` stays until the
+    /// entry point has called it.
+    pub(crate) unsafe fn forwarded(irp: NonNull<IRP>, lower: NonNull<DEVICE_OBJECT>, way: Way) -> Self {
+        Self { irp, how: How::Forwarded { lower, way } }
+    }
+
+    /// The request was marked pending and given away; what keeps its device is the caller's.
+    pub(crate) fn pended(irp: NonNull<IRP>) -> Self {
+        Self { irp, how: How::Pended { file: None } }
+    }
+
+    /// Whether a completion routine or whoever holds the request deals with it after its dispatch call.
+    pub(crate) fn comes_back(&self) -> bool {
+        match self.how {
+            How::Completed { .. } => false,
+            How::Pended { .. } => true,
+            How::Forwarded { way, .. } => way != Way::Past,
+        }
     }
 
     /// Raises the priority of the waiting thread for a moment: one of `IO_*_INCREMENT`, instead of `IO_NO_INCREMENT`.
@@ -197,7 +255,11 @@ impl Answered {
                 drop(file);
                 STATUS_PENDING
             }
-            How::Forwarded { status } => status,
+            How::Forwarded { lower, way } => {
+                // SAFETY: `forwarded`'s contract; the IRP is not touched after this.
+                let status = unsafe { IofCallDriver(lower.as_ptr(), irp) };
+                if way == Way::Pended { STATUS_PENDING } else { status }
+            }
         }
     }
 }

@@ -148,6 +148,24 @@
 //! does not. Everything else says in its documentation up to which IRQL it may be called; where nothing is said, it is
 //! DISPATCH_LEVEL.
 //!
+//! # Filters
+//!
+//! A driver can put a device above another driver's ([`DriverObject::filter`]); its requests come to a [`Filter`]'s methods, and those that
+//! have no method pass. Handing a request on consumes it, so nobody touches it after that:
+//!
+//! ```compile_fail,E0382
+//! # extern crate ringbridge_driver as driver;
+//! # use driver::*;
+//! struct Above;
+//! impl Filter for Above {
+//!     fn read(&self, request: Filtered<Self, Read>) -> impl Answer {
+//!         let answer = request.forward();
+//!         request.length();
+//!         answer
+//!     }
+//! }
+//! ```
+//!
 //! # What this crate leaves to others
 //!
 //! Layouts and status codes are `abi`'s, behaviour is the kernel's. MDLs of a driver's own and device stacks
@@ -162,25 +180,34 @@ pub use abi;
 
 mod buffer;
 mod bugcheck;
+mod bytes;
 mod contexts;
 mod control;
 mod device;
 mod dispatch;
 mod driver;
 mod event;
+mod filter;
+mod filtered;
+mod filtered_kinds;
+mod held_queue;
 mod irp;
 mod irql;
 mod locked;
 mod mutex;
 pub mod nt;
 mod pended;
+mod plain;
 mod pool;
 mod pool_arc;
 mod print;
 mod queue;
+mod remove_lock;
 mod request;
 mod spin_lock;
+mod stack;
 mod string;
+mod target;
 mod thread;
 pub mod time;
 mod timer;
@@ -192,24 +219,32 @@ mod work_item;
 
 pub use buffer::Output;
 pub use bugcheck::RUST_PANIC;
+pub use bytes::Bytes;
 pub use contexts::Contexts;
 pub use control::{BufferedControl, DeviceControl, InDirectControl, NeitherControl, OutDirectControl};
 pub use device::{Device, DeviceBuilder};
 pub use dispatch::{Answer, Dispatch};
 pub use driver::{Driver, DriverObject, driver_entry};
 pub use event::Event;
+pub use filter::Filter;
+pub use filtered::{Completed, Filtered, Held, InHand, Returned, Upward};
+pub use held_queue::HeldQueue;
 pub use irp::Answered;
 pub use irql::PassiveLevel;
 pub use locked::LockedData;
 pub use mutex::{Mutex, MutexGuard};
 pub use pended::{Pendable, Pended};
+pub use plain::{FlushBuffers, OtherRequest, Shutdown};
 pub use pool::{PoolBox, Tag};
 pub use pool_arc::PoolArc;
 pub use print::Text;
 pub use queue::CancelSafeQueue;
+pub use remove_lock::{RemoveGuard, RemoveLock};
 pub use request::{Buffered, Cleanup, Close, Create, Direct, Mode, Neither, Read, Write};
 pub use spin_lock::SpinLock;
+pub use stack::{FilterBuilder, FilterDevice};
 pub use string::{UnicodeStr, Utf16};
+pub use target::Target;
 pub use thread::{Stop, Thread, Woken};
 pub use timer::Timer;
 pub use user::{UserData, UserOutput};

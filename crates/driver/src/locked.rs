@@ -32,7 +32,7 @@ unsafe fn system_address(mdl: *mut MDL) -> Result<*mut u8, NTSTATUS> {
 }
 
 /// The bytes of a request's MDL, `length` of them.
-fn bytes(irp: &Irp, length: usize) -> Result<*mut u8, NTSTATUS> {
+pub(crate) fn bytes(irp: &Irp, length: usize) -> Result<*mut u8, NTSTATUS> {
     let mdl = irp.mdl();
     // NT makes no MDL for a buffer of no bytes.
     if length == 0 || mdl.is_null() {

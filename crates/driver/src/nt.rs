@@ -7,13 +7,14 @@
 use core::ffi::{c_char, c_void};
 
 use abi::{
-    ACCESS_MASK, BOOLEAN, CLIENT_ID, DEVICE_OBJECT, DEVICE_TYPE, DRIVER_OBJECT, EVENT_TYPE, HANDLE, IO_CSQ,
-    IO_CSQ_IRP_CONTEXT, IO_WORKITEM, IO_WORKITEM_ROUTINE, IRP, KDEFERRED_ROUTINE, KDPC, KEVENT, KIRQL,
-    KMUTANT, KPRIORITY, KPROCESSOR_MODE, KSPIN_LOCK, KSTART_ROUTINE, KTHREAD, KTIMER, KWAIT_BLOCK,
-    KWAIT_REASON, LARGE_INTEGER, MDL, MEMORY_CACHING_TYPE, NTSTATUS, OBJECT_ATTRIBUTES,
-    OBJECT_HANDLE_INFORMATION, OBJECT_TYPE, PIO_CSQ_ACQUIRE_LOCK, PIO_CSQ_COMPLETE_CANCELED_IRP,
-    PIO_CSQ_INSERT_IRP_EX, PIO_CSQ_PEEK_NEXT_IRP, PIO_CSQ_RELEASE_LOCK, PIO_CSQ_REMOVE_IRP, POOL_TYPE,
-    TIMER_TYPE, UNICODE_STRING, WAIT_TYPE, WORK_QUEUE_TYPE,
+    ACCESS_MASK, BOOLEAN, CLIENT_ID, DEVICE_OBJECT, DEVICE_TYPE, DRIVER_OBJECT, EVENT_TYPE, FILE_OBJECT,
+    HANDLE, IO_CSQ, IO_CSQ_IRP_CONTEXT, IO_REMOVE_LOCK, IO_STATUS_BLOCK, IO_WORKITEM, IO_WORKITEM_ROUTINE,
+    IRP, KDEFERRED_ROUTINE, KDPC, KEVENT, KIRQL, KMUTANT, KPRIORITY, KPROCESSOR_MODE, KSPIN_LOCK,
+    KSTART_ROUTINE, KTHREAD, KTIMER, KWAIT_BLOCK, KWAIT_REASON, LARGE_INTEGER, MDL, MEMORY_CACHING_TYPE,
+    NTSTATUS, OBJECT_ATTRIBUTES, OBJECT_HANDLE_INFORMATION, OBJECT_TYPE, PIO_CSQ_ACQUIRE_LOCK,
+    PIO_CSQ_COMPLETE_CANCELED_IRP, PIO_CSQ_INSERT_IRP, PIO_CSQ_INSERT_IRP_EX, PIO_CSQ_PEEK_NEXT_IRP,
+    PIO_CSQ_RELEASE_LOCK, PIO_CSQ_REMOVE_IRP, POOL_TYPE, TIMER_TYPE, UNICODE_STRING, WAIT_TYPE,
+    WORK_QUEUE_TYPE,
 };
 
 macro_rules! ntoskrnl {
@@ -54,6 +55,91 @@ ntoskrnl! {
     fn IoDeleteSymbolicLink(SymbolicLinkName: *const UNICODE_STRING) -> NTSTATUS;
     /// Ends the driver's work on an IRP. IRQL: up to DISPATCH_LEVEL.
     fn IofCompleteRequest(Irp: *mut IRP, PriorityBoost: i8);
+    /// Sends an IRP to a device's driver. IRQL: up to DISPATCH_LEVEL.
+    fn IofCallDriver(DeviceObject: *mut DEVICE_OBJECT, Irp: *mut IRP) -> NTSTATUS;
+    /// Attaches a device to the top of the stack that another is in, and writes the device below before the first request
+    /// can come. IRQL: up to DISPATCH_LEVEL.
+    fn IoAttachDeviceToDeviceStackSafe(
+        SourceDevice: *mut DEVICE_OBJECT,
+        TargetDevice: *mut DEVICE_OBJECT,
+        AttachedToDeviceObject: *mut *mut DEVICE_OBJECT,
+    ) -> NTSTATUS;
+    /// Takes the device above `TargetDevice` off it. IRQL: PASSIVE_LEVEL.
+    fn IoDetachDevice(TargetDevice: *mut DEVICE_OBJECT);
+    /// Opens a named device: its file object, referenced, and the top of its stack. IRQL: PASSIVE_LEVEL.
+    fn IoGetDeviceObjectPointer(
+        ObjectName: *const UNICODE_STRING,
+        DesiredAccess: u32,
+        FileObject: *mut *mut FILE_OBJECT,
+        DeviceObject: *mut *mut DEVICE_OBJECT,
+    ) -> NTSTATUS;
+    /// The top of the stack that requests on a file go to. IRQL: up to DISPATCH_LEVEL.
+    fn IoGetRelatedDeviceObject(FileObject: *mut FILE_OBJECT) -> *mut DEVICE_OBJECT;
+    /// Builds a control request that the I/O manager frees; null without memory. IRQL: PASSIVE_LEVEL.
+    fn IoBuildDeviceIoControlRequest(
+        IoControlCode: u32,
+        DeviceObject: *mut DEVICE_OBJECT,
+        InputBuffer: *mut c_void,
+        InputBufferLength: u32,
+        OutputBuffer: *mut c_void,
+        OutputBufferLength: u32,
+        InternalDeviceIoControl: BOOLEAN,
+        Event: *mut KEVENT,
+        IoStatusBlock: *mut IO_STATUS_BLOCK,
+    ) -> *mut IRP;
+    /// Builds a request that the I/O manager frees; null without memory. IRQL: PASSIVE_LEVEL.
+    fn IoBuildSynchronousFsdRequest(
+        MajorFunction: u32,
+        DeviceObject: *mut DEVICE_OBJECT,
+        Buffer: *mut c_void,
+        Length: u32,
+        StartingOffset: *const LARGE_INTEGER,
+        Event: *mut KEVENT,
+        IoStatusBlock: *mut IO_STATUS_BLOCK,
+    ) -> *mut IRP;
+    /// Builds a request that its completion routine frees; null without memory. IRQL: up to APC_LEVEL.
+    fn IoBuildAsynchronousFsdRequest(
+        MajorFunction: u32,
+        DeviceObject: *mut DEVICE_OBJECT,
+        Buffer: *mut c_void,
+        Length: u32,
+        StartingOffset: *const LARGE_INTEGER,
+        IoStatusBlock: *mut IO_STATUS_BLOCK,
+    ) -> *mut IRP;
+    /// Frees an IRP of the driver's own. IRQL: up to DISPATCH_LEVEL.
+    fn IoFreeIrp(Irp: *mut IRP);
+    /// Initialises a remove lock. IRQL: PASSIVE_LEVEL.
+    fn IoInitializeRemoveLockEx(
+        Lock: *mut IO_REMOVE_LOCK,
+        AllocateTag: u32,
+        MaxLockedMinutes: u32,
+        HighWatermark: u32,
+        RemlockSize: u32,
+    );
+    /// Acquires a remove lock, or STATUS_DELETE_PENDING. IRQL: up to DISPATCH_LEVEL.
+    fn IoAcquireRemoveLockEx(
+        RemoveLock: *mut IO_REMOVE_LOCK,
+        Tag: *mut c_void,
+        File: *const c_char,
+        Line: u32,
+        RemlockSize: u32,
+    ) -> NTSTATUS;
+    /// Releases a remove lock. IRQL: up to DISPATCH_LEVEL.
+    fn IoReleaseRemoveLockEx(RemoveLock: *mut IO_REMOVE_LOCK, Tag: *mut c_void, RemlockSize: u32);
+    /// Releases a remove lock for good, and waits until all others have. IRQL: PASSIVE_LEVEL.
+    fn IoReleaseRemoveLockAndWaitEx(RemoveLock: *mut IO_REMOVE_LOCK, Tag: *mut c_void, RemlockSize: u32);
+    /// Initialises a cancel-safe queue. IRQL: any.
+    fn IoCsqInitialize(
+        Csq: *mut IO_CSQ,
+        CsqInsertIrp: PIO_CSQ_INSERT_IRP,
+        CsqRemoveIrp: PIO_CSQ_REMOVE_IRP,
+        CsqPeekNextIrp: PIO_CSQ_PEEK_NEXT_IRP,
+        CsqAcquireLock: PIO_CSQ_ACQUIRE_LOCK,
+        CsqReleaseLock: PIO_CSQ_RELEASE_LOCK,
+        CsqCompleteCanceledIrp: PIO_CSQ_COMPLETE_CANCELED_IRP,
+    ) -> NTSTATUS;
+    /// Puts an IRP into a cancel-safe queue and marks it pending. IRQL: up to DISPATCH_LEVEL.
+    fn IoCsqInsertIrp(Csq: *mut IO_CSQ, Irp: *mut IRP, Context: *mut IO_CSQ_IRP_CONTEXT);
     /// Takes a reference to an object. IRQL: up to DISPATCH_LEVEL.
     fn ObfReferenceObject(Object: *mut c_void) -> isize;
     /// Drops a reference to an object. IRQL: up to DISPATCH_LEVEL.

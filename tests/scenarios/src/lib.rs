@@ -41,6 +41,9 @@ pub const PIPE: SampleDriver = SampleDriver { name: "pipe", entry: sample_pipe::
 /// The sample `buffers`.
 pub const BUFFERS: SampleDriver = SampleDriver { name: "buffers", entry: sample_buffers::DRIVER_ENTRY };
 
+/// The sample `tap`, which attaches to the device of `hello`.
+pub const TAP: SampleDriver = SampleDriver { name: "tap", entry: sample_tap::DRIVER_ENTRY };
+
 /// The sample `delay`.
 pub const DELAY: SampleDriver = SampleDriver { name: "delay", entry: sample_delay::DRIVER_ENTRY };
 

@@ -311,3 +311,24 @@ extern "win64" fn ringbridge_nt_KeBugCheckEx(code: u32, text: usize, length: usi
         thread::park();
     }
 }
+
+/// Routines that filters, and requests of the driver's own, call: the tests here have none.
+macro_rules! not_called {
+    ($($name:ident)*) => {$(
+        #[unsafe(no_mangle)]
+        extern "win64" fn $name() {
+            unreachable!("{} is not called by these tests", stringify!($name));
+        }
+    )*};
+}
+
+not_called! {
+    ringbridge_nt_IofCallDriver ringbridge_nt_IoAttachDeviceToDeviceStackSafe ringbridge_nt_IoDetachDevice
+    ringbridge_nt_IoGetDeviceObjectPointer ringbridge_nt_IoGetRelatedDeviceObject
+    ringbridge_nt_IoBuildDeviceIoControlRequest ringbridge_nt_IoBuildSynchronousFsdRequest
+    ringbridge_nt_IoBuildAsynchronousFsdRequest ringbridge_nt_IoFreeIrp ringbridge_nt_IoInitializeRemoveLockEx
+    ringbridge_nt_IoAcquireRemoveLockEx ringbridge_nt_IoReleaseRemoveLockEx
+    ringbridge_nt_IoReleaseRemoveLockAndWaitEx ringbridge_nt_KeInitializeEvent ringbridge_nt_KeSetEvent
+    ringbridge_nt_KeWaitForSingleObject ringbridge_nt_IoCsqInitialize ringbridge_nt_IoCsqInsertIrp
+    ringbridge_nt_IoCsqRemoveNextIrp
+}

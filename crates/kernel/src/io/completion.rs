@@ -54,8 +54,9 @@ pub fn complete_request(kernel: &Kernel, irp: Irp, boost: u8) -> Outcome<()> {
         }
         location = above;
     }
-    if pending {
-        irp.set_pending_returned(1)?;
+    // A filter may have kept it since a driver below pended it, and answer at once now.
+    if pending || count > 1 {
+        irp.set_pending_returned(u8::from(pending))?;
     }
     // One past the top now: a second completion finds it beyond.
     irp.set_current_location(count.wrapping_add(2))?;

@@ -1,0 +1,328 @@
+//! Requests that a driver makes itself, for another driver's device.
+
+use core::ffi::c_void;
+use core::ptr::{self, NonNull};
+
+use abi::*;
+
+use crate::bugcheck::guard;
+use crate::nt::{
+    ExFreePoolWithTag, IoBuildAsynchronousFsdRequest, IoBuildDeviceIoControlRequest,
+    IoBuildSynchronousFsdRequest, IoFreeIrp, IoGetDeviceObjectPointer, IoGetRelatedDeviceObject,
+    IofCallDriver, KeInitializeEvent, ObfDereferenceObject,
+};
+use crate::remove_lock::{KeptGuard, RemoveLock};
+use crate::wait::{Waiter, wait};
+use crate::{PoolBox, Tag, UnicodeStr};
+
+/// Another driver's device, opened. Requests go to the top of its stack, as it is at that moment.
+///
+/// Dropping it waits for requests that are still under way, then gives the file back, and its driver sees that as
+/// IRP_MJ_CLOSE. IRQL: PASSIVE_LEVEL, unless a method says otherwise.
+pub struct Target {
+    // First: dropping it waits.
+    lock: RemoveLock,
+    file: File,
+    tag: Tag,
+}
+
+/// A referenced file object.
+struct File(NonNull<FILE_OBJECT>);
+
+// SAFETY: NT's functions on file objects may be called from any thread.
+unsafe impl Send for File {}
+// SAFETY: as above.
+unsafe impl Sync for File {}
+
+impl Drop for File {
+    fn drop(&mut self) {
+        // SAFETY: the reference of `IoGetDeviceObjectPointer`.
+        unsafe { ObfDereferenceObject(self.0.as_ptr().cast()) };
+    }
+}
+
+/// A request that its thread waits for: how it is told of its end.
+struct Waited {
+    event: KEVENT,
+    block: IO_STATUS_BLOCK,
+}
+
+impl Target {
+    /// Opens the device `name` for `access` (`FILE_READ_DATA` and its kin), by `IoGetDeviceObjectPointer`: its driver sees
+    /// IRP_MJ_CREATE, and at once IRP_MJ_CLEANUP. `tag` is that of the memory it needs.
+    ///
+    /// # Errors
+    ///
+    /// What opening it fails with: STATUS_OBJECT_NAME_NOT_FOUND, STATUS_ACCESS_DENIED, the driver's own.
+    pub fn open(tag: Tag, name: UnicodeStr<'_>, access: u32) -> Result<Self, NTSTATUS> {
+        let lock = RemoveLock::new(tag)?;
+        let (mut file, mut device) = (ptr::null_mut(), ptr::null_mut());
+        // SAFETY: a valid string, and places for the results.
+        let status =
+            unsafe { IoGetDeviceObjectPointer(name.as_raw(), access, &raw mut file, &raw mut device) };
+        match NonNull::new(file) {
+            Some(file) if status.is_success() => Ok(Self { lock, file: File(file), tag }),
+            _ if status.is_success() => Err(STATUS_INVALID_PARAMETER),
+            _ => Err(status),
+        }
+    }
+
+    /// The top of the device's stack.
+    pub(crate) fn top(&self) -> NonNull<DEVICE_OBJECT> {
+        // SAFETY: a referenced file object.
+        let top = unsafe { IoGetRelatedDeviceObject(self.file.0.as_ptr()) };
+        // SAFETY: it has a device.
+        unsafe { NonNull::new_unchecked(top) }
+    }
+
+    /// IRP_MJ_DEVICE_CONTROL, and waits; returns `Information`, the bytes of `output` that the driver wrote.
+    ///
+    /// # Errors
+    ///
+    /// The driver's status; STATUS_INSUFFICIENT_RESOURCES, also for the methods that need an MDL, where it is not
+    /// implemented to make one; STATUS_INVALID_PARAMETER for METHOD_NEITHER, whose addresses are the requester's.
+    pub fn control(&self, code: u32, input: &[u8], output: &mut [u8]) -> Result<usize, NTSTATUS> {
+        self.send_control(code, input, output, FALSE)
+    }
+
+    /// As [`control`](Self::control), IRP_MJ_INTERNAL_DEVICE_CONTROL.
+    ///
+    /// # Errors
+    ///
+    /// As for [`control`](Self::control).
+    pub fn internal_control(&self, code: u32, input: &[u8], output: &mut [u8]) -> Result<usize, NTSTATUS> {
+        self.send_control(code, input, output, TRUE)
+    }
+
+    fn send_control(
+        &self,
+        code: u32,
+        input: &[u8],
+        output: &mut [u8],
+        internal: BOOLEAN,
+    ) -> Result<usize, NTSTATUS> {
+        if METHOD_FROM_CTL_CODE(code) == METHOD_NEITHER {
+            return Err(STATUS_INVALID_PARAMETER);
+        }
+        let (input_length, output_length) = (length_of(input)?, length_of(output)?);
+        let (input, output) = (input.as_ptr().cast_mut().cast(), output.as_mut_ptr().cast());
+        self.send_and_wait(|top, event, block| {
+            // SAFETY: buffers, event and status block stay until the request has ended.
+            unsafe {
+                IoBuildDeviceIoControlRequest(
+                    code,
+                    top,
+                    input,
+                    input_length,
+                    output,
+                    output_length,
+                    internal,
+                    event,
+                    block,
+                )
+            }
+        })
+    }
+
+    /// IRP_MJ_READ, and waits; returns how many bytes were read.
+    ///
+    /// # Errors
+    ///
+    /// The driver's status; STATUS_INSUFFICIENT_RESOURCES.
+    pub fn read(&self, buffer: &mut [u8], offset: i64) -> Result<usize, NTSTATUS> {
+        let length = length_of(buffer)?;
+        self.transfer(IRP_MJ_READ, buffer.as_mut_ptr(), length, offset)
+    }
+
+    /// IRP_MJ_WRITE, and waits; returns how many bytes were written.
+    ///
+    /// # Errors
+    ///
+    /// As for [`read`](Self::read).
+    pub fn write(&self, data: &[u8], offset: i64) -> Result<usize, NTSTATUS> {
+        let length = length_of(data)?;
+        self.transfer(IRP_MJ_WRITE, data.as_ptr().cast_mut(), length, offset)
+    }
+
+    /// IRP_MJ_FLUSH_BUFFERS, and waits.
+    ///
+    /// # Errors
+    ///
+    /// As for [`read`](Self::read).
+    pub fn flush(&self) -> Result<(), NTSTATUS> {
+        self.transfer(IRP_MJ_FLUSH_BUFFERS, ptr::null_mut(), 0, 0).map(drop)
+    }
+
+    fn transfer(&self, major: u8, buffer: *mut u8, length: u32, offset: i64) -> Result<usize, NTSTATUS> {
+        self.send_and_wait(|top, event, block| {
+            // SAFETY: buffer, event and status block stay until the request has ended; the offset is copied.
+            unsafe {
+                IoBuildSynchronousFsdRequest(
+                    major.into(),
+                    top,
+                    buffer.cast(),
+                    length,
+                    &raw const offset,
+                    event,
+                    block,
+                )
+            }
+        })
+    }
+
+    fn send_and_wait(
+        &self,
+        build: impl FnOnce(*mut DEVICE_OBJECT, *mut KEVENT, *mut IO_STATUS_BLOCK) -> *mut IRP,
+    ) -> Result<usize, NTSTATUS> {
+        // SAFETY: all fields may be zero.
+        let mut waited: Waited = unsafe { core::mem::zeroed() };
+        let event = &raw mut waited.event;
+        // SAFETY: on the kernel stack, which stays during a KernelMode wait.
+        unsafe { KeInitializeEvent(event, NotificationEvent, FALSE) };
+        let top = self.top().as_ptr();
+        let irp =
+            NonNull::new(build(top, event, &raw mut waited.block)).ok_or(STATUS_INSUFFICIENT_RESOURCES)?;
+        let _filled = self.set_file(irp);
+        // SAFETY: a request for this device, sent once; the I/O manager frees it.
+        let mut status = unsafe { IofCallDriver(top, irp.as_ptr()) };
+        if status == STATUS_PENDING {
+            // SAFETY: initialised above.
+            let _satisfied = unsafe { wait(event.cast(), Waiter::Driver, None) };
+            // SAFETY: written before the event was set.
+            status = unsafe { (&raw const waited.block.Status).read() };
+        }
+        if status.is_error() {
+            return Err(status);
+        }
+        // SAFETY: written for every request that is no error.
+        Ok(unsafe { (&raw const waited.block.Information).read() })
+    }
+
+    /// Names the file in the location of the first driver: those with contexts of their own look for it. Returns the
+    /// location.
+    fn set_file(&self, irp: NonNull<IRP>) -> NonNull<IO_STACK_LOCATION> {
+        // SAFETY: an IRP that has not been sent.
+        let tail = unsafe { (*irp.as_ptr()).Tail };
+        // SAFETY: an IRP of the driver's uses the overlay.
+        let overlay = unsafe { tail.Overlay };
+        // SAFETY: it has a location for the device that it goes to.
+        let first = unsafe { NonNull::new_unchecked(overlay.CurrentStackLocation.wrapping_sub(1)) };
+        // SAFETY: as above.
+        unsafe { (*first.as_ptr()).FileObject = self.file.0.as_ptr() };
+        first
+    }
+
+    /// IRP_MJ_READ without waiting, for as many bytes as `buffer` has. `done` gets the buffer back with the number of bytes or the status, in any
+    /// thread, at up to DISPATCH_LEVEL. IRQL: up to APC_LEVEL.
+    ///
+    /// # Errors
+    ///
+    /// STATUS_INSUFFICIENT_RESOURCES when the request could not be made: then `done` is not called.
+    pub fn read_later<D>(&self, buffer: PoolBox<[u8]>, offset: i64, done: D) -> Result<(), NTSTATUS>
+    where
+        D: FnOnce(PoolBox<[u8]>, Result<usize, NTSTATUS>) + Send + 'static,
+    {
+        self.transfer_later(IRP_MJ_READ, buffer, offset, done)
+    }
+
+    /// IRP_MJ_WRITE of `data` without waiting; otherwise as [`read_later`](Self::read_later).
+    ///
+    /// # Errors
+    ///
+    /// As for [`read_later`](Self::read_later).
+    pub fn write_later<D>(&self, data: PoolBox<[u8]>, offset: i64, done: D) -> Result<(), NTSTATUS>
+    where
+        D: FnOnce(PoolBox<[u8]>, Result<usize, NTSTATUS>) + Send + 'static,
+    {
+        self.transfer_later(IRP_MJ_WRITE, data, offset, done)
+    }
+
+    fn transfer_later<D>(
+        &self,
+        major: u8,
+        buffer: PoolBox<[u8]>,
+        offset: i64,
+        done: D,
+    ) -> Result<(), NTSTATUS>
+    where
+        D: FnOnce(PoolBox<[u8]>, Result<usize, NTSTATUS>) + Send + 'static,
+    {
+        let guard = self.lock.acquire()?;
+        let length = length_of(&buffer)?;
+        let later = Later { under_way: guard.keep(), tag: self.tag, major, buffer, done };
+        let mut later = PoolBox::new(self.tag, later)?;
+        let address = later.buffer.as_mut_ptr().cast();
+        let top = self.top().as_ptr();
+        // SAFETY: the buffer stays until the completion routine has it; the offset is copied.
+        let irp = unsafe {
+            IoBuildAsynchronousFsdRequest(
+                major.into(),
+                top,
+                address,
+                length,
+                &raw const offset,
+                ptr::null_mut(),
+            )
+        };
+        let irp = NonNull::new(irp).ok_or(STATUS_INSUFFICIENT_RESOURCES)?;
+        let mut first = self.set_file(irp);
+        // SAFETY: the location of an IRP that has not been sent.
+        let first = unsafe { first.as_mut() };
+        first.CompletionRoutine = Some(ended::<D>);
+        first.Context = later.leak().as_ptr().cast();
+        first.Control = SL_INVOKE_ON_SUCCESS | SL_INVOKE_ON_ERROR | SL_INVOKE_ON_CANCEL;
+        // SAFETY: a request for this device, sent once; its completion routine frees it.
+        let _told_by_the_routine = unsafe { IofCallDriver(top, irp.as_ptr()) };
+        Ok(())
+    }
+}
+
+/// What the completion routine of a request needs that nobody waits for.
+struct Later<D> {
+    under_way: KeptGuard,
+    tag: Tag,
+    major: u8,
+    buffer: PoolBox<[u8]>,
+    done: D,
+}
+
+/// The completion routine of [`Target::read_later`] and [`Target::write_later`].
+unsafe extern "win64" fn ended<D>(
+    _device: *mut DEVICE_OBJECT,
+    irp: *mut IRP,
+    context: *mut c_void,
+) -> NTSTATUS
+where
+    D: FnOnce(PoolBox<[u8]>, Result<usize, NTSTATUS>) + Send + 'static,
+{
+    // SAFETY: a completion routine's IRP.
+    let IRP { IoStatus: block, AssociatedIrp: associated, Flags: flags, .. } = unsafe { *irp };
+    // SAFETY: what `transfer_later` leaked.
+    let later = unsafe { NonNull::new_unchecked(context.cast::<Later<D>>()) };
+    // SAFETY: as above.
+    let tag = unsafe { (*later.as_ptr()).tag };
+    // SAFETY: as above, and used no more after this.
+    let later = unsafe { PoolBox::from_leaked(later, tag) };
+    let Later { under_way, major, mut buffer, done, .. } = later.into_inner();
+    let result =
+        if block.Status.is_error() { Err(block.Status) } else { Ok(block.Information.min(buffer.len())) };
+    // SAFETY: not an associated IRP.
+    let system_buffer = unsafe { associated.SystemBuffer };
+    if flags & IRP_BUFFERED_IO != 0 && !system_buffer.is_null() {
+        if let (IRP_MJ_READ, Ok(count)) = (major, result) {
+            // SAFETY: the system buffer is as long as the buffer.
+            unsafe { ptr::copy_nonoverlapping(system_buffer.cast(), buffer.as_mut_ptr(), count) };
+        }
+        // SAFETY: the driver frees it, whose request this is.
+        unsafe { ExFreePoolWithTag(system_buffer, 0) };
+    }
+    // SAFETY: the driver's own IRP, which nobody else has.
+    unsafe { IoFreeIrp(irp) };
+    guard(|| done(buffer, result));
+    drop(under_way);
+    STATUS_MORE_PROCESSING_REQUIRED
+}
+
+fn length_of(bytes: &[u8]) -> Result<u32, NTSTATUS> {
+    u32::try_from(bytes.len()).map_err(|_| STATUS_INVALID_PARAMETER)
+}

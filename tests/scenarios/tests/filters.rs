@@ -1,0 +1,312 @@
+//! What the SDK lets a filter do besides what the sample `tap` does, and the requests that a driver makes itself: a
+//! compiled-in driver that tries them out above the sample `hello`, or above below.sys.
+
+use app::{ControlCode, Device};
+use host::{Machine, UnloadOutcome};
+use native::{ALIAS, ASK, IOCTL_ANSWERED_ABOVE, LATER, Seen};
+use ringbridge_scenarios::{Form, HELLO, Watch, failure, machine_with, open, scenario};
+use sample_hello::{IOCTL_ECHO, IOCTL_LAST_WRITE};
+
+const PATH: &str = r"\\.\My_Device";
+const PROBE: &str = r"\\.\Probe";
+
+/// The driver. It panics when something is not as it should be, which stops the machine.
+mod native {
+    use core::sync::atomic::{AtomicUsize, Ordering};
+
+    use driver::abi::*;
+    use driver::{
+        Answer, Buffered, Close, Completed, Create, DeviceControl, Dispatch, Driver, DriverObject, Event,
+        Filter, Filtered, FlushBuffers, PassiveLevel, PoolArc, PoolBox, Read, RemoveLock, Tag, Target,
+        UnicodeStr, Write, utf16,
+    };
+
+    driver::driver_entry!(Probe);
+
+    const TAG: Tag = Tag::new(*b"Prob");
+
+    /// Becomes hello's IOCTL_ECHO on its way down.
+    pub(super) const ALIAS: u32 = CTL_CODE(FILE_DEVICE_UNKNOWN, 0x900, METHOD_BUFFERED, FILE_ANY_ACCESS);
+    /// The filter answers it, as an internal control request only.
+    pub(super) const IOCTL_ANSWERED_ABOVE: u32 =
+        CTL_CODE(FILE_DEVICE_UNKNOWN, 0x901, METHOD_BUFFERED, FILE_ANY_ACCESS);
+    /// Has the probe make requests for the device below and wait for them.
+    pub(super) const ASK: u32 = CTL_CODE(FILE_DEVICE_UNKNOWN, 0x902, METHOD_BUFFERED, FILE_ANY_ACCESS);
+    /// Has it make a write and a read and not wait.
+    pub(super) const LATER: u32 = CTL_CODE(FILE_DEVICE_UNKNOWN, 0x903, METHOD_BUFFERED, FILE_ANY_ACCESS);
+
+    /// What the filter has seen on the way up.
+    #[derive(Default)]
+    pub(super) struct Seen {
+        pub(super) controls: AtomicUsize,
+        pub(super) information: AtomicUsize,
+        pub(super) flushes: AtomicUsize,
+    }
+
+    /// Kept where the test finds it: one machine a process.
+    pub(super) static SEEN: Seen = Seen {
+        controls: AtomicUsize::new(0),
+        information: AtomicUsize::new(0),
+        flushes: AtomicUsize::new(0),
+    };
+
+    struct Probe;
+
+    impl Driver for Probe {
+        type Device = Own;
+        const POOL_TAG: Tag = TAG;
+
+        fn entry(driver: &DriverObject<Self>, _path: UnicodeStr<'_>) -> Result<(), NTSTATUS> {
+            driver.device(Own).name(utf16!(r"\Device\Probe")).symbolic_link(utf16!(r"\??\Probe")).create()?;
+            let filter = driver.filter(Above).attach_to(utf16!(r"\Device\My_Device"))?;
+            assert!(!filter.as_raw().is_null());
+            Ok(())
+        }
+    }
+
+    struct Above;
+
+    impl Filter for Above {
+        fn read(&self, request: Filtered<Self, Read>) -> impl Answer {
+            if request.length() == 3 {
+                return request.complete_with_bytes(b"own bytes");
+            }
+            request.limit_length(4);
+            let mut returned = request.forward_and_wait();
+            for _ in 0..2 {
+                if returned.status() == STATUS_DEVICE_BUSY {
+                    returned = returned.send_again();
+                }
+            }
+            if returned.status() == STATUS_DEVICE_BUSY {
+                return returned.complete_with(STATUS_CANCELLED);
+            }
+            let bytes = returned.data().expect("buffered");
+            bytes.change(|byte| byte + 1);
+            returned.complete()
+        }
+
+        fn write(&self, request: Filtered<Self, Write>) -> impl Answer {
+            let mut first = [0];
+            match request.copy_data(0, &mut first) {
+                Ok(1) if first == *b"x" => request.complete_as_written(),
+                Ok(1) if first == *b"y" => {
+                    request.change_data(|byte| byte.to_ascii_uppercase()).expect("buffered");
+                    request.forward()
+                }
+                _ => request.forward(),
+            }
+        }
+
+        fn device_control(&self, request: Filtered<Self, DeviceControl>) -> impl Answer {
+            if request.code() == ALIAS {
+                assert!(!request.set_code(sample_hello::IOCTL_ECHO | METHOD_NEITHER), "another method");
+                assert!(request.set_code(sample_hello::IOCTL_ECHO));
+                return request.forward();
+            }
+            request.forward_and_see(5, Self::control_came_back)
+        }
+
+        fn internal_device_control(&self, request: Filtered<Self, DeviceControl>) -> impl Answer {
+            if request.code() == IOCTL_ANSWERED_ABOVE { request.complete() } else { request.forward() }
+        }
+
+        fn flush_buffers(&self, request: Filtered<Self, FlushBuffers>) -> impl Answer {
+            SEEN.flushes.fetch_add(1, Ordering::Relaxed);
+            request.forward()
+        }
+    }
+
+    impl Above {
+        fn control_came_back(&self, request: &Completed<Self, DeviceControl>, word: usize) {
+            assert_eq!(word, 5);
+            SEEN.controls.fetch_add(1, Ordering::Relaxed);
+            SEEN.information.store(request.information(), Ordering::Relaxed);
+            if let Ok(bytes) = request.output() {
+                bytes.change(|byte| byte ^ 0x20);
+            }
+        }
+    }
+
+    /// The probe's own device.
+    struct Own;
+
+    impl Dispatch for Own {
+        type Io = Buffered;
+
+        fn create(&self, request: Create) -> impl Answer {
+            request.complete()
+        }
+
+        fn close(&self, request: Close) -> impl Answer {
+            request.complete()
+        }
+
+        fn device_control(&self, request: DeviceControl) -> impl Answer {
+            match request {
+                DeviceControl::Buffered(request) if request.code() == ASK => match ask() {
+                    Ok(()) => request.complete(),
+                    Err(status) => request.fail(status),
+                },
+                DeviceControl::Buffered(request) if request.code() == LATER => match later() {
+                    Ok(()) => request.complete(),
+                    Err(status) => request.fail(status),
+                },
+                other => other.fail(STATUS_INVALID_DEVICE_REQUEST),
+            }
+        }
+    }
+
+    fn target() -> Result<Target, NTSTATUS> {
+        Target::open(TAG, utf16!(r"\Device\My_Device"), FILE_READ_DATA | FILE_WRITE_DATA)
+    }
+
+    fn ask() -> Result<(), NTSTATUS> {
+        assert_eq!(
+            Target::open(TAG, utf16!(r"\Device\Nowhere"), FILE_READ_DATA).err(),
+            Some(STATUS_OBJECT_NAME_NOT_FOUND)
+        );
+        let target = target()?;
+        assert_eq!(target.write(b"from a driver", 0)?, 13);
+        let mut answer = [0; 16];
+        assert_eq!(target.control(sample_hello::IOCTL_LAST_WRITE, &[], &mut answer)?, 13);
+        assert_eq!(&answer[..13], b"FROM\0A\0DRIVER", "the filter changes what comes back");
+        assert_eq!(target.read(&mut answer, 0)?, 4);
+        assert_eq!(&answer[..4], b"iiii");
+        assert_eq!(target.internal_control(IOCTL_ANSWERED_ABOVE, b"in", &mut [])?, 0);
+        let refused = target.internal_control(ALIAS, b"in", &mut []);
+        assert_eq!(refused, Err(STATUS_INVALID_DEVICE_REQUEST), "hello has no internal control requests");
+        assert_eq!(target.flush(), Err(STATUS_INVALID_DEVICE_REQUEST));
+        assert_eq!(target.control(METHOD_NEITHER, &[], &mut []), Err(STATUS_INVALID_PARAMETER));
+        let lock = RemoveLock::new(TAG)?;
+        let guards = [lock.acquire()?, lock.acquire()?];
+        drop(guards);
+        Ok(())
+    }
+
+    fn later() -> Result<(), NTSTATUS> {
+        let target = target()?;
+        let done = PoolArc::new(TAG, Event::notification(TAG, false)?)?;
+        let written = done.clone();
+        target.write_later(PoolBox::copy_of(TAG, b"later")?, 0, move |bytes, result| {
+            assert_eq!((&*bytes, result), (&b"later"[..], Ok(5)));
+            written.set();
+        })?;
+        done.wait(PassiveLevel::now().expect("a control request comes at PASSIVE_LEVEL"));
+        let read = done.clone();
+        target.read_later(PoolBox::zeroed(TAG, 6)?, 0, move |bytes, result| {
+            assert_eq!((&*bytes, result), (&b"iiii\0\0"[..], Ok(4)));
+            read.clear();
+        })?;
+        // Waits for what is under way.
+        drop(target);
+        assert!(!done.is_set());
+        Ok(())
+    }
+}
+
+fn probe(machine: &Machine) {
+    machine.load_native("probe", native::DRIVER_ENTRY).expect("loads");
+}
+
+fn unload(machine: &Machine, name: &str) {
+    assert!(machine.bugcheck().is_none(), "{:?}", machine.bugcheck());
+    let UnloadOutcome::Unloaded(report) = machine.unload(name).expect("unloads") else {
+        panic!("something keeps {name} loaded");
+    };
+    assert!(report.is_clean(), "{report:?}");
+}
+
+scenario! {
+    fn a_filter_changes_what_is_asked_for_and_answers_for_the_driver_below(form: Form) {
+        let machine = HELLO.machine(form);
+        probe(&machine);
+        let process = machine.process("application");
+        let device = open(&process, PATH);
+        let mut bytes = [0; 8];
+        assert_eq!(device.read(&mut bytes).expect("reads"), 4, "limited on its way down");
+        assert_eq!(&bytes, b"iiii\0\0\0\0", "changed after the wait");
+        assert_eq!(device.read(&mut bytes[..3]).expect("reads"), 3);
+        assert_eq!(&bytes[..3], b"own");
+        let last = |expected: &[u8]| {
+            let mut answer = [0; 16];
+            let length = device.control(ControlCode(IOCTL_LAST_WRITE), &[], &mut answer).expect("controls");
+            // The filter flips the letters' case in what comes back.
+            let flipped: Vec<u8> = expected.iter().map(|byte| byte ^ 0x20).collect();
+            assert_eq!(answer[..length as usize], flipped);
+        };
+        assert_eq!(device.write(b"yes").expect("writes"), 3);
+        last(b"YES");
+        assert_eq!(device.write(b"xyz").expect("writes"), 3);
+        last(b"YES");
+        let mut answer = [0; 4];
+        assert_eq!(device.control(ControlCode(ALIAS), b"echo", &mut answer).expect("controls"), 4);
+        assert_eq!(&answer, b"echo");
+        assert_eq!(device.control(ControlCode(IOCTL_ECHO), b"echo", &mut answer).expect("controls"), 4);
+        assert_eq!(&answer, b"ECHO");
+        let Seen { controls, information, .. } = &native::SEEN;
+        let relaxed = std::sync::atomic::Ordering::Relaxed;
+        assert_eq!((controls.load(relaxed), information.load(relaxed)), (3, 4));
+        let above_only = device.control(ControlCode(IOCTL_ANSWERED_ABOVE), &[], &mut []);
+        assert_eq!(failure(above_only), abi::STATUS_INVALID_DEVICE_REQUEST, "no internal request");
+        device.close().expect("closes");
+        unload(&machine, "probe");
+        unload(&machine, "hello");
+    }
+}
+
+#[test]
+fn a_request_that_a_filter_waits_for_can_be_sent_again_and_may_be_pended_below() {
+    let machine = machine_with("below");
+    probe(&machine);
+    let (reader, other) = (machine.process("reader"), machine.process("other"));
+    let (device, control) = (open(&reader, PATH), open(&other, PATH));
+    let mut bytes = [0; 4];
+    for busy in 0..=2 {
+        control.write(&[b'B', busy]).expect("writes");
+        assert_eq!(device.read(&mut bytes).expect("reads"), 4);
+        assert_eq!(&bytes, b"bcdb");
+    }
+    control.write(b"B\x03").expect("writes");
+    assert_eq!(failure(device.read(&mut bytes)), abi::STATUS_CANCELLED, "the filter's own status");
+    control.write(b"P").expect("writes");
+    let watch = Watch::on(&machine);
+    std::thread::scope(|scope| {
+        let pended = scope.spawn(|| device.read(&mut bytes).expect("reads"));
+        let pending = |event: &host::Event| {
+            matches!(event, host::Event::IrpReturned { status: abi::STATUS_PENDING, .. })
+        };
+        watch.wait_for(1, pending);
+        control.write(b"C").expect("writes");
+        assert_eq!(pended.join().expect("no panic"), 4);
+    });
+    assert_eq!(&bytes, b"bcdb");
+    drop((device, control));
+    unload(&machine, "probe");
+}
+
+fn ask(form: Form, code: u32) {
+    let machine = HELLO.machine(form);
+    probe(&machine);
+    let process = machine.process("application");
+    let device = Device::open(&process, PROBE).expect("opens");
+    if let Err(error) = device.control(ControlCode(code), &[], &mut []) {
+        panic!("{error}: {:?}", machine.bugcheck());
+    }
+    device.close().expect("closes");
+    unload(&machine, "probe");
+    unload(&machine, "hello");
+}
+
+scenario! {
+    fn a_driver_asks_another_and_waits(form: Form) {
+        ask(form, ASK);
+        assert_eq!(native::SEEN.flushes.load(std::sync::atomic::Ordering::Relaxed), 1);
+    }
+}
+
+scenario! {
+    fn a_driver_asks_another_without_waiting(form: Form) {
+        ask(form, LATER);
+    }
+}
