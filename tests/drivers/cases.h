@@ -271,6 +271,9 @@ struct life_entry {
 #define THREADS_TIME_OUT 6
 // Starts a thread that runs on when the driver is unloaded.
 #define THREADS_ORPHAN 7
+// A thread's handle that is a kernel handle. values: whether it is negative, as a user mode handle the status of a reference,
+// as the kernel's own its status, whether the object is the thread's, status of closing, of a reference after that.
+#define THREADS_HANDLE 8
 // Pended; a system thread completes it with the complement of the input, as many bytes as the output is long.
 #define THREADS_PEND CASE_CODE(64)
 // The same; the dispatch routine returns STATUS_PENDING only when the request has been completed.

@@ -230,6 +230,31 @@ static VOID NTAPI run_on(PVOID pointer) {
 
 static void orphan(struct case_context *context) { context->result->status = start(run_on, NULL); }
 
+static VOID NTAPI say_who(PVOID pointer) {
+    struct child *child = pointer;
+    child->thread = KeGetCurrentThread();
+}
+
+static void handle(struct case_context *context) {
+    struct child child = {.context = context};
+    OBJECT_ATTRIBUTES attributes;
+    HANDLE handle;
+    PVOID object = NULL, none = NULL;
+    InitializeObjectAttributes(&attributes, NULL, OBJ_KERNEL_HANDLE, NULL, NULL);
+    context->result->status =
+        PsCreateSystemThread(&handle, THREAD_ALL_ACCESS, &attributes, NULL, NULL, say_who, &child);
+    if (!NT_SUCCESS(context->result->status))
+        return;
+    note(context, (LONG_PTR)handle < 0);
+    note(context, (ULONG)ObReferenceObjectByHandle(handle, 0, NULL, UserMode, &none, NULL));
+    note(context, (ULONG)ObReferenceObjectByHandle(handle, THREAD_ALL_ACCESS, NULL, KernelMode, &object, NULL));
+    wait(object);
+    note(context, object == child.thread);
+    note(context, (ULONG)ZwClose(handle));
+    note(context, (ULONG)ObReferenceObjectByHandle(handle, 0, NULL, KernelMode, &none, NULL));
+    ObDereferenceObject(object);
+}
+
 static case_routine *const cases[] = {
     [THREADS_EVENT] = event,
     [THREADS_TERMINATE] = terminate,
@@ -239,5 +264,6 @@ static case_routine *const cases[] = {
     [THREADS_LOCKS] = locks,
     [THREADS_TIME_OUT] = time_out,
     [THREADS_ORPHAN] = orphan,
+    [THREADS_HANDLE] = handle,
 };
 static const ULONG case_count = ARRAYSIZE(cases);

@@ -17,6 +17,7 @@ const FAULT: u32 = 4;
 const LOCKS: u32 = 5;
 const TIME_OUT: u32 = 6;
 const ORPHAN: u32 = 7;
+const HANDLE: u32 = 8;
 
 fn pend() -> ControlCode {
     case_code(64)
@@ -45,6 +46,12 @@ fn a_system_thread_runs_in_the_system_process_and_is_signaled_when_it_ends() {
     const PASSIVE_LEVEL: u64 = 0;
     const SYSTEM: u64 = 4;
     assert_eq!(values(EVENT, &[]), [PASSIVE_LEVEL, SYSTEM, 1, 0, 0, 0, 1, 0]);
+}
+
+#[test]
+fn a_kernel_handle_stands_for_its_object_in_kernel_mode_only_and_until_it_is_closed() {
+    let invalid = u64::from(abi::STATUS_INVALID_HANDLE.bits());
+    assert_eq!(values(HANDLE, &[]), [1, invalid, 0, 1, 0, invalid]);
 }
 
 #[test]
