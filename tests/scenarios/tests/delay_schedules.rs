@@ -144,7 +144,7 @@ fn run_one(seed: u64, run: u32, form: Form, total: &mut Counts) -> Vec<usize> {
     let mock = Mock::new(seed << 32 | u64::from(run)).with_stranded(Stranded::Leave);
     let mock = mock.with_step_limit(1_000_000);
     // Time passes while others could still run: timers expire in the middle of what they race with.
-    let mock = if seed % 2 == 0 { mock } else { mock.with_early_deadlines() };
+    let mock = if seed.is_multiple_of(2) { mock } else { mock.with_early_deadlines() };
     let (tally, ends) = (Arc::<Tally>::default(), Arc::<Mutex<Ends>>::default());
     let (inner, observer, results) = (mock.clone(), tally.clone(), ends.clone());
     let root = move || {
