@@ -135,6 +135,19 @@
 //! several opens of one name share, [`Create::set_fs_context2`] one to what is this open's own. The file's requests see
 //! both ([`Read::contexts`] and its kin) until [`Close`] takes them back. A driver that sets contexts has a `close`.
 //!
+//! # Answering later
+//!
+//! Requests that wait belong into a [`CancelSafeQueue`], from which each goes exactly one way: to whoever answers it, or to
+//! its cancellation, the cleanup of its file, or the end of the queue. Who answers may be a [`Thread`], a [`Timer`]'s DPC or a
+//! [`WorkItem`]; dropping these waits until their code runs no more, so what the device context owns has ended before the
+//! driver goes. The sample `delay` has all of them.
+//!
+//! # IRQL
+//!
+//! What may wait takes a [`PassiveLevel`], a witness that requests, threads, work items and `entry` have, and a timer's DPC
+//! does not. Everything else says in its documentation up to which IRQL it may be called; where nothing is said, it is
+//! DISPATCH_LEVEL.
+//!
 //! # Filters
 //!
 //! A driver can put a device above another driver's ([`DriverObject::filter`]); its requests come to a [`Filter`]'s methods, and those that
@@ -155,7 +168,7 @@
 //!
 //! # What this crate leaves to others
 //!
-//! Layouts and status codes are `abi`'s, behaviour is the kernel's. Requests answered later, MDLs of a driver's own and threads
+//! Layouts and status codes are `abi`'s, behaviour is the kernel's. MDLs of a driver's own and device stacks
 //! join here as modules beside [`Read`] and its kin; until then [`nt`] has the raw calls, and is `unsafe`.
 #![no_std]
 #![expect(unsafe_code, reason = "the room where NT's raw interface becomes a safe one")]

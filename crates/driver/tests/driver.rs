@@ -20,6 +20,8 @@ const HELLO: u32 = CTL_CODE(FILE_DEVICE_UNKNOWN, 0x802, METHOD_BUFFERED, FILE_AN
 const OVERFLOW: u32 = CTL_CODE(FILE_DEVICE_UNKNOWN, 0x803, METHOD_BUFFERED, FILE_ANY_ACCESS);
 const COUNT_DIRECT: u32 = CTL_CODE(FILE_DEVICE_UNKNOWN, 0x804, METHOD_OUT_DIRECT, FILE_ANY_ACCESS);
 const PANIC: u32 = CTL_CODE(FILE_DEVICE_UNKNOWN, 0x805, METHOD_BUFFERED, FILE_ANY_ACCESS);
+const PEND: u32 = CTL_CODE(FILE_DEVICE_UNKNOWN, 0x807, METHOD_BUFFERED, FILE_ANY_ACCESS);
+const PEND_AND_DROP: u32 = CTL_CODE(FILE_DEVICE_UNKNOWN, 0x808, METHOD_BUFFERED, FILE_ANY_ACCESS);
 const PENDING: u32 = CTL_CODE(FILE_DEVICE_UNKNOWN, 0x806, METHOD_BUFFERED, FILE_ANY_ACCESS);
 
 struct Test;
@@ -120,6 +122,12 @@ impl Dispatch for Kept {
                     request.output().fill(1, usize::MAX);
                     request.complete_with(STATUS_BUFFER_OVERFLOW)
                 }
+                PEND => request.pend(|mut request| {
+                    request.output().write(b"later");
+                    request.answer(|request| request.complete().with_priority_boost(IO_SERIAL_INCREMENT));
+                    nt::note("answered");
+                }),
+                PEND_AND_DROP => request.pend(drop),
                 PANIC => self.kept.with(|_| panic!("number {}", 5)),
                 PENDING => request.complete_with(STATUS_PENDING),
                 _ => request.fail(STATUS_INVALID_DEVICE_REQUEST),
@@ -330,6 +338,29 @@ fn controls_of_the_other_methods_arrive_as_what_they_are() {
     assert_eq!(controlled(COUNT_DIRECT, b"in", 0).0, completed(STATUS_DEVICE_BUSY, 0));
     assert_eq!(controlled(ECHO | METHOD_NEITHER, b"in", 0).0, completed(STATUS_NOT_SUPPORTED, 0));
     assert_eq!(controlled(ECHO | METHOD_IN_DIRECT, b"in", 0).0, completed(STATUS_NOT_SUPPORTED, 0));
+}
+
+/// What a dispatch routine that pends did and returned.
+fn pended(code: u32) -> (NTSTATUS, bool, Vec<Call>) {
+    let mut driver = loaded();
+    let status = nt::send(&mut driver, IRP_MJ_DEVICE_CONTROL, control(code, 0, 8), Some(&mut [0; 8]));
+    let calls = nt::calls();
+    nt::unload(&mut driver);
+    nt::calls();
+    (status, nt::was_marked(), calls)
+}
+
+#[test]
+fn a_request_is_marked_pending_before_it_is_given_away_and_pending_is_returned_whenever_it_is_answered() {
+    let answered = Call::Complete { status: STATUS_SUCCESS, information: 5, boost: IO_SERIAL_INCREMENT };
+    let calls = [Call::Note("marked pending"), answered, Call::Note("answered")].into();
+    assert_eq!(pended(PEND), (STATUS_PENDING, true, calls));
+}
+
+#[test]
+fn a_pended_request_that_is_dropped_is_completed_as_cancelled() {
+    let calls = [Call::Note("marked pending"), completed(STATUS_CANCELLED, 0)].into();
+    assert_eq!(pended(PEND_AND_DROP), (STATUS_PENDING, true, calls));
 }
 
 #[test]

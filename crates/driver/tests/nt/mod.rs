@@ -36,6 +36,7 @@ thread_local! {
     static CALLS: RefCell<Vec<Call>> = const { RefCell::new(Vec::new()) };
     static DEBUGGER: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
     static POOL_BLOCKS: Cell<usize> = const { Cell::new(0) };
+    static MARKED: Cell<bool> = const { Cell::new(false) };
     static POOL_FAILS: Cell<bool> = const { Cell::new(false) };
     static STOPPED: RefCell<Option<Sender<Stop>>> = const { RefCell::new(None) };
 }
@@ -131,7 +132,15 @@ pub(crate) fn send(
     irp.AssociatedIrp.SystemBuffer = buffer.map_or(ptr::null_mut(), <[u8]>::as_mut_ptr).cast();
     irp.Tail.Overlay.CurrentStackLocation = &raw mut stack;
     // SAFETY: a device of the driver, and an IRP for it.
-    unsafe { routine(driver.DeviceObject, &raw mut irp) }
+    let status = unsafe { routine(driver.DeviceObject, &raw mut irp) };
+    let control = stack.Control;
+    MARKED.set(control & SL_PENDING_RETURNED != 0);
+    status
+}
+
+/// Whether the IRP that was dispatched last was marked pending.
+pub(crate) fn was_marked() -> bool {
+    MARKED.get()
 }
 
 #[unsafe(no_mangle)]
@@ -199,6 +208,12 @@ extern "win64" fn ringbridge_nt_IoDeleteSymbolicLink(link: *const UNICODE_STRING
 extern "win64" fn ringbridge_nt_IofCompleteRequest(irp: *mut IRP, boost: i8) {
     // SAFETY: the request of `send`.
     let IO_STATUS_BLOCK { Status: status, Information: information } = unsafe { (*irp).IoStatus };
+    // SAFETY: as above.
+    let stack = unsafe { (*irp).Tail.Overlay.CurrentStackLocation };
+    // SAFETY: as above.
+    if unsafe { (*stack).Control } & SL_PENDING_RETURNED != 0 {
+        note("marked pending");
+    }
     record(Call::Complete { status, information, boost });
 }
 

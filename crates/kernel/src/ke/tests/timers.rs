@@ -170,6 +170,26 @@ fn timers_do_not_expire_while_the_only_processor_is_at_dispatch_level() {
     });
 }
 
+/// How a driver gives a timer up: behind the two calls the DPC's memory may be freed.
+#[test]
+fn after_a_timer_is_cancelled_and_dpcs_are_flushed_its_dpc_does_not_run() {
+    for processors in [1, 2] {
+        on_hurried_mock(0..600, processors, |machine| {
+            let timer = timer(machine, NotificationTimer);
+            let log = Log::new(machine);
+            let dpc = dpc(machine, recorder(), log.address());
+            machine.inside(move |kernel, thread| {
+                kernel.ke.set_timer_ex(kernel, timer, after(1), 0, dpc.address()).expect("running");
+                let cancelled = kernel.ke.cancel_timer(kernel, timer).expect("writable");
+                kernel.ke.flush_queued_dpcs(kernel).expect("running");
+                assert_eq!(log.read().len(), usize::from(!cancelled), "it has run, or never will");
+                delay(kernel, thread, 30).expect("no exception");
+                assert_eq!(log.read().len(), usize::from(!cancelled));
+            });
+        });
+    }
+}
+
 #[test]
 fn a_timer_that_is_cancelled_as_it_expires_has_done_one_or_the_other() {
     on_hurried_mock(0..400, 1, |machine| {
