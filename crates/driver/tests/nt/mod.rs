@@ -209,7 +209,9 @@ extern "win64" fn ringbridge_nt_IofCompleteRequest(irp: *mut IRP, boost: i8) {
     // SAFETY: the request of `send`.
     let IO_STATUS_BLOCK { Status: status, Information: information } = unsafe { (*irp).IoStatus };
     // SAFETY: as above.
-    let stack = unsafe { (*irp).Tail.Overlay.CurrentStackLocation };
+    let overlay = unsafe { &raw const (*irp).Tail.Overlay };
+    // SAFETY: as above.
+    let stack = unsafe { (*overlay).CurrentStackLocation };
     // SAFETY: as above.
     if unsafe { (*stack).Control } & SL_PENDING_RETURNED != 0 {
         note("marked pending");
