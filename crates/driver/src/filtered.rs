@@ -12,6 +12,7 @@ use core::ptr::{self, NonNull};
 
 use abi::*;
 
+use crate::PassiveLevel;
 use crate::bugcheck::guard;
 use crate::irp::{Answered, Irp, Way};
 use crate::nt::{IofCallDriver, IofCompleteRequest, KeInitializeEvent, KeSetEvent};
@@ -266,8 +267,18 @@ impl<F: 'static, M: 'static> Filtered<F, M> {
         unsafe { Answered::forwarded(self.irp.as_raw(), self.lower(), Way::Pended) }
     }
 
-    /// Hands the request down and waits until it comes back. IRQL: PASSIVE_LEVEL.
-    pub fn forward_and_wait(self) -> Returned<F, M> {
+    /// The witness for what waits.
+    ///
+    /// # Panics
+    ///
+    /// Above PASSIVE_LEVEL, where a driver above may have sent the request.
+    #[must_use]
+    pub fn level(&self) -> PassiveLevel {
+        PassiveLevel::expect("a request that waits")
+    }
+
+    /// Hands the request down and waits until it comes back.
+    pub fn forward_and_wait(self, _level: PassiveLevel) -> Returned<F, M> {
         wait_below(self.0)
     }
 
@@ -474,8 +485,8 @@ impl<F: 'static, M: 'static> Returned<F, M> {
         self.complete()
     }
 
-    /// Sends it down again and waits until it comes back. IRQL: PASSIVE_LEVEL.
-    pub fn send_again(self) -> Self {
+    /// Sends it down again and waits until it comes back.
+    pub fn send_again(self, _level: PassiveLevel) -> Self {
         wait_below(self.0)
     }
 }

@@ -13,7 +13,7 @@ use crate::nt::{
 };
 use crate::remove_lock::{KeptGuard, RemoveLock};
 use crate::wait::{Waiter, wait};
-use crate::{PoolBox, Tag, UnicodeStr};
+use crate::{PassiveLevel, PoolBox, Tag, UnicodeStr};
 
 /// Another driver's device, opened. Requests go to the top of its stack, as it is at that moment.
 ///
@@ -81,7 +81,13 @@ impl Target {
     ///
     /// The driver's status; STATUS_INSUFFICIENT_RESOURCES, also for the methods that need an MDL, where it is not
     /// implemented to make one; STATUS_INVALID_PARAMETER for METHOD_NEITHER, whose addresses are the requester's.
-    pub fn control(&self, code: u32, input: &[u8], output: &mut [u8]) -> Result<usize, NTSTATUS> {
+    pub fn control(
+        &self,
+        _level: PassiveLevel,
+        code: u32,
+        input: &[u8],
+        output: &mut [u8],
+    ) -> Result<usize, NTSTATUS> {
         self.send_control(code, input, output, FALSE)
     }
 
@@ -90,7 +96,13 @@ impl Target {
     /// # Errors
     ///
     /// As for [`control`](Self::control).
-    pub fn internal_control(&self, code: u32, input: &[u8], output: &mut [u8]) -> Result<usize, NTSTATUS> {
+    pub fn internal_control(
+        &self,
+        _level: PassiveLevel,
+        code: u32,
+        input: &[u8],
+        output: &mut [u8],
+    ) -> Result<usize, NTSTATUS> {
         self.send_control(code, input, output, TRUE)
     }
 
@@ -129,7 +141,7 @@ impl Target {
     /// # Errors
     ///
     /// The driver's status; STATUS_INSUFFICIENT_RESOURCES.
-    pub fn read(&self, buffer: &mut [u8], offset: i64) -> Result<usize, NTSTATUS> {
+    pub fn read(&self, _level: PassiveLevel, buffer: &mut [u8], offset: i64) -> Result<usize, NTSTATUS> {
         let length = length_of(buffer)?;
         self.transfer(IRP_MJ_READ, buffer.as_mut_ptr(), length, offset)
     }
@@ -139,7 +151,7 @@ impl Target {
     /// # Errors
     ///
     /// As for [`read`](Self::read).
-    pub fn write(&self, data: &[u8], offset: i64) -> Result<usize, NTSTATUS> {
+    pub fn write(&self, _level: PassiveLevel, data: &[u8], offset: i64) -> Result<usize, NTSTATUS> {
         let length = length_of(data)?;
         self.transfer(IRP_MJ_WRITE, data.as_ptr().cast_mut(), length, offset)
     }
@@ -149,7 +161,7 @@ impl Target {
     /// # Errors
     ///
     /// As for [`read`](Self::read).
-    pub fn flush(&self) -> Result<(), NTSTATUS> {
+    pub fn flush(&self, _level: PassiveLevel) -> Result<(), NTSTATUS> {
         self.transfer(IRP_MJ_FLUSH_BUFFERS, ptr::null_mut(), 0, 0).map(drop)
     }
 

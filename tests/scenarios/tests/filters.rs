@@ -71,11 +71,12 @@ mod native {
             if request.length() == 3 {
                 return request.complete_with_bytes(b"own bytes");
             }
+            let level = request.level();
             request.limit_length(4);
-            let mut returned = request.forward_and_wait();
+            let mut returned = request.forward_and_wait(level);
             for _ in 0..2 {
                 if returned.status() == STATUS_DEVICE_BUSY {
-                    returned = returned.send_again();
+                    returned = returned.send_again(level);
                 }
             }
             if returned.status() == STATUS_DEVICE_BUSY {
@@ -144,11 +145,11 @@ mod native {
 
         fn device_control(&self, request: DeviceControl) -> impl Answer {
             match request {
-                DeviceControl::Buffered(request) if request.code() == ASK => match ask() {
+                DeviceControl::Buffered(request) if request.code() == ASK => match ask(request.level()) {
                     Ok(()) => request.complete(),
                     Err(status) => request.fail(status),
                 },
-                DeviceControl::Buffered(request) if request.code() == LATER => match later() {
+                DeviceControl::Buffered(request) if request.code() == LATER => match later(request.level()) {
                     Ok(()) => request.complete(),
                     Err(status) => request.fail(status),
                 },
@@ -161,30 +162,30 @@ mod native {
         Target::open(TAG, utf16!(r"\Device\My_Device"), FILE_READ_DATA | FILE_WRITE_DATA)
     }
 
-    fn ask() -> Result<(), NTSTATUS> {
+    fn ask(level: PassiveLevel) -> Result<(), NTSTATUS> {
         assert_eq!(
             Target::open(TAG, utf16!(r"\Device\Nowhere"), FILE_READ_DATA).err(),
             Some(STATUS_OBJECT_NAME_NOT_FOUND)
         );
         let target = target()?;
-        assert_eq!(target.write(b"from a driver", 0)?, 13);
+        assert_eq!(target.write(level, b"from a driver", 0)?, 13);
         let mut answer = [0; 16];
-        assert_eq!(target.control(sample_hello::IOCTL_LAST_WRITE, &[], &mut answer)?, 13);
+        assert_eq!(target.control(level, sample_hello::IOCTL_LAST_WRITE, &[], &mut answer)?, 13);
         assert_eq!(&answer[..13], b"FROM\0A\0DRIVER", "the filter changes what comes back");
-        assert_eq!(target.read(&mut answer, 0)?, 4);
+        assert_eq!(target.read(level, &mut answer, 0)?, 4);
         assert_eq!(&answer[..4], b"iiii");
-        assert_eq!(target.internal_control(IOCTL_ANSWERED_ABOVE, b"in", &mut [])?, 0);
-        let refused = target.internal_control(ALIAS, b"in", &mut []);
+        assert_eq!(target.internal_control(level, IOCTL_ANSWERED_ABOVE, b"in", &mut [])?, 0);
+        let refused = target.internal_control(level, ALIAS, b"in", &mut []);
         assert_eq!(refused, Err(STATUS_INVALID_DEVICE_REQUEST), "hello has no internal control requests");
-        assert_eq!(target.flush(), Err(STATUS_INVALID_DEVICE_REQUEST));
-        assert_eq!(target.control(METHOD_NEITHER, &[], &mut []), Err(STATUS_INVALID_PARAMETER));
+        assert_eq!(target.flush(level), Err(STATUS_INVALID_DEVICE_REQUEST));
+        assert_eq!(target.control(level, METHOD_NEITHER, &[], &mut []), Err(STATUS_INVALID_PARAMETER));
         let lock = RemoveLock::new(TAG)?;
         let guards = [lock.acquire()?, lock.acquire()?];
         drop(guards);
         Ok(())
     }
 
-    fn later() -> Result<(), NTSTATUS> {
+    fn later(level: PassiveLevel) -> Result<(), NTSTATUS> {
         let target = target()?;
         let done = PoolArc::new(TAG, Event::notification(TAG, false)?)?;
         let written = done.clone();
@@ -192,7 +193,7 @@ mod native {
             assert_eq!((&*bytes, result), (&b"later"[..], Ok(5)));
             written.set();
         })?;
-        done.wait(PassiveLevel::now().expect("a control request comes at PASSIVE_LEVEL"));
+        done.wait(level);
         let read = done.clone();
         target.read_later(PoolBox::zeroed(TAG, 6)?, 0, move |bytes, result| {
             assert_eq!((&*bytes, result), (&b"iiii\0\0"[..], Ok(4)));
