@@ -81,8 +81,10 @@ fn file_around(content: &[u8]) -> Vec<u8> {
         put(optional + offset, &value.to_le_bytes());
     }
     let table_offset = HEADERS + 0x2000;
-    let sections =
-        [(SECTION, 0x3000_u32, HEADERS, 0x2000_u32, 0x6000_0020_u32), (TABLE, 0x200, table_offset, 0x200, 0x4000_0040)];
+    let sections = [
+        (SECTION, 0x3000_u32, HEADERS, 0x2000_u32, 0x6000_0020_u32),
+        (TABLE, 0x200, table_offset, 0x200, 0x4000_0040),
+    ];
     for (index, (rva, size, offset, file_size, flags)) in sections.into_iter().enumerate() {
         let header = optional + 240 + 40 * index;
         for (at, value) in [(8, size), (12, rva), (16, file_size), (20, offset), (36, flags)] {

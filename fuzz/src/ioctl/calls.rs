@@ -5,14 +5,40 @@ use arbitrary::Arbitrary;
 /// A call of an application's.
 #[derive(Arbitrary, Debug)]
 pub(super) enum Call<'a> {
-    Open { name: Name<'a>, access: Access, share: u8, disposition: u8, options: Option<u32> },
-    Close { file: File },
-    Read { file: File, buffer: Buffer<'a>, offset: Option<u64> },
-    Write { file: File, buffer: Buffer<'a>, offset: Option<u64> },
-    Control { file: File, code: Code, input: Buffer<'a>, output: Buffer<'a> },
-    List { name: Name<'a> },
+    Open {
+        name: Name<'a>,
+        access: Access,
+        share: u8,
+        disposition: u8,
+        options: Option<u32>,
+    },
+    Close {
+        file: File,
+    },
+    Read {
+        file: File,
+        buffer: Buffer<'a>,
+        offset: Option<u64>,
+    },
+    Write {
+        file: File,
+        buffer: Buffer<'a>,
+        offset: Option<u64>,
+    },
+    Control {
+        file: File,
+        code: Code,
+        input: Buffer<'a>,
+        output: Buffer<'a>,
+    },
+    List {
+        name: Name<'a>,
+    },
     /// Puts bytes into the window.
-    Fill { at: u16, bytes: &'a [u8] },
+    Fill {
+        at: u16,
+        bytes: &'a [u8],
+    },
 }
 
 /// A name in the object namespace.
@@ -46,9 +72,9 @@ impl Name<'_> {
         let device = |index: u8| DEVICES[usize::from(index) % DEVICES.len()];
         match self {
             Self::Device(index) => device(*index).encode_utf16().collect(),
-            Self::Pipe(name) => {
-                format!(r"\??\Example\{}", ["a", "A", "b", "HELLO"][usize::from(*name % 4)]).encode_utf16().collect()
-            }
+            Self::Pipe(name) => format!(r"\??\Example\{}", ["a", "A", "b", "HELLO"][usize::from(*name % 4)])
+                .encode_utf16()
+                .collect(),
             Self::Trailing(index, more) => {
                 device(*index).encode_utf16().chain(more.iter().map(|byte| u16::from(*byte))).collect()
             }
@@ -91,7 +117,10 @@ pub(super) enum Code {
     /// One that the samples know.
     Known(u8),
     /// One near them.
-    Near { function: u8, low: u8 },
+    Near {
+        function: u8,
+        low: u8,
+    },
     Number(u32),
 }
 
@@ -129,9 +158,18 @@ pub(super) enum Buffer<'a> {
     /// A small number, as the samples' codes take them.
     Number(u32),
     /// A part of what the application has in its window.
-    Window { at: u16, length: u16 },
+    Window {
+        at: u16,
+        length: u16,
+    },
     /// Anything in or near the window, whether it is there or not.
-    Near { distance: i32, length: u32 },
+    Near {
+        distance: i32,
+        length: u32,
+    },
     /// Anything.
-    Address { address: u64, length: u32 },
+    Address {
+        address: u64,
+        length: u32,
+    },
 }
