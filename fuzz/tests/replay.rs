@@ -13,9 +13,12 @@ fn kept(target: &str) -> Vec<(PathBuf, Vec<u8>)> {
     paths.map(|path| (path.clone(), fs::read(&path).expect("readable"))).collect()
 }
 
+/// Gives a target its input.
+type Run = fn(&[u8]);
+
 #[test]
 fn inputs_that_once_broke_a_rule_break_it_no_more() {
-    let targets: [(&str, fn(&[u8])); 3] = [("pe", pe::run), ("unwind", unwind::run), ("ioctl", ioctl::run)];
+    let targets: [(&str, Run); 3] = [("pe", pe::run), ("unwind", unwind::run), ("ioctl", ioctl::run)];
     let mut count = 0;
     for (target, run) in targets {
         for (path, bytes) in kept(target) {
