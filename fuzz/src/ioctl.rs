@@ -93,9 +93,6 @@ impl Fixture {
     fn run(&self, calls: &[Call<'_>]) {
         let before = self.usage();
         self.application(calls);
-        if let Some(report) = self.machine.bugcheck() {
-            panic!("an application stopped the machine: {report}");
-        }
         self.forget_writes();
         assert_eq!(self.usage(), before, "what was allocated for an application goes with it");
     }
@@ -109,6 +106,9 @@ impl Fixture {
         drop(application);
         self.set_current(None);
         process.end();
+        if let Some(report) = self.machine.bugcheck() {
+            panic!("an application stopped the machine: {report}");
+        }
         assert_eq!(process.open_handles(), 0, "a process that has ended has no handles");
     }
 }

@@ -10,7 +10,9 @@
 mod bench;
 mod demo;
 mod docs;
+mod fuzz;
 mod layers;
+mod scenarios;
 mod sys;
 mod test;
 mod tools;
@@ -38,6 +40,8 @@ enum Task {
     Layers(layers::Args),
     Sys(sys::Args),
     Bench(bench::Args),
+    Fuzz(fuzz::Args),
+    Scenarios(scenarios::Args),
     Docs(docs::Args),
 }
 
@@ -48,6 +52,8 @@ fn main() -> ExitCode {
         Task::Layers(args) => layers::run(&args),
         Task::Sys(args) => sys::run(&args),
         Task::Bench(args) => bench::run(&args),
+        Task::Fuzz(args) => fuzz::run(&args),
+        Task::Scenarios(args) => scenarios::run(&args),
         Task::Docs(args) => docs::run(&args),
     };
     match outcome {

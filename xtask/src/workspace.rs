@@ -13,6 +13,10 @@ use crate::tools;
 pub(crate) const CLI: &str = "ringbridge-cli";
 /// The package of the measurements.
 pub(crate) const BENCHES: &str = "ringbridge-benches";
+/// The package of the fuzz targets.
+pub(crate) const FUZZ: &str = "ringbridge-fuzz";
+/// The package of the scenarios.
+pub(crate) const SCENARIOS: &str = "ringbridge-scenarios";
 
 /// The workspace: its packages and the two folders everything else is found from.
 pub(crate) struct Workspace {

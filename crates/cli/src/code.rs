@@ -8,6 +8,10 @@ use crate::control_code::{access_name, method_name, parse};
 use crate::device_names;
 use crate::output::{Output, Tone};
 
+/// Device types and functions below these are Microsoft's (kernel, Defining I/O Control Codes).
+const VENDOR_DEVICE_TYPES: u16 = 0x8000;
+const VENDOR_FUNCTIONS: u16 = 0x800;
+
 /// Take an I/O control code apart, or put one together
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  ringbridge code 0x9C40240F\n  \
@@ -32,15 +36,17 @@ pub(crate) fn run(args: &Args, output: &mut Output) -> Result<()> {
             "value": code.0,
             "device_type": device_type,
             "device_type_name": type_name,
+            "device_type_is_vendors": device_type >= VENDOR_DEVICE_TYPES,
             "function": function,
+            "function_is_vendors": function >= VENDOR_FUNCTIONS,
             "method": method_name(code.method()),
             "access": access_name(code.access()),
         }));
     }
-    let name = type_name.unwrap_or(vendor(device_type >= 0x8000));
+    let name = type_name.unwrap_or(vendor(device_type >= VENDOR_DEVICE_TYPES));
     output.line(format_args!("{}", output.paint(Tone::Heading, format_args!("{code:?}"))))?;
     output.line(format_args!("  device type  {device_type:#06x}  {name}"))?;
-    output.line(format_args!("  function     {function:#05x}   {}", vendor(function >= 0x800)))?;
+    output.line(format_args!("  function     {function:#05x}   {}", vendor(function >= VENDOR_FUNCTIONS)))?;
     output.line(format_args!("  method       {}       {}", code.0 & 3, method_name(code.method())))?;
     output.line(format_args!("               {}", method_means(code.method())))?;
     output.line(format_args!("  access       {}       {}", code.0 >> 14 & 3, access_name(code.access())))?;

@@ -16,6 +16,7 @@ mod ioctl;
 mod ls;
 mod number;
 mod output;
+mod pool;
 mod read;
 mod serve;
 mod status;
@@ -49,6 +50,7 @@ const EXAMPLES: &str = r"Examples:
   ringbridge read '\\.\My_Device' 16 --driver hello.sys      load, open, read, unload
   ringbridge ioctl '\\.\My_Device' 0x222000 --in hi --out 16 --driver hello.sys
   ringbridge serve hello.sys                                 for applications in other processes
+  ringbridge pool --driver hello.sys                         who holds how much pool, by tag
   ringbridge code 0x222000                                   what does this control code say?
   ringbridge status 0xC0000010                               and this status?
 
@@ -63,6 +65,7 @@ enum Command {
     Write(write::Args),
     Ioctl(ioctl::Args),
     Ls(ls::Args),
+    Pool(pool::Args),
     Serve(serve::Args),
     Code(code::Args),
     Status(status::Args),
@@ -77,6 +80,7 @@ fn run(command: &Command, output: &mut Output) -> Result<()> {
         Command::Write(args) => write::run(args, output),
         Command::Ioctl(args) => ioctl::run(args, output),
         Command::Ls(args) => ls::run(args, output),
+        Command::Pool(args) => pool::run(args, output),
         Command::Serve(args) => serve::run(args, output),
         Command::Code(args) => code::run(args, output),
         Command::Status(args) => status::run(args, output),

@@ -45,6 +45,11 @@ pub(crate) enum Target {
 }
 
 impl TargetArgs {
+    /// Whether requests go to drivers in this process.
+    pub(crate) fn names_drivers(&self) -> bool {
+        !self.drivers.is_empty()
+    }
+
     /// Starts a machine and loads the drivers, or connects to the host.
     pub(crate) fn open(&self) -> Result<Target> {
         if self.drivers.is_empty() {

@@ -122,3 +122,28 @@ fn an_address_where_nothing_is_ends_a_neither_request_of_a_sys_file_with_an_acce
     assert_eq!((right.status, right.information), (abi::STATUS_SUCCESS, 100));
     assert!(machine.bugcheck().is_none(), "{:?}", machine.bugcheck());
 }
+
+scenario! {
+    fn direct_io_where_no_pages_are_is_an_access_violation_and_never_reaches_the_driver(form: Form) {
+        let machine = BUFFERS.machine(form);
+        let process = machine.process("application");
+        let device = open(&process, PATH);
+        let window = process.allocate(4096).expect("room");
+        // Nothing is there at all, and nothing behind the first page.
+        for (address, length) in [(window.address() + (1 << 30), 100), (window.address() + 4000, 200)] {
+            let input = || InputBuffer::in_window(address, length).expect("a window");
+            let output = || OutputBuffer::in_window(address, length).expect("a window");
+            let none = || InputBuffer::from_slice(&[]).expect("short");
+            let key = || InputBuffer::from_slice(&[0; 4]).expect("short");
+            for refused in [
+                process.write_buffer(device.handle(), input(), None),
+                process.read_buffer(device.handle(), output(), None),
+                process.control_buffers(device.handle(), IOCTL_STORE, none(), output()),
+                process.control_buffers(device.handle(), IOCTL_LOAD, key(), output()),
+            ] {
+                assert_eq!((refused.status, refused.information), (abi::STATUS_ACCESS_VIOLATION, 0));
+            }
+        }
+        assert!(machine.bugcheck().is_none(), "{:?}", machine.bugcheck());
+    }
+}

@@ -16,6 +16,10 @@ fn a_control_code_is_taken_apart() {
     assert_eq!(code["value"], 0x0022_E004);
     assert_eq!(code["device_type_name"], "FILE_DEVICE_UNKNOWN");
     assert_eq!(code["function"], 0x801);
+    assert_eq!(
+        (&code["device_type_is_vendors"], &code["function_is_vendors"]),
+        (&false.into(), &true.into())
+    );
     assert_eq!(code["method"], "METHOD_BUFFERED");
     assert_eq!(code["access"], "FILE_READ_ACCESS | FILE_WRITE_ACCESS");
 }

@@ -5,6 +5,7 @@ mod codes;
 mod demo;
 mod help;
 mod info;
+mod pool;
 mod requests;
 mod run;
 mod serve;

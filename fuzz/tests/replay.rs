@@ -1,0 +1,55 @@
+//! What once broke a rule breaks it no more: every input under `regressions/`, and the mutations of real drivers.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use ringbridge_fuzz::{ioctl, pe, unwind};
+
+/// The inputs that are kept for a target, with their names.
+fn kept(target: &str) -> Vec<(PathBuf, Vec<u8>)> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("regressions").join(target);
+    let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
+    let paths = entries.map(|entry| entry.expect("an entry").path());
+    paths.map(|path| (path.clone(), fs::read(&path).expect("readable"))).collect()
+}
+
+/// Gives a target its input.
+type Run = fn(&[u8]);
+
+#[test]
+fn inputs_that_once_broke_a_rule_break_it_no_more() {
+    let targets: [(&str, Run); 3] = [("pe", pe::run), ("unwind", unwind::run), ("ioctl", ioctl::run)];
+    let mut count = 0;
+    for (target, run) in targets {
+        for (path, bytes) in kept(target) {
+            eprintln!("{}", path.display());
+            run(&bytes);
+            count += 1;
+        }
+    }
+    assert!(count >= 2, "some are kept, but only {count} were found");
+}
+
+fn sys_files() -> Vec<Vec<u8>> {
+    let default = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/sys");
+    let folder = std::env::var_os("RINGBRIDGE_SYS_DIR").map_or_else(default, PathBuf::from);
+    let entries = fs::read_dir(&folder).expect("build the drivers with `cargo xtask sys`");
+    let paths = entries.map(|entry| entry.expect("an entry").path());
+    let drivers = paths.filter(|path| path.extension().is_some_and(|end| end == "sys"));
+    drivers.map(|path| fs::read(path).expect("readable")).collect()
+}
+
+#[test]
+fn real_drivers_and_their_first_mutations_leave_nothing_in_memory() {
+    let files = sys_files();
+    assert!(!files.is_empty(), "there are drivers");
+    for file in files {
+        pe::run(&file);
+        for seed in 0..200 {
+            let mut mutated = file.clone();
+            let length = mutated.len();
+            let size = pe::mutate(&mut mutated, length, length, seed, |_, size, _| size);
+            pe::run(&mutated[..size]);
+        }
+    }
+}
