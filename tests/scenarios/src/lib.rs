@@ -41,6 +41,9 @@ pub const PIPE: SampleDriver = SampleDriver { name: "pipe", entry: sample_pipe::
 /// The sample `buffers`.
 pub const BUFFERS: SampleDriver = SampleDriver { name: "buffers", entry: sample_buffers::DRIVER_ENTRY };
 
+/// The sample `vault`.
+pub const VAULT: SampleDriver = SampleDriver { name: "vault", entry: sample_vault::DRIVER_ENTRY };
+
 /// Where the built file of a driver is.
 ///
 /// # Panics

@@ -20,6 +20,7 @@ pub(crate) enum Call {
         characteristics: u32,
         exclusive: bool,
     },
+    LookUp(String),
     DeleteDevice,
     CreateLink(String, String),
     DeleteLink(String),
@@ -132,6 +133,12 @@ pub(crate) fn send(
     irp.Tail.Overlay.CurrentStackLocation = &raw mut stack;
     // SAFETY: a device of the driver, and an IRP for it.
     unsafe { routine(driver.DeviceObject, &raw mut irp) }
+}
+
+#[unsafe(no_mangle)]
+extern "win64" fn ringbridge_nt_MmGetSystemRoutineAddress(name: *const UNICODE_STRING) -> *mut c_void {
+    record(Call::LookUp(text(name)));
+    ptr::null_mut()
 }
 
 #[unsafe(no_mangle)]
