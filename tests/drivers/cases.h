@@ -407,3 +407,31 @@ struct wdm_record {
 #define WDM_REFUSE CASE_CODE(1)
 // Detaches and deletes the devices that AddDevice has made.
 #define WDM_REMOVE CASE_CODE(2)
+
+// ---- secure.sys: descriptors, tokens and access checks; device \\.\RbSecure. ------------------------------------
+
+// A list that lets Users read (FILE_GENERIC_READ) is made with Rtl routines, and SeAccessCheck asked for the rights in
+// input 0 in the mode of input 1, with the token of the calling process. status: AccessStatus. values: what it returned,
+// GrantedAccess.
+#define SECURE_CHECK 0
+// ObOpenObjectByPointer of the driver's device and ZwSetSecurityObject of a list with the system alone; then
+// ZwQuerySecurityObject without room, and with it. status: the first status that is no success. values: status without
+// room, 1 if the length asked for was then enough, 1 if the descriptor is self-relative.
+#define SECURE_PROTECT 1
+// IoCreateDeviceSecure by MmGetSystemRoutineAddress: \\.\RbSecured with the system alone; opened in kernel mode by
+// IoGetDeviceObjectPointer. status: that of the creation. values: status of the open, status of a creation with a text
+// that is no descriptor, status of one without a name.
+#define SECURE_CREATE 2
+// Deletes it. values: none.
+#define SECURE_DELETE 3
+// values: SeTokenIsAdmin of the caller, SeSinglePrivilegeCheck in user mode of SeChangeNotifyPrivilege and of
+// SeTcbPrivilege, and in kernel mode of SeTcbPrivilege.
+#define SECURE_TOKEN 4
+// A file is opened for reading, sharing reading; then checked for writing sharing all, for reading sharing reading, for
+// reading sharing nothing; the first open removed; checked for writing. status: 0. values: the four statuses, OpenCount.
+#define SECURE_SHARE 5
+// What the last CREATE on \\.\RbSecure carried. values: PreviouslyGrantedAccess, OriginalDesiredAccess, the context's
+// DesiredAccess, whether SeTokenIsAdmin says so of its primary token.
+#define SECURE_CREATED 6
+// From now on CREATE notes what SECURE_CREATED answers.
+#define SECURE_WATCH 7

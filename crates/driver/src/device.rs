@@ -1,17 +1,21 @@
 //! Device objects with a typed context in the device extension, and their names.
 
+use core::ffi::c_void;
 use core::marker::PhantomData;
+use core::mem;
 use core::ptr::{self, NonNull};
 
 use abi::{
-    DEVICE_OBJECT, DEVICE_TYPE, DRIVER_OBJECT, FILE_DEVICE_SECURE_OPEN, FILE_DEVICE_UNKNOWN, NTSTATUS,
-    STATUS_INVALID_PARAMETER,
+    BOOLEAN, DEVICE_OBJECT, DEVICE_TYPE, DRIVER_OBJECT, FILE_DEVICE_SECURE_OPEN, FILE_DEVICE_UNKNOWN, GUID,
+    NTSTATUS, STATUS_INVALID_PARAMETER, STATUS_PROCEDURE_NOT_FOUND, UNICODE_STRING,
 };
 
-use crate::nt::{IoCreateDevice, IoCreateSymbolicLink, IoDeleteDevice, IoDeleteSymbolicLink};
+use crate::nt::{
+    IoCreateDevice, IoCreateSymbolicLink, IoDeleteDevice, IoDeleteSymbolicLink, MmGetSystemRoutineAddress,
+};
 use crate::pool::POOL_ALIGNMENT;
 use crate::stack::Vtable;
-use crate::{Dispatch, Driver, DriverObject, Mode, UnicodeStr};
+use crate::{Dispatch, Driver, DriverObject, Mode, UnicodeStr, utf16};
 
 /// What the extension of every device begins with.
 #[repr(C)]
@@ -59,6 +63,7 @@ pub struct DeviceBuilder<'d, D: Driver> {
     device_type: DEVICE_TYPE,
     characteristics: u32,
     exclusive: bool,
+    sddl: Option<UnicodeStr<'static>>,
 }
 
 impl<'d, D: Driver> DeviceBuilder<'d, D> {
@@ -71,6 +76,7 @@ impl<'d, D: Driver> DeviceBuilder<'d, D> {
             device_type: FILE_DEVICE_UNKNOWN,
             characteristics: FILE_DEVICE_SECURE_OPEN,
             exclusive: false,
+            sddl: None,
         }
     }
 
@@ -102,6 +108,24 @@ impl<'d, D: Driver> DeviceBuilder<'d, D> {
     /// Allows one open handle at a time; a second open fails with STATUS_ACCESS_DENIED.
     pub fn exclusive(mut self) -> Self {
         self.exclusive = true;
+        self
+    }
+
+    /// Who may open the device, in the security descriptor definition language: `D:P(A;;GA;;;SY)(A;;GA;;;BA)` lets in the
+    /// system and administrators. Without one the system's default holds, which lets everyone read and write.
+    ///
+    /// The device must have a name. It is created by `IoCreateDeviceSecure`, which is looked up when it is needed, so
+    /// that no WDK library is linked; a system without it refuses to create the device (STATUS_PROCEDURE_NOT_FOUND)
+    /// rather than leave it open.
+    pub fn sddl(mut self, sddl: UnicodeStr<'static>) -> Self {
+        self.sddl = Some(sddl);
+        self
+    }
+
+    /// Applies the device's security descriptor to names below the device too (`FILE_DEVICE_SECURE_OPEN`). This is so
+    /// unless [`DeviceBuilder::characteristics`] has said otherwise.
+    pub fn secure_open(mut self) -> Self {
+        self.characteristics |= FILE_DEVICE_SECURE_OPEN;
         self
     }
 
@@ -148,6 +172,28 @@ impl<'d, D: Driver> DeviceBuilder<'d, D> {
         let size = size_of::<Extension<D::Device>>() as u32;
         let name = self.name.as_ref().map_or(ptr::null(), UnicodeStr::as_raw);
         let mut object = ptr::null_mut();
+        if let Some(sddl) = &self.sddl {
+            let create = create_device_secure().ok_or(STATUS_PROCEDURE_NOT_FOUND)?;
+            // SAFETY: the driver object is valid in `entry`; name and text are copied.
+            let status = unsafe {
+                create(
+                    self.driver.as_raw(),
+                    size,
+                    name,
+                    self.device_type,
+                    self.characteristics,
+                    self.exclusive.into(),
+                    sddl.as_raw(),
+                    ptr::null(),
+                    &raw mut object,
+                )
+            };
+            return if status.is_success() {
+                NonNull::new(object).ok_or(STATUS_INVALID_PARAMETER)
+            } else {
+                Err(status)
+            };
+        }
         // SAFETY: the driver object is valid in `entry`; the name is copied.
         let status = unsafe {
             IoCreateDevice(
@@ -162,6 +208,28 @@ impl<'d, D: Driver> DeviceBuilder<'d, D> {
         };
         if status.is_success() { NonNull::new(object).ok_or(STATUS_INVALID_PARAMETER) } else { Err(status) }
     }
+}
+
+/// `IoCreateDeviceSecure`, which the WDK's library wdmsec.lib looks up in the same way.
+type CreateDeviceSecure = unsafe extern "win64" fn(
+    *mut DRIVER_OBJECT,
+    u32,
+    *const UNICODE_STRING,
+    DEVICE_TYPE,
+    u32,
+    BOOLEAN,
+    *const UNICODE_STRING,
+    *const GUID,
+    *mut *mut DEVICE_OBJECT,
+) -> NTSTATUS;
+
+/// `None` where the system has none.
+fn create_device_secure() -> Option<CreateDeviceSecure> {
+    let name = utf16!("IoCreateDeviceSecure");
+    // SAFETY: a valid string; callable at PASSIVE_LEVEL.
+    let address = NonNull::new(unsafe { MmGetSystemRoutineAddress(name.as_raw()) })?;
+    // SAFETY: the routine of this name has this type.
+    Some(unsafe { mem::transmute::<NonNull<c_void>, CreateDeviceSecure>(address) })
 }
 
 /// A device of this driver.

@@ -47,6 +47,8 @@ ntoskrnl! {
         Exclusive: BOOLEAN,
         DeviceObject: *mut *mut DEVICE_OBJECT,
     ) -> NTSTATUS;
+    /// The address of an export of the kernel; null when there is none of that name. IRQL: PASSIVE_LEVEL.
+    fn MmGetSystemRoutineAddress(SystemRoutineName: *const UNICODE_STRING) -> *mut c_void;
     /// Deletes a device object, when its last reference is gone. IRQL: PASSIVE_LEVEL (APC_LEVEL on newer systems).
     fn IoDeleteDevice(DeviceObject: *mut DEVICE_OBJECT);
     /// Makes one name lead to another. IRQL: PASSIVE_LEVEL.

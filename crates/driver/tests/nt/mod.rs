@@ -20,6 +20,7 @@ pub(crate) enum Call {
         characteristics: u32,
         exclusive: bool,
     },
+    LookUp(String),
     DeleteDevice,
     CreateLink(String, String),
     DeleteLink(String),
@@ -141,6 +142,12 @@ pub(crate) fn send(
 /// Whether the IRP that was dispatched last was marked pending.
 pub(crate) fn was_marked() -> bool {
     MARKED.get()
+}
+
+#[unsafe(no_mangle)]
+extern "win64" fn ringbridge_nt_MmGetSystemRoutineAddress(name: *const UNICODE_STRING) -> *mut c_void {
+    record(Call::LookUp(text(name)));
+    ptr::null_mut()
 }
 
 #[unsafe(no_mangle)]

@@ -78,7 +78,7 @@ fn add(acl: u64, revision: u32, flags: u32, mask: u32, sid: u64, allow: bool) ->
         return Ok(abi::STATUS_INVALID_PARAMETER);
     };
     let ace = Ace { flags, ..if allow { Ace::allow(mask, sid) } else { Ace::deny(mask, sid) } };
-    let size = u16::try_from(ace.len()).unwrap_or(u16::MAX);
+    let size = u16::try_from(ace.byte_length()).unwrap_or(u16::MAX);
     let mut bytes = vec![ace.kind, ace.flags];
     bytes.extend_from_slice(&size.to_le_bytes());
     bytes.extend_from_slice(&mask.to_le_bytes());

@@ -66,17 +66,17 @@ impl Ace {
 
     /// Bytes that it takes.
     #[must_use]
-    pub fn len(&self) -> usize {
+    pub fn byte_length(&self) -> usize {
         ACE_HEADER
             + match &self.body {
-                AceBody::Rights { sid, .. } => 4 + sid.len(),
+                AceBody::Rights { sid, .. } => 4 + sid.byte_length(),
                 AceBody::Opaque(bytes) => bytes.len(),
             }
     }
 
     fn write(&self, bytes: &mut Vec<u8>) -> Option<()> {
         bytes.extend_from_slice(&[self.kind, self.flags]);
-        bytes.extend_from_slice(&u16::try_from(self.len()).ok()?.to_le_bytes());
+        bytes.extend_from_slice(&u16::try_from(self.byte_length()).ok()?.to_le_bytes());
         match &self.body {
             AceBody::Rights { mask, sid } => {
                 bytes.extend_from_slice(&mask.to_le_bytes());
@@ -116,15 +116,15 @@ impl Acl {
 
     /// Bytes that it takes.
     #[must_use]
-    pub fn len(&self) -> usize {
-        ACL_HEADER + self.aces.iter().map(Ace::len).sum::<usize>()
+    pub fn byte_length(&self) -> usize {
+        ACL_HEADER + self.aces.iter().map(Ace::byte_length).sum::<usize>()
     }
 
     /// Its bytes, without room for more entries; `None` when it is longer than a list can be (65,535 bytes).
     #[must_use]
     pub fn to_bytes(&self) -> Option<Vec<u8>> {
         let mut bytes = vec![self.revision, 0];
-        bytes.extend_from_slice(&u16::try_from(self.len()).ok()?.to_le_bytes());
+        bytes.extend_from_slice(&u16::try_from(self.byte_length()).ok()?.to_le_bytes());
         bytes.extend_from_slice(&u16::try_from(self.aces.len()).ok()?.to_le_bytes());
         bytes.extend_from_slice(&[0, 0]);
         self.aces.iter().try_for_each(|ace| ace.write(&mut bytes))?;

@@ -95,7 +95,7 @@ pub fn exports_block(kernel: &Kernel) -> Result<u64, NTSTATUS> {
     for (offset, number) in PRIVILEGES {
         bytes[*offset..offset + 4].copy_from_slice(&number.to_le_bytes());
     }
-    let size = bytes.len() + SIDS.iter().map(|(_, sid)| sid.len()).sum::<usize>();
+    let size = bytes.len() + SIDS.iter().map(|(_, sid)| sid.byte_length()).sum::<usize>();
     let block = kernel.mm.pool.allocate_zeroed(size, TAG, PoolOwner::default());
     let address = block.ok_or(abi::STATUS_INSUFFICIENT_RESOURCES)?.address;
     for (offset, sid) in SIDS {

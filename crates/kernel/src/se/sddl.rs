@@ -258,13 +258,15 @@ impl Reader<'_> {
             10
         };
         self.at += if prefixed { 2 } else { 0 };
-        self.digits(radix)
+        self.digits(radix, usize::MAX)
     }
 
-    fn digits(&mut self, radix: u32) -> Option<u64> {
+    fn digits(&mut self, radix: u32, most: usize) -> Option<u64> {
         let start = self.at;
         let mut value: u64 = 0;
-        while let Some(digit) = self.peek().and_then(|byte| char::from(byte).to_digit(radix)) {
+        while self.at - start < most
+            && let Some(digit) = self.peek().and_then(|byte| char::from(byte).to_digit(radix))
+        {
             value = value.checked_mul(u64::from(radix))?.checked_add(u64::from(digit))?;
             self.at += 1;
         }
@@ -278,11 +280,13 @@ impl Reader<'_> {
         self.at += 4;
         let hexadecimal = self.starts_with("0x") || self.starts_with("0X");
         self.at += if hexadecimal { 2 } else { 0 };
-        let authority = self.digits(if hexadecimal { 16 } else { 10 }).ok_or(self.error("an authority"))?;
+        // Of 48 bits: a D: that follows is no part of it.
+        let authority = if hexadecimal { self.digits(16, 12) } else { self.digits(10, usize::MAX) };
+        let authority = authority.ok_or(self.error("an authority"))?;
         let mut parts = Vec::new();
         while self.peek() == Some(b'-') {
             self.at += 1;
-            let part = self.digits(10).and_then(|part| u32::try_from(part).ok());
+            let part = self.digits(10, usize::MAX).and_then(|part| u32::try_from(part).ok());
             parts.push(part.ok_or(self.error("a sub-authority"))?);
         }
         Sid::from_parts(authority, &parts).ok_or(self.error("a SID of at most 15 parts"))

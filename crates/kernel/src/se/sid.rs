@@ -46,7 +46,7 @@ impl Sid {
 
     /// Bytes of its `SID` structure.
     #[must_use]
-    pub fn len(&self) -> usize {
+    pub fn byte_length(&self) -> usize {
         HEADER + self.count * 4
     }
 
