@@ -6,6 +6,7 @@
 //! - [`ob`]: objects, the namespace, handles.
 //! - [`ps`]: processes and system threads.
 //! - [`cm`]: the registry.
+//! - [`ex`]: resources.
 //! - [`io`]: drivers, devices, files, IRPs.
 //! - [`trace`]: what happens, for whoever watches.
 //!
@@ -13,6 +14,7 @@
 #![deny(unsafe_code)]
 
 pub mod cm;
+pub mod ex;
 pub mod io;
 pub mod ke;
 mod kernel;

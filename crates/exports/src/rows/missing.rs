@@ -5,8 +5,8 @@ use crate::stub::missing;
 
 missing! {
     "fltmgr.sys":
-        FltAcquirePushLockExclusiveEx FltAcquirePushLockSharedEx FltAcquireResourceExclusive
-        FltAllocateCallbackData FltAllocateContext FltAllocateExtraCreateParameter
+        FltAcquirePushLockExclusiveEx FltAcquirePushLockSharedEx FltAllocateCallbackData FltAllocateContext
+        FltAllocateExtraCreateParameter
         FltAllocateExtraCreateParameterList FltAllocateGenericWorkItem FltAllocatePoolAlignedWithTag
         FltBuildDefaultSecurityDescriptor FltCancelFileOpen FltCancelIo FltCancellableWaitForSingleObject
         FltCbdqDisable FltCbdqInitialize FltCbdqInsertIo FltCbdqRemoveNextIo FltCheckAndGrowNameControl
@@ -29,7 +29,7 @@ missing! {
         FltObjectReference FltParseFileName FltParseFileNameInformation FltPerformAsynchronousIo
         FltPerformSynchronousIo FltQueryInformationFile FltQueueGenericWorkItem FltReadFile
         FltReferenceContext FltReferenceFileNameInformation FltRegisterFilter FltRegisterForDataScan
-        FltReleaseContext FltReleaseFileNameInformation FltReleasePushLockEx FltReleaseResource
+        FltReleaseContext FltReleaseFileNameInformation FltReleasePushLockEx
         FltRequestOperationStatusCallback FltReuseCallbackData FltSendMessage FltSetCallbackDataDirty
         FltSetCancelCompletion FltSetEcpListIntoCallbackData FltSetFileContext FltSetInformationFile
         FltSetInstanceContext FltSetStreamContext FltSetStreamHandleContext FltSetTransactionContext
@@ -71,31 +71,28 @@ missing! {
         CmSetCallbackObjectContext CmUnRegisterCallback DbgBreakPoint DbgBreakPointWithStatus
         DbgSetDebugFilterState DbgSetDebugPrintCallback EtwActivityIdControl EtwEventEnabled EtwRegister
         EtwSetInformation EtwUnregister EtwWrite EtwWriteTransfer ExAcquirePushLockExclusiveEx
-        ExAcquireResourceExclusiveLite ExAcquireResourceSharedLite ExAcquireRundownProtection
-        ExAcquireRundownProtectionCacheAware ExAcquireRundownProtectionEx ExAcquireSharedStarveExclusive
-        ExAcquireSharedWaitForExclusive ExAcquireSpinLockExclusive ExAcquireSpinLockExclusiveAtDpcLevel
+        ExAcquireRundownProtection
+        ExAcquireRundownProtectionCacheAware ExAcquireRundownProtectionEx ExAcquireSpinLockExclusive
+        ExAcquireSpinLockExclusiveAtDpcLevel
         ExAcquireSpinLockShared ExAcquireSpinLockSharedAtDpcLevel ExAllocatePool3 ExAllocatePoolWithQuota
         ExAllocatePoolWithQuotaTag ExAllocatePoolWithTagPriority ExAllocatePoolZero ExAllocateTimer
-        ExCancelTimer ExConvertExclusiveToSharedLite ExCreateCallback ExDeleteResourceLite ExDeleteTimer
-        ExDesktopObjectType ExEnterCriticalRegionAndAcquireResourceExclusive
-        ExEnterCriticalRegionAndAcquireResourceShared ExEnumHandleTable ExEventObjectType
-        ExGetCurrentProcessorCounts ExGetCurrentProcessorCpuUsage ExGetExclusiveWaiterCount
-        ExGetFirmwareEnvironmentVariable ExGetPreviousMode ExGetSharedWaiterCount ExInitializePushLock
-        ExInitializeResourceLite ExInitializeRundownProtection ExInitializeRundownProtectionCacheAware
-        ExInitializeZone ExIsProcessorFeaturePresent ExIsResourceAcquiredExclusiveLite
-        ExIsResourceAcquiredSharedLite ExNotifyCallback ExQueryTimerResolution ExQueryWnfStateData
+        ExCancelTimer ExCreateCallback ExDeleteTimer
+        ExDesktopObjectType ExEnumHandleTable ExEventObjectType
+        ExGetCurrentProcessorCounts ExGetCurrentProcessorCpuUsage ExGetFirmwareEnvironmentVariable
+        ExGetPreviousMode ExInitializePushLock
+        ExInitializeRundownProtection ExInitializeRundownProtectionCacheAware
+        ExInitializeZone ExIsProcessorFeaturePresent ExNotifyCallback ExQueryTimerResolution ExQueryWnfStateData
         ExRaiseHardError ExReInitializeRundownProtection
-        ExReInitializeRundownProtectionCacheAware ExRegisterCallback ExReinitializeResourceLite
-        ExReleasePushLockExclusiveEx ExReleaseResourceAndLeaveCriticalRegion ExReleaseResourceForThreadLite
-        ExReleaseResourceLite ExReleaseRundownProtection ExReleaseRundownProtectionCacheAware
+        ExReInitializeRundownProtectionCacheAware ExRegisterCallback ExReleasePushLockExclusiveEx
+        ExReleaseRundownProtection ExReleaseRundownProtectionCacheAware
         ExReleaseRundownProtectionEx ExReleaseSpinLockExclusive ExReleaseSpinLockShared
         ExReleaseSpinLockSharedFromDpcLevel ExRundownCompleted ExSemaphoreObjectType
-        ExSetResourceOwnerPointer ExSetTimer ExSetTimerResolution ExSizeOfRundownProtectionCacheAware
+        ExSetTimer ExSetTimerResolution ExSizeOfRundownProtectionCacheAware
         ExSubscribeWnfStateChange ExTryConvertSharedSpinLockExclusive ExUnregisterCallback ExUuidCreate
         ExVerifySuite ExWaitForRundownProtectionRelease ExWaitForRundownProtectionReleaseCacheAware
         ExWindowStationObjectType ExfAcquirePushLockExclusive ExfAcquirePushLockShared ExfReleasePushLock
         ExfReleasePushLockShared ExfUnblockPushLock FltAcquirePushLockExclusive FltAcquirePushLockShared
-        FltAcquireResourceShared FltAttachVolume FltEnumerateFilters FltEnumerateVolumes FltFlushBuffers
+        FltAttachVolume FltEnumerateFilters FltEnumerateVolumes FltFlushBuffers
         FltGetBottomInstance FltGetFileNameFormat FltGetFileNameQueryMethod FltGetFilterInformation
         FltGetRequestorProcessId FltGetRequestorSessionId FltGetVolumeFromName FltGetVolumeInformation
         FltLoadFilter FltReleasePushLock FltUnloadFilter FsRtlAcquireFileExclusive FsRtlAddLargeMcbEntry
@@ -162,7 +159,8 @@ missing! {
 
         IoDeleteController IoDeviceHandlerObjectType IoDeviceObjectType IoDisconnectInterrupt
         IoDriverObjectType IoEnqueueIrp IoEnumerateDeviceObjectList IoEnumerateRegisteredFiltersList
-        IoFileObjectType IoForwardIrpSynchronously IoFreeErrorLogEntry IoGetBaseFileSystemDeviceObject IoGetConfigurationInformation IoGetCurrentProcess
+        IoFileObjectType IoForwardIrpSynchronously IoFreeErrorLogEntry IoGetBaseFileSystemDeviceObject
+        IoGetConfigurationInformation IoGetCurrentProcess
         IoGetDeviceInterfaceAlias IoGetDeviceInterfaces IoGetDeviceProperty
         IoGetDevicePropertyData IoGetDeviceToVerify IoGetDiskDeviceObject IoGetDmaAdapter
         IoGetDriverObjectExtension IoGetFileObjectGenericMapping IoGetInitialStack IoGetIoPriorityHint
