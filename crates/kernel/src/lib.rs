@@ -6,7 +6,7 @@
 //! - [`ob`]: objects, the namespace, handles.
 //! - [`ps`]: processes and system threads.
 //! - [`cm`]: the registry.
-//! - [`ex`]: resources.
+//! - [`ex`] keeps resources.
 //! - [`io`]: drivers, devices, files, IRPs.
 //! - [`trace`]: what happens, for whoever watches.
 //!
