@@ -78,6 +78,10 @@ fn emit(kernel: &Kernel, row: &'static Row, words: &[u64]) {
         *slot = *word;
     }
     kernel.trace.emit(|| Event::Export { name: row.name, arguments });
+    let irql = kernel.ke.current_irql();
+    if irql > row.irql {
+        kernel.trace.emit(|| Event::IrqlViolation { export: row.name, irql, highest: row.irql });
+    }
 }
 
 #[cold]

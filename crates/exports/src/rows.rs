@@ -8,6 +8,7 @@ mod ex;
 mod ex_fast_mutex;
 mod ex_lists;
 mod ex_lookaside;
+mod ex_resource;
 mod ex_work;
 mod hal;
 mod io;
@@ -68,6 +69,7 @@ pub fn all() -> Vec<Row> {
         ex_fast_mutex::ROWS,
         ex_lists::ROWS,
         ex_lookaside::ROWS,
+        ex_resource::ROWS,
         ex_work::ROWS,
         hal::ROWS,
         io::ROWS,

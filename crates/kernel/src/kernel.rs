@@ -10,7 +10,7 @@ use platform::entry::{EntryOwner, Stop};
 use platform::pages::PagesError;
 
 use crate::trace::{Event, Trace};
-use crate::{cm, io, ke, mm, ob, ps, raw};
+use crate::{cm, ex, io, ke, mm, ob, ps, raw};
 
 /// What a machine is made of.
 #[derive(Clone, Copy, Debug)]
@@ -112,6 +112,8 @@ pub struct Kernel {
     pub ps: ps::Processes,
     /// The registry.
     pub cm: cm::Registry,
+    /// Resources.
+    pub ex: ex::Resources,
     /// Drivers, devices, IRPs.
     pub io: io::IoManager,
     /// Observers.
@@ -156,6 +158,7 @@ impl Kernel {
             ob,
             ps: ps::Processes::new(),
             cm,
+            ex: ex::Resources::default(),
             io,
             trace: Trace::default(),
             halted: AtomicBool::new(false),

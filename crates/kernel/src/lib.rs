@@ -7,6 +7,7 @@
 //! - [`ps`]: processes and system threads.
 //! - [`cm`]: the registry.
 //! - [`se`]: security descriptors, tokens, the access check.
+//! - [`ex`]: event objects, resources.
 //! - [`io`]: drivers, devices, files, IRPs.
 //! - [`trace`]: what happens, for whoever watches.
 //!

@@ -18,6 +18,15 @@ pub enum Event {
         /// The first four arguments, as words.
         arguments: [u64; 4],
     },
+    /// Driver code called an export above the highest IRQL that its documentation allows. The call went on.
+    IrqlViolation {
+        /// Its name, as in the table of exports.
+        export: &'static str,
+        /// The caller's IRQL.
+        irql: u8,
+        /// The highest that is allowed.
+        highest: u8,
+    },
     /// The I/O manager made an IRP for a request.
     IrpCreated {
         /// Its address.

@@ -5,15 +5,14 @@ use crate::stub::missing;
 
 missing! {
     "fltmgr.sys":
-        FltAcquirePushLockExclusiveEx FltAcquirePushLockSharedEx FltAcquireResourceExclusive
-        FltAllocateCallbackData FltAllocateContext FltAllocateExtraCreateParameter
-        FltAllocateExtraCreateParameterList FltAllocateGenericWorkItem FltAllocatePoolAlignedWithTag
-        FltBuildDefaultSecurityDescriptor FltCancelFileOpen FltCancelIo FltCancellableWaitForSingleObject
-        FltCbdqDisable FltCbdqInitialize FltCbdqInsertIo FltCbdqRemoveNextIo FltCheckAndGrowNameControl
-        FltClearCancelCompletion FltClose FltCloseClientPort FltCloseCommunicationPort
-        FltCloseSectionForDataScan FltCompletePendedPostOperation FltCompletePendedPreOperation
-        FltCreateCommunicationPort FltCreateFile FltCreateFileEx FltCreateFileEx2
-        FltCreateSectionForDataScan FltCreateSystemVolumeInformationFolder FltDeleteContext
+        FltAcquirePushLockExclusiveEx FltAcquirePushLockSharedEx FltAllocateCallbackData FltAllocateContext
+        FltAllocateExtraCreateParameter FltAllocateExtraCreateParameterList FltAllocateGenericWorkItem
+        FltAllocatePoolAlignedWithTag FltBuildDefaultSecurityDescriptor FltCancelFileOpen FltCancelIo
+        FltCancellableWaitForSingleObject FltCbdqDisable FltCbdqInitialize FltCbdqInsertIo
+        FltCbdqRemoveNextIo FltCheckAndGrowNameControl FltClearCancelCompletion FltClose FltCloseClientPort
+        FltCloseCommunicationPort FltCloseSectionForDataScan FltCompletePendedPostOperation
+        FltCompletePendedPreOperation FltCreateCommunicationPort FltCreateFile FltCreateFileEx
+        FltCreateFileEx2 FltCreateSectionForDataScan FltCreateSystemVolumeInformationFolder FltDeleteContext
         FltDeleteInstanceContext FltDeletePushLock FltDeleteStreamHandleContext FltDetachVolume
         FltDoCompletionProcessingWhenSafe FltEnlistInTransaction FltEnumerateInstances
         FltFindExtraCreateParameter FltFreeCallbackData FltFreeExtraCreateParameter
@@ -29,7 +28,7 @@ missing! {
         FltObjectReference FltParseFileName FltParseFileNameInformation FltPerformAsynchronousIo
         FltPerformSynchronousIo FltQueryInformationFile FltQueueGenericWorkItem FltReadFile
         FltReferenceContext FltReferenceFileNameInformation FltRegisterFilter FltRegisterForDataScan
-        FltReleaseContext FltReleaseFileNameInformation FltReleasePushLockEx FltReleaseResource
+        FltReleaseContext FltReleaseFileNameInformation FltReleasePushLockEx
         FltRequestOperationStatusCallback FltReuseCallbackData FltSendMessage FltSetCallbackDataDirty
         FltSetCancelCompletion FltSetEcpListIntoCallbackData FltSetFileContext FltSetInformationFile
         FltSetInstanceContext FltSetStreamContext FltSetStreamHandleContext FltSetTransactionContext
@@ -71,33 +70,27 @@ missing! {
         CmSetCallbackObjectContext CmUnRegisterCallback DbgBreakPoint DbgBreakPointWithStatus
         DbgSetDebugFilterState DbgSetDebugPrintCallback EtwActivityIdControl EtwEventEnabled EtwRegister
         EtwSetInformation EtwUnregister EtwWrite EtwWriteTransfer ExAcquirePushLockExclusiveEx
-        ExAcquireResourceExclusiveLite ExAcquireResourceSharedLite ExAcquireRundownProtection
-        ExAcquireRundownProtectionCacheAware ExAcquireRundownProtectionEx ExAcquireSharedStarveExclusive
-        ExAcquireSharedWaitForExclusive ExAcquireSpinLockExclusive ExAcquireSpinLockExclusiveAtDpcLevel
-        ExAcquireSpinLockShared ExAcquireSpinLockSharedAtDpcLevel ExAllocatePool3 ExAllocatePoolWithQuota
-        ExAllocatePoolWithQuotaTag ExAllocatePoolWithTagPriority ExAllocatePoolZero ExAllocateTimer
-        ExCancelTimer ExConvertExclusiveToSharedLite ExCreateCallback ExDeleteResourceLite ExDeleteTimer
-        ExDesktopObjectType ExEnterCriticalRegionAndAcquireResourceExclusive
-        ExEnterCriticalRegionAndAcquireResourceShared ExEnumHandleTable ExGetCurrentProcessorCounts
-        ExGetCurrentProcessorCpuUsage ExGetExclusiveWaiterCount ExGetFirmwareEnvironmentVariable
-        ExGetPreviousMode ExGetSharedWaiterCount ExInitializePushLock ExInitializeResourceLite
-        ExInitializeRundownProtection ExInitializeRundownProtectionCacheAware ExInitializeZone
-        ExIsProcessorFeaturePresent ExIsResourceAcquiredExclusiveLite ExIsResourceAcquiredSharedLite
-        ExNotifyCallback ExQueryTimerResolution ExQueryWnfStateData ExRaiseHardError
-        ExReInitializeRundownProtection ExReInitializeRundownProtectionCacheAware ExRegisterCallback
-        ExReinitializeResourceLite ExReleasePushLockExclusiveEx ExReleaseResourceAndLeaveCriticalRegion
-        ExReleaseResourceForThreadLite ExReleaseResourceLite ExReleaseRundownProtection
-        ExReleaseRundownProtectionCacheAware ExReleaseRundownProtectionEx ExReleaseSpinLockExclusive
-        ExReleaseSpinLockShared ExReleaseSpinLockSharedFromDpcLevel ExRundownCompleted ExSemaphoreObjectType
-        ExSetResourceOwnerPointer ExSetTimer ExSetTimerResolution ExSizeOfRundownProtectionCacheAware
+        ExAcquireRundownProtection ExAcquireRundownProtectionCacheAware ExAcquireRundownProtectionEx
+        ExAcquireSpinLockExclusive ExAcquireSpinLockExclusiveAtDpcLevel ExAcquireSpinLockShared
+        ExAcquireSpinLockSharedAtDpcLevel ExAllocatePool3 ExAllocatePoolWithQuota ExAllocatePoolWithQuotaTag
+        ExAllocatePoolWithTagPriority ExAllocatePoolZero ExAllocateTimer ExCancelTimer ExCreateCallback
+        ExDeleteTimer ExDesktopObjectType ExEnumHandleTable ExGetCurrentProcessorCounts
+        ExGetCurrentProcessorCpuUsage ExGetFirmwareEnvironmentVariable ExGetPreviousMode
+        ExInitializePushLock ExInitializeRundownProtection ExInitializeRundownProtectionCacheAware
+        ExInitializeZone ExIsProcessorFeaturePresent ExNotifyCallback ExQueryTimerResolution
+        ExQueryWnfStateData ExRaiseHardError ExReInitializeRundownProtection
+        ExReInitializeRundownProtectionCacheAware ExRegisterCallback ExReleasePushLockExclusiveEx
+        ExReleaseRundownProtection ExReleaseRundownProtectionCacheAware ExReleaseRundownProtectionEx
+        ExReleaseSpinLockExclusive ExReleaseSpinLockShared ExReleaseSpinLockSharedFromDpcLevel
+        ExRundownCompleted ExSetTimer ExSetTimerResolution ExSizeOfRundownProtectionCacheAware
         ExSubscribeWnfStateChange ExTryConvertSharedSpinLockExclusive ExUnregisterCallback ExUuidCreate
         ExVerifySuite ExWaitForRundownProtectionRelease ExWaitForRundownProtectionReleaseCacheAware
         ExWindowStationObjectType ExfAcquirePushLockExclusive ExfAcquirePushLockShared ExfReleasePushLock
         ExfReleasePushLockShared ExfUnblockPushLock FltAcquirePushLockExclusive FltAcquirePushLockShared
-        FltAcquireResourceShared FltAttachVolume FltEnumerateFilters FltEnumerateVolumes FltFlushBuffers
-        FltGetBottomInstance FltGetFileNameFormat FltGetFileNameQueryMethod FltGetFilterInformation
-        FltGetRequestorProcessId FltGetRequestorSessionId FltGetVolumeFromName FltGetVolumeInformation
-        FltLoadFilter FltReleasePushLock FltUnloadFilter FsRtlAcquireFileExclusive FsRtlAddLargeMcbEntry
+        FltAttachVolume FltEnumerateFilters FltEnumerateVolumes FltFlushBuffers FltGetBottomInstance
+        FltGetFileNameFormat FltGetFileNameQueryMethod FltGetFilterInformation FltGetRequestorProcessId
+        FltGetRequestorSessionId FltGetVolumeFromName FltGetVolumeInformation FltLoadFilter
+        FltReleasePushLock FltUnloadFilter FsRtlAcquireFileExclusive FsRtlAddLargeMcbEntry
         FsRtlAddToTunnelCache FsRtlAllocateExtraCreateParameter FsRtlAllocateExtraCreateParameterList
         FsRtlAllocateFileLock FsRtlAllocatePool FsRtlAllocatePoolWithQuota FsRtlAllocatePoolWithQuotaTag
         FsRtlAllocatePoolWithTag FsRtlAreNamesEqual FsRtlAreThereCurrentOrInProgressFileLocks
@@ -156,15 +149,14 @@ missing! {
         IoCheckEaBufferValidity IoCheckFunctionAccess IoCompletionObjectType IoConnectInterrupt
         IoCreateController IoCreateDisk IoCreateDriver IoCreateFile IoCreateFileEx
         IoCreateFileSpecifyDeviceObjectHint IoCreateStreamFileObject IoCreateStreamFileObjectLite
-        IoCreateSystemThread IoDeleteController IoDeviceHandlerObjectType IoDeviceObjectType
-        IoDisconnectInterrupt IoDriverObjectType IoEnqueueIrp IoEnumerateDeviceObjectList
-        IoEnumerateRegisteredFiltersList IoFileObjectType IoForwardIrpSynchronously IoFreeErrorLogEntry
-        IoGetBaseFileSystemDeviceObject IoGetConfigurationInformation IoGetDeviceInterfaceAlias
-        IoGetDeviceInterfaces IoGetDeviceProperty IoGetDevicePropertyData IoGetDeviceToVerify
-        IoGetDiskDeviceObject IoGetDmaAdapter IoGetFileObjectGenericMapping IoGetInitialStack
-        IoGetIoPriorityHint IoGetIrpExtraCreateParameter IoGetOplockKeyContextEx IoGetPagingIoPriority
-        IoGetRequestorProcess IoGetRequestorProcessId IoGetRequestorSessionId IoGetTopLevelIrp
-        IoGetTransactionParameterBlock IoInitializeMiniCompletionPacket IoInitializeTimer
+        IoCreateSystemThread IoDeleteController IoDeviceHandlerObjectType IoDisconnectInterrupt IoEnqueueIrp
+        IoEnumerateDeviceObjectList IoEnumerateRegisteredFiltersList IoForwardIrpSynchronously
+        IoFreeErrorLogEntry IoGetBaseFileSystemDeviceObject IoGetConfigurationInformation
+        IoGetDeviceInterfaceAlias IoGetDeviceInterfaces IoGetDeviceProperty IoGetDevicePropertyData
+        IoGetDeviceToVerify IoGetDiskDeviceObject IoGetDmaAdapter IoGetFileObjectGenericMapping
+        IoGetInitialStack IoGetIoPriorityHint IoGetIrpExtraCreateParameter IoGetOplockKeyContextEx
+        IoGetPagingIoPriority IoGetRequestorProcess IoGetRequestorProcessId IoGetRequestorSessionId
+        IoGetTopLevelIrp IoGetTransactionParameterBlock IoInitializeMiniCompletionPacket IoInitializeTimer
         IoInvalidateDeviceRelations IoInvalidateDeviceState IoIs32bitProcess IoIsFileObjectIgnoringSharing
         IoIsFileOriginRemote IoIsOperationSynchronous IoIsSystemThread IoIsWdmVersionAvailable
         IoOpenDeviceInterfaceRegistryKey IoOpenDeviceRegistryKey IoOpenDriverRegistryKey
@@ -332,7 +324,7 @@ missing! {
         SeDeleteObjectAuditAlarm SeFilterToken SeGetCachedSigningLevel SeImpersonateClient
         SeImpersonateClientEx SeLocateProcessImageName SeMarkLogonSessionForTerminationNotification
         SeOpenObjectAuditAlarm SeQuerySecurityDescriptorInfo SeQuerySessionIdToken
-        SeRegisterLogonSessionTerminatedRoutine SeSetSecurityDescriptorInfo SeTokenObjectType
+        SeRegisterLogonSessionTerminatedRoutine SeSetSecurityDescriptorInfo
         SeUnregisterLogonSessionTerminatedRoutine Space Tbsi_Revoke_Attestation TdiCopyBufferToMdl
         TdiCopyMdlToBuffer TdiDeregisterPnPHandlers TdiInitialize TdiMapUserRequest
         TdiMatchPdoWithChainedReceiveContext TdiRegisterPnPHandlers TdiReturnChainedReceives

@@ -23,6 +23,8 @@ pub struct ThreadId(pub u32);
 /// Bytes of a thread object. What follows the dispatcher header is zero: no public header describes it.
 const OBJECT_SIZE: usize = 0x400;
 const TAG: u32 = u32::from_le_bytes(*b"Thre");
+/// Offset of [`Thread::executive_event`], before [`Thread::scratch`].
+const EXECUTIVE_EVENT: u64 = (OBJECT_SIZE - 8 - size_of::<abi::KEVENT>()) as u64;
 
 /// Priority of a new thread, as NT gives system threads.
 const PRIORITY: i32 = 8;
@@ -72,6 +74,9 @@ impl Thread {
         let object = block.address;
         initialize_header(DispatcherHeader::at(object), ThreadObject, OBJECT_SIZE, 0)
             .map_err(|_| abi::STATUS_INSUFFICIENT_RESOURCES)?;
+        let event = DispatcherHeader::at(object + EXECUTIVE_EVENT);
+        initialize_header(event, abi::EventSynchronizationObject, size_of::<abi::KEVENT>(), 0)
+            .map_err(|_| abi::STATUS_INSUFFICIENT_RESOURCES)?;
         Ok(Self {
             id: ThreadId(id),
             process_id,
@@ -99,6 +104,12 @@ impl Thread {
     #[must_use]
     pub fn scratch(&self) -> u64 {
         self.object + OBJECT_SIZE as u64 - 8
+    }
+
+    /// A synchronization event in the thread object, on which the executive lets this thread wait.
+    #[must_use]
+    pub(crate) fn executive_event(&self) -> DispatcherHeader {
+        DispatcherHeader::at(self.object + EXECUTIVE_EVENT)
     }
 
     pub(super) fn waiter(&self) -> &Arc<Waiter> {
