@@ -435,3 +435,27 @@ struct wdm_record {
 #define SECURE_CREATED 6
 // From now on CREATE notes what SECURE_CREATED answers.
 #define SECURE_WATCH 7
+
+// ---- registry.sys (\\.\RbRegistry): the registry. -------------------------------------------------------------------
+
+// Keys and values by handle. values: statuses and what was found, in the order of the source.
+#define REGISTRY_KEYS 0
+// RtlQueryRegistryValues and its like. values: entry * 10000 + type * 100 + length for each call of its routine, then the
+// status, Start, a default, the length of ImagePath, and the statuses of a required value that is not there, of a value of
+// another type, and of a key that is not there.
+#define REGISTRY_TABLES 1
+// values: the status of reading the parameter Depth, and it.
+#define REGISTRY_PARAMETER 2
+
+// ---- handles.sys (\\.\RbHandles): handles, references and names. -----------------------------------------------------
+
+// ObReferenceObjectByHandle and its like with the application's handle, input 0.
+#define HANDLES_REFERENCE 0
+// ZwDuplicateObject in the application's process.
+#define HANDLES_DUPLICATE 1
+// ZwClose of a kernel handle that is none: stop 93h.
+#define HANDLES_CLOSE_KERNEL 2
+// Symbolic links and events by name.
+#define HANDLES_NAMES 3
+// Opens \\.\My_Device of hello.sys, reads and controls.
+#define HANDLES_FILES 4

@@ -124,6 +124,19 @@ impl<'a> Device<'a> {
         finish("DeviceIoControl", self.transport.device_control(self.handle, code.0, input, output))
     }
 
+    /// `DuplicateHandle(…, DUPLICATE_SAME_ACCESS)`: a second handle to the same open file. The driver sees CLEANUP when both
+    /// are closed.
+    ///
+    /// # Errors
+    /// ERROR_INVALID_HANDLE (6), or that the host is gone.
+    pub fn try_clone(&self) -> Result<Self, Win32Error> {
+        let made = self.transport.duplicate_handle(self.handle, 0, abi::DUPLICATE_SAME_ACCESS);
+        match made {
+            Ok(handle) => Ok(Device { transport: self.transport, handle }),
+            Err(status) => Err(Win32Error::new("DuplicateHandle", "", status)),
+        }
+    }
+
     /// `CloseHandle`.
     ///
     /// # Errors

@@ -131,6 +131,10 @@ impl Service for Copier {
         STATUS_NOT_IMPLEMENTED
     }
 
+    fn duplicate_handle(&self, _handle: Handle, _access: u32, _options: u32) -> Result<Handle, NTSTATUS> {
+        Err(abi::STATUS_NOT_IMPLEMENTED)
+    }
+
     fn read(&self, _: Handle, _: WindowBuffer, _: Option<u64>) -> IoStatus {
         IoStatus { status: STATUS_SUCCESS, information: 0 }
     }

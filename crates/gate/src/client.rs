@@ -152,6 +152,23 @@ impl Transport for Client {
         }
     }
 
+    fn duplicate_handle(&self, handle: Handle, access: u32, options: u32) -> Result<Handle, NTSTATUS> {
+        let header = Request {
+            operation: operation::DUPLICATE,
+            handle: handle.0,
+            code: access,
+            file_offset: u64::from(options),
+            ..Request::default()
+        };
+        let reply = self.link.call(header, &[], &mut [], CopyBack::Nothing)?;
+        match NTSTATUS::from_bits(reply.status) {
+            STATUS_SUCCESS if reply.handle != 0 => Ok(Handle(reply.handle)),
+            // No host of ours answers so; the caller must not take it for success.
+            status if status.is_success() => Err(STATUS_UNSUCCESSFUL),
+            status => Err(status),
+        }
+    }
+
     fn read(&self, handle: Handle, buffer: &mut [u8], offset: Option<u64>) -> IoStatus {
         let header =
             at(offset, Request { operation: operation::READ, handle: handle.0, ..Request::default() });

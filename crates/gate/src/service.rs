@@ -43,6 +43,12 @@ pub trait Service: Send + Sync + 'static {
     /// As [`Transport::close`](crate::Transport::close).
     fn close(&self, handle: Handle) -> NTSTATUS;
 
+    /// As [`Transport::duplicate_handle`](crate::Transport::duplicate_handle).
+    ///
+    /// # Errors
+    /// The status of the duplication.
+    fn duplicate_handle(&self, handle: Handle, access: u32, options: u32) -> Result<Handle, NTSTATUS>;
+
     /// As [`Transport::read`](crate::Transport::read).
     fn read(&self, handle: Handle, buffer: WindowBuffer, offset: Option<u64>) -> IoStatus;
 

@@ -60,6 +60,13 @@ pub trait Transport: Send + Sync {
     /// `NtClose`. `STATUS_INVALID_HANDLE` when there is no such handle.
     fn close(&self, handle: Handle) -> NTSTATUS;
 
+    /// `NtDuplicateObject` within the process: another handle to the same object. `access` as for the object's type; ignored
+    /// with DUPLICATE_SAME_ACCESS among the `options`.
+    ///
+    /// # Errors
+    /// `STATUS_INVALID_HANDLE`; `STATUS_ACCESS_DENIED` for more rights than the handle has.
+    fn duplicate_handle(&self, handle: Handle, access: u32, options: u32) -> Result<Handle, NTSTATUS>;
+
     /// `NtReadFile` at `offset` bytes (`None`: the file's current position). Fills the front of `buffer`.
     fn read(&self, handle: Handle, buffer: &mut [u8], offset: Option<u64>) -> IoStatus;
 

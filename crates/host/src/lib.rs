@@ -28,7 +28,7 @@ pub use kernel::trace::{Event, Observer};
 pub use kernel::{Configuration, StartError};
 pub use loader::map::MissingImport;
 pub use loader::pe::{ImageError, ImageFacts, Relocations, Section, inspect};
-pub use machine::{DriverInformation, LoadOptions, Machine};
+pub use machine::{DriverInformation, LoadOptions, Machine, Parameter};
 pub use process::Process;
 pub use report::{BugcheckReport, left_behind};
 pub use server::{ServeError, Server};

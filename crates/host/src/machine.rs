@@ -7,6 +7,7 @@ use std::{fmt, fs};
 
 use abi::{DRIVER_INITIALIZE, NTSTATUS};
 use exports::DataExports;
+use kernel::cm::Value;
 use kernel::io::{self, AddDeviceError, DriverImage, UnloadOutcome};
 use kernel::mm::TagUsage;
 use kernel::se::Token;
@@ -41,6 +42,15 @@ pub struct LoadOptions {
     /// Load it although exports that it imports are not implemented; the first call of one raises
     /// STATUS_NOT_IMPLEMENTED in the driver.
     pub allow_missing: bool,
+}
+
+/// A value under a service's `Parameters` key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Parameter {
+    /// REG_DWORD.
+    Dword(u32),
+    /// REG_SZ.
+    Text(String),
 }
 
 /// A loaded driver, as the machine lists it.
@@ -151,6 +161,23 @@ impl Machine {
                 Err(LoadError::DriverEntry { status: failure.status, left: failure.left })
             }
         }
+    }
+
+    /// Sets a value under the `Parameters` key of the service `name`, which need not be loaded yet.
+    ///
+    /// # Errors
+    /// `STATUS_OBJECT_NAME_INVALID` for a name that is no key's.
+    pub fn set_parameter(&self, name: &str, value_name: &str, value: &Parameter) -> Result<(), NTSTATUS> {
+        if name.is_empty() || name.contains('\\') {
+            return Err(abi::STATUS_OBJECT_NAME_INVALID);
+        }
+        let path = format!(r"\Registry\Machine\System\CurrentControlSet\Services\{name}\Parameters");
+        self.kernel.cm.create_key(&path)?;
+        let value = match value {
+            Parameter::Dword(number) => Value::dword(*number),
+            Parameter::Text(text) => Value::string(text),
+        };
+        self.kernel.cm.set_value(&path, value_name, value)
     }
 
     /// Asks a driver to unload.

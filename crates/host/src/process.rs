@@ -8,7 +8,7 @@ use abi::NTSTATUS;
 use gate::{CreateFile, DirectoryEntry, Handle, IoStatus, Transport};
 use kernel::Kernel;
 use kernel::io::{self, DeviceControl, IoResult, OpenRequest};
-use kernel::ob::SymbolicLink;
+use kernel::ob::{Duplicate, SymbolicLink};
 use kernel::ps;
 use kernel::raw::{InputBuffer, OutputBuffer};
 use kernel::se::Token;
@@ -72,6 +72,35 @@ impl Process {
         self.process.handles.values().len()
     }
 
+    /// `NtDuplicateObject`: another handle to the same object, in `target`, a process of the same machine.
+    ///
+    /// # Errors
+    /// `STATUS_INVALID_HANDLE`; `STATUS_ACCESS_DENIED` for more rights than the handle has; `STATUS_INVALID_PARAMETER` for a
+    /// process of another machine.
+    pub fn duplicate_into(
+        &self,
+        handle: Handle,
+        target: &Self,
+        access: u32,
+        options: u32,
+    ) -> Result<Handle, NTSTATUS> {
+        if !Arc::ptr_eq(&self.kernel, &target.kernel) {
+            return Err(abi::STATUS_INVALID_PARAMETER);
+        }
+        let request = Duplicate { access, attributes: 0, options };
+        let duplicate = |_: &_| {
+            kernel::ob::duplicate_object(
+                &self.kernel,
+                &self.process,
+                handle.0,
+                Some(&target.process),
+                request,
+            )
+        };
+        let made = ps::inside(&self.kernel, &self.process, duplicate)??;
+        u32::try_from(made).map(Handle).map_err(|_| abi::STATUS_UNSUCCESSFUL)
+    }
+
     /// `NtReadFile` into a buffer of the process's.
     pub fn read_buffer(&self, handle: Handle, buffer: OutputBuffer<'_>, offset: Option<u64>) -> IoStatus {
         let request = |thread: &_| io::read(&self.kernel, &self.process, thread, handle.0, buffer, offset);
@@ -119,6 +148,10 @@ impl Transport for Process {
         let close = |_: &_| self.process.handles.close(&self.kernel, &self.process, handle.0);
         let closed = ps::inside(&self.kernel, &self.process, close);
         closed.and_then(|result| result).err().unwrap_or(abi::STATUS_SUCCESS)
+    }
+
+    fn duplicate_handle(&self, handle: Handle, access: u32, options: u32) -> Result<Handle, NTSTATUS> {
+        self.duplicate_into(handle, self, access, options)
     }
 
     fn read(&self, handle: Handle, buffer: &mut [u8], offset: Option<u64>) -> IoStatus {

@@ -113,6 +113,10 @@ impl Service for Session {
         Transport::close(&self.process, handle)
     }
 
+    fn duplicate_handle(&self, handle: Handle, access: u32, options: u32) -> Result<Handle, NTSTATUS> {
+        Transport::duplicate_handle(&self.process, handle, access, options)
+    }
+
     fn read(&self, handle: Handle, buffer: WindowBuffer, offset: Option<u64>) -> IoStatus {
         match output(buffer) {
             Some(buffer) => self.process.read_buffer(handle, buffer, offset),

@@ -2,6 +2,7 @@
 
 use abi::NTSTATUS;
 use kernel::cm::{self, Value, terminated};
+use kernel::mm::PoolOwner;
 use kernel::raw;
 
 use crate::Call;
@@ -28,11 +29,12 @@ rows! {
         if environment != 0 {
             return Ok(abi::STATUS_NOT_IMPLEMENTED);
         }
+        let owner = PoolOwner(call.kernel.io.calling_driver().unwrap_or(0));
         let optional = relative_to & abi::RTL_REGISTRY_OPTIONAL != 0;
         match cm::open_relative(call.kernel, call.thread, relative_to, path, false)? {
-            Ok(key) => cm::query_values(call.kernel, Some(&key), query_table, context),
+            Ok(key) => cm::query_values(call.kernel, Some(&key), query_table, context, owner),
             Err(abi::STATUS_OBJECT_NAME_NOT_FOUND) if optional => {
-                cm::query_values(call.kernel, None, query_table, context)
+                cm::query_values(call.kernel, None, query_table, context, owner)
             }
             Err(status) => Ok(status),
         }

@@ -62,6 +62,7 @@ fn answer(session: &Session, index: u32, request: &Request) -> Reply {
         operation::WRITE => io(service.write(handle, input, offset)),
         operation::CREATE => create(session, input),
         operation::CLOSE => status(service.close(handle)),
+        operation::DUPLICATE => duplicate(session, request),
         operation::QUERY_DIRECTORY => query_directory(session, input, output),
         _ => status(STATUS_NOT_IMPLEMENTED),
     }
@@ -105,6 +106,15 @@ fn create(session: &Session, input: WindowBuffer) -> Reply {
     };
     match session.service.create_file(&request) {
         Ok((handle, information)) => Reply { status: STATUS_SUCCESS.bits(), handle: handle.0, information },
+        Err(reason) => refused(reason),
+    }
+}
+
+fn duplicate(session: &Session, request: &Request) -> Reply {
+    // Unknown options are the kernel's to judge, but there are no more than 32 bits of them.
+    let Ok(options) = u32::try_from(request.file_offset) else { return status(STATUS_INVALID_PARAMETER) };
+    match session.service.duplicate_handle(Handle(request.handle), request.code, options) {
+        Ok(handle) => Reply { status: STATUS_SUCCESS.bits(), handle: handle.0, information: 0 },
         Err(reason) => refused(reason),
     }
 }

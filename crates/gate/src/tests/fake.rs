@@ -132,6 +132,10 @@ impl Service for Fake {
         if handle.0 == 0x44 { STATUS_SUCCESS } else { STATUS_INVALID_HANDLE }
     }
 
+    fn duplicate_handle(&self, _handle: Handle, _access: u32, _options: u32) -> Result<Handle, NTSTATUS> {
+        Err(abi::STATUS_NOT_IMPLEMENTED)
+    }
+
     fn read(&self, _handle: Handle, buffer: WindowBuffer, offset: Option<u64>) -> IoStatus {
         let start = offset.unwrap_or(1);
         let bytes: Vec<u8> = (0..u64::from(buffer.length)).map(|at| (start + at).to_le_bytes()[0]).collect();

@@ -143,14 +143,20 @@ impl Entry {
 /// An access violation in the table, or what a routine raised.
 ///
 /// Source: ddi, RtlQueryRegistryValues.
-pub fn query_values(kernel: &Kernel, top: Option<&Arc<Key>>, table: u64, context: u64) -> Outcome<NTSTATUS> {
+pub fn query_values(
+    kernel: &Kernel,
+    top: Option<&Arc<Key>>,
+    table: u64,
+    context: u64,
+    owner: PoolOwner,
+) -> Outcome<NTSTATUS> {
     let mut current = top.cloned();
     for index in 0..LONGEST_TABLE {
         let entry = Entry::read(table.wrapping_add(index * size_of::<RTL_QUERY_REGISTRY_TABLE>() as u64))?;
         if entry.is_last() {
             break;
         }
-        let query = Query { kernel, entry, context };
+        let query = Query { kernel, entry, context, owner };
         if entry.has(abi::RTL_QUERY_REGISTRY_DIRECT)
             && (entry.name == 0 || entry.routine != 0 || entry.has(abi::RTL_QUERY_REGISTRY_SUBKEY))
         {
@@ -189,6 +195,8 @@ struct Query<'a> {
     kernel: &'a Kernel,
     entry: Entry,
     context: u64,
+    /// Whose the strings are that it gets.
+    owner: PoolOwner,
 }
 
 impl Query<'_> {
@@ -348,8 +356,7 @@ impl Query<'_> {
         };
         let mut buffer = string.buffer()?;
         if buffer == 0 {
-            let owner = PoolOwner(self.kernel.io.calling_driver().unwrap_or(0));
-            let Some(block) = self.kernel.mm.pool.allocate(usize::from(whole), TAG, owner, true) else {
+            let Some(block) = self.kernel.mm.pool.allocate(usize::from(whole), TAG, self.owner, true) else {
                 return Ok(abi::STATUS_INSUFFICIENT_RESOURCES);
             };
             buffer = block.address;
