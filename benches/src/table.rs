@@ -18,6 +18,7 @@ pub(crate) struct Row {
 enum Goal {
     AtMost(f64),
     AtMostMore(f64),
+    AtMostValue(f64),
 }
 
 impl Row {
@@ -44,6 +45,12 @@ impl Row {
         self
     }
 
+    /// The goal: at most this, in its unit.
+    pub(crate) fn at_most_value(mut self, value: f64) -> Self {
+        self.goal = Some(Goal::AtMostValue(value));
+        self
+    }
+
     fn ratio(&self) -> f64 {
         self.value / self.floor
     }
@@ -52,6 +59,7 @@ impl Row {
         self.goal.map(|goal| match goal {
             Goal::AtMost(most) => self.ratio() <= most,
             Goal::AtMostMore(most) => self.value - self.floor <= most,
+            Goal::AtMostValue(most) => self.value <= most,
         })
     }
 
@@ -59,6 +67,7 @@ impl Row {
         self.goal.map_or_else(String::new, |goal| match goal {
             Goal::AtMost(most) => format!("≤ {most}×"),
             Goal::AtMostMore(most) => format!("≤ +{most} {}", self.unit),
+            Goal::AtMostValue(most) => format!("≤ {most} {}", self.unit),
         })
     }
 }
