@@ -76,10 +76,6 @@ impl Tables {
         &self.patches
     }
 
-    pub(crate) fn name(&self) -> &str {
-        &self.name
-    }
-
     pub(crate) fn contains(&self, address: u64) -> bool {
         address.checked_sub(self.base).is_some_and(|offset| offset < self.size)
     }
