@@ -2,8 +2,10 @@
 //! whether or not goals are met.
 #![forbid(unsafe_code)]
 
+mod driver_code;
 mod floors;
 mod in_process;
+mod loading;
 mod measure;
 mod table;
 mod two_processes;
@@ -41,7 +43,13 @@ fn driver(name: &str) -> Result<PathBuf> {
 type Measure = fn() -> Result<Vec<Row>>;
 
 /// All rows, by id.
-const ROWS: &[(&str, Measure)] = &[("P1", in_process::p1), ("P2", two_processes::p2), ("P4", in_process::p4)];
+const ROWS: &[(&str, Measure)] = &[
+    ("P1", in_process::p1),
+    ("P2", two_processes::p2),
+    ("P4", in_process::p4),
+    ("P11", loading::p11),
+    ("P14", driver_code::p14),
+];
 
 fn main() -> Result<()> {
     let arguments = Arguments::parse();

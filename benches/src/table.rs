@@ -16,8 +16,9 @@ pub(crate) struct Row {
 
 #[derive(Clone, Copy)]
 enum Goal {
-    AtMost(f64),
-    AtMostMore(f64),
+    Ratio(f64),
+    More(f64),
+    Value(f64),
 }
 
 impl Row {
@@ -34,13 +35,19 @@ impl Row {
 
     /// The goal: the ratio to the floor is at most this.
     pub(crate) fn at_most(mut self, ratio: f64) -> Self {
-        self.goal = Some(Goal::AtMost(ratio));
+        self.goal = Some(Goal::Ratio(ratio));
         self
     }
 
     /// The goal: at most this much more than the floor, in its unit.
     pub(crate) fn at_most_more(mut self, difference: f64) -> Self {
-        self.goal = Some(Goal::AtMostMore(difference));
+        self.goal = Some(Goal::More(difference));
+        self
+    }
+
+    /// The goal: at most this, in its unit.
+    pub(crate) fn at_most_value(mut self, value: f64) -> Self {
+        self.goal = Some(Goal::Value(value));
         self
     }
 
@@ -50,15 +57,17 @@ impl Row {
 
     fn met(&self) -> Option<bool> {
         self.goal.map(|goal| match goal {
-            Goal::AtMost(most) => self.ratio() <= most,
-            Goal::AtMostMore(most) => self.value - self.floor <= most,
+            Goal::Ratio(most) => self.ratio() <= most,
+            Goal::More(most) => self.value - self.floor <= most,
+            Goal::Value(most) => self.value <= most,
         })
     }
 
     fn goal_text(&self) -> String {
         self.goal.map_or_else(String::new, |goal| match goal {
-            Goal::AtMost(most) => format!("≤ {most}×"),
-            Goal::AtMostMore(most) => format!("≤ +{most} {}", self.unit),
+            Goal::Ratio(most) => format!("≤ {most}×"),
+            Goal::More(most) => format!("≤ +{most} {}", self.unit),
+            Goal::Value(most) => format!("≤ {most} {}", self.unit),
         })
     }
 }

@@ -106,6 +106,13 @@ struct case_result {
 // As IRQL_DPC, and the DPC stops the machine by touching user address 0x30: stop D1h.
 #define IRQL_DPC_FAULT 2
 
+// ---- init.sys (\\.\RbInit): code that NT discards when DriverEntry has returned. -----------------------------------------
+
+// values: 42, which DriverEntry computed there.
+#define INIT_VALUE 0
+// Calls it again, under __try: stop 50h at its address.
+#define INIT_CALL 1
+
 // ---- stop.sys: what stops the machine. None of these answers; each would store 1 into values[0] if a handler ran. ---
 
 // int 29h with the reason in input 0: stop 139h, parameter 1 the reason.

@@ -130,15 +130,20 @@ impl Machine {
         let image = map::map(file_name, bytes, self.images.clone(), &resolver, map_options)?;
         let entry = image.entry().ok_or(LoadError::NoEntry)? as u64;
         let range = image.range();
+        let image = Arc::new(image);
         self.start(
             name,
             DriverImage {
                 entry,
                 range: range.start as u64..range.end as u64,
                 file_name: file_name.to_owned(),
-                keep: Box::new(KeptImage { _image: image }),
+                keep: Box::new(KeptImage { _image: Arc::clone(&image) }),
             },
-        )
+        )?;
+        // As NT does when DriverEntry has returned: what is executed or read there later is a fault. Where Linux cannot
+        // split the mapping, it stays.
+        let _stays = image.discard_initialisation();
+        Ok(())
     }
 
     /// Loads a driver that is compiled into this process, as the service `name`. Its faults are caught and become
@@ -289,5 +294,5 @@ fn read_image(path: &Path) -> std::io::Result<Vec<u8>> {
 
 /// An image on its way into the kernel, which keeps it as `Any`.
 struct KeptImage {
-    _image: Image,
+    _image: Arc<Image>,
 }

@@ -214,7 +214,9 @@ impl Image {
     /// # Errors
     /// When Linux cannot split the mapping further.
     pub fn discard_initialisation(&self) -> Result<(), PagesError> {
-        self.memory.discard(&self.facts)
+        let discarded = self.memory.discard(&self.facts)?;
+        self.tables.note_discarded(discarded);
+        Ok(())
     }
 }
 

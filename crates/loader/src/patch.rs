@@ -20,7 +20,7 @@ use abi::{CONTEXT, EXCEPTION_RECORD, STATUS_BREAKPOINT};
 use iced_x86::Instruction;
 use platform::code;
 use platform::entry::Region;
-use platform::memory::copy_from;
+use platform::memory::{Scalar as _, copy_from};
 
 use crate::emulate::MAX_LENGTH;
 use crate::map::ImageSpace;
@@ -33,6 +33,7 @@ pub(crate) use cave::Work;
 /// `jmp rel32`
 const JUMP: u8 = 0xE9;
 const JUMP_LENGTH: usize = 5;
+const INT3: u8 = 0xCC;
 
 /// The patched sites of one image.
 pub(crate) struct Patches {
@@ -44,6 +45,8 @@ pub(crate) struct Patches {
 
 struct State {
     sites: BTreeMap<u64, Site>,
+    /// Sites that got their own bytes back.
+    restored: BTreeSet<u64>,
     /// Instructions that cannot be patched.
     refused: BTreeSet<u64>,
     pages: Pages,
@@ -68,7 +71,12 @@ impl Site {
 impl Patches {
     /// For an image with this code, whose stand-ins lie in `space`.
     pub(crate) fn new(code: Box<[Range<u64>]>, space: Arc<dyn ImageSpace>) -> Self {
-        let state = State { sites: BTreeMap::new(), refused: BTreeSet::new(), pages: Pages::new(space) };
+        let state = State {
+            sites: BTreeMap::new(),
+            restored: BTreeSet::new(),
+            refused: BTreeSet::new(),
+            pages: Pages::new(space),
+        };
         Self { code, any: AtomicBool::new(false), state: Mutex::new(state) }
     }
 
@@ -99,9 +107,16 @@ impl Patches {
         if !self.any.load(Ordering::Acquire) || record.ExceptionInformation[0] == EXECUTE {
             return false;
         }
-        let length = u64::from(record.ExceptionCode == STATUS_BREAKPOINT);
-        let place = context.Rip.wrapping_sub(length);
-        let outdated = self.state().sites.get(&place).is_some_and(|site| site.is_installed(place));
+        let breakpoint = record.ExceptionCode == STATUS_BREAKPOINT;
+        let place = context.Rip.wrapping_sub(u64::from(breakpoint));
+        let state = self.state();
+        let site = state.sites.get(&place);
+        let outdated = if breakpoint {
+            let known = site.is_some() || state.restored.contains(&place);
+            known && u8::read(place).is_ok_and(|now| now != INT3)
+        } else {
+            site.is_some_and(|site| site.is_installed(place))
+        };
         if outdated {
             context.Rip = place;
         }
@@ -166,10 +181,9 @@ fn patch(
     if !patches.may_change(site, length.max(JUMP_LENGTH)) {
         return None;
     }
-    // Another site's jump may not be changed, nor may bytes that it counts on.
     let end = site + length.min(JUMP_LENGTH) as u64;
-    let near = site.saturating_sub(JUMP_LENGTH as u64 - 1)..end;
-    if state.sites.range(near).next().is_some() {
+    let overlap = |(start, other): (&u64, &Site)| *start > site || start + other.changed as u64 > site;
+    if state.sites.range(before(site)..end).any(overlap) {
         return None;
     }
     let mut jump = [JUMP, 0, 0, 0, 0];
@@ -181,6 +195,7 @@ fn patch(
     code::write(usize::try_from(place).ok()?, &made.bytes).ok()?;
     let distance = i32::try_from(place.wrapping_sub(site + JUMP_LENGTH as u64).cast_signed()).ok()?;
     jump[1..].copy_from_slice(&distance.to_le_bytes());
+    restore_before(state, site);
     state.pages.add_fault(place + made.fault as u64, pages::Fault { site, scratch: made.scratch });
     state.sites.insert(site, Site { original: *bytes, changed, jump });
     if code::replace(usize::try_from(site).ok()?, &jump[..changed]).is_err() {
@@ -188,6 +203,24 @@ fn patch(
         return None;
     }
     Some(())
+}
+
+/// The first address at which a site's jump can reach into `site`.
+fn before(site: u64) -> u64 {
+    site.saturating_sub(JUMP_LENGTH as u64 - 1)
+}
+
+/// Gives the sites their own bytes back whose jumps end in the bytes at `site`, which change now. They fault once more,
+/// and are patched with what stands there then.
+fn restore_before(state: &mut State, site: u64) {
+    let Some((&start, _)) = state.sites.range(before(site)..site).next_back() else { return };
+    restore_before(state, start);
+    if let Some(other) = state.sites.remove(&start) {
+        state.restored.insert(start);
+        let address = usize::try_from(start).expect("sites lie in memory");
+        code::replace(address, &other.original[..other.changed]).expect("it was replaced before");
+    }
+    restore_before(state, site);
 }
 
 /// Where a jump at `site` can lead whose bytes from `changed` on are given.

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 use std::ptr;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use abi::RUNTIME_FUNCTION;
@@ -18,6 +19,7 @@ pub(crate) struct Tables {
     /// Relative address and number of entries of the function table.
     functions: Option<(u32, u32)>,
     patches: Patches,
+    discarded: OnceLock<Box<[Range<u64>]>>,
     retired: AtomicBool,
 }
 
@@ -29,7 +31,15 @@ impl Tables {
         patches: Patches,
     ) -> Self {
         let (base, size) = (range.start as u64, range.len() as u64);
-        Self { name: name.into(), base, size, functions, patches, retired: AtomicBool::new(false) }
+        Self {
+            name: name.into(),
+            base,
+            size,
+            functions,
+            patches,
+            discarded: OnceLock::new(),
+            retired: AtomicBool::new(false),
+        }
     }
 
     /// The image is being unmapped. Whoever still looks is a bug; it then finds nothing.
@@ -46,12 +56,24 @@ impl Tables {
         (!tables.retired.load(Ordering::Acquire)).then_some(tables)
     }
 
-    pub(crate) fn patches(&self) -> &Patches {
-        &self.patches
+    /// Remembers which pages are gone since initialisation is over.
+    pub(crate) fn note_discarded(&self, pages: Box<[Range<u64>]>) {
+        let _the_first_counts = self.discarded.set(pages);
     }
 
-    pub(crate) fn name(&self) -> &str {
-        &self.name
+    /// The name of the image, with what a reader of a report must know about this address in it.
+    pub(crate) fn describe(&self, address: u64) -> String {
+        let discarded =
+            self.discarded.get().is_some_and(|pages| pages.iter().any(|page| page.contains(&address)));
+        if discarded {
+            format!("{}, in a section that is discarded after DriverEntry,", self.name)
+        } else {
+            self.name.to_string()
+        }
+    }
+
+    pub(crate) fn patches(&self) -> &Patches {
+        &self.patches
     }
 
     pub(crate) fn contains(&self, address: u64) -> bool {

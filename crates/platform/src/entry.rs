@@ -68,7 +68,7 @@ pub const SCRATCH_WORDS: usize = 4;
 /// Where the scratch words start, counted from where GS points.
 pub const SCRATCH_OFFSET: i32 = -0x78;
 /// Where the IRQL stands (a byte), counted from where GS points; as in NT's KPCR.
-pub const IRQL_OFFSET: i32 = KPCR_IRQL as i32;
+pub const IRQL_OFFSET: i32 = 0x50;
 
 const PAGE: usize = 4096;
 /// KPCR and KPRCB pages that driver code can read.
@@ -85,6 +85,7 @@ const KPCR_PRCB: usize = 0x180;
 const PRCB_NUMBER: usize = KPCR_PRCB + 4;
 const PRCB_CURRENT_THREAD: usize = KPCR_PRCB + 8;
 
+const _: () = assert!(KPCR_IRQL == 0x50);
 const _: () = assert!(size_of::<Private>() == 0x78);
 const _: () = assert!(std::mem::offset_of!(Private, frame) == 0x78 - 0x10);
 const _: () = assert!(std::mem::offset_of!(Private, landing) == 0x78 - 0x18);

@@ -169,6 +169,81 @@ fn cr8_is_the_irql() {
     });
 }
 
+const IRQL: &str = r"\\.\RbIrql";
+
+#[test]
+fn lowering_cr8_runs_dpcs_and_keeps_every_register() {
+    with_driver("irql", IRQL, |device| {
+        for round in 0..4 {
+            let values = run_case(device, 0, &[]).expect("is answered").values;
+            assert_eq!(values, [1, 1, 2, 0, 0, 0], "execution {round}");
+        }
+    });
+}
+
+#[test]
+fn cr8_at_dispatch_level_excludes_other_threads_of_the_only_processor() {
+    const THREADS: u64 = 4;
+    const ROUNDS: u64 = 2000;
+    let machine = machine_with("irql");
+    let process = machine.process("counting");
+    std::thread::scope(|scope| {
+        for _ in 0..THREADS {
+            scope.spawn(|| run_case(&open(&process, IRQL), 1, &[ROUNDS]).expect("is answered"));
+        }
+    });
+    assert_eq!(run_case(&open(&process, IRQL), 1, &[0]).expect("is answered").values, [THREADS * ROUNDS]);
+}
+
+#[test]
+fn a_fault_in_a_dpc_that_cr8_set_off_stops_the_machine_in_the_dpc() {
+    let machine = machine_with("irql");
+    let process = machine.process("faults");
+    let device = open(&process, IRQL);
+    for _ in 0..2 {
+        run_case(&device, 0, &[]).expect("is answered");
+    }
+    run_case(&device, 2, &[]).expect_err("the machine stops");
+    let report = machine.bugcheck().expect("stopped").bugcheck;
+    assert_eq!(report.stop.code, 0xD1);
+    assert!(!report.stack.is_empty(), "the DPC's own frame");
+    assert!(report.stack.iter().all(|frame| frame.image == "irql.sys"), "{:x?}", report.stack);
+}
+
+#[test]
+fn shared_times_that_are_read_directly_go_on_and_never_run_ahead_of_what_exports_say() {
+    with_driver("cpu", CPU, |device| {
+        run_case(device, 7, &[10]).expect("is answered");
+        let first = run_case(device, 2, &[]).expect("is answered").values;
+        // Waited for, not slept for: a thread of the machine's own writes the times.
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
+        loop {
+            let later = run_case(device, 2, &[]).expect("is answered").values;
+            assert!(later[0] >= first[0] && later[1] >= first[1] && later[4] >= first[4]);
+            assert!(later[6] >= later[1], "the precise time is not behind: {later:?}");
+            // Three ticks of 15.625 ms.
+            if later[0] > first[0] + 500_000 && later[1] > first[1] + 400_000 && later[4] > first[4] {
+                break;
+            }
+            assert!(std::time::Instant::now() < deadline, "the times stand still: {later:?}");
+        }
+        assert_eq!(run_case(device, 7, &[5000]).expect("is answered").values, [0], "never goes backwards");
+    });
+}
+
+#[test]
+fn initialisation_code_is_gone_when_driver_entry_has_returned() {
+    let machine = machine_with("init");
+    let process = machine.process("init");
+    let device = open(&process, r"\\.\RbInit");
+    assert_eq!(run_case(&device, 0, &[]).expect("is answered").values, [42], "it ran while DriverEntry did");
+    run_case(&device, 1, &[1]).expect_err("the machine stops");
+    let report = machine.bugcheck().expect("stopped");
+    let address = report.bugcheck.context.as_ref().expect("registers").Rip;
+    assert_eq!((report.bugcheck.stop.code, report.bugcheck.stop.parameters[0]), (0x50, address));
+    assert!(report.to_string().contains("discarded after DriverEntry"), "{report}");
+}
+
 #[test]
 fn gs_leads_to_the_processor_block_and_the_current_thread() {
     with_driver("cpu", CPU, |device| {

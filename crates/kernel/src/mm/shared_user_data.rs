@@ -68,7 +68,6 @@ impl SharedUserData {
     /// Writes a KSYSTEM_TIME in the order that makes torn reads visible: High2Time, then LowPart and High1Time in one,
     /// as 64-bit drivers read them.
     fn set_time(&self, offset: usize, time: u64) {
-        #[expect(clippy::cast_possible_truncation, reason = "the upper half of a 64-bit time")]
         let high = (time >> 32) as u32;
         self.set(offset + 8, high);
         self.set(offset, time);

@@ -100,7 +100,9 @@ impl Memory {
         pages
     }
 
-    pub(super) fn discard(&self, facts: &ImageFacts) -> Result<(), PagesError> {
+    /// Returns what cannot be accessed any more.
+    pub(super) fn discard(&self, facts: &ImageFacts) -> Result<Box<[Range<u64>]>, PagesError> {
+        let mut discarded = Vec::new();
         for section in facts.sections.iter().filter(|section| section.flags.discardable) {
             let keeps = |rva: u32| {
                 let page = rva / PAGE;
@@ -113,9 +115,10 @@ impl Memory {
             for page in (section.rva / PAGE..=last / PAGE).filter(|page| !keeps(page * PAGE)) {
                 let address = self.base + (page * PAGE) as usize;
                 self.space.protect(address, PAGE as usize, Protection::NoAccess)?;
+                discarded.push(address as u64..address as u64 + u64::from(PAGE));
             }
         }
-        Ok(())
+        Ok(discarded.into())
     }
 }
 

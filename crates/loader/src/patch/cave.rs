@@ -176,7 +176,8 @@ fn load(code: &mut Assembly, instruction: &Instruction, copy: u64) -> Option<(us
     let scratch = scratch_register(instruction)?;
     let register = number(scratch)?;
     let (rex, modrm) = middle(register);
-    let size = u32::try_from(instruction.memory_size().size()).ok()?;
+    let size = instruction.memory_size().size() as u64;
+    let last = u32::try_from(shared_data::SIZE.checked_sub(size)?).ok()?;
     code.save(RAX, 0);
     code.save(register, SCRATCH_REGISTER);
     let mut address = *instruction;
@@ -193,7 +194,7 @@ fn load(code: &mut Assembly, instruction: &Instruction, copy: u64) -> Option<(us
     let first_constant = code.bytes.len();
     code.raw(&[0; 4]);
     code.raw(&[0x48 | (rex >> 2), 0x81, 0xF8 | (register & 7)]);
-    code.raw(&(shared_data::SIZE as u32 - size).to_le_bytes());
+    code.raw(&last.to_le_bytes());
     code.raw(&[0x77, 9]);
     // add scratch, [where the copy is]; jmp over the next
     code.raw(&[0x48 | rex, 0x03, modrm | 5]);

@@ -26,7 +26,7 @@ pub fn stack_walk(region: Region, context: &CONTEXT) -> Vec<StackFrame> {
     let mut frames = Vec::new();
     walk(region, context, |address| {
         let image = Tables::find(address)
-            .map(|tables| (tables.name().to_owned(), tables.base, address - tables.base));
+            .map(|tables| (tables.describe(address), tables.base, address - tables.base));
         frames.push(StackFrame { address, image });
         frames.len() < MAX_FRAMES
     });
