@@ -23,8 +23,7 @@ const SECURED: &str = r"\\.\RbSecured";
 /// The error of an open, if it fails.
 fn opened_as(machine: &Machine, token: Token, path: &str, access: u32) -> Option<NTSTATUS> {
     let process = machine.process_as("opener", token);
-    let status = OpenOptions::new().access(access).open(&process, path).err().map(|error| error.status);
-    status
+    OpenOptions::new().access(access).open(&process, path).err().map(|error| error.status)
 }
 
 scenario! {
