@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use abi::NTSTATUS;
 use kernel::io::{self, DeviceParameters, File};
-use kernel::ob::Object;
+use kernel::ob::{self, Object};
 use kernel::se::{self, SecurityDescriptor};
 use kernel::{Outcome, raw};
 
@@ -16,11 +16,11 @@ use crate::row::rows;
 /// Tag of descriptors in pool.
 const TAG: u32 = u32::from_le_bytes(*b"SeSd");
 
-/// What `PsGetCurrentProcess`'s table has under a handle.
+/// What a handle of the current process, or a kernel handle, stands for.
 fn object_of(call: Call<'_>, handle: u64) -> Result<Arc<Object>, NTSTATUS> {
-    let process = call.kernel.ps.get(call.thread.process_id).ok_or(abi::STATUS_INVALID_HANDLE)?;
-    let handle = u32::try_from(handle).map_err(|_| abi::STATUS_INVALID_HANDLE)?;
-    let entry = process.handles.get(handle).ok_or(abi::STATUS_INVALID_HANDLE)?;
+    let process = ob::current_process(call.kernel, call.thread)?;
+    let (owner, value) = ob::locate(call.kernel, &process, handle, false)?;
+    let entry = owner.handles.get(value).ok_or(abi::STATUS_INVALID_HANDLE)?;
     protected(call, entry.object)
 }
 
