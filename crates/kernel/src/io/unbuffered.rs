@@ -8,7 +8,7 @@ use super::request::{Data, DeviceControl, IoResult, Route, buffered_flags, set_c
 use super::user_memory::Lent;
 use crate::mm;
 use crate::ps::Process;
-use crate::raw::{self, IoStackLocation, Irp, Outcome};
+use crate::raw::{IoStackLocation, Irp, Outcome};
 
 /// Gives an IRP the MDL of `length` bytes at `address`; none for no bytes.
 #[inline]
@@ -24,13 +24,6 @@ pub(super) fn describe(
     }
     mm::describe_locked(request.mdl, address, length, for_writing)?;
     irp.set_mdl(request.mdl.address())
-}
-
-/// Whether the pages of a buffer are there, as `MmProbeAndLockPages` finds out: a driver that direct I/O hands an MDL to
-/// need not expect that they are not.
-#[inline]
-fn probe(address: u64, length: u32, for_writing: bool) -> bool {
-    raw::touch(address, u64::from(length), for_writing).is_ok()
 }
 
 /// A read or write without DO_BUFFERED_IO; `start` sets what all transfers have.
@@ -55,7 +48,7 @@ pub(super) fn transfer(
         Data::In(buffer) => (lent.input, buffer.len(), false),
         Data::Out(buffer) => (lent.output, buffer.len(), true),
     };
-    if direct && !probe(address, length, for_writing) {
+    if direct && !space.has_pages(address, u64::from(length)) {
         return IoResult::failed(abi::STATUS_ACCESS_VIOLATION);
     }
     let pages = if direct { mm::pages_spanned(address, u64::from(length)) } else { 0 };
@@ -92,7 +85,8 @@ pub(super) fn direct_control(
     };
     let for_writing = *code & 3 == abi::METHOD_OUT_DIRECT;
     let address = lent.output;
-    if !probe(address, output_length, for_writing) {
+    // As MmProbeAndLockPages finds out: a driver that direct I/O hands an MDL to need not expect that pages are missing.
+    if !process.user_space.has_pages(address, u64::from(output_length)) {
         return IoResult::failed(abi::STATUS_ACCESS_VIOLATION);
     }
     let fill = |irp: Irp, location: IoStackLocation, request: &InFlight| {

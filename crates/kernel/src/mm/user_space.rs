@@ -5,6 +5,7 @@
 //! allocated here, for the application itself or for the I/O manager to stage a request's data in.
 
 use std::any::Any;
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -17,12 +18,44 @@ use super::extents::Extents;
 
 const PAGE: u64 = PAGE_SIZE as u64;
 
+/// Distinguishes user spaces, for caches of Linux threads.
+static SERIAL: AtomicU64 = AtomicU64::new(1);
+
+thread_local! {
+    /// Where the calling thread has last found pages.
+    static LAST_FOUND: Cell<Found> = const { Cell::new(Found { serial: 0, generation: 0, start: 0, end: 0 }) };
+}
+
+/// An allocation of the user space with this serial number, at this generation of it.
+#[derive(Clone, Copy)]
+struct Found {
+    serial: u64,
+    generation: u64,
+    start: u64,
+    end: u64,
+}
+
 /// A process's user space.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct UserSpace {
+    serial: u64,
     window: OnceLock<Window>,
     allocations: Mutex<Allocations>,
+    /// Changes whenever pages go.
+    generation: AtomicU64,
     locked_pages: AtomicU64,
+}
+
+impl Default for UserSpace {
+    fn default() -> Self {
+        Self {
+            serial: SERIAL.fetch_add(1, Ordering::Relaxed),
+            window: OnceLock::new(),
+            allocations: Mutex::default(),
+            generation: AtomicU64::new(0),
+            locked_pages: AtomicU64::new(0),
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -76,6 +109,31 @@ impl UserSpace {
         let Some(window) = self.window.get() else { return length == 0 };
         let end = address.checked_add(length);
         length == 0 || address >= window.range.start && end.is_some_and(|end| end <= window.range.end)
+    }
+
+    /// Whether all pages of a range that lies in the process's window are there.
+    #[inline]
+    #[must_use]
+    pub fn has_pages(&self, address: u64, length: u64) -> bool {
+        let found = LAST_FOUND.get();
+        let end = address.saturating_add(length);
+        let again = found.serial == self.serial
+            && found.generation == self.generation.load(Ordering::Acquire)
+            && (found.start..=found.end).contains(&address)
+            && end <= found.end;
+        again || length == 0 || self.find_pages(address, end)
+    }
+
+    #[cold]
+    fn find_pages(&self, address: u64, end: u64) -> bool {
+        let allocations = self.allocations();
+        let found = allocations.live.range(..=address).next_back();
+        let Some((&start, allocation)) = found.filter(|(start, found)| end <= *start + found.length) else {
+            return false;
+        };
+        let generation = self.generation.load(Ordering::Acquire);
+        LAST_FOUND.set(Found { serial: self.serial, generation, start, end: start + allocation.length });
+        true
     }
 
     /// Pages that MDLs lock now; one that two lock counts twice.
@@ -136,6 +194,7 @@ impl UserSpace {
     fn release(&self, allocations: &mut Allocations, address: u64) {
         let Some(own) = self.window.get().and_then(|window| window.own.as_ref()) else { return };
         let Some(allocation) = allocations.live.remove(&address) else { return };
+        self.generation.fetch_add(1, Ordering::Release);
         let (Ok(start), Ok(length)) = (usize::try_from(address), usize::try_from(allocation.length)) else {
             return;
         };
@@ -256,6 +315,19 @@ mod tests {
         space.unlock(locked);
         assert_eq!(space.locked_pages(), 0);
         assert!(raw::read::<u8>(address).is_err());
+    }
+
+    #[test]
+    fn pages_are_there_from_their_allocation_until_they_are_given_back() {
+        let space = Arc::new(UserSpace::default());
+        let first = UserBuffer::new(&space, 4096).expect("room");
+        let (address, other) = (first.address(), UserBuffer::new(&space, 4096).expect("room"));
+        assert!(space.has_pages(address, 4096) && space.has_pages(address, 4096), "found, and found again");
+        assert!(space.has_pages(address + 4095, 1) && space.has_pages(address + 4096, 0));
+        assert!(!space.has_pages(address, 4097), "two allocations");
+        assert!(!UserSpace::default().has_pages(address, 1), "another process's");
+        drop(first);
+        assert!(!space.has_pages(address, 1) && space.has_pages(other.address(), 4096));
     }
 
     #[test]
