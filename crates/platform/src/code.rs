@@ -4,7 +4,7 @@
 //! (`/proc/self/mem`), and the pages keep their protection. What is written, and whether a place may be changed at all,
 //! is the caller's matter.
 
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::sync::OnceLock;
@@ -17,9 +17,12 @@ const INT3: u8 = 0xCC;
 /// # Errors
 /// When nothing is mapped there, or this system does not let a process write to its own read-only memory.
 pub fn write(address: usize, bytes: &[u8]) -> io::Result<()> {
-    // Opened each time: a descriptor kept across a fork would write to the parent.
-    let memory = OpenOptions::new().write(true).open("/proc/self/mem")?;
-    memory.write_all_at(bytes, address as u64)
+    own_memory()?.write_all_at(bytes, address as u64)
+}
+
+/// Opened each time: a descriptor kept across a fork would write to the parent.
+fn own_memory() -> io::Result<File> {
+    OpenOptions::new().write(true).open("/proc/self/mem")
 }
 
 /// Replaces the instruction at `address` by `bytes`, its length at most. Other threads may execute it meanwhile: each
@@ -34,6 +37,9 @@ pub fn write(address: usize, bytes: &[u8]) -> io::Result<()> {
 /// As for [`write`], and when Linux cannot make the process's other threads serialise. Nothing has changed then.
 pub fn replace(address: usize, bytes: &[u8]) -> io::Result<()> {
     let [first, rest @ ..] = bytes else { return Ok(()) };
+    // All that can run out, descriptors among it, is at hand before anything changes.
+    let memory = own_memory()?;
+    let write = |at: usize, bytes: &[u8]| memory.write_all_at(bytes, at as u64);
     serialise()?;
     write(address, &[INT3])?;
     // What has worked a moment ago on the same page works again.
