@@ -195,7 +195,7 @@ fn patch(
     code::write(usize::try_from(place).ok()?, &made.bytes).ok()?;
     let distance = i32::try_from(place.wrapping_sub(site + JUMP_LENGTH as u64).cast_signed()).ok()?;
     jump[1..].copy_from_slice(&distance.to_le_bytes());
-    restore_before(state, site);
+    restore_before(state, site)?;
     state.pages.add_fault(place + made.fault as u64, pages::Fault { site, scratch: made.scratch });
     state.sites.insert(site, Site { original: *bytes, changed, jump });
     if code::replace(usize::try_from(site).ok()?, &jump[..changed]).is_err() {
@@ -212,15 +212,18 @@ fn before(site: u64) -> u64 {
 
 /// Gives the sites their own bytes back whose jumps end in the bytes at `site`, which change now. They fault once more,
 /// and are patched with what stands there then.
-fn restore_before(state: &mut State, site: u64) {
-    let Some((&start, _)) = state.sites.range(before(site)..site).next_back() else { return };
-    restore_before(state, start);
-    if let Some(other) = state.sites.remove(&start) {
+///
+/// `None` when Linux does not let one be written, for want of a descriptor: it and those behind it stay as they are.
+fn restore_before(state: &mut State, site: u64) -> Option<()> {
+    while let Some((&start, other)) = state.sites.range(before(site)..site).next_back() {
+        let (original, changed) = (other.original, other.changed);
+        // Its own bytes are the end of another's jump, perhaps.
+        restore_before(state, start)?;
         state.restored.insert(start);
-        let address = usize::try_from(start).expect("sites lie in memory");
-        code::replace(address, &other.original[..other.changed]).expect("it was replaced before");
+        code::replace(usize::try_from(start).ok()?, &original[..changed]).ok()?;
+        state.sites.remove(&start);
     }
-    restore_before(state, site);
+    Some(())
 }
 
 /// Where a jump at `site` can lead whose bytes from `changed` on are given.
