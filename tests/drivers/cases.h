@@ -305,6 +305,9 @@ struct life_entry {
 #define STACKS_DELETE_BELOW 6
 // IoGetDeviceObjectPointer of a device with another above it.
 #define STACKS_POINTER 7
+// Drops the last reference to a file at DISPATCH_LEVEL, then one by ObDereferenceObjectDeferDelete. values: references left,
+// closes at once, closes in the end; closes in the end.
+#define STACKS_DEREFERENCE_RAISED 8
 
 // ---- irps.sys (\\.\RbIrps): IRPs that a driver makes. ---------------------------------------------------------------
 

@@ -175,6 +175,32 @@ static void pointer(struct case_context *context) {
     remove_base(context);
 }
 
+// Waits, a millisecond at a time, until a device has been closed as often as that, for five seconds at most.
+static ULONG wait_for_closes(struct inner *inner, ULONG closes) {
+    LARGE_INTEGER moment = {.QuadPart = -10000};
+    for (int i = 0; i < 5000 && *(volatile ULONG *)&inner->closes < closes; i++)
+        KeDelayExecutionThread(KernelMode, FALSE, &moment);
+    return inner->closes;
+}
+
+static void dereference_raised(struct case_context *context) {
+    make_base(context);
+    UNICODE_STRING name = RTL_CONSTANT_STRING(BASE_NAME);
+    FILE_OBJECT *file = NULL;
+    DEVICE_OBJECT *device = NULL;
+    KIRQL irql;
+    context->result->status = (ULONG)IoGetDeviceObjectPointer(&name, FILE_READ_DATA, &file, &device);
+    KeRaiseIrql(DISPATCH_LEVEL, &irql);
+    note(context, (ULONG)ObDereferenceObject(file));
+    note(context, base->closes);
+    KeLowerIrql(irql);
+    note(context, wait_for_closes(base, 1));
+    IoGetDeviceObjectPointer(&name, FILE_READ_DATA, &file, &device);
+    ObDereferenceObjectDeferDelete(file);
+    note(context, wait_for_closes(base, 2));
+    remove_base(context);
+}
+
 static case_routine *const cases[] = {
     [STACKS_ATTACH] = attach,
     [STACKS_TRAVEL] = travel,
@@ -184,5 +210,6 @@ static case_routine *const cases[] = {
     [STACKS_REMOVE_FILTER] = remove_filter,
     [STACKS_DELETE_BELOW] = delete_below,
     [STACKS_POINTER] = pointer,
+    [STACKS_DEREFERENCE_RAISED] = dereference_raised,
 };
 static const ULONG case_count = ARRAYSIZE(cases);

@@ -12,6 +12,7 @@ const FILTER: u32 = 4;
 const REMOVE_FILTER: u32 = 5;
 const DELETE_BELOW: u32 = 6;
 const POINTER: u32 = 7;
+const DEREFERENCE_RAISED: u32 = 8;
 
 const NAMED_BASE: u64 = 0;
 const NAMED_HELLO: u64 = 1;
@@ -131,6 +132,20 @@ fn a_device_object_pointer_costs_create_and_cleanup_at_once_and_close_with_the_r
     assert_eq!(values[3..6], [1, 1, 0], "CREATE and CLEANUP, no CLOSE yet");
     assert_eq!(values[6], 1);
     assert_eq!(status(values[7]), abi::STATUS_OBJECT_NAME_NOT_FOUND);
+    cases.close().expect("closes");
+    unload_is_clean(&machine, "stacks");
+}
+
+#[test]
+fn close_is_sent_at_passive_level_also_when_the_last_reference_goes_at_dispatch_level() {
+    let machine = machine_with("stacks");
+    let process = machine.process("raised");
+    let cases = open(&process, CASES);
+    let CaseResult { status: result, values, .. } =
+        run_case(&cases, DEREFERENCE_RAISED, &[]).expect("answers");
+    assert_eq!(result, 0);
+    assert_eq!(values[..3], [0, 0, 1], "later, on another thread");
+    assert_eq!(values[3], 2);
     cases.close().expect("closes");
     unload_is_clean(&machine, "stacks");
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use abi::NTSTATUS;
+use kernel::io;
 use kernel::ob::{self, Duplicate, HandleAttributes, Object, Wanted};
 use kernel::ps::{self, ProcessBody};
 use kernel::raw::{self, UnicodeString};
@@ -26,11 +27,22 @@ fn reference(call: Call<'_>, address: u64) -> Outcome<i64> {
     }
 }
 
+/// Drops a reference. The end of an object runs at PASSIVE_LEVEL: above that it comes later, on a system worker thread.
 fn dereference(call: Call<'_>, address: u64) -> Outcome<i64> {
+    if call.kernel.ke.current_irql() > abi::PASSIVE_LEVEL {
+        return dereference_later(call, address);
+    }
     match call.kernel.ob.by_address(address) {
         Some(object) => Ok(object.dereference(call.kernel) as i64),
         None => no_object(call, address),
     }
+}
+
+fn dereference_later(call: Call<'_>, address: u64) -> Outcome<i64> {
+    let Some(object) = call.kernel.ob.by_address(address) else { return no_object(call, address) };
+    let left = object.references() as i64 - 1;
+    io::dereference_later(call.kernel, &object);
+    Ok(left)
 }
 
 /// The object at an address, if it is of the type.
@@ -104,10 +116,10 @@ rows! {
         dereference(call, object)
     }
 
-    /// As ObfDereferenceObject. The object ends in this call when it was the last reference, not later.
-    irql(DISPATCH_LEVEL) support(Partial)
+    /// Drops a reference to an object; the last lets it end later, on a system worker thread.
+    irql(DISPATCH_LEVEL)
     fn ObDereferenceObjectDeferDelete(call, object: u64) -> i64 {
-        dereference(call, object)
+        dereference_later(call, object)
     }
 
     /// Closes a handle of the current process, or a kernel handle.

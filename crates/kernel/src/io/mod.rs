@@ -86,13 +86,13 @@ pub use share_access::{check_share_access, remove_share_access, set_share_access
 pub use shutdown::{register_shutdown_notification, shut_down, unregister_shutdown_notification};
 pub use symbolic_link::{create_symbolic_link, delete_symbolic_link};
 pub use work_item::{
-    IoWorkItem, WorkQueueItem, allocate_work_item, free_work_item, initialize_work_item, queue_io_work_item,
-    queue_work_item, size_of_work_item,
+    IoWorkItem, WorkQueueItem, allocate_work_item, dereference_later, free_work_item, initialize_work_item,
+    queue_io_work_item, queue_work_item, size_of_work_item,
 };
 
 use irp::DriverIrps;
 use packet::PacketTable;
-use work_item::{Workers, dereference_later};
+use work_item::Workers;
 
 use crate::raw::DeviceObject;
 

@@ -194,7 +194,7 @@ fn run(weak: &Weak<Kernel>, platform: &dyn Platform, queue: &Queue) {
 
 /// Drops a reference to a file or another object whose end calls driver code: the last one on a system worker thread, at
 /// PASSIVE_LEVEL and outside of any driver's call. IRQL <= DISPATCH_LEVEL.
-pub(super) fn dereference_later(kernel: &Kernel, object: &Arc<Object>) {
+pub fn dereference_later(kernel: &Kernel, object: &Arc<Object>) {
     if object.dereference_unless_last() {
         return;
     }
