@@ -469,3 +469,22 @@ struct wdm_record {
 #define HANDLES_NAMES 3
 // Opens \\.\My_Device of hello.sys, reads and controls.
 #define HANDLES_FILES 4
+
+// ---- resources.sys (\\.\RbResources): ERESOURCE. "State" is ExIsResourceAcquiredExclusiveLite, ...SharedLite. ---------
+
+// One thread acquires, converts and releases, while another tries without waiting. values: state; three acquisitions
+// (exclusive, exclusive, shared); state; exclusive, shared and starving attempts of the other; state after two releases and
+// the conversion; shared and exclusive attempts; state when it is released; an exclusive attempt; the status of the deletion.
+#define RESOURCES_ALONE 0
+// A thread waits for exclusive access while this one has shared access. values: waiters; attempts of a third thread (shared,
+// starving, behind waiters); this thread's again (shared, behind waiters); whether the waiter has got it; the same at the
+// end; waiters then.
+#define RESOURCES_WAITER 1
+// The forms that enter and leave critical regions. values: APCs disabled, and who owns it, as the source has them.
+#define RESOURCES_REGIONS 2
+// An owner pointer owns it, and another thread releases it. values: state; an exclusive attempt; one after that.
+#define RESOURCES_OWNER_POINTER 3
+// Releases a resource that nobody owns: stop E3h.
+#define RESOURCES_NOT_OWNED 4
+// Calls a PASSIVE_LEVEL export at PASSIVE_LEVEL and at DISPATCH_LEVEL. values: its answers.
+#define RESOURCES_ABOVE_ITS_IRQL 5
