@@ -187,6 +187,8 @@ struct case_result {
 // the kernel gives to devices and drivers.
 #define WRONG_SCRIBBLE 25
 #define WRONG_ITSELF 0x17500000000
+// Allocates 100 bytes and frees them: at IRQL input 2 both, or, with input 0, only the second. Input 1: the POOL_TYPE.
+#define WRONG_POOL_AT_RAISED_IRQL 26
 
 // ---- fail.sys: what DriverEntry does depends on the service's name. ------------------------------------------------
 

@@ -64,6 +64,18 @@ static NTSTATUS free_other_tag(struct request *request) {
     return complete(request->irp, STATUS_SUCCESS, 0);
 }
 
+static NTSTATUS pool_at_raised_irql(struct request *request) {
+    POOL_TYPE type = (POOL_TYPE)request->input[1];
+    KIRQL irql;
+    PVOID block = request->input[0] ? ExAllocatePoolWithTag(type, 100, TAG) : NULL;
+    KeRaiseIrql((KIRQL)request->input[2], &irql);
+    if (!block)
+        block = ExAllocatePoolWithTag(type, 100, TAG);
+    ExFreePoolWithTag(block, TAG);
+    KeLowerIrql(irql);
+    return complete(request->irp, STATUS_SUCCESS, 0);
+}
+
 static NTSTATUS overrun(struct request *request) {
     ULONG64 size = request->input[0] ? request->input[0] : 100;
     volatile UCHAR *block = ExAllocatePoolWithTag(NonPagedPoolNx, size, TAG);
@@ -214,6 +226,7 @@ static case_routine *const cases[] = {
     [WRONG_OVERRUN_EXTENSION] = overrun_extension,
     [WRONG_ANSWER] = answer_both_ways,
     [WRONG_SCRIBBLE] = scribble,
+    [WRONG_POOL_AT_RAISED_IRQL] = pool_at_raised_irql,
 };
 
 static NTSTATUS NTAPI open_or_close(DEVICE_OBJECT *device, IRP *irp) {

@@ -73,21 +73,28 @@ fn show(mut usage: Usage, json: bool, output: &mut Output) -> Result<()> {
     });
     if json {
         let tags = usage.iter().map(|(owner, tag, usage)| {
-            json!({ "owner": owner, "tag": tag_name(*tag), "value": tag, "blocks": usage.blocks, "bytes": usage.bytes })
+            json!({
+                "owner": owner, "tag": tag_name(*tag), "value": tag,
+                "blocks": usage.blocks, "bytes": usage.bytes,
+                "paged_blocks": usage.paged_blocks, "paged_bytes": usage.paged_bytes,
+            })
         });
         return output.json(json!({ "tags": tags.collect::<Value>() }));
     }
     let width = usage.iter().map(|(owner, ..)| owner.chars().count()).chain([5]).max().unwrap_or(5);
-    let title = format!("{:<width$}  tag     blocks       bytes", "owner");
+    let title = format!("{:<width$}  tag     blocks       bytes   of them paged", "owner");
     output.line(output.paint(Tone::Heading, title))?;
     for (owner, tag, usage) in &usage {
-        let TagUsage { blocks, bytes } = usage;
+        let TagUsage { blocks, bytes, paged_bytes, .. } = usage;
         let owner = output
             .paint(if owner == "kernel" { Tone::Quiet } else { Tone::Good }, format!("{owner:<width$}"));
-        output.line(format_args!("{owner}  {:<4}  {blocks:>8}  {bytes:>10}", tag_name(*tag)))?;
+        output.line(format_args!(
+            "{owner}  {:<4}  {blocks:>8}  {bytes:>10}  {paged_bytes:>14}",
+            tag_name(*tag)
+        ))?;
     }
-    let (blocks, bytes) = usage
-        .iter()
-        .fold((0, 0), |(blocks, bytes), (.., usage)| (blocks + usage.blocks, bytes + usage.bytes));
-    output.line(format_args!("{:<width$}        {blocks:>8}  {bytes:>10}", "all"))
+    let all = usage.iter().fold((0, 0, 0), |(blocks, bytes, paged), (.., usage)| {
+        (blocks + usage.blocks, bytes + usage.bytes, paged + usage.paged_bytes)
+    });
+    output.line(format_args!("{:<width$}        {:>8}  {:>10}  {:>14}", "all", all.0, all.1, all.2))
 }

@@ -178,8 +178,9 @@ mod tests {
             symbolic_links: Vec::new(),
         };
         assert!(left_behind(&report).is_empty());
-        report.pool =
-            vec![(tag, TagUsage { blocks: 1, bytes: 21 }), (tag, TagUsage { blocks: 2, bytes: 64 })];
+        report.pool = [(1, 21), (2, 64)]
+            .map(|(blocks, bytes)| (tag, TagUsage { blocks, bytes, ..TagUsage::default() }))
+            .to_vec();
         report.devices.push(r"\Device\My_Device".to_owned());
         report.symbolic_links.push(r"\??\My_Device".to_owned());
         assert_eq!(

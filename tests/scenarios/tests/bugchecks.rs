@@ -47,6 +47,7 @@ const INFORMATION: u32 = 21;
 const DEREFERENCE: u32 = 22;
 const OVERRUN_EXTENSION: u32 = 23;
 const ANSWER: u32 = 24;
+const POOL_AT_RAISED_IRQL: u32 = 26;
 
 /// Runs a case of `wrong.sys`.
 fn wrong(device: &Device<'_>, number: u32, inputs: &[u64]) -> Result<u32, app::Win32Error> {
@@ -181,6 +182,27 @@ fn what_is_wrong_with_pool_is_found_when_it_is_freed() {
         let report = stopped_by(number, inputs);
         assert_eq!(stop(&report).0, code, "case {number} {inputs:x?}: {report}");
         names_the_driver(&report, "wrong.sys");
+    }
+}
+
+#[test]
+fn paged_pool_is_used_up_to_apc_level_and_nonpaged_pool_up_to_dispatch_level() {
+    const NONPAGED: u64 = 512;
+    const PAGED: u64 = 1;
+    const CLOCK_LEVEL: u64 = 13;
+    let (apc, dispatch) = (u64::from(abi::APC_LEVEL), u64::from(abi::DISPATCH_LEVEL));
+    for (first, pool, irql) in [(0, PAGED, apc), (1, PAGED, apc), (0, NONPAGED, dispatch)] {
+        let machine = machine_with("wrong");
+        let process = machine.process("right");
+        let device = open(&process, WRONG);
+        wrong(&device, POOL_AT_RAISED_IRQL, &[first, pool, irql]).expect("is allowed");
+    }
+    for (pool, kind, irql) in [(PAGED, 1, dispatch), (NONPAGED, 0, CLOCK_LEVEL)] {
+        let allocated = stop(&stopped_by(POOL_AT_RAISED_IRQL, &[0, pool, irql]));
+        assert_eq!(allocated, (BAD_POOL_CALLER, [8, irql, kind, 100]), "IRQL, kind, bytes");
+        let (code, [what, at, freed, address]) = stop(&stopped_by(POOL_AT_RAISED_IRQL, &[1, pool, irql]));
+        assert_eq!((code, what, at, freed), (BAD_POOL_CALLER, 9, irql, kind));
+        assert_ne!(address, 0, "the block's");
     }
 }
 

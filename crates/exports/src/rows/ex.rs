@@ -9,6 +9,8 @@ use crate::row::rows;
 
 /// PagedPool and its variants have this bit of POOL_TYPE.
 const PAGED: u32 = 1;
+/// POOL_QUOTA_FAIL_INSTEAD_OF_RAISE.
+const FAIL_INSTEAD_OF_RAISE: u32 = 8;
 /// POOL_RAISE_IF_ALLOCATION_FAILURE.
 const RAISE: u32 = 16;
 /// POOL_FLAG_UNINITIALIZED, POOL_FLAG_RAISE_ON_FAILURE, POOL_FLAG_PAGED.
@@ -18,7 +20,23 @@ const FLAG_PAGED: u64 = 0x100;
 /// The tag of `ExAllocatePool`, which takes none.
 const NO_TAG: u32 = u32::from_le_bytes(*b"None");
 
+/// Stops the machine when pool of this kind cannot be allocated (`what` 8) or freed (9) at the present IRQL: paged pool up to
+/// APC_LEVEL, nonpaged pool up to DISPATCH_LEVEL. `which` are the bytes, or the address.
+///
+/// Source: ddi, ExAllocatePoolWithTag and ExFreePoolWithTag; bug check 0xC2.
+fn check_irql(kernel: &Kernel, what: u64, paged: bool, which: u64) -> Outcome<()> {
+    let irql = kernel.ke.current_irql();
+    let highest = if paged { abi::APC_LEVEL } else { abi::DISPATCH_LEVEL };
+    if irql <= highest {
+        return Ok(());
+    }
+    kernel.bug_check(abi::BAD_POOL_CALLER, [what, u64::from(irql), u64::from(paged), which]);
+    Err(Unwind::Halt)
+}
+
 pub(super) fn allocate(call: Call<'_>, size: u64, tag: u32, paged: bool, raise: bool) -> Outcome<u64> {
+    const ALLOCATED_AT_BAD_IRQL: u64 = 0x8;
+    check_irql(call.kernel, ALLOCATED_AT_BAD_IRQL, paged, size)?;
     let owner = PoolOwner(call.kernel.io.calling_driver().unwrap_or(0));
     let size = usize::try_from(size).unwrap_or(usize::MAX);
     match call.kernel.mm.pool.allocate(size, tag, owner, paged) {
@@ -31,6 +49,7 @@ pub(super) fn allocate(call: Call<'_>, size: u64, tag: u32, paged: bool, raise: 
 /// Frees a block; what a driver does wrong is a bugcheck. `tag` 0 is not compared.
 pub(super) fn free(kernel: &Kernel, address: u64, tag: u32) -> Outcome<()> {
     const ALREADY_FREED: u64 = 0x7;
+    const FREED_AT_BAD_IRQL: u64 = 0x9;
     const WRONG_TAG: u64 = 0xA;
     const OVERRUN: u64 = 0x20;
     const NOT_THE_CALLERS: u64 = 0x46;
@@ -41,6 +60,9 @@ pub(super) fn free(kernel: &Kernel, address: u64, tag: u32) -> Outcome<()> {
         kernel.bug_check(code, parameters);
         Err(Unwind::Halt)
     };
+    if let Some(block) = held {
+        check_irql(kernel, FREED_AT_BAD_IRQL, block.paged, address)?;
+    }
     if let Some(block) = held
         && tag != 0
         && (tag ^ block.tag) & !PROTECTED != 0
@@ -80,6 +102,21 @@ fn probe(call: Call<'_>, operation: u64, address: u64, length: u64, alignment: u
     Ok(true)
 }
 
+/// What ExAllocatePool2 and ExAllocatePool3 do.
+fn allocate_by_flags(call: Call<'_>, flags: u64, size: u64, tag: u32) -> Outcome<u64> {
+    if tag == 0 || size == 0 {
+        if flags & FLAG_RAISE != 0 {
+            return Err(Unwind::status(abi::STATUS_INVALID_PARAMETER));
+        }
+        return Ok(0);
+    }
+    let address = allocate(call, size, tag, flags & FLAG_PAGED != 0, flags & FLAG_RAISE != 0)?;
+    if address != 0 && flags & FLAG_UNINITIALIZED == 0 {
+        raw::fill(address, 0, usize::try_from(size).unwrap_or(0))?;
+    }
+    Ok(address)
+}
+
 rows! {
     dll = "ntoskrnl.exe";
 
@@ -98,17 +135,44 @@ rows! {
     /// Allocates pool; zeroed unless POOL_FLAG_UNINITIALIZED is given.
     irql(DISPATCH_LEVEL)
     fn ExAllocatePool2(call, flags: u64, number_of_bytes: u64, tag: u32) -> u64 {
-        if tag == 0 || number_of_bytes == 0 {
-            if flags & FLAG_RAISE != 0 {
-                return Err(Unwind::status(abi::STATUS_INVALID_PARAMETER));
-            }
-            return Ok(0);
+        allocate_by_flags(call, flags, number_of_bytes, tag)
+    }
+
+    /// As ExAllocatePool2. Extended parameters are not implemented: with any, it answers NULL or raises.
+    irql(DISPATCH_LEVEL) support(Partial)
+    fn ExAllocatePool3(
+        call,
+        flags: u64,
+        number_of_bytes: u64,
+        tag: u32,
+        _extended_parameters: u64,
+        extended_parameters_count: u32
+    ) -> u64 {
+        match extended_parameters_count {
+            0 => allocate_by_flags(call, flags, number_of_bytes, tag),
+            _ if flags & FLAG_RAISE != 0 => Err(Unwind::status(abi::STATUS_NOT_IMPLEMENTED)),
+            _ => Ok(0),
         }
-        let address = allocate(call, number_of_bytes, tag, flags & FLAG_PAGED != 0, flags & FLAG_RAISE != 0)?;
-        if address != 0 && flags & FLAG_UNINITIALIZED == 0 {
-            raw::fill(address, 0, usize::try_from(number_of_bytes).unwrap_or(0))?;
-        }
-        Ok(address)
+    }
+
+    /// Allocates pool with a tag; the priority says how hard to try, which makes no difference.
+    irql(DISPATCH_LEVEL)
+    fn ExAllocatePoolWithTagPriority(call, pool_type: u32, number_of_bytes: u64, tag: u32, _priority: u32) -> u64 {
+        allocate(call, number_of_bytes, tag, pool_type & PAGED != 0, pool_type & RAISE != 0)
+    }
+
+    /// Allocates pool with a tag, or raises. There are no quotas.
+    irql(DISPATCH_LEVEL)
+    fn ExAllocatePoolWithQuotaTag(call, pool_type: u32, number_of_bytes: u64, tag: u32) -> u64 {
+        let raise = pool_type & FAIL_INSTEAD_OF_RAISE == 0;
+        allocate(call, number_of_bytes, tag, pool_type & PAGED != 0, raise)
+    }
+
+    /// Allocates pool without a tag of its own, or raises. There are no quotas.
+    irql(DISPATCH_LEVEL)
+    fn ExAllocatePoolWithQuota(call, pool_type: u32, number_of_bytes: u64) -> u64 {
+        let raise = pool_type & FAIL_INSTEAD_OF_RAISE == 0;
+        allocate(call, number_of_bytes, NO_TAG, pool_type & PAGED != 0, raise)
     }
 
     /// Frees pool; bugchecks when the tag is not the block's.

@@ -72,8 +72,7 @@ missing! {
         EtwSetInformation EtwUnregister EtwWrite EtwWriteTransfer ExAcquirePushLockExclusiveEx
         ExAcquireRundownProtection ExAcquireRundownProtectionCacheAware ExAcquireRundownProtectionEx
         ExAcquireSpinLockExclusive ExAcquireSpinLockExclusiveAtDpcLevel ExAcquireSpinLockShared
-        ExAcquireSpinLockSharedAtDpcLevel ExAllocatePool3 ExAllocatePoolWithQuota ExAllocatePoolWithQuotaTag
-        ExAllocatePoolWithTagPriority ExAllocatePoolZero ExAllocateTimer ExCancelTimer ExCreateCallback
+        ExAcquireSpinLockSharedAtDpcLevel ExAllocatePoolZero ExAllocateTimer ExCancelTimer ExCreateCallback
         ExDeleteTimer ExDesktopObjectType ExEnumHandleTable ExGetCurrentProcessorCounts
         ExGetCurrentProcessorCpuUsage ExGetFirmwareEnvironmentVariable ExGetPreviousMode
         ExInitializePushLock ExInitializeRundownProtection ExInitializeRundownProtectionCacheAware

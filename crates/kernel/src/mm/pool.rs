@@ -38,6 +38,26 @@ pub struct TagUsage {
     pub blocks: usize,
     /// Bytes asked for in them.
     pub bytes: usize,
+    /// Of these blocks, those of paged pool.
+    pub paged_blocks: usize,
+    /// Of these bytes, those of paged pool.
+    pub paged_bytes: usize,
+}
+
+impl TagUsage {
+    fn add(&mut self, block: &PoolBlock) {
+        self.blocks += 1;
+        self.bytes += block.size;
+        self.paged_blocks += usize::from(block.paged);
+        self.paged_bytes += if block.paged { block.size } else { 0 };
+    }
+
+    fn remove(&mut self, block: &PoolBlock) {
+        self.blocks -= 1;
+        self.bytes -= block.size;
+        self.paged_blocks -= usize::from(block.paged);
+        self.paged_bytes -= if block.paged { block.size } else { 0 };
+    }
 }
 
 /// Why a block could not be freed.
@@ -119,9 +139,7 @@ impl Pool {
         let (address, home) = if size < PAGE_SIZE { self.cut(&mut inner, size)? } else { self.map(size)? };
         let block = PoolBlock { address, size, tag, owner, paged };
         inner.bytes += size;
-        let usage = inner.usage.entry((owner, tag)).or_default();
-        usage.blocks += 1;
-        usage.bytes += size;
+        inner.usage.entry((owner, tag)).or_default().add(&block);
         inner.blocks.insert(address, Live { block, home });
         drop(inner);
         fill_margin(&block);
@@ -149,8 +167,7 @@ impl Pool {
         let Some(live) = inner.blocks.remove(&address) else { return Err(PoolError::NotAllocated) };
         inner.bytes -= block.size;
         if let Some(usage) = inner.usage.get_mut(&(block.owner, block.tag)) {
-            usage.blocks -= 1;
-            usage.bytes -= block.size;
+            usage.remove(&block);
             if usage.blocks == 0 {
                 inner.usage.remove(&(block.owner, block.tag));
             }
@@ -297,7 +314,8 @@ mod tests {
         let pool = pool();
         let first = pool.allocate(100, TAG, OWNER, false).expect("memory");
         let second = pool.allocate(5000, TAG, OWNER, true).expect("memory");
-        assert_eq!(pool.usage(), vec![(OWNER, TAG, TagUsage { blocks: 2, bytes: 5100 })]);
+        let expected = TagUsage { blocks: 2, bytes: 5100, paged_blocks: 1, paged_bytes: 5000 };
+        assert_eq!(pool.usage(), vec![(OWNER, TAG, expected)]);
         pool.free(first.address).expect("live");
         pool.free(second.address).expect("live");
         assert_eq!(pool.usage(), vec![]);
