@@ -7,14 +7,14 @@
 use core::ffi::{c_char, c_void};
 
 use abi::{
-    ACCESS_MASK, BOOLEAN, CLIENT_ID, DEVICE_OBJECT, DEVICE_TYPE, DRIVER_OBJECT, EVENT_TYPE, FILE_OBJECT,
-    HANDLE, IO_CSQ, IO_CSQ_IRP_CONTEXT, IO_REMOVE_LOCK, IO_STATUS_BLOCK, IO_WORKITEM, IO_WORKITEM_ROUTINE,
-    IRP, KDEFERRED_ROUTINE, KDPC, KEVENT, KIRQL, KMUTANT, KPRIORITY, KPROCESSOR_MODE, KSPIN_LOCK,
-    KSTART_ROUTINE, KTHREAD, KTIMER, KWAIT_BLOCK, KWAIT_REASON, LARGE_INTEGER, MDL, MEMORY_CACHING_TYPE,
-    NTSTATUS, OBJECT_ATTRIBUTES, OBJECT_HANDLE_INFORMATION, OBJECT_TYPE, PIO_CSQ_ACQUIRE_LOCK,
-    PIO_CSQ_COMPLETE_CANCELED_IRP, PIO_CSQ_INSERT_IRP, PIO_CSQ_INSERT_IRP_EX, PIO_CSQ_PEEK_NEXT_IRP,
-    PIO_CSQ_RELEASE_LOCK, PIO_CSQ_REMOVE_IRP, POOL_TYPE, TIMER_TYPE, UNICODE_STRING, WAIT_TYPE,
-    WORK_QUEUE_TYPE,
+    ACCESS_MASK, BOOLEAN, CLIENT_ID, DEVICE_OBJECT, DEVICE_TYPE, DRIVER_OBJECT, ERESOURCE, EVENT_TYPE,
+    FAST_MUTEX, FILE_OBJECT, HANDLE, IO_CSQ, IO_CSQ_IRP_CONTEXT, IO_REMOVE_LOCK, IO_STATUS_BLOCK,
+    IO_WORKITEM, IO_WORKITEM_ROUTINE, IRP, KDEFERRED_ROUTINE, KDPC, KEVENT, KIRQL, KLOCK_QUEUE_HANDLE,
+    KMUTANT, KPRIORITY, KPROCESSOR_MODE, KSEMAPHORE, KSPIN_LOCK, KSTART_ROUTINE, KTHREAD, KTIMER,
+    KWAIT_BLOCK, KWAIT_REASON, LARGE_INTEGER, MDL, MEMORY_CACHING_TYPE, NTSTATUS, OBJECT_ATTRIBUTES,
+    OBJECT_HANDLE_INFORMATION, OBJECT_TYPE, PIO_CSQ_ACQUIRE_LOCK, PIO_CSQ_COMPLETE_CANCELED_IRP,
+    PIO_CSQ_INSERT_IRP, PIO_CSQ_INSERT_IRP_EX, PIO_CSQ_PEEK_NEXT_IRP, PIO_CSQ_RELEASE_LOCK,
+    PIO_CSQ_REMOVE_IRP, POOL_TYPE, TIMER_TYPE, UNICODE_STRING, WAIT_TYPE, WORK_QUEUE_TYPE,
 };
 
 macro_rules! ntoskrnl {
@@ -159,6 +159,39 @@ ntoskrnl! {
     fn KeInitializeMutex(Mutex: *mut KMUTANT, Level: u32);
     /// Releases a mutex once; 0 when it is free then. IRQL: up to DISPATCH_LEVEL, in the thread that owns it.
     fn KeReleaseMutex(Mutex: *mut KMUTANT, Wait: BOOLEAN) -> i32;
+    /// Initialises a semaphore. IRQL: any.
+    fn KeInitializeSemaphore(Semaphore: *mut KSEMAPHORE, Count: i32, Limit: i32);
+    /// Adds to a semaphore's count; the count before. IRQL: up to DISPATCH_LEVEL.
+    fn KeReleaseSemaphore(
+        Semaphore: *mut KSEMAPHORE,
+        Increment: KPRIORITY,
+        Adjustment: i32,
+        Wait: BOOLEAN,
+    ) -> i32;
+    /// A semaphore's count. IRQL: any.
+    fn KeReadStateSemaphore(Semaphore: *mut KSEMAPHORE) -> i32;
+    /// Acquires a fast mutex, and raises the IRQL to APC_LEVEL. IRQL: up to APC_LEVEL.
+    fn ExAcquireFastMutex(FastMutex: *mut FAST_MUTEX);
+    /// Releases a fast mutex, and lowers the IRQL to what it was. IRQL: APC_LEVEL.
+    fn ExReleaseFastMutex(FastMutex: *mut FAST_MUTEX);
+    /// Initialises a resource that nobody owns. IRQL: up to DISPATCH_LEVEL.
+    fn ExInitializeResourceLite(Resource: *mut ERESOURCE) -> NTSTATUS;
+    /// Takes a resource, which nobody owns, out of the system. IRQL: up to DISPATCH_LEVEL.
+    fn ExDeleteResourceLite(Resource: *mut ERESOURCE) -> NTSTATUS;
+    /// Enters a critical region and acquires a resource exclusively. IRQL: up to APC_LEVEL.
+    fn ExEnterCriticalRegionAndAcquireResourceExclusive(Resource: *mut ERESOURCE) -> *mut c_void;
+    /// Enters a critical region and acquires a resource for shared access. IRQL: up to APC_LEVEL.
+    fn ExEnterCriticalRegionAndAcquireResourceShared(Resource: *mut ERESOURCE) -> *mut c_void;
+    /// Releases a resource and leaves the critical region. IRQL: up to APC_LEVEL.
+    fn ExReleaseResourceAndLeaveCriticalRegion(Resource: *mut ERESOURCE);
+    /// Whether this thread owns a resource exclusively. IRQL: up to DISPATCH_LEVEL.
+    fn ExIsResourceAcquiredExclusiveLite(Resource: *mut ERESOURCE) -> BOOLEAN;
+    /// How often this thread has acquired a resource, in either way. IRQL: up to DISPATCH_LEVEL.
+    fn ExIsResourceAcquiredSharedLite(Resource: *mut ERESOURCE) -> u32;
+    /// Raises the IRQL to DISPATCH_LEVEL and takes the lock, in the order of coming. IRQL: up to DISPATCH_LEVEL.
+    fn KeAcquireInStackQueuedSpinLock(SpinLock: *mut KSPIN_LOCK, LockHandle: *mut KLOCK_QUEUE_HANDLE);
+    /// Releases the lock and goes back to the IRQL before. IRQL: DISPATCH_LEVEL.
+    fn KeReleaseInStackQueuedSpinLock(LockHandle: *mut KLOCK_QUEUE_HANDLE);
     /// Initialises an event. IRQL: any.
     fn KeInitializeEvent(Event: *mut KEVENT, Type: EVENT_TYPE, State: BOOLEAN);
     /// Sets an event; its state before. IRQL: up to DISPATCH_LEVEL, with `Wait` up to APC_LEVEL.

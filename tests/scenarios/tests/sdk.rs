@@ -23,7 +23,8 @@ mod native {
     use driver::abi::{NTSTATUS, STATUS_ACCESS_DENIED};
     use driver::{
         Answer, Buffered, Cleanup, Close, Create, DeviceControl, Dispatch, Driver, DriverObject, Event,
-        Mutex, PassiveLevel, PoolArc, Read, Tag, Timeout, UnicodeStr, utf16,
+        FastMutex, Mutex, PassiveLevel, PoolArc, QueuedSpinLock, Read, Resource, Semaphore, Tag, Thread,
+        Timeout, UnicodeStr, utf16,
     };
 
     driver::driver_entry!(Sdk);
@@ -36,6 +37,10 @@ mod native {
     pub(super) const LOCK_TWICE: u32 = 4;
     pub(super) const HOLD: u32 = 5;
     pub(super) const TRY_WHILE_HELD: u32 = 6;
+    pub(super) const SEMAPHORES: u32 = 7;
+    pub(super) const LOCKS: u32 = 8;
+    pub(super) const READ_WHAT_IS_CHANGED: u32 = 9;
+    pub(super) const CHANGE_WHAT_IS_READ: u32 = 10;
 
     struct Sdk;
 
@@ -119,6 +124,16 @@ mod native {
             match (request.code() >> 2 & 0xFFF) - 0x800 {
                 EVENTS => events(level),
                 NAMES => names(),
+                SEMAPHORES => semaphores(level),
+                LOCKS => locks(level),
+                READ_WHAT_IS_CHANGED => {
+                    let resource = Resource::new(TAG, 0).expect("pool");
+                    resource.write(level, |_| resource.read(level, |value| *value));
+                }
+                CHANGE_WHAT_IS_READ => {
+                    let resource = Resource::new(TAG, 0).expect("pool");
+                    resource.read(level, |_| resource.write(level, |value| *value = 1));
+                }
                 LOCK => *self.mutex.lock(level) += 1,
                 LOCK_TWICE => {
                     let _first = self.mutex.lock(level);
@@ -162,6 +177,60 @@ mod native {
         assert_eq!(all.wait_timeout(level, Duration::ZERO), Err(Timeout));
     }
 
+    fn semaphores(level: PassiveLevel) {
+        let semaphore = Semaphore::new(TAG, 1, 3).expect("pool");
+        semaphore.wait(level);
+        assert_eq!(semaphore.wait_timeout(level, Duration::ZERO), Err(Timeout));
+        assert_eq!((semaphore.release(2), semaphore.count()), (0, 2));
+        for _ in 0..2 {
+            assert_eq!(semaphore.wait_timeout(level, Duration::from_millis(2)), Ok(()));
+        }
+        assert_eq!(semaphore.count(), 0);
+    }
+
+    /// What several threads count up, each under a lock of its kind.
+    struct Counters {
+        fast: FastMutex<u32>,
+        queued: QueuedSpinLock<u32>,
+        resource: Resource<[u32; 2]>,
+    }
+
+    fn locks(level: PassiveLevel) {
+        const THREADS: u32 = 4;
+        const ROUNDS: u32 = 200;
+        let counters = Counters {
+            fast: FastMutex::new(TAG, 0).expect("pool"),
+            queued: QueuedSpinLock::new(0),
+            resource: Resource::new(TAG, [0; 2]).expect("pool"),
+        };
+        let counters = PoolArc::new(TAG, counters).expect("pool");
+        let threads = [(); THREADS as usize].map(|()| {
+            let counters = counters.clone();
+            let count = move |stop: &driver::Stop<'_>| {
+                let level = stop.level();
+                for _ in 0..ROUNDS {
+                    counters.fast.with(level, |value| *value += 1);
+                    counters.queued.with(|value| *value += 1);
+                    counters.resource.write(level, |[one, other]| {
+                        *one += 1;
+                        *other += 1;
+                    });
+                    counters.resource.read(level, |[one, other]| {
+                        assert_eq!(one, other, "nobody reads half a change");
+                        counters.resource.read(level, |again| assert_eq!(again[0], *one, "reading again"));
+                    });
+                }
+            };
+            Thread::spawn(level, TAG, count).expect("a thread")
+        });
+        for thread in threads {
+            thread.join(level);
+        }
+        assert_eq!(counters.fast.with(level, |value| *value), THREADS * ROUNDS);
+        assert_eq!(counters.queued.with(|value| *value), THREADS * ROUNDS);
+        assert_eq!(counters.resource.read(level, |value| *value), [THREADS * ROUNDS; 2]);
+    }
+
     fn names() {
         let (lower, upper) = (utf16!(r"\größe"), utf16!(r"\GRÖSSE"));
         assert!(!lower.eq_ignore_case(&upper));
@@ -186,6 +255,42 @@ fn unload(machine: &Machine) {
         panic!("{outcome:?}, {:?}", machine.bugcheck())
     };
     assert!(report.is_clean(), "{report:?}");
+}
+
+/// Runs a case on a machine of its own; whether the machine lived through it.
+fn survives(case: u32) -> bool {
+    let machine = machine();
+    let process = machine.process("caller");
+    let device = open(&process, r"\\.\Sdk\plain");
+    let answered = device.control(case_code(case), &[], &mut []);
+    drop(device);
+    match machine.bugcheck() {
+        None => {
+            answered.expect("answers");
+            unload(&machine);
+            true
+        }
+        Some(report) => {
+            assert_eq!(report.bugcheck.stop.code, driver::RUST_PANIC, "{report}");
+            false
+        }
+    }
+}
+
+#[test]
+fn a_semaphore_lets_as_many_waits_through_as_its_count_says() {
+    assert!(survives(native::SEMAPHORES));
+}
+
+#[test]
+fn no_count_is_lost_under_a_fast_mutex_a_queued_spin_lock_or_a_resource() {
+    assert!(survives(native::LOCKS));
+}
+
+#[test]
+fn a_thread_that_changes_a_resource_can_neither_read_nor_change_it_by_another_reference() {
+    assert!(!survives(native::READ_WHAT_IS_CHANGED));
+    assert!(!survives(native::CHANGE_WHAT_IS_READ));
 }
 
 #[test]
