@@ -490,3 +490,9 @@ struct wdm_record {
 #define RESOURCES_NOT_OWNED 4
 // Calls a PASSIVE_LEVEL export at PASSIVE_LEVEL and at DISPATCH_LEVEL. values: its answers.
 #define RESOURCES_ABOVE_ITS_IRQL 5
+
+// ---- routines.sys (\\.\RbRoutines): MmGetSystemRoutineAddress. -------------------------------------------------------
+
+// values: 1 if the routine found is the one imported; if another is found; if both spellings lead to one; what
+// KeGetCurrentIrql returns that was found so; 1 for each name that leads to nothing (not implemented, unknown, empty).
+#define ROUTINES_BY_NAME 0

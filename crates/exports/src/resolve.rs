@@ -64,3 +64,35 @@ pub fn find(name: &str) -> Option<&'static Row> {
 pub fn invalid_device_request() -> usize {
     stub::invalid_device_request as *const () as usize
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_spellings_of_an_import_lead_to_one_routine() {
+        for (one, other) in [
+            ("IofCallDriver", "IoCallDriver"),
+            ("IofCompleteRequest", "IoCompleteRequest"),
+            ("ObfDereferenceObject", "ObDereferenceObject"),
+            ("ZwClose", "NtClose"),
+            ("KeWaitForSingleObject", "KeWaitForMutexObject"),
+        ] {
+            let address = |name| match resolve_function(name) {
+                Some(Resolved::Function(address)) => address,
+                other => panic!("{name}: {other:?}"),
+            };
+            assert_eq!(address(one), address(other), "{one}");
+        }
+    }
+
+    #[test]
+    fn what_is_named_only_is_told_from_what_is_unknown() {
+        assert!(matches!(
+            resolve_function("PsSuspendProcess"),
+            Some(Resolved::Missing(_, "PsSuspendProcess"))
+        ));
+        assert!(resolve_function("RbNoSuchExport").is_none());
+        assert!(resolve_function("iofcalldriver").is_none(), "names are compared with regard to case");
+    }
+}
