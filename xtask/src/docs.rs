@@ -1,19 +1,20 @@
 //! `cargo xtask docs`: the pages that are generated. There is one, `docs/exports.md`, printed by the command line tool
-//! from the export rows themselves.
+//! from the export rows themselves. Pages that name tests are checked with it.
 
 use std::fs;
 
 use anyhow::{Context, Result, bail};
 
-use crate::tools;
 use crate::workspace::{CLI, Workspace};
+use crate::{named_tests, tools};
 
 const PAGE: &str = "docs/exports.md";
 
 /// Write the generated documentation (docs/exports.md).
 ///
 /// The page lists every kernel export with its support level, and comes from the rows in crates/exports. Run this after
-/// you changed a row; `cargo xtask test` fails while the page is out of date.
+/// you changed a row; `cargo xtask test` fails while the page is out of date, or while ARCHITECTURE.md or docs/rules.md name
+/// a test that does not exist.
 #[derive(clap::Args, Default)]
 pub(crate) struct Args {
     /// Write nothing; fail when the page is out of date
@@ -39,5 +40,5 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         fs::write(&path, new).with_context(|| format!("cannot write {}", path.display()))?;
         eprintln!("docs: wrote {PAGE}");
     }
-    Ok(())
+    named_tests::check(&workspace.root)
 }

@@ -12,6 +12,7 @@ mod demo;
 mod docs;
 mod fuzz;
 mod layers;
+mod named_tests;
 mod scenarios;
 mod sys;
 mod test;
