@@ -198,7 +198,8 @@ struct case_result {
 
 // ---- life.sys (\\.\RbLife, and \\.\RbLifeOnly, which is exclusive): which requests a driver gets. ------------------
 
-// CREATE of `\refuse` fails with STATUS_SHARING_VIOLATION, of `\warn` ends with STATUS_BUFFER_OVERFLOW. IRP_MJ_READ is
+// CREATE of `\refuse` fails with STATUS_SHARING_VIOLATION, of `\collide` with STATUS_OBJECT_NAME_COLLISION, of `\warn` it
+// ends with STATUS_BUFFER_OVERFLOW. IRP_MJ_READ is
 // not set.
 
 struct life_string {

@@ -63,6 +63,8 @@ static NTSTATUS NTAPI create(DEVICE_OBJECT *device, IRP *irp) {
     write_down(device, irp);
     if (is_name(&file->FileName, L"\\refuse"))
         return complete(irp, STATUS_SHARING_VIOLATION, 0);
+    if (is_name(&file->FileName, L"\\collide"))
+        return complete(irp, STATUS_OBJECT_NAME_COLLISION, 0);
     if (is_name(&file->FileName, L"\\warn"))
         return complete(irp, STATUS_BUFFER_OVERFLOW, 7);
     return complete(irp, STATUS_SUCCESS, FILE_OPENED);

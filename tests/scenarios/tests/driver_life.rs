@@ -181,6 +181,15 @@ fn create_with_a_warning_gives_no_file_to_createfile() {
 }
 
 #[test]
+fn a_name_collision_is_error_file_exists_from_createfile() {
+    const ERROR_FILE_EXISTS: u32 = 80;
+    let machine = machine_with("life");
+    let process = machine.process("late");
+    let error = Device::open(&process, r"\\.\RbLife\collide").expect_err("no success");
+    assert_eq!((error.status, error.code), (abi::STATUS_OBJECT_NAME_COLLISION, ERROR_FILE_EXISTS));
+}
+
+#[test]
 fn what_follows_the_device_in_a_path_reaches_the_driver_with_its_backslash() {
     let paths = ["", "\\", r"\a", r"\a\b", r"\a\\b\", r"\C:\dir\file.txt", "\\\u{00E4}\u{4E2D}", r"\MiXeD"];
     let requests = written_down(|machine| {
