@@ -18,17 +18,19 @@ use core::sync::atomic::{AtomicU32, Ordering};
 
 use driver::abi::{
     CTL_CODE, FILE_ANY_ACCESS, FILE_DEVICE_UNKNOWN, METHOD_BUFFERED, NTSTATUS, STATUS_BUFFER_TOO_SMALL,
-    STATUS_INVALID_DEVICE_REQUEST, STATUS_INVALID_PARAMETER,
+    STATUS_INVALID_DEVICE_REQUEST, STATUS_INVALID_PARAMETER, STATUS_OBJECT_NAME_NOT_FOUND,
 };
 use driver::{
     Answer, Answered, Buffered, BufferedControl, Close, Create, DeviceControl, Dispatch, Driver,
-    DriverObject, HeldQueue, PoolArc, Read, Tag, UnicodeStr, Write, println, utf16,
+    DriverObject, HeldQueue, Parameters, PoolArc, Read, Tag, UnicodeStr, Write, println, utf16,
 };
 
 use above::Above;
 
-/// The device that it is for: the one of the sample `hello`.
+/// The device that it is for, unless its service has the parameter [`PARAMETER`]: the one of the sample `hello`.
 pub const TARGET: &str = r"\Device\My_Device";
+/// The parameter (REG_SZ) that names another device.
+pub const PARAMETER: &str = "Target";
 /// First byte of a write that is refused.
 pub const REFUSED: u8 = b'!';
 /// How often a read is sent down again at most.
@@ -120,16 +122,26 @@ impl Driver for Tap {
 
     const POOL_TAG: Tag = Tag::new(*b"Tap ");
 
-    fn entry(driver: &DriverObject<Self>, _registry_path: UnicodeStr<'_>) -> Result<(), NTSTATUS> {
+    fn entry(driver: &DriverObject<Self>, registry_path: UnicodeStr<'_>) -> Result<(), NTSTATUS> {
         let shared = PoolArc::new(Self::POOL_TAG, Shared::new()?)?;
         driver
             .device(Control { shared: shared.clone() })
             .name(utf16!(r"\Device\Tap"))
             .symbolic_link(utf16!(r"\??\Tap"))
             .create()?;
-        driver.filter(Above { shared }).attach_to(utf16!(r"\Device\My_Device"))?;
-        println!("tap: attached to {TARGET}");
-        Ok(())
+        let attach = |name: UnicodeStr<'_>| {
+            driver.filter(Above { shared: shared.clone() }).attach_to(name)?;
+            println!("tap: attached to {name}");
+            Ok(())
+        };
+        let level = driver.level();
+        let named = Parameters::open(level, Self::POOL_TAG, registry_path)
+            .and_then(|parameters| parameters.string(level, utf16!(PARAMETER), attach));
+        match named {
+            Ok(attached) => attached,
+            Err(STATUS_OBJECT_NAME_NOT_FOUND) => attach(utf16!(TARGET)),
+            Err(status) => Err(status),
+        }
     }
 }
 

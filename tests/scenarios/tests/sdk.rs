@@ -3,7 +3,7 @@
 use std::cell::Cell;
 
 use abi::{STATUS_ACCESS_DENIED, STATUS_DEVICE_NOT_CONNECTED};
-use host::{Machine, UnloadOutcome};
+use host::{Machine, Parameter, UnloadOutcome};
 use ringbridge_scenarios::{case_code, failure, open};
 
 thread_local! {
@@ -20,11 +20,13 @@ mod native {
     use core::cmp::Ordering;
     use core::time::Duration;
 
-    use driver::abi::{NTSTATUS, STATUS_ACCESS_DENIED};
+    use driver::abi::{
+        NTSTATUS, STATUS_ACCESS_DENIED, STATUS_OBJECT_NAME_NOT_FOUND, STATUS_OBJECT_TYPE_MISMATCH,
+    };
     use driver::{
         Answer, Buffered, Cleanup, Close, Create, DeviceControl, Dispatch, Driver, DriverObject, Event,
-        FastMutex, Mutex, PassiveLevel, PoolArc, QueuedSpinLock, Read, Resource, Semaphore, Tag, Thread,
-        Timeout, UnicodeStr, utf16,
+        FastMutex, Mutex, Parameters, PassiveLevel, PoolArc, QueuedSpinLock, Read, Resource, Semaphore, Tag,
+        Thread, Timeout, UnicodeStr, utf16,
     };
 
     driver::driver_entry!(Sdk);
@@ -41,14 +43,21 @@ mod native {
     pub(super) const LOCKS: u32 = 8;
     pub(super) const READ_WHAT_IS_CHANGED: u32 = 9;
     pub(super) const CHANGE_WHAT_IS_READ: u32 = 10;
+    pub(super) const DEPTH: u32 = 11;
+    pub(super) const NO_DEPTH: u32 = 12;
+    pub(super) const OTHER_DEPTH: u32 = 13;
 
     struct Sdk;
 
     impl Driver for Sdk {
         type Device = SdkDevice;
 
-        fn entry(driver: &DriverObject<Self>, _path: UnicodeStr<'_>) -> Result<(), NTSTATUS> {
+        fn entry(driver: &DriverObject<Self>, path: UnicodeStr<'_>) -> Result<(), NTSTATUS> {
+            let level = driver.level();
+            let depth = Parameters::open(level, TAG, path)
+                .and_then(|parameters| parameters.dword(level, utf16!("dEPTH")));
             let context = SdkDevice {
+                depth,
                 shared: PoolArc::new(TAG, Shared(17))?,
                 mutex: Mutex::new(TAG, 0)?,
                 is_held: Event::synchronization(TAG, false)?,
@@ -71,6 +80,8 @@ mod native {
     }
 
     struct SdkDevice {
+        /// The service's parameter.
+        depth: Result<u32, NTSTATUS>,
         shared: PoolArc<Shared>,
         mutex: Mutex<u32>,
         is_held: Event,
@@ -124,6 +135,9 @@ mod native {
             match (request.code() >> 2 & 0xFFF) - 0x800 {
                 EVENTS => events(level),
                 NAMES => names(),
+                DEPTH => assert_eq!(self.depth, Ok(5)),
+                NO_DEPTH => assert_eq!(self.depth, Err(STATUS_OBJECT_NAME_NOT_FOUND)),
+                OTHER_DEPTH => assert_eq!(self.depth, Err(STATUS_OBJECT_TYPE_MISMATCH)),
                 SEMAPHORES => semaphores(level),
                 LOCKS => locks(level),
                 READ_WHAT_IS_CHANGED => {
@@ -259,7 +273,10 @@ fn unload(machine: &Machine) {
 
 /// Runs a case on a machine of its own; whether the machine lived through it.
 fn survives(case: u32) -> bool {
-    let machine = machine();
+    survives_on(machine(), case)
+}
+
+fn survives_on(machine: Machine, case: u32) -> bool {
     let process = machine.process("caller");
     let device = open(&process, r"\\.\Sdk\plain");
     let answered = device.control(case_code(case), &[], &mut []);
@@ -274,6 +291,23 @@ fn survives(case: u32) -> bool {
             assert_eq!(report.bugcheck.stop.code, driver::RUST_PANIC, "{report}");
             false
         }
+    }
+}
+
+#[test]
+fn a_driver_reads_its_services_parameters_by_type_and_without_regard_to_case() {
+    let text = || Parameter::Text("five".to_owned());
+    for (parameter, case) in [
+        (Some(Parameter::Dword(5)), native::DEPTH),
+        (None, native::NO_DEPTH),
+        (Some(text()), native::OTHER_DEPTH),
+    ] {
+        let machine = Machine::new().expect("a machine");
+        if let Some(parameter) = parameter {
+            machine.set_parameter("sdk", "Depth", &parameter).expect("a name of a key");
+        }
+        machine.load_native("sdk", native::DRIVER_ENTRY).expect("loads");
+        assert!(survives_on(machine, case));
     }
 }
 

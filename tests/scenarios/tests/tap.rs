@@ -3,7 +3,7 @@
 
 use abi::NTSTATUS;
 use app::{ControlCode, Device};
-use host::{Event, LoadOptions, Machine, Process, Transport, UnloadOutcome};
+use host::{Event, LoadOptions, Machine, Parameter, Process, Transport, UnloadOutcome};
 use ringbridge_scenarios::{
     Form, HELLO, TAP, Watch, application, failure, machine_with, open, run_application, scenario, sys_path,
 };
@@ -379,4 +379,43 @@ fn read_is_small(device: &Device<'_>) -> bool {
     let mut count = [0];
     device.control(ControlCode(IOCTL_ECHO), &[], &mut count).expect("controls");
     count[0] == 1
+}
+
+scenario! {
+    fn the_device_that_its_service_names_is_the_one_it_attaches_to(form: Form) {
+        // Another name of hello's device, and longer than what is read at first.
+        let other = r"\??\Another_name_of_the_device_that_is_long_enough_to_be_read_twice";
+        for (target, loads) in [(r"\Device\My_Device", true), (r"\??\My_Device", true), (other, false)] {
+            let machine = HELLO.machine(Form::Sys);
+            let parameter = Parameter::Text(target.to_owned());
+            machine.set_parameter("tap", sample_tap::PARAMETER, &parameter).expect("a name of a key");
+            let loaded = match form {
+                Form::Native => machine.load_native("tap", sample_tap::DRIVER_ENTRY),
+                Form::Sys => machine.load(&sys_path("tap"), LoadOptions::default()).map(drop),
+            };
+            match loaded {
+                Ok(()) => {
+                    assert!(loads, "{target}");
+                    let process = machine.process("reader");
+                    let mut bytes = [0; 3];
+                    assert_eq!(open(&process, PATH).read(&mut bytes), Ok(3));
+                    assert_eq!(&bytes, b"HHH");
+                }
+                Err(error) => assert!(!loads && error.to_string().contains("0xC0000034"), "{target}: {error}"),
+            }
+        }
+    }
+}
+
+scenario! {
+    fn a_target_that_is_no_string_is_an_error_of_its_driver_entry(form: Form) {
+        let machine = HELLO.machine(Form::Sys);
+        machine.set_parameter("tap", sample_tap::PARAMETER, &Parameter::Dword(7)).expect("a name of a key");
+        let loaded = match form {
+            Form::Native => machine.load_native("tap", sample_tap::DRIVER_ENTRY),
+            Form::Sys => machine.load(&sys_path("tap"), LoadOptions::default()).map(drop),
+        };
+        let error = loaded.expect_err("a number names no device");
+        assert!(error.to_string().contains("0xC0000024"), "{error}");
+    }
 }
