@@ -219,9 +219,9 @@ fn start(
     status
 }
 
-/// Whether all that a request names lies in the process's user space, and the status block can be written.
+/// Whether all that a request names lies in the process's user space, where pages are, and the status block can be written.
 fn probe(space: &UserSpace, io_status_block: u64, buffers: &[(u64, u32)]) -> Result<(), NTSTATUS> {
-    let inside = buffers.iter().all(|(address, length)| space.contains(*address, u64::from(*length)));
+    let inside = buffers.iter().all(|(address, length)| space.has_pages(*address, u64::from(*length)));
     let writable =
         space.contains(io_status_block, IOSB_SIZE) && raw::touch(io_status_block, IOSB_SIZE, true).is_ok();
     if inside && writable { Ok(()) } else { Err(abi::STATUS_ACCESS_VIOLATION) }

@@ -143,7 +143,11 @@ fn addresses_outside_of_the_process_are_access_violations_and_reach_no_driver() 
             let (process, handle) = (&application.rig.process, application.rig.handle);
             let good = application.buffer.address();
             let foreign = raw::read::<u64>(extension()).map(|_| extension()).expect("pool");
-            for (buffer, block) in [(foreign, good), (good, foreign), (good, 0), (0x40, good)] {
+            // In the process's window, where nothing has been allocated.
+            let nothing = good + 0x10_0000;
+            let wrong =
+                [(foreign, good), (nothing, good), (good, foreign), (good, nothing), (good, 0), (0x40, good)];
+            for (buffer, block) in wrong {
                 let transfer = Transfer { handle, buffer, length: 4, offset: Some(0) };
                 let notice = Notice { io_status_block: block, ..Notice::default() };
                 let status = io::start_write(kernel, process, thread, &transfer, notice);
