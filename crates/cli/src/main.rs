@@ -16,6 +16,7 @@ mod ioctl;
 mod ls;
 mod number;
 mod output;
+mod parameter;
 mod pool;
 mod read;
 mod serve;

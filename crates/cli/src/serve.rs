@@ -12,6 +12,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use crate::output::{self, Output};
+use crate::parameter::{self, NamedParameter};
 use crate::target::{left_behind, load, unload_all};
 use crate::watch::Console;
 
@@ -25,6 +26,7 @@ use crate::watch::Console;
   ringbridge serve hello.sys                               in one terminal
   ringbridge read '\\.\My_Device' 16                       in another
   ringbridge serve lower.sys upper.sys --socket ./gate     several drivers, in this order
+  ringbridge serve hello.sys tap.sys --parameter 'Target=\Device\My_Device'   with a parameter
 
 A bugcheck prints its report on stderr. The host then stays, so that applications learn of it: all their requests fail
 with ERROR_DEVICE_NOT_CONNECTED. When it is stopped, its exit status is 1.
@@ -39,6 +41,9 @@ pub(crate) struct Args {
     /// Load drivers although exports that they import are missing; a call of one raises STATUS_NOT_IMPLEMENTED
     #[arg(long)]
     allow_missing: bool,
+    /// A value under the Parameters key of each driver's service: a number is a REG_DWORD, other text a REG_SZ (repeatable)
+    #[arg(long = "parameter", value_name = "NAME=VALUE", value_parser = parameter::parse)]
+    parameters: Vec<NamedParameter>,
 }
 
 /// What ends the waiting.
@@ -92,6 +97,7 @@ fn serve(
     output: &mut Output,
 ) -> Result<()> {
     for path in &args.drivers {
+        parameter::set(machine, path, &args.parameters)?;
         drivers.push(load(machine, path, options)?);
     }
     let socket = args.socket.clone().unwrap_or_else(gate::default_socket_path);

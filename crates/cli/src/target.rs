@@ -9,6 +9,7 @@ use gate::Client;
 use host::{LoadOptions, Machine, Process, UnloadOutcome, UnloadReport};
 
 use crate::output;
+use crate::parameter::{self, NamedParameter};
 use crate::watch::Console;
 
 /// Where requests go.
@@ -20,6 +21,9 @@ pub(crate) struct TargetArgs {
     /// Load drivers although exports that they import are missing; a call of one raises STATUS_NOT_IMPLEMENTED
     #[arg(long, requires = "drivers")]
     allow_missing: bool,
+    /// A value under the Parameters key of each driver's service: a number is a REG_DWORD, other text a REG_SZ (repeatable)
+    #[arg(long = "parameter", value_name = "NAME=VALUE", requires = "drivers", value_parser = parameter::parse)]
+    parameters: Vec<NamedParameter>,
     /// Show on stderr what drivers print (DbgPrint)
     #[arg(short, long, requires = "drivers")]
     verbose: bool,
@@ -78,6 +82,7 @@ impl TargetArgs {
         let Target::Here { machine, drivers, .. } = target else { return Ok(()) };
         let options = LoadOptions { allow_missing: self.allow_missing };
         for path in &self.drivers {
+            parameter::set(machine, path, &self.parameters)?;
             let name = load(machine, path, options)?;
             drivers.push(name);
         }

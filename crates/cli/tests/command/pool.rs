@@ -27,14 +27,32 @@ fn what_a_driver_keeps_of_a_write_is_shown_under_its_tag() {
 #[test]
 fn the_table_sums_up_what_it_shows() {
     let table = ringbridge(["pool", "--driver", &sys("hello.sys"), "--open", DEVICE]);
-    let mut bytes: Vec<u64> = table.good().lines().skip(1).map(last_number).collect();
-    let all = bytes.pop().expect("the last line");
-    assert_eq!(bytes.iter().sum::<u64>(), all, "{}", table.text());
+    let mut rows: Vec<[u64; 3]> = table.good().lines().skip(1).map(numbers).collect();
+    let all = rows.pop().expect("the last line");
+    for column in 0..3 {
+        assert_eq!(rows.iter().map(|row| row[column]).sum::<u64>(), all[column], "{}", table.text());
+    }
+    assert!(all[1] > all[2], "not all is paged");
     assert!(table.text().lines().any(|line| line.starts_with("kernel  File ")), "{}", table.text());
 }
 
-fn last_number(line: &str) -> u64 {
-    line.split_whitespace().last().and_then(|word| word.parse().ok()).expect("bytes stand last")
+/// Blocks, bytes and those that are paged, which stand last.
+fn numbers(line: &str) -> [u64; 3] {
+    let words: Vec<&str> = line.split_whitespace().collect();
+    let last = words.last_chunk::<3>().expect("three numbers");
+    last.map(|word| word.parse().expect("a number"))
+}
+
+#[test]
+fn a_parameter_reaches_the_drivers_service() {
+    let (hello, tap) = (sys("hello.sys"), sys("tap.sys"));
+    let with = |value: &str| {
+        ringbridge(["ls", r"\Device", "--driver", &hello, "--driver", &tap, "--parameter", value])
+    };
+    assert!(with(r"Target=\Device\My_Device").good().contains("Tap"));
+    assert!(with(r"Target=\Device\Nowhere").failed().contains("STATUS_OBJECT_NAME_NOT_FOUND"));
+    assert!(with("Target=7").failed().contains("STATUS_OBJECT_TYPE_MISMATCH"));
+    with("Target").usage();
 }
 
 #[test]
