@@ -183,6 +183,7 @@ mod bugcheck;
 mod bytes;
 mod contexts;
 mod control;
+mod csq;
 mod device;
 mod dispatch;
 mod driver;
