@@ -17,7 +17,7 @@ fn dropped() -> usize {
 
 /// The driver. Its cases panic when something is not as it should be, which stops the machine.
 mod native {
-    use core::cmp::Ordering;
+    use core::sync::atomic::{AtomicU8, Ordering};
     use core::time::Duration;
 
     use driver::abi::{
@@ -26,7 +26,7 @@ mod native {
     use driver::{
         Answer, Buffered, Cleanup, Close, Create, DeviceControl, Dispatch, Driver, DriverObject, Event,
         FastMutex, Mutex, Parameters, PassiveLevel, PoolArc, QueuedSpinLock, Read, Resource, Semaphore, Tag,
-        Thread, Timeout, UnicodeStr, utf16,
+        Thread, Timeout, UnicodeStr, Write, utf16,
     };
 
     driver::driver_entry!(Sdk);
@@ -71,7 +71,11 @@ mod native {
 
     struct Shared(u32);
 
-    struct Own;
+    /// What is one open's own: its position.
+    #[derive(Default)]
+    struct Own {
+        position: AtomicU8,
+    }
 
     impl Drop for Own {
         fn drop(&mut self) {
@@ -94,10 +98,10 @@ mod native {
         fn create(&self, mut request: Create) -> impl Answer {
             request.set_fs_context(self.shared.clone());
             if request.file_name() == utf16!(r"\replaced") {
-                request.set_fs_context2(PoolArc::new(TAG, Own).expect("pool"));
+                request.set_fs_context2(PoolArc::new(TAG, Own::default()).expect("pool"));
             }
             if request.file_name() != utf16!(r"\without") {
-                request.set_fs_context2(PoolArc::new(TAG, Own).expect("pool"));
+                request.set_fs_context2(PoolArc::new(TAG, Own::default()).expect("pool"));
             }
             if request.file_name() == utf16!(r"\fails") {
                 return request.fail(STATUS_ACCESS_DENIED);
@@ -123,9 +127,17 @@ mod native {
             let (contexts, mut output) = request.contexts_and_output();
             assert!(contexts.fs_context::<Own>().is_none(), "the other type");
             assert!(contexts.fs_context2::<Shared>().is_none(), "the other type");
-            let own = contexts.fs_context2::<Own>().is_some();
+            let own = contexts.fs_context2::<Own>();
+            let position = own.map_or(0, |own| own.position.load(Ordering::Relaxed));
             let shared = contexts.fs_context::<Shared>().expect("set in create");
-            output.write(&[u8::from(own), shared.0.to_le_bytes()[0]]);
+            output.write(&[u8::from(own.is_some()), shared.0.to_le_bytes()[0], position]);
+            request.complete()
+        }
+
+        fn write(&self, request: Write) -> impl Answer {
+            let own = request.contexts().fs_context2::<Own>().expect("an open of its own");
+            let length = u8::try_from(request.data().len()).expect("short");
+            own.position.fetch_add(length, Ordering::Relaxed);
             request.complete()
         }
 
@@ -253,7 +265,7 @@ mod native {
         let mut sorted = [utf16!("b"), utf16!("C"), utf16!("A"), utf16!("aa"), utf16!("")];
         sorted.sort_by(UnicodeStr::cmp_ignore_case);
         assert_eq!(sorted, [utf16!(""), utf16!("A"), utf16!("aa"), utf16!("b"), utf16!("C")]);
-        assert_eq!(sorted[1].cmp_ignore_case(&utf16!("a")), Ordering::Equal);
+        assert!(sorted[1].cmp_ignore_case(&utf16!("a")).is_eq());
     }
 }
 
@@ -291,6 +303,21 @@ fn survives_on(machine: Machine, case: u32) -> bool {
             assert_eq!(report.bugcheck.stop.code, driver::RUST_PANIC, "{report}");
             false
         }
+    }
+}
+
+#[test]
+fn two_handles_share_the_files_context_and_keep_a_position_of_their_own() {
+    let machine = machine();
+    let process = machine.process("two handles");
+    let devices = [(); 2].map(|()| open(&process, r"\\.\Sdk\plain"));
+    devices[0].write(b"123").expect("is taken");
+    devices[1].write(b"12345").expect("is taken");
+    devices[0].write(b"4").expect("is taken");
+    for (device, position) in devices.iter().zip([4, 5]) {
+        let mut answer = [0; 3];
+        assert_eq!(device.read(&mut answer), Ok(3), "{:?}", machine.bugcheck());
+        assert_eq!(answer, [1, 17, position]);
     }
 }
 
