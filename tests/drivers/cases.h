@@ -311,6 +311,13 @@ struct life_entry {
 // Drops the last reference to a file at DISPATCH_LEVEL, then one by ObDereferenceObjectDeferDelete. values: references left,
 // closes at once, closes in the end; closes in the end.
 #define STACKS_DEREFERENCE_RAISED 8
+// A request that the bottom pends and completes later; the device above it (input 0) gives up its location (0), has no
+// completion routine (1), has one that marks the IRP pending (2), has one that does not (3). With 4 the bottom answers at
+// once. status: what IoCallDriver returned. values: PendingReturned as the sender's routine sees it.
+#define STACKS_PENDING 9
+// A control request of a file after its CLEANUP. values: cleanups and closes before; what IoCallDriver returned, requests,
+// cleanups and closes behind it; closes when the file has gone.
+#define STACKS_AFTER_CLEANUP 10
 
 // ---- irps.sys (\\.\RbIrps): IRPs that a driver makes. ---------------------------------------------------------------
 

@@ -25,6 +25,11 @@ static void leave_things(DRIVER_OBJECT *driver) {
     device->Flags &= ~DO_DEVICE_INITIALIZING;
 }
 
+// Not called by a system that keeps the rules: a driver whose DriverEntry fails is not unloaded.
+static void NTAPI unload(DRIVER_OBJECT *driver) {
+    KeBugCheckEx(0xDEAD, (ULONG_PTR)driver, 0, 0, 0);
+}
+
 NTSTATUS NTAPI DriverEntry(DRIVER_OBJECT *driver, UNICODE_STRING *path) {
     if (NAMED("fail"))
         leave_things(driver);
@@ -34,5 +39,6 @@ NTSTATUS NTAPI DriverEntry(DRIVER_OBJECT *driver, UNICODE_STRING *path) {
         KeBugCheckEx(0xDEAD, 1, 2, 3, 4);
     if (NAMED("fail_to_unload"))
         return STATUS_SUCCESS;
+    driver->DriverUnload = unload;
     return STATUS_UNSUCCESSFUL;
 }

@@ -201,6 +201,75 @@ static void dereference_raised(struct case_context *context) {
     remove_base(context);
 }
 
+static NTSTATUS NTAPI does_not_mark(DEVICE_OBJECT *device, IRP *irp, PVOID unused) {
+    UNREFERENCED_PARAMETER(device);
+    UNREFERENCED_PARAMETER(irp);
+    UNREFERENCED_PARAMETER(unused);
+    return STATUS_SUCCESS;
+}
+
+static ULONG64 way;
+
+static NTSTATUS pass_pending(struct inner *inner, IRP *irp) {
+    if (way == 0) {
+        IoSkipCurrentIrpStackLocation(irp);
+        return IoCallDriver(inner->below, irp);
+    }
+    IoCopyCurrentIrpStackLocationToNext(irp);
+    if (way == 2)
+        IoSetCompletionRoutine(irp, on_the_way_up, inner, TRUE, TRUE, TRUE);
+    if (way == 3)
+        IoSetCompletionRoutine(irp, does_not_mark, NULL, TRUE, TRUE, TRUE);
+    return IoCallDriver(inner->below, irp);
+}
+
+static NTSTATUS NTAPI see_pending(DEVICE_OBJECT *device, IRP *irp, PVOID seen) {
+    UNREFERENCED_PARAMETER(device);
+    *(ULONG *)seen = irp->PendingReturned;
+    return STATUS_MORE_PROCESSING_REQUIRED;
+}
+
+static void pending(struct case_context *context) {
+    way = context->input[0];
+    struct inner *lower = new_inner(context, NULL, way == 4 ? answer : keep_pending);
+    struct inner *upper = new_inner(context, NULL, pass_pending);
+    upper->below = IoAttachDeviceToDeviceStack(upper->device, lower->device);
+    ULONG seen = 99;
+    IRP *irp = IoAllocateIrp(upper->device->StackSize, FALSE);
+    IoGetNextIrpStackLocation(irp)->MajorFunction = IRP_MJ_INTERNAL_DEVICE_CONTROL;
+    IoSetCompletionRoutine(irp, see_pending, &seen, TRUE, TRUE, TRUE);
+    context->result->status = (ULONG)IoCallDriver(upper->device, irp);
+    if (lower->kept)
+        complete(lower->kept, STATUS_SUCCESS, 0);
+    note(context, seen);
+    IoFreeIrp(irp);
+    IoDetachDevice(lower->device);
+    IoDeleteDevice(upper->device);
+    IoDeleteDevice(lower->device);
+}
+
+static void after_cleanup(struct case_context *context) {
+    make_base(context);
+    UNICODE_STRING name = RTL_CONSTANT_STRING(BASE_NAME);
+    FILE_OBJECT *file = NULL;
+    DEVICE_OBJECT *device = NULL;
+    context->result->status = (ULONG)IoGetDeviceObjectPointer(&name, FILE_READ_DATA, &file, &device);
+    note(context, base->cleanups);
+    note(context, base->closes);
+    KEVENT event;
+    IO_STATUS_BLOCK iosb = {0};
+    KeInitializeEvent(&event, NotificationEvent, FALSE);
+    IRP *irp = IoBuildDeviceIoControlRequest(CASE_CODE(99), device, NULL, 0, NULL, 0, TRUE, &event, &iosb);
+    IoGetNextIrpStackLocation(irp)->FileObject = file;
+    note(context, (ULONG)IoCallDriver(device, irp));
+    note(context, base->requests);
+    note(context, base->cleanups);
+    note(context, base->closes);
+    ObDereferenceObject(file);
+    note(context, base->closes);
+    remove_base(context);
+}
+
 static case_routine *const cases[] = {
     [STACKS_ATTACH] = attach,
     [STACKS_TRAVEL] = travel,
@@ -211,5 +280,7 @@ static case_routine *const cases[] = {
     [STACKS_DELETE_BELOW] = delete_below,
     [STACKS_POINTER] = pointer,
     [STACKS_DEREFERENCE_RAISED] = dereference_raised,
+    [STACKS_PENDING] = pending,
+    [STACKS_AFTER_CLEANUP] = after_cleanup,
 };
 static const ULONG case_count = ARRAYSIZE(cases);

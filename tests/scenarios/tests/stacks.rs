@@ -13,6 +13,8 @@ const REMOVE_FILTER: u32 = 5;
 const DELETE_BELOW: u32 = 6;
 const POINTER: u32 = 7;
 const DEREFERENCE_RAISED: u32 = 8;
+const PENDING: u32 = 9;
+const AFTER_CLEANUP: u32 = 10;
 
 const NAMED_BASE: u64 = 0;
 const NAMED_HELLO: u64 = 1;
@@ -148,6 +150,41 @@ fn close_is_sent_at_passive_level_also_when_the_last_reference_goes_at_dispatch_
     assert_eq!(values[3], 2);
     cases.close().expect("closes");
     unload_is_clean(&machine, "stacks");
+}
+
+#[test]
+fn pending_returned_goes_up_by_itself_unless_a_completion_routine_must_pass_it_on() {
+    let machine = machine_with("stacks");
+    let process = machine.process("sender");
+    let cases = open(&process, CASES);
+    for (way, what, returned, seen) in [
+        (0, "the location is the lower driver's", abi::STATUS_PENDING, 1),
+        (1, "no routine", abi::STATUS_PENDING, 1),
+        (2, "a routine that marks it", abi::STATUS_PENDING, 1),
+        (3, "a routine that does not", abi::STATUS_PENDING, 0),
+        (4, "answered at once", abi::STATUS_SUCCESS, 0),
+    ] {
+        let answer = run_case(&cases, PENDING, &[way]).expect("answers");
+        assert_eq!(
+            (abi::NTSTATUS::from_bits(answer.status), answer.values),
+            (returned, vec![seen]),
+            "{what}"
+        );
+    }
+    cases.close().expect("closes");
+    unload_is_clean(&machine, "stacks");
+}
+
+#[test]
+fn requests_of_a_file_may_come_between_its_cleanup_and_its_close() {
+    let machine = machine_with("stacks");
+    let process = machine.process("late");
+    let cases = open(&process, CASES);
+    let CaseResult { status, values, .. } = run_case(&cases, AFTER_CLEANUP, &[]).expect("answers");
+    assert_eq!(status, 0);
+    assert_eq!(values[..2], [1, 0], "CLEANUP, no CLOSE");
+    assert_eq!(values[2..6], [0, 1, 1, 0], "the request is served");
+    assert_eq!(values[6], 1, "CLOSE with the last reference");
 }
 
 #[test]
