@@ -34,7 +34,7 @@ fn own_memory() -> io::Result<File> {
 /// all serialise.
 ///
 /// # Errors
-/// As for [`write`], and when Linux cannot make the process's other threads serialise. Nothing has changed then.
+/// As for [`write()`], and when Linux cannot make the process's other threads serialise. Nothing has changed then.
 pub fn replace(address: usize, bytes: &[u8]) -> io::Result<()> {
     let [first, rest @ ..] = bytes else { return Ok(()) };
     // All that can run out, descriptors among it, is at hand before anything changes.

@@ -35,8 +35,8 @@
 //! takes longer to start than one line to run. `tests/drivers/race.c` makes the order certain, and shows what comes of it.
 //!
 //! In Rust the order is not the author's. A [`Read`] cannot go to another thread, since it is not `Send`. What can is a
-//! [`Pended`](driver::Pended) read, and the two ways to get one, [`Read::pend`] and [`CancelSafeQueue::pend`], mark the IRP
-//! first. They consume the read, so that nothing is left to touch, and give the only answer that the method can return.
+//! [`Pended`](driver::Pended) read, and the two ways to get one, [`Read::pend`] and
+//! [`CancelSafeQueue::pend`](driver::CancelSafeQueue::pend), mark the IRP first. They consume the read, so that nothing is left to touch, and give the only answer that the method can return.
 #![cfg_attr(windows, no_std)]
 #![forbid(unsafe_code)]
 
