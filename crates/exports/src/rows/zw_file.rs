@@ -2,7 +2,7 @@
 
 use abi::NTSTATUS;
 use kernel::Outcome;
-use kernel::io::{self, FileOperation, FileRequest, OpenRequest};
+use kernel::io::{self, Control, FileRequest, Notice, OpenRequest, Transfer};
 use kernel::{ob, raw};
 
 use crate::Call;
@@ -60,16 +60,8 @@ fn offset_at(address: u64) -> Outcome<Option<u64>> {
     Ok(Some(raw::read(address)?).filter(|offset| *offset != USE_FILE_POINTER))
 }
 
-/// A request on a file; calls back by APC are not implemented.
-fn request(
-    call: Call<'_>,
-    (handle, event, apc, iosb): (u64, u64, u64, u64),
-    operation: FileOperation,
-) -> Outcome<NTSTATUS> {
-    if apc != 0 {
-        return Ok(abi::STATUS_NOT_IMPLEMENTED);
-    }
-    io::request_by_handle(call.kernel, call.thread, &FileRequest { handle, event, iosb, operation })
+fn request(call: Call<'_>, request: &FileRequest, notice: Notice) -> Outcome<NTSTATUS> {
+    io::request_by_handle(call.kernel, call.thread, request, notice)
 }
 
 rows! {
@@ -123,54 +115,52 @@ rows! {
         create(call, file_handle, desired_access, object_attributes, io_status_block, how)
     }
 
-    /// Reads from a file and waits for the end of that. APC routines and devices with DO_DIRECT_IO are not implemented.
+    /// Reads from a file; on one for asynchronous I/O, without waiting for the end. APC routines are not implemented.
     irql(PASSIVE_LEVEL) support(Partial) alias("NtReadFile")
     fn ZwReadFile(
         call,
         file_handle: u64,
         event: u64,
         apc_routine: u64,
-        _apc_context: u64,
+        apc_context: u64,
         io_status_block: u64,
         buffer: u64,
         length: u32,
         byte_offset: u64,
         _key: u64
     ) -> NTSTATUS {
-        let offset = offset_at(byte_offset)?;
-        let operation =
-            FileOperation::Transfer { major: abi::IRP_MJ_READ, buffer: (buffer, length), offset };
-        request(call, (file_handle, event, apc_routine, io_status_block), operation)
+        let transfer = Transfer { handle: file_handle, buffer, length, offset: offset_at(byte_offset)? };
+        let notice = Notice { io_status_block, event, apc_routine, apc_context };
+        request(call, &FileRequest::Read(transfer), notice)
     }
 
-    /// Writes to a file and waits for the end of that. APC routines and devices with DO_DIRECT_IO are not implemented.
+    /// Writes to a file; on one for asynchronous I/O, without waiting for the end. APC routines are not implemented.
     irql(PASSIVE_LEVEL) support(Partial) alias("NtWriteFile")
     fn ZwWriteFile(
         call,
         file_handle: u64,
         event: u64,
         apc_routine: u64,
-        _apc_context: u64,
+        apc_context: u64,
         io_status_block: u64,
         buffer: u64,
         length: u32,
         byte_offset: u64,
         _key: u64
     ) -> NTSTATUS {
-        let offset = offset_at(byte_offset)?;
-        let operation =
-            FileOperation::Transfer { major: abi::IRP_MJ_WRITE, buffer: (buffer, length), offset };
-        request(call, (file_handle, event, apc_routine, io_status_block), operation)
+        let transfer = Transfer { handle: file_handle, buffer, length, offset: offset_at(byte_offset)? };
+        let notice = Notice { io_status_block, event, apc_routine, apc_context };
+        request(call, &FileRequest::Write(transfer), notice)
     }
 
-    /// Sends a control code and waits for the end of that. APC routines and direct methods are not implemented.
+    /// Sends a control code; as ZwReadFile. APC routines are not implemented.
     irql(PASSIVE_LEVEL) support(Partial) alias("NtDeviceIoControlFile")
     fn ZwDeviceIoControlFile(
         call,
         file_handle: u64,
         event: u64,
         apc_routine: u64,
-        _apc_context: u64,
+        apc_context: u64,
         io_status_block: u64,
         io_control_code: u32,
         input_buffer: u64,
@@ -178,17 +168,20 @@ rows! {
         output_buffer: u64,
         output_length: u32
     ) -> NTSTATUS {
-        let operation = FileOperation::Control {
+        let control = Control {
+            handle: file_handle,
             code: io_control_code,
             input: (input_buffer, input_length),
             output: (output_buffer, output_length),
         };
-        request(call, (file_handle, event, apc_routine, io_status_block), operation)
+        let notice = Notice { io_status_block, event, apc_routine, apc_context };
+        request(call, &FileRequest::Control(control), notice)
     }
 
-    /// Asks a file's driver to write what it keeps.
+    /// Asks a file's driver to write what it keeps, and waits for the end of that.
     irql(PASSIVE_LEVEL)
     fn ZwFlushBuffersFile(call, file_handle: u64, io_status_block: u64) -> NTSTATUS {
-        request(call, (file_handle, 0, 0, io_status_block), FileOperation::Flush)
+        let notice = Notice { io_status_block, ..Notice::default() };
+        request(call, &FileRequest::Flush(file_handle), notice)
     }
 }

@@ -2,8 +2,8 @@
 //! that was opened for asynchronous I/O a request that is pended goes on when the call has returned STATUS_PENDING; its
 //! end is told by the caller's IO_STATUS_BLOCK, an event or the file itself, and a user APC.
 //!
-//! All addresses are the application's, in its process's user space. Calls that wait, and may lend memory from elsewhere,
-//! are `request`'s.
+//! An application's addresses lie in its process's user space; those of a driver's own requests (`kernel_file`) are kernel
+//! memory, or whatever it vouches for. Calls that wait, and may lend memory from elsewhere, are `request`'s.
 //!
 //! Source: ddi, ZwReadFile; Win32, Synchronous and Asynchronous I/O; ReadFile; GetOverlappedResult.
 
@@ -19,8 +19,7 @@ use super::request::{self, Route};
 use super::{cancel, device, dispatch, mdl};
 use crate::Kernel;
 use crate::ke::{ApcTarget, ProcessorMode, Thread, Timeout, UserApc};
-use crate::mm::UserSpace;
-use crate::ob::{HandleEntry, Object};
+use crate::ob::{self, HandleEntry, Object};
 use crate::ps::Process;
 use crate::raw::{self, DeviceObject, DispatcherHeader, Irp, Outcome};
 
@@ -33,8 +32,8 @@ pub struct Notice {
     /// Address of the IO_STATUS_BLOCK.
     pub io_status_block: u64,
     /// Handle of the event that is signaled; 0 for none: the file is signaled then.
-    pub event: u32,
-    /// Address of the routine that the calling thread is to run as a user APC; 0 for none.
+    pub event: u64,
+    /// Address of the routine that the calling thread is to run as a user APC; 0 for none. Applications only.
     pub apc_routine: u64,
     /// The routine's first argument. The second is the address of the status block.
     pub apc_context: u64,
@@ -44,7 +43,7 @@ pub struct Notice {
 #[derive(Clone, Copy, Debug)]
 pub struct Transfer {
     /// The file's handle.
-    pub handle: u32,
+    pub handle: u64,
     /// Address of the data.
     pub buffer: u64,
     /// Its length in bytes.
@@ -57,7 +56,7 @@ pub struct Transfer {
 #[derive(Clone, Copy, Debug)]
 pub struct Control {
     /// The file's handle.
-    pub handle: u32,
+    pub handle: u64,
     /// The control code.
     pub code: u32,
     /// Address and length in bytes of the first buffer.
@@ -79,6 +78,8 @@ pub(super) struct Pended {
     thread: ApcTarget,
     /// Where what a buffered request brings goes; no bytes for others.
     output: (u64, u32),
+    /// Whether the request's MDL has locked the pages that it describes: a driver's own request.
+    locked: bool,
 }
 
 impl Pended {
@@ -90,10 +91,13 @@ impl Pended {
 
 /// Who calls.
 #[derive(Clone, Copy)]
-struct Caller<'a> {
-    kernel: &'a Kernel,
-    process: &'a Arc<Process>,
-    thread: &'a Thread,
+pub(super) struct Caller<'a> {
+    pub(super) kernel: &'a Kernel,
+    /// The process in whose context that is.
+    pub(super) process: &'a Arc<Process>,
+    pub(super) thread: &'a Thread,
+    /// Whether it is an application: its addresses and rights are checked, and kernel handles are none.
+    pub(super) user_mode: bool,
 }
 
 /// `NtReadFile`. Must run inside the machine, in the context of `process`. PASSIVE_LEVEL.
@@ -111,8 +115,7 @@ pub fn start_read(
     transfer: &Transfer,
     notice: Notice,
 ) -> NTSTATUS {
-    let caller = Caller { kernel, process, thread };
-    start_transfer(caller, abi::IRP_MJ_READ, abi::FILE_READ_DATA, transfer, notice)
+    answered(start_transfer(application(kernel, process, thread), abi::IRP_MJ_READ, transfer, notice))
 }
 
 /// `NtWriteFile`; as [`start_read`].
@@ -123,18 +126,44 @@ pub fn start_write(
     transfer: &Transfer,
     notice: Notice,
 ) -> NTSTATUS {
-    let access = abi::FILE_WRITE_DATA | abi::FILE_APPEND_DATA;
-    start_transfer(Caller { kernel, process, thread }, abi::IRP_MJ_WRITE, access, transfer, notice)
+    answered(start_transfer(application(kernel, process, thread), abi::IRP_MJ_WRITE, transfer, notice))
 }
 
-fn start_transfer(
-    caller: Caller<'_>,
-    major: u8,
-    access: u32,
-    transfer: &Transfer,
+/// `NtDeviceIoControlFile`; as [`start_read`].
+pub fn start_device_control(
+    kernel: &Kernel,
+    process: &Arc<Process>,
+    thread: &Thread,
+    control: &Control,
     notice: Notice,
 ) -> NTSTATUS {
+    answered(start_control(application(kernel, process, thread), control, notice))
+}
+
+fn application<'a>(kernel: &'a Kernel, process: &'a Arc<Process>, thread: &'a Thread) -> Caller<'a> {
+    Caller { kernel, process, thread, user_mode: true }
+}
+
+/// Nothing is raised in applications: what is not a status has stopped the machine.
+fn answered(started: Outcome<NTSTATUS>) -> NTSTATUS {
+    started.unwrap_or(abi::STATUS_DEVICE_NOT_CONNECTED)
+}
+
+/// Makes a read or a write (`major`).
+///
+/// # Errors
+/// For drivers: an access violation in what they named, or how the frames of the device's driver were left.
+pub(super) fn start_transfer(
+    caller: Caller<'_>,
+    major: u8,
+    transfer: &Transfer,
+    notice: Notice,
+) -> Outcome<NTSTATUS> {
     let Transfer { handle, buffer, length, offset } = *transfer;
+    let access = match major {
+        abi::IRP_MJ_READ => abi::FILE_READ_DATA,
+        _ => abi::FILE_WRITE_DATA | abi::FILE_APPEND_DATA,
+    };
     let plan = |file: &File, granted: u32| {
         if granted & access == 0 {
             return Err(abi::STATUS_ACCESS_DENIED);
@@ -148,17 +177,18 @@ fn start_transfer(
         let flags = flags.map_err(|_| abi::STATUS_NO_SUCH_DEVICE)?;
         Ok(Operation::transfer(major, flags, position, (buffer, length)))
     };
-    start(caller, handle, notice, &[(buffer, length)], plan)
+    let event = match find_event(caller, notice.event) {
+        Ok(event) => event,
+        Err(status) => return Ok(status),
+    };
+    start(caller, handle, (notice, event), &[(buffer, length)], plan)
 }
 
-/// `NtDeviceIoControlFile`; as [`start_read`].
-pub fn start_device_control(
-    kernel: &Kernel,
-    process: &Arc<Process>,
-    thread: &Thread,
-    control: &Control,
-    notice: Notice,
-) -> NTSTATUS {
+/// Makes a control request.
+///
+/// # Errors
+/// As for [`start_transfer`].
+pub(super) fn start_control(caller: Caller<'_>, control: &Control, notice: Notice) -> Outcome<NTSTATUS> {
     let Control { handle, code, input, output } = *control;
     let plan = |_: &File, granted: u32| {
         if request::needed_access(code) & !granted != 0 {
@@ -166,33 +196,47 @@ pub fn start_device_control(
         }
         Ok(Operation::control(code, input, output))
     };
-    start(Caller { kernel, process, thread }, handle, notice, &[input, output], plan)
+    let event = match find_event(caller, notice.event) {
+        Ok(event) => event,
+        Err(status) => return Ok(status),
+    };
+    start(caller, handle, (notice, event), &[input, output], plan)
 }
 
-fn start(
+/// Finds the file, makes the request that `plan` says, and waits for its end if the file is synchronous. The event is
+/// referenced, and not any more when the request has ended.
+///
+/// # Errors
+/// As for [`start_transfer`].
+pub(super) fn start(
     caller: Caller<'_>,
-    handle: u32,
-    notice: Notice,
+    handle: u64,
+    (notice, event): (Notice, Option<Arc<Object>>),
     buffers: &[(u64, u32)],
     plan: impl FnOnce(&File, u32) -> Result<Operation, NTSTATUS>,
-) -> NTSTATUS {
-    let Caller { kernel, process, thread } = caller;
-    let Some(HandleEntry { object, granted, .. }) = process.handles.get(handle) else {
-        return abi::STATUS_INVALID_HANDLE;
+) -> Outcome<NTSTATUS> {
+    let Caller { kernel, process, thread, user_mode } = caller;
+    let found = probe(caller, notice.io_status_block, buffers).map(|probed| {
+        probed.and_then(|()| {
+            let (owner, value) = ob::locate(kernel, process, handle, user_mode)?;
+            let entry = owner.handles.get(value).ok_or(abi::STATUS_INVALID_HANDLE)?;
+            if entry.object.body::<File>().is_none() {
+                return Err(abi::STATUS_OBJECT_TYPE_MISMATCH);
+            }
+            if entry.object.try_reference() {
+                Ok((owner, value, entry))
+            } else {
+                Err(abi::STATUS_INVALID_HANDLE)
+            }
+        })
+    });
+    let (owner, value, HandleEntry { object, granted, .. }) = match found {
+        Ok(Ok(found)) => found,
+        refused => {
+            let_go(kernel, event.as_deref());
+            return refused.map(|found| found.err().unwrap_or(abi::STATUS_INVALID_HANDLE));
+        }
     };
-    let Some(file) = object.body::<File>() else { return abi::STATUS_OBJECT_TYPE_MISMATCH };
-    if let Err(status) = probe(&process.user_space, notice.io_status_block, buffers) {
-        return status;
-    }
-    let event = match find_event(process, notice.event) {
-        Ok(event) => event,
-        Err(status) => return status,
-    };
-    if !object.try_reference() {
-        let_go(kernel, event.as_deref());
-        return abi::STATUS_INVALID_HANDLE;
-    }
-    let one_at_a_time = file.synchronous.then(|| file.lock.lock(&*kernel.platform));
     let mut pended = Pended {
         notice,
         event,
@@ -200,44 +244,60 @@ fn start(
         process: process.clone(),
         thread: thread.apc_target(),
         output: (0, 0),
+        locked: !user_mode,
     };
+    let Some(file) = object.body::<File>() else {
+        pended.release(kernel);
+        return Ok(abi::STATUS_OBJECT_TYPE_MISMATCH);
+    };
+    let one_at_a_time = file.synchronous.then(|| file.lock.lock(&*kernel.platform));
     // Anew: another thread may have closed the handle while this one waited for the lock.
-    let is_open = process.handles.get(handle).is_some_and(|entry| Arc::ptr_eq(&entry.object, &object));
+    let is_open = owner.handles.get(value).is_some_and(|entry| Arc::ptr_eq(&entry.object, &object));
+    // Kernel mode may all.
+    let granted = if user_mode { granted } else { u32::MAX };
     let planned = if is_open { plan(file, granted) } else { Err(abi::STATUS_INVALID_HANDLE) };
     let operation = match planned {
         Ok(operation) => operation,
         Err(status) => {
             pended.release(kernel);
-            return status;
+            return Ok(status);
         }
     };
     pended.output = operation.copied_out();
-    let status = send(caller, file, &operation, pended);
+    let status = send(caller, file, &operation, pended)?;
     if status == abi::STATUS_PENDING && one_at_a_time.is_some() {
         return wait_for_file(kernel, thread, file);
     }
-    status
+    Ok(status)
 }
 
-/// Whether all that a request names lies in the process's user space, where pages are, and the status block can be written.
-fn probe(space: &UserSpace, io_status_block: u64, buffers: &[(u64, u32)]) -> Result<(), NTSTATUS> {
-    let inside = buffers.iter().all(|(address, length)| space.has_pages(*address, u64::from(*length)));
-    let writable =
-        space.contains(io_status_block, IOSB_SIZE) && raw::touch(io_status_block, IOSB_SIZE, true).is_ok();
-    if inside && writable { Ok(()) } else { Err(abi::STATUS_ACCESS_VIOLATION) }
+/// Whether all that an application's request names lies in the process's user space, where pages are, and the status block
+/// can be written. Of a driver's, the status block is looked at alone.
+///
+/// # Errors
+/// An access violation in a driver's status block. (Confirm: that NT finds out before it sends the request.)
+fn probe(caller: Caller<'_>, io_status_block: u64, buffers: &[(u64, u32)]) -> Outcome<Result<(), NTSTATUS>> {
+    let writable = raw::touch(io_status_block, IOSB_SIZE, true);
+    if !caller.user_mode {
+        return writable.map(Ok);
+    }
+    let space = &caller.process.user_space;
+    let inside = space.contains(io_status_block, IOSB_SIZE)
+        && buffers.iter().all(|(address, length)| space.has_pages(*address, u64::from(*length)));
+    Ok(if inside && writable.is_ok() { Ok(()) } else { Err(abi::STATUS_ACCESS_VIOLATION) })
 }
 
 /// The event behind a handle, referenced.
-fn find_event(process: &Process, handle: u32) -> Result<Option<Arc<Object>>, NTSTATUS> {
+fn find_event(caller: Caller<'_>, handle: u64) -> Result<Option<Arc<Object>>, NTSTATUS> {
     if handle == 0 {
         return Ok(None);
     }
-    let HandleEntry { object, granted, .. } =
-        process.handles.get(handle).ok_or(abi::STATUS_INVALID_HANDLE)?;
+    let (owner, value) = ob::locate(caller.kernel, caller.process, handle, caller.user_mode)?;
+    let HandleEntry { object, granted, .. } = owner.handles.get(value).ok_or(abi::STATUS_INVALID_HANDLE)?;
     if object.object_type().name != "Event" || object.body.waits_on(&object).is_none() {
         return Err(abi::STATUS_OBJECT_TYPE_MISMATCH);
     }
-    if granted & abi::EVENT_MODIFY_STATE == 0 {
+    if caller.user_mode && granted & abi::EVENT_MODIFY_STATE == 0 {
         return Err(abi::STATUS_ACCESS_DENIED);
     }
     if object.try_reference() { Ok(Some(object)) } else { Err(abi::STATUS_INVALID_HANDLE) }
@@ -250,79 +310,104 @@ fn let_go(kernel: &Kernel, object: Option<&Object>) {
 }
 
 /// Waits for the end of a synchronous file's request.
-fn wait_for_file(kernel: &Kernel, thread: &Thread, file: &File) -> NTSTATUS {
+fn wait_for_file(kernel: &Kernel, thread: &Thread, file: &File) -> Outcome<NTSTATUS> {
     let event = file.object.event().address();
-    let waited =
-        kernel.ke.wait_for_single_object(kernel, thread, event, ProcessorMode::Kernel, false, Timeout::Never);
-    match waited.and_then(|_| file.object.final_status()) {
-        Ok(status) => NTSTATUS::from_bits(status),
-        Err(_) => abi::STATUS_DEVICE_NOT_CONNECTED,
+    kernel.ke.wait_for_single_object(kernel, thread, event, ProcessorMode::Kernel, false, Timeout::Never)?;
+    file.object.final_status().map(NTSTATUS::from_bits)
+}
+
+/// Gives the request its system buffer's bytes and its MDL. What a driver's buffered request brings can be written, and
+/// the pages that its MDL describes are locked.
+///
+/// # Errors
+/// An access violation.
+fn bring(caller: Caller<'_>, operation: &Operation, request: &InFlight) -> Outcome<()> {
+    let (from, length) = operation.copied_in();
+    if length > 0 {
+        raw::copy_within(request.buffer, from, length as usize)?;
     }
+    if !caller.user_mode {
+        let (to, length) = operation.copied_out();
+        raw::touch(to, u64::from(length), true)?;
+    }
+    operation.describe(request)?;
+    if caller.user_mode || request.mdl.is_null() {
+        return Ok(());
+    }
+    let user = Some(&caller.process.user_space);
+    caller.kernel.mm.probe_and_lock(request.mdl, user, false, operation.is_for_writing())
 }
 
 /// Sends the request. It tells its end unless it is refused at once.
-fn send(caller: Caller<'_>, file: &File, operation: &Operation, pended: Pended) -> NTSTATUS {
-    let Caller { kernel, process, thread } = caller;
-    let route = Route::of(kernel, thread, file);
+fn send(caller: Caller<'_>, file: &File, operation: &Operation, mut pended: Pended) -> Outcome<NTSTATUS> {
+    let Caller { kernel, process, thread, user_mode } = caller;
+    let route = Route::of(kernel, thread, file).in_mode(user_mode);
     let (top, request) = match route.begin(operation.needs()) {
         Ok(begun) => begun,
         Err(status) => {
             pended.release(kernel);
-            return status;
+            return Ok(status);
         }
     };
-    let fail = |pended: Pended, status| {
+    let fail = |pended: Pended| {
         pended.release(kernel);
         let _no_driver_knows_it = packet::end(kernel, request, true);
-        status
     };
-    let (from, length) = operation.copied_in();
-    if length > 0 && raw::copy_within(request.buffer, from, length as usize).is_err() {
-        return fail(pended, abi::STATUS_INVALID_USER_BUFFER);
+    if let Err(unwind) = bring(caller, operation, &request) {
+        fail(pended);
+        return if user_mode { Ok(abi::STATUS_INVALID_USER_BUFFER) } else { Err(unwind) };
     }
     if !process.begin_request(kernel) {
-        return fail(pended, abi::STATUS_CANCELLED);
+        if user_mode {
+            fail(pended);
+            return Ok(abi::STATUS_CANCELLED);
+        }
+        // A driver that cleans up in the context of a process that ends: nobody waits for its requests any more.
+        pended.process = kernel.ps.system().clone();
+        pended.process.begin_request(kernel);
     }
     let sent = pended.begin(kernel, request.irp).and_then(|()| {
         operation.fill(request.irp, request.location, &request)?;
         kernel.trace.emit(|| request::created(kernel, request.irp, top));
         let returned = dispatch::call_driver(kernel, top, request.irp)?;
-        kernel.ke.leave_system_service(kernel, thread, request.irp.address())?;
+        if user_mode {
+            kernel.ke.leave_system_service(kernel, thread, request.irp.address())?;
+        }
         Ok(returned)
     });
     match sent {
         Ok(abi::STATUS_PENDING) => {
-            go_on(caller, request, pended);
-            abi::STATUS_PENDING
+            go_on(kernel, thread, request, pended);
+            Ok(abi::STATUS_PENDING)
         }
         Ok(returned) if packet::is_completed(kernel) => {
             let refused = returned.is_error();
             let ended = if refused { pended.refuse(kernel, request) } else { pended.end(kernel, request) };
             let intact = packet::end(kernel, request, true) && ended.is_ok();
-            if intact { returned } else { abi::STATUS_DEVICE_NOT_CONNECTED }
+            Ok(if intact { returned } else { abi::STATUS_DEVICE_NOT_CONNECTED })
         }
         Ok(returned) => {
             kernel.trace.emit(|| request::forgotten(request.irp, top));
+            pended.process.end_request(kernel);
             pended.release(kernel);
-            process.end_request(kernel);
             let _kept = packet::end(kernel, request, false);
-            returned
+            Ok(returned)
         }
         Err(unwind) => {
-            process.end_request(kernel);
+            pended.process.end_request(kernel);
             let _kept = packet::end(kernel, request, false);
-            request::abandoned(kernel, request.irp, &unwind).status
+            if user_mode { Ok(request::abandoned(kernel, request.irp, &unwind).status) } else { Err(unwind) }
         }
     }
 }
 
 /// The call returns, the request goes on; or it has ended meanwhile, on another thread, and is told here.
-fn go_on(caller: Caller<'_>, request: InFlight, pended: Pended) {
-    let Caller { kernel, process, thread } = caller;
+fn go_on(kernel: &Kernel, thread: &Thread, request: InFlight, pended: Pended) {
+    let process = pended.process.id;
     match packet::detach(kernel, request, pended) {
         Detached::GoesOn(packet) => {
             // Whoever ends the process has cancelled what had gone on by then.
-            if kernel.ps.is_terminating(process.id)
+            if kernel.ps.is_terminating(process)
                 && let Some(held) = packet.hold()
             {
                 let _stopped = cancel::cancel_own(kernel, thread, request.irp);
@@ -375,9 +460,16 @@ impl Pended {
         super::dereference_later(kernel, &self.file);
     }
 
+    fn release_mdls(&self, kernel: &Kernel, request: InFlight) -> Outcome<()> {
+        if self.locked && !request.mdl.is_null() {
+            mdl::mdl_outcome(kernel, kernel.mm.unlock_pages(request.mdl))?;
+        }
+        mdl::release(kernel, request.irp, request.mdl)
+    }
+
     /// The request was refused at once: the caller's return value says it all.
     fn refuse(self, kernel: &Kernel, request: InFlight) -> Outcome<()> {
-        let released = mdl::release(kernel, request.irp, request.mdl);
+        let released = self.release_mdls(kernel, request);
         self.process.end_request(kernel);
         self.release(kernel);
         released
@@ -395,7 +487,7 @@ impl Pended {
                 status = abi::STATUS_ACCESS_VIOLATION;
             }
         }
-        let released = mdl::release(kernel, irp, request.mdl);
+        let released = self.release_mdls(kernel, request);
         // The status last: an application may look at it without waiting.
         let block = self.notice.io_status_block;
         let _given_back = raw::write(block.wrapping_add(IOSB_INFORMATION), information)

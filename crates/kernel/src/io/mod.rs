@@ -73,7 +73,7 @@ pub use driver_extension::{
 };
 pub use file::File;
 pub use irp::{allocate_irp, free_irp, initialize_irp, make_associated_irp, reuse_irp};
-pub use kernel_file::{FileOperation, FileRequest, request_by_handle};
+pub use kernel_file::{FileRequest, request_by_handle};
 pub use mdl::{allocate_mdl, free_mdl, mdl_outcome};
 pub use open::{OpenRequest, create_file, open_file};
 pub use packet::{CANCEL_PATIENCE, current_irp};

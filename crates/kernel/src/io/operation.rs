@@ -9,7 +9,7 @@ use super::unbuffered::describe;
 use crate::mm;
 use crate::raw::{IoStackLocation, Irp, Outcome};
 
-/// Address and length in bytes of a part of the process's user space.
+/// Address and length in bytes of a part of the caller's memory.
 pub(super) type Bytes = (u64, u32);
 
 const NO_BYTES: Bytes = (0, 0);
@@ -33,6 +33,7 @@ pub(super) struct Operation {
 enum Kind {
     Transfer { major: u8, position: u64, data: Bytes },
     Control { code: u32, input: Bytes, output: Bytes },
+    Flush,
 }
 
 impl Operation {
@@ -56,6 +57,11 @@ impl Operation {
             _ => BufferMode::Direct,
         };
         Self { kind: Kind::Control { code, input, output }, mode }
+    }
+
+    /// IRP_MJ_FLUSH_BUFFERS.
+    pub(super) fn flush() -> Self {
+        Self { kind: Kind::Flush, mode: BufferMode::Neither }
     }
 
     /// What its packet must have.
@@ -94,14 +100,23 @@ impl Operation {
     }
 
     /// Whether the driver writes to what the MDL describes.
-    fn is_for_writing(&self) -> bool {
+    pub(super) fn is_for_writing(&self) -> bool {
         match self.kind {
             Kind::Transfer { major, .. } => major == abi::IRP_MJ_READ,
             Kind::Control { code, .. } => code & 3 == abi::METHOD_OUT_DIRECT,
+            Kind::Flush => false,
         }
     }
 
-    /// Sets what is particular to it in the IRP and in the first driver's stack location.
+    /// Fills the packet's MDL, if it has one.
+    pub(super) fn describe(&self, request: &InFlight) -> Outcome<()> {
+        match self.described() {
+            Some((address, length)) => describe(request.irp, request, address, length, self.is_for_writing()),
+            None => Ok(()),
+        }
+    }
+
+    /// Sets what is particular to it in the IRP, besides its MDL, and in the first driver's stack location.
     pub(super) fn fill(&self, irp: Irp, location: IoStackLocation, request: &InFlight) -> Outcome<()> {
         let mut flags = if self.mode == BufferMode::Buffered || request.buffer != 0 {
             buffered_flags(request.buffer)
@@ -128,12 +143,9 @@ impl Operation {
                     irp.set_user_buffer(output.0)?;
                 }
             }
+            Kind::Flush => location.set_major_function(abi::IRP_MJ_FLUSH_BUFFERS)?,
         }
         irp.set_flags(flags)?;
-        irp.set_system_buffer(request.buffer)?;
-        match self.described() {
-            Some((address, length)) => describe(irp, request, address, length, self.is_for_writing()),
-            None => Ok(()),
-        }
+        irp.set_system_buffer(request.buffer)
     }
 }

@@ -338,6 +338,11 @@ impl<'a> Route<'a> {
         Self { kernel, thread, file, user_mode: true }
     }
 
+    /// The same way for a requestor of this mode.
+    pub(super) fn in_mode(self, user_mode: bool) -> Self {
+        Self { user_mode, ..self }
+    }
+
     /// Puts a request in flight; returns also the device that it goes to, the top of the file's stack.
     #[inline(always)]
     pub(super) fn begin(&self, needs: Needs) -> Result<(DeviceObject, InFlight), NTSTATUS> {

@@ -1,6 +1,7 @@
 //! Cancelling against completing, under many interleavings, with a driver compiled into the test.
 
 mod asynchronous;
+mod kernel_file;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};

@@ -50,7 +50,7 @@ impl Application {
     /// Sends a control request, which the driver keeps.
     fn start(&self, kernel: &Kernel, thread: &Thread, notice: Notice) -> abi::NTSTATUS {
         let code = abi::CTL_CODE(abi::FILE_DEVICE_UNKNOWN, 0x800, abi::METHOD_BUFFERED, 0);
-        let control = Control { handle: self.rig.handle, code, input: (0, 0), output: (0, 0) };
+        let control = Control { handle: u64::from(self.rig.handle), code, input: (0, 0), output: (0, 0) };
         io::start_device_control(kernel, &self.rig.process, thread, &control, notice)
     }
 
@@ -58,7 +58,7 @@ impl Application {
     fn write(&self, kernel: &Kernel, thread: &Thread, answer: abi::NTSTATUS) -> abi::NTSTATUS {
         let offset = Some(u64::from(answer.bits()));
         let buffer = self.buffer.address() + 32;
-        let transfer = Transfer { handle: self.rig.handle, buffer, length: 4, offset };
+        let transfer = Transfer { handle: u64::from(self.rig.handle), buffer, length: 4, offset };
         io::start_write(kernel, &self.rig.process, thread, &transfer, self.notice())
     }
 
@@ -140,7 +140,7 @@ fn addresses_outside_of_the_process_are_access_violations_and_reach_no_driver() 
     on_mock(0..1, 1, |machine| {
         let application = Application::new(machine);
         machine.inside(move |kernel, thread| {
-            let (process, handle) = (&application.rig.process, application.rig.handle);
+            let (process, handle) = (&application.rig.process, u64::from(application.rig.handle));
             let good = application.buffer.address();
             let foreign = raw::read::<u64>(extension()).map(|_| extension()).expect("pool");
             // In the process's window, where nothing has been allocated.
