@@ -356,6 +356,8 @@ struct life_entry {
 // 1 in a guarded region, 2 in a critical region. values: the status of waiting for its event there, the event's state and
 // the status block's status there, both after that.
 #define IRPS_HELD_UP 12
+// Marks an own IRP pending in its completion routine, where no location of it is left, and frees it: stop 19h.
+#define IRPS_MARK_OWN 13
 
 // ---- cancel.sys (\\.\RbCancel): cancelling. -------------------------------------------------------------------------
 

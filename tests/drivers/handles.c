@@ -32,6 +32,7 @@ static void reference(struct case_context *context) {
     ObDereferenceObject(other);
     note(context, (ULONG)ObReferenceObjectByHandle((HANDLE)0x7770, 0, NULL, UserMode, &other, NULL));
     note(context, other == NULL);
+    note(context, (ULONG)ObReferenceObjectByHandle(NULL, 0, NULL, UserMode, &other, NULL));
     note(context, (ULONG)ObOpenObjectByPointer(file, OBJ_KERNEL_HANDLE, NULL, FILE_READ_DATA, *file_type, KernelMode, &kernel));
     note(context, ((ULONG64)kernel >> 31) == 0x1FFFFFFFF);
     note(context, (ULONG)ObReferenceObjectByHandle(kernel, 0, NULL, UserMode, &other, NULL));

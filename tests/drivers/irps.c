@@ -316,6 +316,22 @@ static void free_twice(struct case_context *context) {
     note(context, 1);
 }
 
+static NTSTATUS NTAPI mark_and_keep(DEVICE_OBJECT *device, IRP *irp, PVOID count) {
+    IoMarkIrpPending(irp);
+    return keep(device, irp, count);
+}
+
+static void mark_own(struct case_context *context) {
+    struct inner *inner = new_inner(context, NULL, answer);
+    ULONG kept = 0;
+    IRP *irp = IoAllocateIrp(inner->device->StackSize, FALSE);
+    IoGetNextIrpStackLocation(irp)->MajorFunction = IRP_MJ_INTERNAL_DEVICE_CONTROL;
+    IoSetCompletionRoutine(irp, mark_and_keep, &kept, TRUE, TRUE, TRUE);
+    IoCallDriver(inner->device, irp);
+    IoFreeIrp(irp);
+    note(context, kept);
+}
+
 static void leak(struct case_context *context) { note(context, IoAllocateIrp(2, FALSE) != NULL); }
 
 static void complete_again(struct case_context *context) {
@@ -350,5 +366,6 @@ static case_routine *const cases[] = {
     [IRPS_LEAK] = leak,
     [IRPS_COMPLETE_LATER] = complete_again,
     [IRPS_FREE_TWICE] = free_twice,
+    [IRPS_MARK_OWN] = mark_own,
 };
 static const ULONG case_count = ARRAYSIZE(cases);

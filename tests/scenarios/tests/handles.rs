@@ -37,9 +37,10 @@ fn a_reference_by_handle_checks_type_and_for_applications_access_and_kernel_hand
     assert_eq!(values[3], bits(abi::STATUS_ACCESS_DENIED));
     assert_eq!(values[4], 0, "kernel mode may all");
     assert_eq!(values[5..7], [bits(abi::STATUS_INVALID_HANDLE), 1], "and the object is NULL");
-    assert_eq!(values[7..9], [0, 1], "kernel handles have their upper bits set");
-    assert_eq!(values[9..12], [bits(abi::STATUS_INVALID_HANDLE), 0, 1]);
-    assert_eq!(values[12..], [0, bits(abi::STATUS_HANDLE_NOT_CLOSABLE)]);
+    assert_eq!(values[7], bits(abi::STATUS_INVALID_HANDLE), "NULL");
+    assert_eq!(values[8..10], [0, 1], "kernel handles have their upper bits set");
+    assert_eq!(values[10..13], [bits(abi::STATUS_INVALID_HANDLE), 0, 1]);
+    assert_eq!(values[13..], [0, bits(abi::STATUS_HANDLE_NOT_CLOSABLE)]);
 }
 
 #[test]

@@ -17,6 +17,7 @@ const COMPLETE_LATER: u32 = 9;
 const FREE_TWICE: u32 = 10;
 const DIRECT: u32 = 11;
 const HELD_UP: u32 = 12;
+const MARK_OWN: u32 = 13;
 
 const CASES: &str = r"\\.\RbIrps";
 const IO_SOUND_INCREMENT: u8 = 8;
@@ -171,6 +172,13 @@ fn freeing_a_request_that_is_its_threads_stops_the_machine() {
 #[test]
 fn freeing_an_irp_twice_stops_the_machine() {
     assert_eq!(stop_of(FREE_TWICE).0, abi::BAD_POOL_CALLER);
+}
+
+#[test]
+fn an_own_irp_that_is_marked_pending_in_its_completion_routine_was_written_behind_its_last_location() {
+    let (code, [what, irp, ..]) = stop_of(MARK_OWN);
+    assert_eq!((code, what), (abi::BAD_POOL_HEADER, 0x20));
+    assert_ne!(irp, 0, "its address");
 }
 
 #[test]

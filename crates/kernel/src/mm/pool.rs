@@ -80,8 +80,9 @@ pub fn tag_name(tag: u32) -> String {
 
 /// Sizes of the blocks that pages are cut into, in bytes.
 const CLASSES: [usize; 13] = [32, 64, 96, 128, 192, 256, 384, 512, 768, 1024, 1360, 2048, 4096];
-/// What the bytes between a block's end and the next block hold.
-const FILL: u8 = 0xFD;
+/// What the bytes between a block's end and the next block hold: none of the bits that IoMarkIrpPending or
+/// IoSetCompletionRoutine set, should they take what lies behind an IRP for a stack location.
+const FILL: u8 = 0x1C;
 /// Bytes that at least stand behind each block smaller than a page.
 const MARGIN: usize = 8;
 /// Pages taken from system space at once for small blocks.
