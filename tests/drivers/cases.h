@@ -401,6 +401,9 @@ struct life_entry {
 #define QUEUES_RAISED_WORK 4
 // First: registers two devices for shutdown. Then values: as which of them each was told.
 #define QUEUES_SHUTDOWN 5
+// A KQUEUE. values: what KeInsertQueue, KeInsertHeadQueue and KeReadStateQueue return, the numbers of the two entries in the order of
+// KeRemoveQueue, what an empty queue answers, the number of the entry that KeRundownQueue returns, 1 if it is a ring of one.
+#define QUEUES_KQUEUE 6
 
 // ---- wdm.sys (\\.\RbWdm): AddDevice, extensions of the driver object, reinitialisation. ------------------------------
 

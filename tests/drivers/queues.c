@@ -1,4 +1,6 @@
 // queues.sys: device queues and StartIo, remove locks, work items. The cases are described in cases.h.
+#include <ntifs.h>
+
 #define CASE_DEVICE L"RbQueues"
 #include "case_driver.h"
 #include "inner_device.h"
@@ -197,6 +199,32 @@ static void shutdown(struct case_context *context) {
         note(context, registered[i]->number);
 }
 
+struct entry {
+    LIST_ENTRY link;
+    ULONG number;
+};
+
+static ULONG number_of(PLIST_ENTRY link) { return CONTAINING_RECORD(link, struct entry, link)->number; }
+
+static void kernel_queue(struct case_context *context) {
+    static KQUEUE queue;
+    static struct entry entries[2];
+    LARGE_INTEGER now = {.QuadPart = 0};
+    entries[0].number = 1;
+    entries[1].number = 2;
+    KeInitializeQueue(&queue, 1);
+    note(context, KeInsertQueue(&queue, &entries[0].link));
+    note(context, KeInsertHeadQueue(&queue, &entries[1].link));
+    note(context, KeReadStateQueue(&queue));
+    note(context, number_of(KeRemoveQueue(&queue, KernelMode, NULL)));
+    note(context, number_of(KeRemoveQueue(&queue, KernelMode, NULL)));
+    note(context, (ULONG64)KeRemoveQueue(&queue, KernelMode, &now));
+    KeInsertQueue(&queue, &entries[0].link);
+    LIST_ENTRY *left = KeRundownQueue(&queue);
+    note(context, number_of(left));
+    note(context, left->Flink == left && left->Blink == left);
+}
+
 static case_routine *const cases[] = {
     [QUEUES_DEVICE_QUEUE] = device_queue,
     [QUEUES_START_IO] = start_packets,
@@ -204,5 +232,6 @@ static case_routine *const cases[] = {
     [QUEUES_WORK] = work_items,
     [QUEUES_RAISED_WORK] = raised_work,
     [QUEUES_SHUTDOWN] = shutdown,
+    [QUEUES_KQUEUE] = kernel_queue,
 };
 static const ULONG case_count = ARRAYSIZE(cases);

@@ -47,6 +47,17 @@ pub struct KSEMAPHORE {
     pub Limit: i32,
 }
 
+/// A queue of list entries for worker threads, of which `MaximumCount` run at a time.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct KQUEUE {
+    pub Header: DISPATCHER_HEADER,
+    pub EntryListHead: LIST_ENTRY,
+    pub CurrentCount: u32,
+    pub MaximumCount: u32,
+    pub ThreadListHead: LIST_ENTRY,
+}
+
 /// A timer; `DueTime` is in units of 100 ns, `Period` in milliseconds.
 #[repr(C)]
 #[derive(Clone, Copy)]

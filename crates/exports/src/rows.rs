@@ -20,6 +20,7 @@ mod io_share;
 mod io_stack;
 mod ke;
 mod ke_processor;
+mod ke_queue;
 mod ke_spin_lock;
 mod ke_thread;
 mod ke_timer;
@@ -81,6 +82,7 @@ pub fn all() -> Vec<Row> {
         io_stack::ROWS,
         ke::ROWS,
         ke_processor::ROWS,
+        ke_queue::ROWS,
         ke_spin_lock::ROWS,
         ke_thread::ROWS,
         ke_timer::ROWS,

@@ -9,6 +9,7 @@ const REMOVE_LOCK: u32 = 2;
 const WORK: u32 = 3;
 const RAISED_WORK: u32 = 4;
 const SHUTDOWN: u32 = 5;
+const KQUEUE: u32 = 6;
 
 const CASES: &str = r"\\.\RbQueues";
 const SYSTEM_PROCESS: u64 = 4;
@@ -75,4 +76,10 @@ fn devices_that_asked_are_told_of_the_shutdown_the_last_first() {
     assert_eq!(run_case(&device, SHUTDOWN, &[]).expect("answers").values, [0, 0]);
     machine.shut_down().expect("the machine runs");
     assert_eq!(run_case(&device, SHUTDOWN, &[]).expect("answers").values, [2, 1]);
+}
+
+#[test]
+fn a_queue_gives_its_entries_in_their_order_and_the_rest_when_it_is_run_down() {
+    let timeout = u64::from(abi::STATUS_TIMEOUT.bits());
+    assert_eq!(values(KQUEUE, &[]), [0, 1, 2, 2, 1, timeout, 1, 1]);
 }

@@ -327,6 +327,9 @@ layout! { KMUTANT 0x38;
 layout! { KSEMAPHORE 0x20;
     0x0 Header, 0x18 Limit,
 }
+layout! { KQUEUE 0x40;
+    0x0 Header, 0x18 EntryListHead, 0x28 CurrentCount, 0x2c MaximumCount, 0x30 ThreadListHead,
+}
 layout! { KTIMER 0x40;
     0x0 Header, 0x18 DueTime, 0x20 TimerListEntry, 0x30 Dpc, 0x38 Processor, 0x3c Period,
 }

@@ -180,13 +180,13 @@ missing! {
         KeAcquireQueuedSpinLockRaiseToSynch KeAddProcessorAffinityEx KeAttachProcess
         KeCapturePersistentThreadState KeDeregisterBugCheckCallback KeDeregisterBugCheckReasonCallback
         KeDeregisterNmiCallback KeDetachProcess KeFlushEntireTb KeFlushIoBuffers KeInitializeAffinityEx
-        KeInitializeApc KeInitializeCrashDumpHeader KeInitializeMutant KeInitializeQueue KeInsertHeadQueue
-        KeInsertQueue KeInsertQueueApc KeInvalidateAllCaches KeInvalidateRangeAllCaches KeIpiGenericCall
-        KeIsAttachedProcess KeQueryDpcWatchdogInformation KeQueryPrcbAddress KeReadStateQueue
+        KeInitializeApc KeInitializeCrashDumpHeader KeInitializeMutant
+        KeInsertQueueApc KeInvalidateAllCaches KeInvalidateRangeAllCaches KeIpiGenericCall
+        KeIsAttachedProcess KeQueryDpcWatchdogInformation KeQueryPrcbAddress
         KeRegisterBugCheckCallback KeRegisterBugCheckReasonCallback KeRegisterNmiCallback
-        KeReleaseInterruptSpinLock KeReleaseMutant KeReleaseQueuedSpinLock KeRemoveQueue KeRemoveQueueEx
+        KeReleaseInterruptSpinLock KeReleaseMutant KeReleaseQueuedSpinLock KeRemoveQueueEx
         KeRevertToUserAffinityThread KeRevertToUserAffinityThreadEx KeRevertToUserGroupAffinityThread
-        KeRundownQueue KeSetBasePriorityThread KeSetKernelStackSwapEnable KeSetSystemAffinityThread
+        KeSetBasePriorityThread KeSetKernelStackSwapEnable KeSetSystemAffinityThread
         KeSetSystemAffinityThreadEx KeSetSystemGroupAffinityThread KeStackAttachProcess
         KeSynchronizeExecution KeTestAlertThread KeTryToAcquireQueuedSpinLock
         KeTryToAcquireQueuedSpinLockRaiseToSynch KeUnstackDetachProcess KsAddItemToObjectBag

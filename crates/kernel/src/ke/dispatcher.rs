@@ -1,7 +1,8 @@
 //! `Dispatcher`: the machine's lists of waiters and timers, its processors, and what stops them.
 
+use std::collections::HashMap;
 use std::sync::atomic::AtomicBool;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::clock::Clock;
 use super::dpc::DpcQueue;
@@ -9,6 +10,7 @@ use super::idle::Idle;
 use super::processors::{MAXIMUM_PROCESSORS, Processors};
 use super::timer::TimerQueue;
 use super::wait_list::{WaitLists, Wakes};
+use super::waiter::Waiter;
 use crate::Kernel;
 
 /// The dispatcher of a machine.
@@ -29,6 +31,8 @@ pub struct Dispatcher {
 pub(super) struct State {
     pub(super) waits: WaitLists,
     pub(super) timers: TimerQueue,
+    /// Which threads belong to the `KQUEUE` at an address.
+    pub(super) queues: HashMap<u64, Vec<Arc<Waiter>>>,
 }
 
 impl Dispatcher {
@@ -41,7 +45,11 @@ impl Dispatcher {
             idle: Idle::default(),
             clock: Clock::default(),
             expiring: AtomicBool::new(false),
-            state: Mutex::new(State { waits: WaitLists::new(), timers: TimerQueue::default() }),
+            state: Mutex::new(State {
+                waits: WaitLists::new(),
+                timers: TimerQueue::default(),
+                queues: HashMap::new(),
+            }),
         }
     }
 

@@ -5,7 +5,7 @@
 //! objects are `ob`'s; making and ending threads is `ps`'s.
 //!
 //! - `dispatcher`: the machine's state, and stopping it. `wait`, `waiter`, `wait_list`: waiting.
-//! - `object`: what all dispatcher objects share. `event`, `mutant`, `semaphore`, `timer`: one kind each.
+//! - `object`: what all dispatcher objects share. `event`, `mutant`, `semaphore`, `timer`, `queue`: one kind each.
 //! - `irql`, `processors`, `dpc`, `spin_lock`: code at DISPATCH_LEVEL.
 //! - `thread`, `apc`, `special_apc`, `time`: threads, what ends their waits early, what is finished in their context, clocks.
 //!   `idle`, `clock`: threads of the machine's own.
@@ -20,6 +20,7 @@ mod irql;
 mod mutant;
 mod object;
 mod processors;
+mod queue;
 mod semaphore;
 mod special_apc;
 mod spin_lock;
@@ -39,6 +40,7 @@ pub use dpc::Kdpc;
 pub use mutant::Kmutant;
 pub use object::initialize_header;
 pub use processors::MAXIMUM_PROCESSORS;
+pub use queue::{Kqueue, QueueEnd, Removed};
 pub use semaphore::Ksemaphore;
 pub use special_apc::ApcTarget;
 pub use spin_lock::{HeldSpinLocks, LockQueueHandle};

@@ -9,6 +9,7 @@ use platform::entry::KernelStack;
 
 use super::object::{initialize_header, release_waiters};
 use super::processors::NO_PROCESSOR;
+use super::queue;
 use super::wait_list::Wakes;
 use super::waiter::Waiter;
 use super::{Dispatcher, HeldSpinLocks, Kmutant};
@@ -256,6 +257,7 @@ impl Dispatcher {
                 let _unreadable = release_waiters(&mut state, address, &mut wakes);
             }
         }
+        queue::leave(&mut state, thread.waiter(), &mut wakes);
         let header = DispatcherHeader::at(thread.object);
         let _own_memory = header.set_signal_state(1);
         let _own_memory = release_waiters(&mut state, thread.object, &mut wakes);

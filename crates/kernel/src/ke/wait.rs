@@ -7,7 +7,8 @@ use abi::{DISPATCH_LEVEL, NTSTATUS};
 use platform::{Parked, Platform};
 
 use super::object::try_acquire;
-use super::wait_list::NO_OBJECT;
+use super::queue::{begin_wait, end_wait};
+use super::wait_list::{NO_OBJECT, Wakes};
 use super::{Dispatcher, Thread};
 use crate::raw::{self, Outcome};
 use crate::{Kernel, Unwind};
@@ -215,15 +216,24 @@ impl Dispatcher {
             if looks_only {
                 return Ok(abi::STATUS_TIMEOUT);
             }
-            (own.kind, own.mode, own.alertable) = (wait.kind, wait.mode, wait.alertable);
-            own.objects.clear();
+            drop(own);
+            let mut wakes = Wakes::default();
+            begin_wait(&mut state, waiter, &mut wakes);
+            state.waits.begin(waiter, wait.objects, wait.mode, wait.alertable);
             if wait.kind == WaitType::All {
+                let mut own = waiter.state();
+                own.kind = WaitType::All;
                 own.objects.extend_from_slice(wait.objects);
             }
-            drop(own);
-            waiter.begin();
-            state.waits.link(waiter, wait.objects);
+            drop(state);
+            wakes.wake(kernel);
         }
+        self.park(kernel, thread, deadline)
+    }
+
+    /// Parks until the wait that the thread has begun ends, or its time is over; says with which status.
+    pub(super) fn park(&self, kernel: &Kernel, thread: &Thread, deadline: Option<u64>) -> Outcome<NTSTATUS> {
+        let waiter = thread.waiter();
         loop {
             let parked = kernel.platform.park(&waiter.parker, deadline);
             if let Some(status) = waiter.outcome() {
@@ -231,19 +241,23 @@ impl Dispatcher {
             }
             if parked == Parked::TimedOut || kernel.is_halted() {
                 let mut state = self.lock(kernel);
-                state.waits.unlink(waiter);
-                drop(state);
                 if kernel.is_halted() {
+                    state.waits.unlink(waiter);
                     return Err(Unwind::Halt);
                 }
                 // It may have ended while this thread took the lock.
-                return Ok(waiter.outcome().unwrap_or(abi::STATUS_TIMEOUT));
+                if let Some(status) = waiter.outcome() {
+                    return Ok(status);
+                }
+                state.waits.unlink(waiter);
+                end_wait(waiter);
+                return Ok(abi::STATUS_TIMEOUT);
             }
         }
     }
 
     /// Bugchecks when the calling thread may not block.
-    fn may_block(&self, kernel: &Kernel, thread: &Thread, object: u64) -> Outcome<()> {
+    pub(super) fn may_block(&self, kernel: &Kernel, thread: &Thread, object: u64) -> Outcome<()> {
         let irql = self.current_irql();
         if irql < DISPATCH_LEVEL {
             return Ok(());

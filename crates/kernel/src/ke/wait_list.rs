@@ -6,6 +6,8 @@ use std::sync::Arc;
 
 use abi::NTSTATUS;
 
+use super::queue;
+use super::wait::{ProcessorMode, WaitType};
 use super::waiter::Waiter;
 use crate::Kernel;
 
@@ -50,6 +52,11 @@ impl WaitLists {
         self.lists.get(&object).map(|list| list.first)
     }
 
+    /// The last one.
+    pub(super) fn last(&self, object: u64) -> Option<u32> {
+        self.lists.get(&object).map(|list| list.last)
+    }
+
     /// The waiter of a block, the key of the object in its wait.
     pub(super) fn waiter(&self, block: u32) -> Option<(&Arc<Waiter>, u32)> {
         let block = &self.blocks[block as usize];
@@ -64,6 +71,22 @@ impl WaitLists {
             next = self.blocks[next as usize].next;
         }
         (next != END).then_some(next)
+    }
+
+    /// Begins a wait for one of `objects`; see [`Self::link`].
+    pub(super) fn begin(
+        &mut self,
+        waiter: &Arc<Waiter>,
+        objects: &[u64],
+        mode: ProcessorMode,
+        alertable: bool,
+    ) {
+        let mut own = waiter.state();
+        (own.kind, own.mode, own.alertable) = (WaitType::Any, mode, alertable);
+        own.objects.clear();
+        drop(own);
+        waiter.begin();
+        self.link(waiter, objects);
     }
 
     /// Appends `waiter` to the list of each of its wait's objects, or to that of [`NO_OBJECT`].
@@ -158,6 +181,7 @@ impl Wakes {
 /// Ends the wait of `waiter` and has it woken.
 pub(super) fn finish(lists: &mut WaitLists, waiter: &Arc<Waiter>, status: NTSTATUS, wakes: &mut Wakes) {
     lists.unlink(waiter);
+    queue::end_wait(waiter);
     waiter.finish(status);
     wakes.push(waiter.clone());
 }

@@ -1,7 +1,7 @@
 //! `Waiter`: the part of a thread that other threads reach while it waits.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicI32, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicI32, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use abi::NTSTATUS;
@@ -28,6 +28,8 @@ pub(super) struct Waiter {
     /// Zero or below: how often normal kernel APCs are disabled.
     pub(super) kernel_apc_disable: AtomicI32,
     pub(super) special_apcs: SpecialApcs,
+    /// Address of the `KQUEUE` that the thread belongs to, or 0. Changed under the dispatcher's lock only.
+    pub(super) queue: AtomicU64,
     /// Changed under the dispatcher's lock only, which is always taken first.
     state: Mutex<WaiterState>,
 }
@@ -46,6 +48,8 @@ pub(super) struct WaiterState {
     /// The thread is to end: waits in user mode no longer last.
     pub(super) terminating: bool,
     pub(super) apcs: VecDeque<UserApc>,
+    /// The queue's entry that ended the wait for one; 0 for none.
+    pub(super) entry: u64,
     /// Addresses of the mutants that the thread owns, the latest last.
     pub(super) mutants: Vec<u64>,
 }
@@ -59,6 +63,7 @@ impl Waiter {
             granted: AtomicU32::new(NO_PROCESSOR),
             kernel_apc_disable: AtomicI32::new(0),
             special_apcs: SpecialApcs::default(),
+            queue: AtomicU64::new(0),
             state: Mutex::new(WaiterState {
                 blocks: Vec::new(),
                 objects: Vec::new(),
@@ -68,6 +73,7 @@ impl Waiter {
                 alerted: [false; 2],
                 terminating: false,
                 apcs: VecDeque::new(),
+                entry: 0,
                 mutants: Vec::new(),
             }),
         }

@@ -6,6 +6,7 @@ mod dpcs;
 mod events;
 mod mutants;
 mod processors;
+mod queues;
 mod semaphores;
 mod special_apcs;
 mod spin_locks;
