@@ -5,17 +5,19 @@ use gate::{CreateFile, Handle, IoStatus, Transport};
 use crate::control_code::ControlCode;
 use crate::error::Win32Error;
 use crate::path::nt_path;
+use crate::wait::Waitable;
 
 /// How to open a device: `CreateFile`'s arguments. By default for reading and writing, unshared, existing.
 #[derive(Clone, Copy, Debug)]
 pub struct OpenOptions {
     access: u32,
     share: u32,
+    overlapped: bool,
 }
 
 impl Default for OpenOptions {
     fn default() -> Self {
-        Self { access: abi::GENERIC_READ | abi::GENERIC_WRITE, share: 0 }
+        Self { access: abi::GENERIC_READ | abi::GENERIC_WRITE, share: 0, overlapped: false }
     }
 }
 
@@ -40,6 +42,13 @@ impl OpenOptions {
         self
     }
 
+    /// FILE_FLAG_OVERLAPPED: requests may go on when their call has returned.
+    #[must_use]
+    pub fn overlapped(mut self, overlapped: bool) -> Self {
+        self.overlapped = overlapped;
+        self
+    }
+
     /// `CreateFile(path, …, OPEN_EXISTING, FILE_ATTRIBUTE_NORMAL)`.
     ///
     /// # Errors
@@ -53,7 +62,8 @@ impl OpenOptions {
             file_attributes: abi::FILE_ATTRIBUTE_NORMAL,
             share_access: self.share,
             create_disposition: abi::FILE_OPEN,
-            create_options: abi::FILE_NON_DIRECTORY_FILE | abi::FILE_SYNCHRONOUS_IO_NONALERT,
+            create_options: abi::FILE_NON_DIRECTORY_FILE
+                | if self.overlapped { 0 } else { abi::FILE_SYNCHRONOUS_IO_NONALERT },
         };
         match transport.create_file(&request) {
             Ok((handle, _)) => Ok(Device { transport, handle }),
@@ -94,6 +104,10 @@ impl<'a> Device<'a> {
     #[must_use]
     pub fn handle(&self) -> Handle {
         self.handle
+    }
+
+    pub(crate) fn transport(&self) -> &'a dyn Transport {
+        self.transport
     }
 
     /// `ReadFile`: fills the front of `buffer`; returns how many bytes.
@@ -148,6 +162,12 @@ impl<'a> Device<'a> {
     }
 }
 
+impl Waitable for Device<'_> {
+    fn wait_handle(&self) -> Handle {
+        self.handle
+    }
+}
+
 impl Drop for Device<'_> {
     fn drop(&mut self) {
         let _reported_by_close_only = self.transport.close(self.handle);
@@ -155,7 +175,7 @@ impl Drop for Device<'_> {
 }
 
 #[inline]
-fn finish(function: &'static str, result: IoStatus) -> Result<u32, Win32Error> {
+pub(crate) fn finish(function: &'static str, result: IoStatus) -> Result<u32, Win32Error> {
     let bytes = u32::try_from(result.information).unwrap_or(u32::MAX);
     if result.status.is_success() {
         Ok(bytes)

@@ -4,13 +4,23 @@
 //! it, and a sentence that says what to do. What the requests mean is the kernel's matter.
 #![forbid(unsafe_code)]
 
+mod buffer;
+mod completion_port;
 mod control_code;
 mod device;
 mod error;
+mod event;
+mod overlapped;
 mod path;
+mod wait;
 
+pub use buffer::Buffer;
+pub use completion_port::{CompletionPacket, CompletionPort, NotificationModes};
 pub use control_code::{Access, ControlCode, Method};
 pub use device::{Device, OpenOptions};
 pub use error::Win32Error;
+pub use event::{Event, EventKind};
 pub use gate::{DirectoryEntry, Handle, IoStatus, Transport};
-pub use path::nt_path;
+pub use overlapped::{Finished, Operation, Overlapped, Refused};
+pub use path::{nt_path, object_path};
+pub use wait::{MAXIMUM_WAIT_OBJECTS, Waitable, Waited, wait_all, wait_any};

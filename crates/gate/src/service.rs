@@ -5,6 +5,7 @@ use std::sync::Arc;
 use abi::NTSTATUS;
 
 use crate::socket::PeerCredentials;
+use crate::system_call::{SystemCall, SystemReply};
 use crate::transport::{CreateFile, DirectoryEntry, Handle, IoStatus};
 use crate::window::Window;
 
@@ -69,6 +70,9 @@ pub trait Service: Send + Sync + 'static {
     /// # Errors
     /// The status of the query.
     fn query_directory(&self, path: &[u16]) -> Result<Vec<DirectoryEntry>, NTSTATUS>;
+
+    /// As [`Transport::system_call`](crate::Transport::system_call). The addresses in it have not been checked.
+    fn system_call(&self, call: &SystemCall<'_>, output: &mut [u8]) -> SystemReply;
 
     /// A host thread begins to serve one of the application's threads; called on it.
     fn thread_started(&self) {}

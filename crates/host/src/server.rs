@@ -8,7 +8,7 @@ use std::{fmt, io};
 use abi::NTSTATUS;
 use gate::{
     BindError, CreateFile, DirectoryEntry, Handle, IoStatus, Listener, Peer, ServerOptions, Service,
-    Transport, WindowBuffer,
+    SystemCall, SystemReply, Transport, WindowBuffer,
 };
 use kernel::Kernel;
 use kernel::raw::{InputBuffer, OutputBuffer};
@@ -146,6 +146,10 @@ impl Service for Session {
 
     fn query_directory(&self, path: &[u16]) -> Result<Vec<DirectoryEntry>, NTSTATUS> {
         self.process.query_directory(path)
+    }
+
+    fn system_call(&self, call: &SystemCall<'_>, output: &mut [u8]) -> SystemReply {
+        self.process.call(call, output)
     }
 
     fn session_ending(&self) {

@@ -1,0 +1,312 @@
+//! Overlapped I/O: requests that go on when the call has returned. `ReadFile`, `WriteFile` and `DeviceIoControl` with an
+//! OVERLAPPED, `GetOverlappedResult`, `CancelIoEx`.
+//!
+//! In Win32 the OVERLAPPED and the buffer must stay where they are until the request has ended. Here the request owns the
+//! buffer, and with it the status block, until then.
+
+use std::time::Duration;
+
+use abi::NTSTATUS;
+use gate::{Handle, Notice, SystemCall, Transport};
+
+use crate::buffer::Buffer;
+use crate::device::Device;
+use crate::error::Win32Error;
+use crate::event::Event;
+use crate::wait::{Waitable, relative, wait_for};
+
+/// What an OVERLAPPED is filled with: where in the file, and which event is signaled at the end.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Overlapped<'a> {
+    offset: u64,
+    event: Option<&'a Event<'a>>,
+    without_packet: bool,
+}
+
+impl<'a> Overlapped<'a> {
+    /// At the file's beginning, without an event: the file itself is signaled.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// `Offset`, `OffsetHigh`: bytes from the beginning. Not looked at for I/O control.
+    #[must_use]
+    pub fn offset(mut self, offset: u64) -> Self {
+        self.offset = offset;
+        self
+    }
+
+    /// `hEvent`: the event, which should be one with manual reset, is reset now and signaled at the end. Each of several
+    /// requests that go on at the same time on one file should have its own.
+    #[must_use]
+    pub fn event(mut self, event: &'a Event<'a>) -> Self {
+        self.event = Some(event);
+        self
+    }
+
+    /// `hEvent` with its lowest bit set: the file's completion port is not told of this request.
+    #[must_use]
+    pub fn without_completion_packet(mut self) -> Self {
+        self.without_packet = true;
+        self
+    }
+}
+
+/// A request that was refused, and its buffers.
+#[derive(Debug)]
+pub struct Refused {
+    /// Why.
+    pub error: Win32Error,
+    /// The data; of I/O control the second buffer.
+    pub buffer: Buffer,
+    /// The first buffer of I/O control.
+    pub input: Option<Buffer>,
+}
+
+impl std::fmt::Display for Refused {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.error.fmt(formatter)
+    }
+}
+
+impl std::error::Error for Refused {}
+
+/// A request that has ended, and its buffers.
+#[derive(Debug)]
+pub struct Finished {
+    /// Bytes transferred; or how it failed (ERROR_OPERATION_ABORTED, 995, if it was cancelled).
+    pub result: Result<u32, Win32Error>,
+    /// The data; of I/O control the second buffer.
+    pub buffer: Buffer,
+    /// The first buffer of I/O control.
+    pub input: Option<Buffer>,
+}
+
+struct Buffers {
+    buffer: Buffer,
+    input: Option<Buffer>,
+}
+
+/// A request that was accepted: it may go on, or have ended already.
+///
+/// Dropping one that goes on cancels it. If its driver does not let go of it at once, its buffers are given up: nobody may use
+/// memory that a driver may still write to.
+pub struct Operation<'a> {
+    transport: &'a dyn Transport,
+    file: Handle,
+    event: Option<Handle>,
+    function: &'static str,
+    /// There until the end.
+    buffers: Option<Buffers>,
+}
+
+impl std::fmt::Debug for Operation<'_> {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let status = self.status();
+        formatter.debug_struct(self.function).field("status", &status).finish_non_exhaustive()
+    }
+}
+
+impl<'a> Device<'a> {
+    /// `ReadFile` with an OVERLAPPED: begins to fill the front of `buffer`.
+    ///
+    /// The request may end within the call or later. The device must be open with
+    /// [`overlapped`](crate::OpenOptions::overlapped): else it ends before the call returns.
+    ///
+    /// # Errors
+    /// As for [`Device::read`]; nothing has begun then, and nothing is signaled.
+    pub fn read_overlapped<'d>(
+        &'d self,
+        buffer: Buffer,
+        overlapped: &Overlapped<'_>,
+    ) -> Result<Operation<'d>, Refused> {
+        let (handle, memory, offset) = (self.handle(), buffer.memory(), Some(overlapped.offset));
+        let call = |notice| SystemCall::Read { handle, buffer: memory, offset, notice };
+        self.begin("ReadFile", overlapped, Buffers { buffer, input: None }, call)
+    }
+
+    /// `WriteFile` with an OVERLAPPED: begins to write all of `buffer`.
+    ///
+    /// # Errors
+    /// As for [`Device::read_overlapped`].
+    pub fn write_overlapped<'d>(
+        &'d self,
+        buffer: Buffer,
+        overlapped: &Overlapped<'_>,
+    ) -> Result<Operation<'d>, Refused> {
+        let (handle, memory, offset) = (self.handle(), buffer.memory(), Some(overlapped.offset));
+        let call = |notice| SystemCall::Write { handle, buffer: memory, offset, notice };
+        self.begin("WriteFile", overlapped, Buffers { buffer, input: None }, call)
+    }
+
+    /// `DeviceIoControl` with an OVERLAPPED.
+    ///
+    /// # Errors
+    /// As for [`Device::control`]; nothing has begun then, and nothing is signaled.
+    pub fn control_overlapped<'d>(
+        &'d self,
+        code: crate::ControlCode,
+        input: Buffer,
+        output: Buffer,
+        overlapped: &Overlapped<'_>,
+    ) -> Result<Operation<'d>, Refused> {
+        let (handle, first, second) = (self.handle(), input.memory(), output.memory());
+        let buffers = Buffers { buffer: output, input: Some(input) };
+        let call =
+            |notice| SystemCall::DeviceControl { handle, code: code.0, input: first, output: second, notice };
+        self.begin("DeviceIoControl", overlapped, buffers, call)
+    }
+
+    fn begin<'d>(
+        &'d self,
+        function: &'static str,
+        overlapped: &Overlapped<'_>,
+        mut buffers: Buffers,
+        call: impl FnOnce(Notice) -> SystemCall<'static>,
+    ) -> Result<Operation<'d>, Refused> {
+        buffers.buffer.set_pending();
+        let block = buffers.buffer.block();
+        let event = overlapped.event.map(Event::handle);
+        let apc_context = if overlapped.without_packet { 0 } else { block };
+        let notice = Notice { io_status_block: block, event, apc_routine: 0, apc_context };
+        let status = self.transport().system_call(&call(notice), &mut []).status;
+        if status.is_error() {
+            let Buffers { buffer, input } = buffers;
+            return Err(Refused { error: Win32Error::new(function, "", status), buffer, input });
+        }
+        let (transport, file) = (self.transport(), self.handle());
+        Ok(Operation { transport, file, event, function, buffers: Some(buffers) })
+    }
+
+    /// `CancelIo`: cancels the requests that the calling thread has made on this device and that go on.
+    ///
+    /// # Errors
+    /// That the machine has stopped or the host is gone.
+    pub fn cancel_own(&self) -> Result<(), Win32Error> {
+        let call = SystemCall::CancelIoFile { handle: self.handle() };
+        finished("CancelIo", self.transport().system_call(&call, &mut []).status)
+    }
+
+    /// `CancelIoEx(hDevice, NULL)`: cancels all requests of this process on this device, also those that other threads wait
+    /// for.
+    ///
+    /// # Errors
+    /// ERROR_NOT_FOUND (1168) when there is none.
+    pub fn cancel_all(&self) -> Result<(), Win32Error> {
+        let call = SystemCall::CancelIoFileEx { handle: self.handle(), io_status_block: 0 };
+        finished("CancelIoEx", self.transport().system_call(&call, &mut []).status)
+    }
+}
+
+pub(crate) fn finished(function: &'static str, status: NTSTATUS) -> Result<(), Win32Error> {
+    if status.is_success() { Ok(()) } else { Err(Win32Error::new(function, "", status)) }
+}
+
+/// How long a wait for a file lasts that other requests signal, too.
+const AGAIN: Duration = Duration::from_millis(1);
+
+impl Operation<'_> {
+    /// What completion packets call it by ([`CompletionPacket::overlapped`](crate::CompletionPacket::overlapped)): a number
+    /// that no other request has that goes on.
+    #[must_use]
+    pub fn id(&self) -> u64 {
+        self.buffers.as_ref().map_or(0, |buffers| buffers.buffer.block())
+    }
+
+    fn status(&self) -> NTSTATUS {
+        self.buffers.as_ref().map_or(abi::STATUS_SUCCESS, |buffers| buffers.buffer.status())
+    }
+
+    /// `HasOverlappedIoCompleted`: looks without a system call.
+    #[must_use]
+    pub fn has_completed(&self) -> bool {
+        self.status() != abi::STATUS_PENDING
+    }
+
+    /// `CancelIoEx`: asks its driver to end it. It ends as the driver says, mostly with ERROR_OPERATION_ABORTED.
+    ///
+    /// # Errors
+    /// ERROR_NOT_FOUND (1168) when it has ended already.
+    pub fn cancel(&self) -> Result<(), Win32Error> {
+        let call = SystemCall::CancelIoFileEx { handle: self.file, io_status_block: self.id() };
+        finished("CancelIoEx", self.transport.system_call(&call, &mut []).status)
+    }
+
+    /// Waits for its end: true when it comes in time; `None` waits for ever.
+    ///
+    /// Without an event of its own it waits for the file, which other requests signal too.
+    ///
+    /// # Errors
+    /// That the machine has stopped or the host is gone: no end will be told.
+    pub fn wait(&self, timeout: Option<Duration>) -> Result<bool, Win32Error> {
+        let started = std::time::Instant::now();
+        let left = || timeout.map(|timeout| timeout.saturating_sub(started.elapsed()));
+        while !self.has_completed() {
+            let signaled = wait_for(self.transport, self.event.unwrap_or(self.file), left())?;
+            if self.has_completed() {
+                break;
+            }
+            if left().is_some_and(|left| left.is_zero()) {
+                return Ok(false);
+            }
+            if signaled {
+                // For another request: looking again at once would only spin.
+                let call =
+                    SystemCall::Delay { alertable: false, interval: relative(Some(AGAIN)).unwrap_or(0) };
+                crate::wait::outcome("SleepEx", self.transport.system_call(&call, &mut []).status)?;
+            }
+        }
+        Ok(true)
+    }
+
+    /// `GetOverlappedResult(…, TRUE)`: waits for its end, and gives the result and the buffers.
+    ///
+    /// # Errors
+    /// As for [`Self::wait`]; the buffers are given up then. How the request itself failed is in [`Finished::result`].
+    pub fn finish(mut self) -> Result<Finished, Win32Error> {
+        self.wait(None)?;
+        match self.buffers.take() {
+            Some(buffers) => Ok(self.end(buffers)),
+            None => Err(Win32Error::new(self.function, "", abi::STATUS_INVALID_PARAMETER)),
+        }
+    }
+
+    /// `GetOverlappedResult(…, FALSE)`: the result and the buffers if it has ended, else itself (ERROR_IO_INCOMPLETE).
+    ///
+    /// # Errors
+    /// Itself, still going on.
+    pub fn try_finish(mut self) -> Result<Finished, Self> {
+        match self.buffers.take_if(|buffers| buffers.buffer.status() != abi::STATUS_PENDING) {
+            Some(buffers) => Ok(self.end(buffers)),
+            None => Err(self),
+        }
+    }
+
+    fn end(&self, buffers: Buffers) -> Finished {
+        let Buffers { buffer, input } = buffers;
+        let result = crate::device::finish(
+            self.function,
+            gate::IoStatus { status: buffer.status(), information: buffer.information() },
+        );
+        Finished { result, buffer, input }
+    }
+}
+
+impl Waitable for Operation<'_> {
+    fn wait_handle(&self) -> Handle {
+        self.event.unwrap_or(self.file)
+    }
+}
+
+impl Drop for Operation<'_> {
+    fn drop(&mut self) {
+        let goes_on = |buffers: &Buffers| buffers.buffer.status() == abi::STATUS_PENDING;
+        if self.buffers.as_ref().is_some_and(goes_on) {
+            let _has_ended_meanwhile = self.cancel();
+        }
+        if let Some(buffers) = self.buffers.take_if(|buffers| goes_on(buffers)) {
+            std::mem::forget(buffers);
+        }
+    }
+}

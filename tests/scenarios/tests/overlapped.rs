@@ -1,0 +1,290 @@
+//! Requests of applications that go on when their call has returned, against the sample `delay`: the same source embedded
+//! and in a process of its own.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use app::{
+    Buffer, CompletionPort, ControlCode, Device, Event, EventKind, NotificationModes, OpenOptions,
+    Overlapped, Transport, Waited, wait_all, wait_any,
+};
+use host::UnloadOutcome;
+use ringbridge_scenarios::{DELAY, Form, application, failure, run_application};
+use sample_delay::{IOCTL_SET, Way};
+
+const PATH: &str = r"\\.\Delay";
+/// As good as for ever.
+const HOUR: u32 = 3_600_000;
+/// Longer than anything here takes that comes at all.
+const PATIENCE: Option<Duration> = Some(Duration::from_secs(30));
+
+const ERROR_OPERATION_ABORTED: u32 = 995;
+const ERROR_NOT_FOUND: u32 = 1168;
+const ERROR_INVALID_PARAMETER: u32 = 87;
+
+fn open(transport: &dyn Transport) -> Device<'_> {
+    OpenOptions::new().access(abi::GENERIC_READ).overlapped(true).open(transport, PATH).expect("opens")
+}
+
+fn set(device: &Device<'_>, way: Way, milliseconds: u32) {
+    let setting = [way as u32, milliseconds].map(u32::to_le_bytes).concat();
+    device.control(ControlCode(IOCTL_SET), &setting, &mut []).expect("sets");
+}
+
+fn buffer(transport: &dyn Transport, length: u32) -> Buffer {
+    Buffer::new(transport, length).expect("memory")
+}
+
+/// Runs `body` with the driver in this form: embedded, then as the test `application` in a process of its own.
+fn in_both_places(form: Form, application: &str, body: fn(&dyn Transport)) {
+    let machine = DELAY.machine(form);
+    body(&machine.process("embedded"));
+    let folder = tempfile::tempdir().expect("a folder");
+    let server = machine.serve(&folder.path().join("ringbridge.sock")).expect("serves");
+    serve(application, server.path());
+    server.stop();
+    let UnloadOutcome::Unloaded(report) = machine.unload("delay").expect("unloads") else {
+        panic!("every file was closed");
+    };
+    assert!(report.is_clean(), "{report:?}");
+}
+
+fn serve(application: &str, path: &Path) {
+    run_application(application, path);
+}
+
+/// Makes three tests of one body: native, `.sys`, and the part of either that plays the application.
+macro_rules! everywhere {
+    (fn $name:ident($transport:ident) $body:block) => {
+        mod $name {
+            use super::*;
+
+            fn body($transport: &dyn Transport) $body
+
+            #[test]
+            fn application_part() {
+                if let Some(client) = application() {
+                    body(&client);
+                }
+            }
+
+            #[test]
+            fn native() {
+                in_both_places(Form::Native, concat!(stringify!($name), "::application_part"), body);
+            }
+
+            #[test]
+            fn sys() {
+                in_both_places(Form::Sys, concat!(stringify!($name), "::application_part"), body);
+            }
+        }
+    };
+}
+
+everywhere! {
+    fn a_read_goes_on_and_ends_with_its_event(transport) {
+        let device = open(transport);
+        let event = Event::new(transport, EventKind::ManualReset, true).expect("an event");
+        for way in Way::ALL {
+            set(&device, way, 40);
+            let start = Instant::now();
+            let overlapped = Overlapped::new().event(&event);
+            let operation = device.read_overlapped(buffer(transport, 5000), &overlapped).expect("begins");
+            assert!(!operation.has_completed() || start.elapsed() >= Duration::from_millis(40));
+            assert_eq!(event.wait(PATIENCE), Ok(true), "reset at first, then signaled");
+            assert!(start.elapsed() >= Duration::from_millis(40), "{way:?} answers too early");
+            let finished = operation.try_finish().expect("has ended");
+            assert_eq!(finished.result, Ok(5000));
+            assert!(finished.buffer.to_vec(u32::MAX).iter().all(|byte| *byte == way.letter()), "{way:?}");
+        }
+    }
+}
+
+everywhere! {
+    fn without_an_event_the_file_is_signaled(transport) {
+        let device = open(transport);
+        set(&device, Way::Timer, 20);
+        let operation = device.read_overlapped(buffer(transport, 10), &Overlapped::new()).expect("begins");
+        assert_eq!(wait_any(transport, &[&device], PATIENCE), Ok(Waited::Signaled(0)));
+        let finished = operation.finish().expect("has ended");
+        assert_eq!(finished.result, Ok(10));
+        assert_eq!(finished.buffer.to_vec(3), [Way::Timer.letter(); 3]);
+    }
+}
+
+everywhere! {
+    fn several_requests_of_one_thread_go_on_side_by_side(transport) {
+        let device = open(transport);
+        set(&device, Way::Timer, 200);
+        let events: Vec<Event<'_>> = (0..8)
+            .map(|_| Event::new(transport, EventKind::ManualReset, false).expect("an event"))
+            .collect();
+        let start = Instant::now();
+        let operations: Vec<_> = events
+            .iter()
+            .map(|event| {
+                let overlapped = Overlapped::new().event(event);
+                device.read_overlapped(buffer(transport, 100), &overlapped).expect("begins")
+            })
+            .collect();
+        let all: Vec<&dyn app::Waitable> = events.iter().map(|event| event as _).collect();
+        assert_eq!(wait_all(transport, &all, Some(Duration::ZERO)), Ok(Waited::TimedOut));
+        assert_eq!(wait_all(transport, &all, PATIENCE), Ok(Waited::Signaled(0)));
+        assert!(start.elapsed() < Duration::from_millis(8 * 200), "one after the other");
+        for operation in operations {
+            assert_eq!(operation.finish().expect("has ended").result, Ok(100));
+        }
+    }
+}
+
+everywhere! {
+    fn a_cancelled_read_ends_with_operation_aborted(transport) {
+        let device = open(transport);
+        set(&device, Way::Thread, HOUR);
+        let event = Event::new(transport, EventKind::ManualReset, false).expect("an event");
+        let begin = || {
+            let overlapped = Overlapped::new().event(&event);
+            device.read_overlapped(buffer(transport, 10), &overlapped).expect("begins")
+        };
+        let (one, other) = (begin(), begin());
+        assert_eq!(one.wait(Some(Duration::from_millis(20))), Ok(false));
+        one.cancel().expect("it goes on");
+        let error = one.finish().expect("has ended").result.expect_err("was cancelled");
+        assert_eq!((error.code, error.status), (ERROR_OPERATION_ABORTED, abi::STATUS_CANCELLED));
+        assert!(!other.has_completed(), "the other goes on");
+        device.cancel_all().expect("one is left");
+        assert_eq!(other.finish().expect("has ended").result.expect_err("was cancelled").code, 995);
+        assert_eq!(device.cancel_all().expect_err("nothing is left").code, ERROR_NOT_FOUND);
+        device.cancel_own().expect("nothing to cancel is no error");
+        let third = begin();
+        device.cancel_own().expect("it is this thread's");
+        assert_eq!(third.finish().expect("has ended").result.expect_err("was cancelled").code, 995);
+    }
+}
+
+everywhere! {
+    fn an_operation_that_is_dropped_is_cancelled(transport) {
+        let device = open(transport);
+        set(&device, Way::WorkItem, HOUR);
+        drop(device.read_overlapped(buffer(transport, 10), &Overlapped::new()).expect("begins"));
+        assert_eq!(device.cancel_all().expect_err("nothing is left").code, ERROR_NOT_FOUND);
+    }
+}
+
+everywhere! {
+    fn a_refused_request_gives_its_buffer_back_and_signals_nothing(transport) {
+        let device = open(transport);
+        let event = Event::new(transport, EventKind::ManualReset, false).expect("an event");
+        let overlapped = Overlapped::new().event(&event);
+        let refused = device
+            .write_overlapped(Buffer::from_bytes(transport, b"data").expect("memory"), &overlapped)
+            .expect_err("opened for reading");
+        assert_eq!(refused.error.code, 5);
+        assert_eq!(refused.buffer.to_vec(4), b"data");
+        let code = ControlCode(IOCTL_SET);
+        let input = Buffer::from_bytes(transport, &[9; 8]).expect("memory");
+        let refused = device
+            .control_overlapped(code, input, buffer(transport, 0), &overlapped)
+            .expect_err("no way has this number");
+        assert_eq!(refused.error.code, ERROR_INVALID_PARAMETER);
+        assert_eq!(refused.input.expect("is back").to_vec(8), [9; 8]);
+        assert_eq!(event.wait(Some(Duration::ZERO)), Ok(false));
+        // On an asynchronous handle a read without an OVERLAPPED has no place in the file.
+        assert_eq!(failure(device.read(&mut [0; 4])), abi::STATUS_INVALID_PARAMETER);
+    }
+}
+
+everywhere! {
+    fn a_request_that_ends_in_its_call_is_told_in_every_way(transport) {
+        let device = open(transport);
+        let port = CompletionPort::new(transport, 1).expect("a port");
+        port.associate(&device, 77).expect("has none yet");
+        assert_eq!(port.associate(&device, 78).expect_err("has one").code, ERROR_INVALID_PARAMETER);
+        let event = Event::new(transport, EventKind::ManualReset, false).expect("an event");
+        let setting = [0_u32, 0].map(u32::to_le_bytes).concat();
+        let begin = |overlapped: Overlapped<'_>| {
+            let input = Buffer::from_bytes(transport, &setting).expect("memory");
+            let code = ControlCode(IOCTL_SET);
+            device.control_overlapped(code, input, buffer(transport, 0), &overlapped).expect("succeeds")
+        };
+        let operation = begin(Overlapped::new().event(&event));
+        assert!(operation.has_completed());
+        assert_eq!(event.wait(Some(Duration::ZERO)), Ok(true));
+        let packet = port.get(PATIENCE).expect("a packet").expect("in time");
+        assert_eq!((packet.key, packet.overlapped, packet.result), (77, operation.id(), Ok(0)));
+        // Not for a request that asks for none, nor with the mode that skips what the caller knows.
+        drop(begin(Overlapped::new().without_completion_packet()));
+        assert_eq!(port.get(Some(Duration::ZERO)), Ok(None));
+        let modes = NotificationModes { skip_packet_on_success: true, ..NotificationModes::default() };
+        device.set_notification_modes(modes).expect("is overlapped");
+        drop(begin(Overlapped::new()));
+        assert_eq!(port.get(Some(Duration::ZERO)), Ok(None));
+        // One that goes on is told all the same.
+        set(&device, Way::Timer, 1);
+        let operation = device.read_overlapped(buffer(transport, 6), &Overlapped::new()).expect("begins");
+        let packet = port.get(PATIENCE).expect("a packet").expect("in time");
+        assert_eq!((packet.key, packet.overlapped, packet.result), (77, operation.id(), Ok(6)));
+    }
+}
+
+everywhere! {
+    fn a_port_tells_of_every_request_once_with_its_key(transport) {
+        let port = CompletionPort::new(transport, 0).expect("a port");
+        let devices: Vec<Device<'_>> = (0..3).map(|_| open(transport)).collect();
+        let mut expected = Vec::new();
+        let mut operations = Vec::new();
+        for ((key, way), device) in (100..).zip(Way::ALL).zip(&devices) {
+            port.associate(device, key).expect("has none yet");
+            set(device, way, 10);
+            for length in 1..=5 {
+                let memory = buffer(transport, length);
+                let operation = device.read_overlapped(memory, &Overlapped::new()).expect("begins");
+                expected.push((key, operation.id(), Ok(length)));
+                operations.push(operation);
+            }
+        }
+        port.post(1, 2, 3).expect("posts");
+        expected.push((1, 2, Ok(3)));
+        let mut told = Vec::new();
+        while told.len() < expected.len() {
+            let packets = port.get_many(4, PATIENCE).expect("packets");
+            assert!(!packets.is_empty() && packets.len() <= 4, "in time");
+            told.extend(packets.into_iter().map(|packet| (packet.key, packet.overlapped, packet.result)));
+        }
+        assert_eq!(port.get_many(64, Some(Duration::from_millis(20))), Ok(Vec::new()));
+        told.sort_by_key(|(key, id, _)| (*key, *id));
+        expected.sort_by_key(|(key, id, _)| (*key, *id));
+        assert_eq!(told, expected);
+        assert!(operations.iter().all(app::Operation::has_completed));
+    }
+}
+
+everywhere! {
+    fn events_are_found_by_name_and_count_their_waiters(transport) {
+        let name = r"Global\RbScenarioEvent";
+        let (event, existed) = Event::named(transport, name, EventKind::AutoReset, true).expect("creates");
+        assert!(!existed);
+        let (again, existed) =
+            Event::named(transport, "rbscenarioEVENT", EventKind::ManualReset, false).expect("opens");
+        assert!(existed, "without regard to case; Global\\ is the same place");
+        assert_eq!(again.wait(Some(Duration::ZERO)), Ok(true), "it is the one that was created");
+        assert_eq!(event.wait(Some(Duration::ZERO)), Ok(false), "an auto-reset event lets one go");
+        assert_eq!((again.set(), event.set(), event.reset(), again.reset()), (Ok(false), Ok(true), Ok(true), Ok(false)));
+        let waiter = Event::open(transport, name, abi::SYNCHRONIZE).expect("opens");
+        assert_eq!(waiter.set().expect_err("may wait only").code, 5);
+        assert_eq!(Event::open(transport, r"Global\RbNone", abi::SYNCHRONIZE).expect_err("none").code, 2);
+        let start = Instant::now();
+        assert_eq!(waiter.wait(Some(Duration::from_millis(30))), Ok(false));
+        assert!(start.elapsed() >= Duration::from_millis(30));
+        drop((event, again, waiter));
+        assert_eq!(Event::open(transport, name, abi::SYNCHRONIZE).expect_err("is gone").code, 2);
+        let [first, second] =
+            [(); 2].map(|()| Event::new(transport, EventKind::ManualReset, false).expect("an event"));
+        second.set().expect("may");
+        assert_eq!(wait_any(transport, &[&first, &second], PATIENCE), Ok(Waited::Signaled(1)));
+        assert_eq!(wait_all(transport, &[&first, &second], Some(Duration::ZERO)), Ok(Waited::TimedOut));
+        let twice = wait_all(transport, &[&second, &second], PATIENCE);
+        assert_eq!(twice.expect_err("one object twice").code, ERROR_INVALID_PARAMETER);
+        assert_eq!(wait_any(transport, &[], PATIENCE).expect_err("no object").code, ERROR_INVALID_PARAMETER);
+    }
+}
