@@ -61,6 +61,17 @@ impl<'a> CompletionPort<'a> {
         Ok(Self { transport, handle: reply.handle })
     }
 
+    pub(crate) fn from_handle(transport: &'a dyn Transport, handle: Handle) -> Self {
+        Self { transport, handle }
+    }
+
+    /// The handle stays open.
+    pub(crate) fn into_handle(self) -> Handle {
+        let handle = self.handle;
+        std::mem::forget(self);
+        handle
+    }
+
     /// `CreateIoCompletionPort(hDevice, hPort, key, …)`: the port is told of the end of each overlapped request of the
     /// device, for as long as that is open.
     ///

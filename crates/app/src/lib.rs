@@ -6,16 +6,19 @@
 
 mod buffer;
 mod completion_port;
+mod completion_routine;
 mod control_code;
 mod device;
 mod error;
 mod event;
 mod overlapped;
 mod path;
+mod reactor;
 mod wait;
 
 pub use buffer::Buffer;
 pub use completion_port::{CompletionPacket, CompletionPort, NotificationModes};
+pub use completion_routine::CompletionRoutines;
 pub use control_code::{Access, ControlCode, Method};
 pub use device::{Device, OpenOptions};
 pub use error::Win32Error;
@@ -23,4 +26,5 @@ pub use event::{Event, EventKind};
 pub use gate::{DirectoryEntry, Handle, IoStatus, Transport};
 pub use overlapped::{Finished, Operation, Overlapped, Refused};
 pub use path::{nt_path, object_path};
+pub use reactor::{AsyncDevice, Reactor, Request};
 pub use wait::{MAXIMUM_WAIT_OBJECTS, Waitable, Waited, wait_all, wait_any};

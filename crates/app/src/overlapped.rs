@@ -21,6 +21,7 @@ pub struct Overlapped<'a> {
     offset: u64,
     event: Option<&'a Event<'a>>,
     without_packet: bool,
+    apc_routine: u64,
 }
 
 impl<'a> Overlapped<'a> {
@@ -42,6 +43,12 @@ impl<'a> Overlapped<'a> {
     #[must_use]
     pub fn event(mut self, event: &'a Event<'a>) -> Self {
         self.event = Some(event);
+        self
+    }
+
+    /// The end is told by a user APC of the calling thread.
+    pub(crate) fn apc_routine(mut self, number: u64) -> Self {
+        self.apc_routine = number;
         self
     }
 
@@ -169,7 +176,8 @@ impl<'a> Device<'a> {
         let block = buffers.buffer.block();
         let event = overlapped.event.map(Event::handle);
         let apc_context = if overlapped.without_packet { 0 } else { block };
-        let notice = Notice { io_status_block: block, event, apc_routine: 0, apc_context };
+        let apc_routine = overlapped.apc_routine;
+        let notice = Notice { io_status_block: block, event, apc_routine, apc_context };
         let status = self.transport().system_call(&call(notice), &mut []).status;
         if status.is_error() {
             let Buffers { buffer, input } = buffers;
@@ -260,16 +268,27 @@ impl Operation<'_> {
         Ok(true)
     }
 
-    /// `GetOverlappedResult(…, TRUE)`: waits for its end, and gives the result and the buffers.
-    ///
-    /// # Errors
-    /// As for [`Self::wait`]; the buffers are given up then. How the request itself failed is in [`Finished::result`].
-    pub fn finish(mut self) -> Result<Finished, Win32Error> {
-        self.wait(None)?;
-        match self.buffers.take() {
-            Some(buffers) => Ok(self.end(buffers)),
-            None => Err(Win32Error::new(self.function, "", abi::STATUS_INVALID_PARAMETER)),
+    /// `GetOverlappedResult(…, TRUE)`: waits for its end, and gives the result and the buffers. A machine that stops meanwhile, or a
+    /// host that dies, is an end too: ERROR_DEVICE_NOT_CONNECTED (1167).
+    #[must_use]
+    pub fn finish(mut self) -> Finished {
+        let waited = self.wait(None);
+        let finished = self.take_finished();
+        match waited {
+            Ok(_) => finished,
+            Err(error) => Finished { result: Err(error), ..finished },
         }
+    }
+
+    /// Nobody will tell its end any more.
+    pub(crate) fn give_up(mut self) -> Finished {
+        let error = Win32Error::new(self.function, "", abi::STATUS_DEVICE_NOT_CONNECTED);
+        Finished { result: Err(error), ..self.take_finished() }
+    }
+
+    fn take_finished(&mut self) -> Finished {
+        let buffers = self.buffers.take().expect("an operation has its buffers until its end");
+        self.end(buffers)
     }
 
     /// `GetOverlappedResult(…, FALSE)`: the result and the buffers if it has ended, else itself (ERROR_IO_INCOMPLETE).
@@ -305,7 +324,9 @@ impl Drop for Operation<'_> {
         if self.buffers.as_ref().is_some_and(goes_on) {
             let _has_ended_meanwhile = self.cancel();
         }
-        if let Some(buffers) = self.buffers.take_if(|buffers| goes_on(buffers)) {
+        if let Some(buffers) = self.buffers.take_if(|buffers| goes_on(buffers))
+            && self.transport.is_connected()
+        {
             std::mem::forget(buffers);
         }
     }

@@ -46,7 +46,7 @@ pub fn wait_any(
     objects: &[&dyn Waitable],
     timeout: Option<Duration>,
 ) -> Result<Waited, Win32Error> {
-    wait(transport, objects, false, timeout)
+    wait(transport, objects, false, false, timeout)
 }
 
 /// `WaitForMultipleObjects(…, TRUE, …)`: waits until all objects are signaled at the same time.
@@ -58,13 +58,14 @@ pub fn wait_all(
     objects: &[&dyn Waitable],
     timeout: Option<Duration>,
 ) -> Result<Waited, Win32Error> {
-    wait(transport, objects, true, timeout)
+    wait(transport, objects, true, false, timeout)
 }
 
-fn wait(
+pub(crate) fn wait(
     transport: &dyn Transport,
     objects: &[&dyn Waitable],
     all: bool,
+    alertable: bool,
     timeout: Option<Duration>,
 ) -> Result<Waited, Win32Error> {
     let mut handles = [Handle(0); MAXIMUM_WAIT_OBJECTS];
@@ -74,7 +75,7 @@ fn wait(
     for (handle, object) in handles.iter_mut().zip(objects) {
         *handle = object.wait_handle();
     }
-    let call = SystemCall::Wait { handles, all, alertable: false, timeout: relative(timeout) };
+    let call = SystemCall::Wait { handles, all, alertable, timeout: relative(timeout) };
     outcome("WaitForMultipleObjects", transport.system_call(&call, &mut []).status)
 }
 

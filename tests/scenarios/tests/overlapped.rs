@@ -1,12 +1,17 @@
 //! Requests of applications that go on when their call has returned, against the sample `delay`: the same source embedded
 //! and in a process of its own.
 
+use std::cell::RefCell;
+use std::future::{Future, poll_fn};
 use std::path::Path;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use app::{
-    Buffer, CompletionPort, ControlCode, Device, Event, EventKind, NotificationModes, OpenOptions,
-    Overlapped, Transport, Waited, wait_all, wait_any,
+    AsyncDevice, Buffer, CompletionPort, CompletionRoutines, ControlCode, Device, Event, EventKind, Finished,
+    NotificationModes, OpenOptions, Overlapped, Reactor, Request, Transport, Waited, wait_all, wait_any,
 };
 use host::UnloadOutcome;
 use ringbridge_scenarios::{DELAY, Form, application, failure, run_application};
@@ -36,9 +41,9 @@ fn buffer(transport: &dyn Transport, length: u32) -> Buffer {
 }
 
 /// Runs `body` with the driver in this form: embedded, then as the test `application` in a process of its own.
-fn in_both_places(form: Form, application: &str, body: fn(&dyn Transport)) {
+fn in_both_places(form: Form, application: &str, body: fn(Arc<dyn Transport>)) {
     let machine = DELAY.machine(form);
-    body(&machine.process("embedded"));
+    body(Arc::new(machine.process("embedded")));
     let folder = tempfile::tempdir().expect("a folder");
     let server = machine.serve(&folder.path().join("ringbridge.sock")).expect("serves");
     serve(application, server.path());
@@ -56,15 +61,23 @@ fn serve(application: &str, path: &Path) {
 /// Makes three tests of one body: native, `.sys`, and the part of either that plays the application.
 macro_rules! everywhere {
     (fn $name:ident($transport:ident) $body:block) => {
+        everywhere! {
+            fn $name(shared: Arc) {
+                let $transport: &dyn Transport = &*shared;
+                $body
+            }
+        }
+    };
+    (fn $name:ident($transport:ident: Arc) $body:block) => {
         mod $name {
             use super::*;
 
-            fn body($transport: &dyn Transport) $body
+            fn body($transport: Arc<dyn Transport>) $body
 
             #[test]
             fn application_part() {
                 if let Some(client) = application() {
-                    body(&client);
+                    body(Arc::new(client));
                 }
             }
 
@@ -106,7 +119,7 @@ everywhere! {
         set(&device, Way::Timer, 20);
         let operation = device.read_overlapped(buffer(transport, 10), &Overlapped::new()).expect("begins");
         assert_eq!(wait_any(transport, &[&device], PATIENCE), Ok(Waited::Signaled(0)));
-        let finished = operation.finish().expect("has ended");
+        let finished = operation.finish();
         assert_eq!(finished.result, Ok(10));
         assert_eq!(finished.buffer.to_vec(3), [Way::Timer.letter(); 3]);
     }
@@ -132,7 +145,7 @@ everywhere! {
         assert_eq!(wait_all(transport, &all, PATIENCE), Ok(Waited::Signaled(0)));
         assert!(start.elapsed() < Duration::from_millis(8 * 200), "one after the other");
         for operation in operations {
-            assert_eq!(operation.finish().expect("has ended").result, Ok(100));
+            assert_eq!(operation.finish().result, Ok(100));
         }
     }
 }
@@ -149,16 +162,16 @@ everywhere! {
         let (one, other) = (begin(), begin());
         assert_eq!(one.wait(Some(Duration::from_millis(20))), Ok(false));
         one.cancel().expect("it goes on");
-        let error = one.finish().expect("has ended").result.expect_err("was cancelled");
+        let error = one.finish().result.expect_err("was cancelled");
         assert_eq!((error.code, error.status), (ERROR_OPERATION_ABORTED, abi::STATUS_CANCELLED));
         assert!(!other.has_completed(), "the other goes on");
         device.cancel_all().expect("one is left");
-        assert_eq!(other.finish().expect("has ended").result.expect_err("was cancelled").code, 995);
+        assert_eq!(other.finish().result.expect_err("was cancelled").code, 995);
         assert_eq!(device.cancel_all().expect_err("nothing is left").code, ERROR_NOT_FOUND);
         device.cancel_own().expect("nothing to cancel is no error");
         let third = begin();
         device.cancel_own().expect("it is this thread's");
-        assert_eq!(third.finish().expect("has ended").result.expect_err("was cancelled").code, 995);
+        assert_eq!(third.finish().result.expect_err("was cancelled").code, 995);
     }
 }
 
@@ -286,5 +299,118 @@ everywhere! {
         let twice = wait_all(transport, &[&second, &second], PATIENCE);
         assert_eq!(twice.expect_err("one object twice").code, ERROR_INVALID_PARAMETER);
         assert_eq!(wait_any(transport, &[], PATIENCE).expect_err("no object").code, ERROR_INVALID_PARAMETER);
+    }
+}
+
+fn open_async(reactor: &Reactor) -> AsyncDevice<'_> {
+    reactor.open(&OpenOptions::new().access(abi::GENERIC_READ), PATH).expect("opens")
+}
+
+everywhere! {
+    fn requests_are_futures(transport: Arc) {
+        let reactor = Reactor::new(transport).expect("listens");
+        let device = open_async(&reactor);
+        let transport = reactor.transport();
+        futures_lite::future::block_on(async {
+            for way in Way::ALL {
+                set(device.device(), way, 20);
+                let start = Instant::now();
+                let finished = device.read(buffer(transport, 5000), 0).await;
+                assert_eq!(finished.result, Ok(5000));
+                assert!(start.elapsed() >= Duration::from_millis(20));
+                assert!(finished.buffer.to_vec(u32::MAX).iter().all(|byte| *byte == way.letter()));
+            }
+            // Refused in its call.
+            let refused = device.write(buffer(transport, 1), 0).await;
+            assert_eq!(refused.result.expect_err("opened for reading").code, 5);
+            // Ended in its call.
+            let setting = Buffer::from_bytes(transport, &[0; 8]).expect("memory");
+            let done = device.control(ControlCode(IOCTL_SET), setting, buffer(transport, 0)).await;
+            assert_eq!((done.result, done.input.expect("is back").len()), (Ok(0), 8));
+        });
+    }
+}
+
+everywhere! {
+    fn a_hundred_futures_go_on_side_by_side_in_one_thread(transport: Arc) {
+        let reactor = Reactor::new(transport).expect("listens");
+        let device = open_async(&reactor);
+        set(device.device(), Way::Timer, 100);
+        let start = Instant::now();
+        let mut requests: Vec<Option<Request<'_>>> =
+            (1..=100).map(|length| Some(device.read(buffer(reactor.transport(), length), 0))).collect();
+        let mut lengths = Vec::new();
+        futures_lite::future::block_on(poll_fn(|context| {
+            for slot in &mut requests {
+                let Some(request) = slot else { continue };
+                if let Poll::Ready(finished) = Pin::new(request).poll(context) {
+                    lengths.push(finished.result.expect("reads"));
+                    *slot = None;
+                }
+            }
+            if lengths.len() == 100 { Poll::Ready(()) } else { Poll::Pending }
+        }));
+        lengths.sort_unstable();
+        assert_eq!(lengths, (1..=100).collect::<Vec<u32>>());
+        assert!(start.elapsed() < Duration::from_secs(10), "one after the other");
+    }
+}
+
+everywhere! {
+    fn a_future_that_is_dropped_cancels_its_request(transport: Arc) {
+        let reactor = Reactor::new(transport).expect("listens");
+        let device = open_async(&reactor);
+        set(device.device(), Way::Timer, HOUR);
+        let slow = device.read(buffer(reactor.transport(), 10), 0);
+        let won = futures_lite::future::block_on(futures_lite::future::or(
+            async {
+                slow.await;
+                "the read of an hour"
+            },
+            async {
+                set(device.device(), Way::Thread, 1);
+                device.read(buffer(reactor.transport(), 10), 0).await.result.expect("reads");
+                "the read of a millisecond"
+            },
+        ));
+        assert_eq!(won, "the read of a millisecond");
+        assert_eq!(device.device().cancel_all().expect_err("nothing is left").code, ERROR_NOT_FOUND);
+    }
+}
+
+everywhere! {
+    fn completion_routines_run_in_their_threads_alertable_waits_only(transport) {
+        let told = RefCell::new(Vec::new());
+        let device = open(transport);
+        let (routines, others) = (CompletionRoutines::new(transport), CompletionRoutines::new(transport));
+        for (way, delay) in Way::ALL.into_iter().zip([30, 1, 60]) {
+            set(&device, way, delay);
+            let tell = |finished: Finished| told.borrow_mut().push((finished.buffer.to_vec(1)[0], finished.result));
+            routines.read(&device, buffer(transport, delay), 0, tell).expect("begins");
+        }
+        set(&device, Way::Timer, 1);
+        others.read(&device, buffer(transport, 1), 0, |_| ()).expect("begins");
+        // Not alertable: nothing runs, however long it lasts.
+        let never = Event::new(transport, EventKind::ManualReset, false).expect("an event");
+        assert_eq!(never.wait(Some(Duration::from_millis(100))), Ok(false));
+        assert!(told.borrow().is_empty());
+        let mut rounds = 0;
+        while routines.waiting() > 0 {
+            assert_eq!(routines.wait_any(&[&never], PATIENCE), Ok(Waited::CompletionRoutine));
+            rounds += 1;
+        }
+        assert!((1..=3).contains(&rounds));
+        let mut told = told.take();
+        told.sort_by_key(|(letter, _)| *letter);
+        let mut expected = Way::ALL.map(Way::letter).into_iter().zip([30, 1, 60].map(Ok)).collect::<Vec<_>>();
+        expected.sort_by_key(|(letter, _)| *letter);
+        assert_eq!(told, expected);
+        // What belongs to others was kept for them.
+        assert_eq!((others.waiting(), others.sleep(PATIENCE)), (1, Ok(Waited::CompletionRoutine)));
+        assert_eq!((others.waiting(), others.sleep(Some(Duration::from_millis(5)))), (0, Ok(Waited::TimedOut)));
+        let port = CompletionPort::new(transport, 1).expect("a port");
+        port.associate(&device, 1).expect("has none");
+        let refused = routines.read(&device, buffer(transport, 1), 0, |_| ()).expect_err("has a port");
+        assert_eq!(refused.error.code, ERROR_INVALID_PARAMETER);
     }
 }
