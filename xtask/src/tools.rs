@@ -118,7 +118,7 @@ impl WindowsRust {
     /// Makes sure that `core` for Windows is there: from rustup, else built by Debian's compiler from its source.
     pub(crate) fn find() -> Result<Self> {
         let linker = Linker::find()?;
-        if windows_core_installed() {
+        if windows_std_installed() {
             return Ok(Self { debian: false, linker });
         }
         match add_target() {
@@ -157,7 +157,7 @@ fn add_target() -> Result<()> {
     }
     announce(&format!("rustup target add {WINDOWS}"));
     capture(Command::new("rustup").args(["target", "add", WINDOWS])).context("rustup refused the target")?;
-    if !windows_core_installed() {
+    if !windows_std_installed() {
         bail!("rustup added the target to another toolchain than rustc's");
     }
     Ok(())
@@ -175,7 +175,8 @@ fn debian_rust() -> Result<()> {
     Ok(())
 }
 
-fn windows_core_installed() -> bool {
+/// Whether rustup has put the Windows target's libraries, `std` among them, beside the compiler.
+pub(crate) fn windows_std_installed() -> bool {
     sysroot("rustc").is_some_and(|sysroot| sysroot.join("lib/rustlib").join(WINDOWS).join("lib").is_dir())
 }
 

@@ -1,12 +1,11 @@
 //! `Buffer`: memory that a request may use while it goes on.
 
-use gate::{Memory, SharedMemory, Transport};
-
 use crate::error::Win32Error;
+use crate::sys::{Bytes, Memory, OVERLAPPED_SIZE, Transport};
 
-/// Bytes of an IO_STATUS_BLOCK.
-const BLOCK_SIZE: u32 = 16;
-const BLOCK_INFORMATION: u32 = 8;
+/// Where `Internal` and `InternalHigh` are in an OVERLAPPED, and `Status` and `Information` in an IO_STATUS_BLOCK.
+const STATUS: u32 = 0;
+const INFORMATION: u32 = 8;
 
 /// Bytes that drivers reach at the application's own address: overlapped requests take one and give it back when they have
 /// ended. Direct and neither I/O with it copies nothing.
@@ -14,7 +13,7 @@ const BLOCK_INFORMATION: u32 = 8;
 /// What a driver writes may come at any time while a request goes on, so what is read here is a copy.
 #[derive(Debug)]
 pub struct Buffer {
-    memory: Box<dyn SharedMemory>,
+    memory: Memory,
     length: u32,
 }
 
@@ -24,11 +23,10 @@ impl Buffer {
     /// # Errors
     /// ERROR_NO_SYSTEM_RESOURCES (1450).
     pub fn new(transport: &dyn Transport, length: u32) -> Result<Self, Win32Error> {
-        let refused = |status| Win32Error::new("VirtualAlloc", "", status);
-        let block = length.checked_next_multiple_of(BLOCK_SIZE).and_then(|at| at.checked_add(BLOCK_SIZE));
-        let total = block.ok_or_else(|| refused(abi::STATUS_INSUFFICIENT_RESOURCES))?;
-        let memory = transport.allocate_memory(total).map_err(refused)?;
-        Ok(Self { memory, length })
+        let place = length.checked_next_multiple_of(OVERLAPPED_SIZE);
+        let total = place.and_then(|place| place.checked_add(OVERLAPPED_SIZE));
+        let refused = || Win32Error::new("VirtualAlloc", "", abi::STATUS_INSUFFICIENT_RESOURCES);
+        Ok(Self { memory: Memory::new(transport, total.ok_or_else(refused)?)?, length })
     }
 
     /// As [`Self::new`], with a copy of `bytes` in it.
@@ -91,33 +89,33 @@ impl Buffer {
         assert!(fits, "{length} bytes at {start} are outside of a buffer of {}", self.length);
     }
 
-    pub(crate) fn memory(&self) -> Memory {
-        Memory { address: self.memory.address(), length: self.length }
+    pub(crate) fn bytes(&self) -> Bytes {
+        Bytes { address: self.memory.address(), length: self.length }
     }
 
-    fn block_start(&self) -> u32 {
-        self.memory.len() - BLOCK_SIZE
+    fn overlapped_start(&self) -> u32 {
+        self.memory.len() - OVERLAPPED_SIZE
     }
 
-    /// Address of the status block behind the bytes.
-    pub(crate) fn block(&self) -> u64 {
-        self.memory.address() + u64::from(self.block_start())
+    /// Address of the OVERLAPPED behind the bytes.
+    pub(crate) fn overlapped(&self) -> u64 {
+        self.memory.address() + u64::from(self.overlapped_start())
     }
 
     pub(crate) fn set_pending(&mut self) {
-        let mut block = [0; BLOCK_SIZE as usize];
-        block[..4].copy_from_slice(&abi::STATUS_PENDING.bits().to_le_bytes());
-        self.memory.write(self.block_start(), &block);
+        let mut overlapped = [0; OVERLAPPED_SIZE as usize];
+        overlapped[..4].copy_from_slice(&abi::STATUS_PENDING.bits().to_le_bytes());
+        self.memory.write(self.overlapped_start(), &overlapped);
     }
 
     pub(crate) fn status(&self) -> abi::NTSTATUS {
-        abi::NTSTATUS::from_bits(self.memory.load(self.block_start()))
+        abi::NTSTATUS::from_bits(self.memory.load(self.overlapped_start() + STATUS))
     }
 
     /// To be read when [`Self::status`] is not STATUS_PENDING.
     pub(crate) fn information(&self) -> u64 {
         let mut word = [0; 8];
-        self.memory.read(self.block_start() + BLOCK_INFORMATION, &mut word);
+        self.memory.read(self.overlapped_start() + INFORMATION, &mut word);
         u64::from_le_bytes(word)
     }
 }

@@ -2,15 +2,9 @@
 
 use std::time::Duration;
 
-use gate::{Handle, IoStatus, SystemCall, Transport};
-
-use crate::device::{Device, finish};
-use crate::error::Win32Error;
-use crate::overlapped::finished;
-use crate::wait::relative;
-
-/// Packets that one call takes at most.
-const MOST_PACKETS: usize = 64;
+use crate::device::Device;
+use crate::error::{Win32Error, transferred};
+use crate::sys::{self, Handle, MOST_PACKETS, Packet, Transport};
 
 /// A completion port. Dropping it closes its handle.
 pub struct CompletionPort<'a> {
@@ -51,14 +45,7 @@ impl<'a> CompletionPort<'a> {
     /// # Errors
     /// ERROR_NO_SYSTEM_RESOURCES (1450).
     pub fn new(transport: &'a dyn Transport, threads: u32) -> Result<Self, Win32Error> {
-        let call = SystemCall::CreateIoCompletion {
-            name: &[],
-            desired_access: abi::IO_COMPLETION_ALL_ACCESS,
-            threads,
-        };
-        let reply = transport.system_call(&call, &mut []);
-        finished("CreateIoCompletionPort", reply.status)?;
-        Ok(Self { transport, handle: reply.handle })
+        sys::create_port(transport, threads).map(|handle| Self { transport, handle })
     }
 
     pub(crate) fn from_handle(transport: &'a dyn Transport, handle: Handle) -> Self {
@@ -78,8 +65,7 @@ impl<'a> CompletionPort<'a> {
     /// # Errors
     /// ERROR_INVALID_PARAMETER (87) when the device has a port, or is not open for overlapped I/O.
     pub fn associate(&self, device: &Device<'_>, key: u64) -> Result<(), Win32Error> {
-        let call = SystemCall::SetFileCompletion { handle: device.handle(), port: self.handle, key };
-        finished("CreateIoCompletionPort", self.transport.system_call(&call, &mut []).status)
+        sys::associate(self.transport, self.handle, device.handle(), key)
     }
 
     /// `PostQueuedCompletionStatus`: queues a packet of one's own.
@@ -87,10 +73,7 @@ impl<'a> CompletionPort<'a> {
     /// # Errors
     /// ERROR_NO_SYSTEM_RESOURCES (1450); that the machine has stopped or the host is gone.
     pub fn post(&self, key: u64, overlapped: u64, bytes: u32) -> Result<(), Win32Error> {
-        let result = IoStatus { status: abi::STATUS_SUCCESS, information: bytes.into() };
-        let packet = gate::CompletionPacket { key, context: overlapped, result };
-        let call = SystemCall::SetIoCompletion { handle: self.handle, packet };
-        finished("PostQueuedCompletionStatus", self.transport.system_call(&call, &mut []).status)
+        sys::post(self.transport, self.handle, key, overlapped, bytes)
     }
 
     /// `GetQueuedCompletionStatus`: the next packet, `None` when none comes in time. No timeout waits for ever.
@@ -98,9 +81,9 @@ impl<'a> CompletionPort<'a> {
     /// # Errors
     /// ERROR_ABANDONED_WAIT_0 (735) when the port is closed meanwhile; that the machine has stopped or the host is gone.
     pub fn get(&self, timeout: Option<Duration>) -> Result<Option<CompletionPacket>, Win32Error> {
-        let mut room = [0; gate::CompletionPacket::SIZE];
-        let count = self.take("GetQueuedCompletionStatus", &mut room, timeout)?;
-        Ok((count == 1).then(|| packet(&room)))
+        let mut packets = [NONE];
+        let count = sys::take_packets(self.transport, self.handle, &mut packets, timeout)?;
+        Ok(packets.iter().take(count).map(told).next())
     }
 
     /// `GetQueuedCompletionStatusEx`: waits for a packet, and takes those that are there, at most `most` (and 64); none when none
@@ -113,40 +96,18 @@ impl<'a> CompletionPort<'a> {
         most: usize,
         timeout: Option<Duration>,
     ) -> Result<Vec<CompletionPacket>, Win32Error> {
-        let mut room = [0; MOST_PACKETS * gate::CompletionPacket::SIZE];
-        let room = &mut room[..most.min(MOST_PACKETS) * gate::CompletionPacket::SIZE];
-        let count = self.take("GetQueuedCompletionStatusEx", room, timeout)?;
-        Ok(room.as_chunks().0.iter().take(count).map(packet).collect())
-    }
-
-    fn take(
-        &self,
-        function: &'static str,
-        room: &mut [u8],
-        timeout: Option<Duration>,
-    ) -> Result<usize, Win32Error> {
-        let timeout = relative(timeout);
-        let call = SystemCall::RemoveIoCompletion { handle: self.handle, alertable: false, timeout };
-        let reply = self.transport.system_call(&call, room);
-        match reply.status {
-            abi::STATUS_SUCCESS => {
-                let count = usize::try_from(reply.information).unwrap_or(0) / gate::CompletionPacket::SIZE;
-                Ok(count.min(room.len() / gate::CompletionPacket::SIZE))
-            }
-            abi::STATUS_TIMEOUT | abi::STATUS_USER_APC => Ok(0),
-            abi::STATUS_ABANDONED_WAIT_0 => {
-                let mut error = Win32Error::new(function, "", reply.status);
-                error.code = abi::ERROR_ABANDONED_WAIT_0;
-                Err(error)
-            }
-            status => Err(Win32Error::new(function, "", status)),
-        }
+        let mut packets = [NONE; MOST_PACKETS];
+        let packets = &mut packets[..most.min(MOST_PACKETS)];
+        let count = sys::take_packets(self.transport, self.handle, packets, timeout)?;
+        Ok(packets.iter().take(count).map(told).collect())
     }
 }
 
-fn packet(bytes: &[u8; gate::CompletionPacket::SIZE]) -> CompletionPacket {
-    let gate::CompletionPacket { key, context, result } = gate::CompletionPacket::from_bytes(bytes);
-    CompletionPacket { key, overlapped: context, result: finish("GetQueuedCompletionStatus", result) }
+const NONE: Packet = Packet { key: 0, overlapped: 0, status: abi::STATUS_SUCCESS, bytes: 0 };
+
+fn told(packet: &Packet) -> CompletionPacket {
+    let Packet { key, overlapped, status, bytes } = *packet;
+    CompletionPacket { key, overlapped, result: transferred("GetQueuedCompletionStatus", status, bytes) }
 }
 
 impl Device<'_> {
@@ -158,13 +119,12 @@ impl Device<'_> {
         let flag = |set, flag| if set { flag } else { 0 };
         let flags = flag(modes.skip_packet_on_success, abi::FILE_SKIP_COMPLETION_PORT_ON_SUCCESS)
             | flag(modes.skip_signaling_the_device, abi::FILE_SKIP_SET_EVENT_ON_HANDLE);
-        let call = SystemCall::SetCompletionNotificationModes { handle: self.handle(), flags };
-        finished("SetFileCompletionNotificationModes", self.transport().system_call(&call, &mut []).status)
+        sys::set_notification_modes(self.transport(), self.handle(), flags)
     }
 }
 
 impl Drop for CompletionPort<'_> {
     fn drop(&mut self) {
-        let _nobody_to_tell = self.transport.close(self.handle);
+        let _nobody_to_tell = sys::close(self.transport, self.handle);
     }
 }

@@ -7,19 +7,18 @@ use std::marker::PhantomData;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use gate::{SystemCall, Transport, UserApc};
-
 use crate::buffer::Buffer;
 use crate::device::Device;
 use crate::error::Win32Error;
 use crate::overlapped::{Finished, Operation, Overlapped, Refused};
-use crate::wait::{Waitable, Waited, outcome, relative, wait};
+use crate::sys::{self, Apc, Transport};
+use crate::wait::{Waitable, Waited, wait};
 
 static NEXT: AtomicU64 = AtomicU64::new(1);
 
 thread_local! {
     /// User APCs of this thread that were taken by another [`CompletionRoutines`] than theirs.
-    static OTHERS: RefCell<Vec<UserApc>> = const { RefCell::new(Vec::new()) };
+    static OTHERS: RefCell<Vec<Apc>> = const { RefCell::new(Vec::new()) };
 }
 
 type Routine<'a> = Box<dyn FnOnce(Finished) + 'a>;
@@ -109,17 +108,11 @@ impl<'a> CompletionRoutines<'a> {
         if self.run() {
             return Ok(Waited::CompletionRoutine);
         }
-        // Longer than any machine runs.
-        let interval = relative(timeout).unwrap_or(-i64::MAX);
-        let status =
-            self.transport.system_call(&SystemCall::Delay { alertable: true, interval }, &mut []).status;
-        match outcome("SleepEx", status)? {
-            Waited::CompletionRoutine => {
-                self.run();
-                Ok(Waited::CompletionRoutine)
-            }
-            _ => Ok(Waited::TimedOut),
+        let waited = sys::sleep(self.transport, true, timeout)?;
+        if waited == Waited::CompletionRoutine {
+            self.run();
         }
+        Ok(waited)
     }
 
     /// `WaitForMultipleObjectsEx(…, FALSE, …, TRUE)`: as [`wait_any`](crate::wait_any), and ends when routines have run.
@@ -145,8 +138,7 @@ impl<'a> CompletionRoutines<'a> {
     fn run(&self) -> bool {
         let before = self.count.get();
         while let Some(apc) = self.next() {
-            let [id, ..] = apc.arguments;
-            let found = self.waiting.borrow_mut().remove(&id);
+            let found = self.waiting.borrow_mut().remove(&apc.overlapped);
             if let Some((operation, routine)) = found {
                 self.count.set(self.count.get() + 1);
                 // The routine may begin requests, and wait.
@@ -156,20 +148,15 @@ impl<'a> CompletionRoutines<'a> {
         self.count.get() != before
     }
 
-    fn next(&self) -> Option<UserApc> {
-        let own = |apc: &UserApc| apc.routine == self.number;
+    fn next(&self) -> Option<Apc> {
+        let own = |apc: &Apc| apc.routine == self.number;
         let kept =
             OTHERS.with_borrow_mut(|others| others.iter().position(own).map(|index| others.remove(index)));
         if kept.is_some() {
             return kept;
         }
         loop {
-            let mut room = [0; UserApc::SIZE];
-            let reply = self.transport.system_call(&SystemCall::TakeUserApc, &mut room);
-            if reply.status != abi::STATUS_SUCCESS {
-                return None;
-            }
-            let apc = UserApc::from_bytes(&room);
+            let apc = sys::take_apc(self.transport)?;
             if own(&apc) {
                 return Some(apc);
             }

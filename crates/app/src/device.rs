@@ -1,10 +1,8 @@
 //! `Device`: an open handle to a device, with the calls of a Win32 program.
 
-use gate::{CreateFile, Handle, IoStatus, Transport};
-
 use crate::control_code::ControlCode;
 use crate::error::Win32Error;
-use crate::path::nt_path;
+use crate::sys::{self, Handle, Transport};
 use crate::wait::Waitable;
 
 /// How to open a device: `CreateFile`'s arguments. By default for reading and writing, unshared, existing.
@@ -55,27 +53,8 @@ impl OpenOptions {
     /// ERROR_FILE_NOT_FOUND (2) when there is no such device, ERROR_PATH_NOT_FOUND (3) when there is no such directory,
     /// ERROR_ACCESS_DENIED (5) when it is open exclusively, or what the driver's create routine says.
     pub fn open<'a>(&self, transport: &'a dyn Transport, path: &str) -> Result<Device<'a>, Win32Error> {
-        let request = CreateFile {
-            path: &nt_path(path),
-            // CreateFile always adds these two.
-            desired_access: self.access | abi::SYNCHRONIZE | abi::FILE_READ_ATTRIBUTES,
-            file_attributes: abi::FILE_ATTRIBUTE_NORMAL,
-            share_access: self.share,
-            create_disposition: abi::FILE_OPEN,
-            create_options: abi::FILE_NON_DIRECTORY_FILE
-                | if self.overlapped { 0 } else { abi::FILE_SYNCHRONOUS_IO_NONALERT },
-        };
-        match transport.create_file(&request) {
-            Ok((handle, _)) => Ok(Device { transport, handle }),
-            Err(status) => {
-                let mut error = Win32Error::new("CreateFile", path, status);
-                if status == abi::STATUS_OBJECT_NAME_COLLISION {
-                    // CreateFile's own mapping of this status.
-                    error.code = abi::ERROR_FILE_EXISTS;
-                }
-                Err(error)
-            }
-        }
+        let handle = sys::create_file(transport, path, self.access, self.share, self.overlapped)?;
+        Ok(Device { transport, handle })
     }
 }
 
@@ -116,7 +95,7 @@ impl<'a> Device<'a> {
     /// ERROR_ACCESS_DENIED (5) without read access, ERROR_INVALID_FUNCTION (1) when the driver does not read, or the
     /// driver's error.
     pub fn read(&self, buffer: &mut [u8]) -> Result<u32, Win32Error> {
-        finish("ReadFile", self.transport.read(self.handle, buffer, None))
+        sys::read(self.transport, self.handle, buffer)
     }
 
     /// `WriteFile`; returns how many bytes were taken.
@@ -124,7 +103,7 @@ impl<'a> Device<'a> {
     /// # Errors
     /// As for [`Device::read`], of writing.
     pub fn write(&self, data: &[u8]) -> Result<u32, Win32Error> {
-        finish("WriteFile", self.transport.write(self.handle, data, None))
+        sys::write(self.transport, self.handle, data)
     }
 
     /// `DeviceIoControl`; returns `lpBytesReturned`.
@@ -135,7 +114,7 @@ impl<'a> Device<'a> {
     /// driver's error.
     #[inline]
     pub fn control(&self, code: ControlCode, input: &[u8], output: &mut [u8]) -> Result<u32, Win32Error> {
-        finish("DeviceIoControl", self.transport.device_control(self.handle, code.0, input, output))
+        sys::control(self.transport, self.handle, code.0, input, output)
     }
 
     /// `DuplicateHandle(…, DUPLICATE_SAME_ACCESS)`: a second handle to the same open file. The driver sees CLEANUP when both
@@ -144,11 +123,8 @@ impl<'a> Device<'a> {
     /// # Errors
     /// ERROR_INVALID_HANDLE (6), or that the host is gone.
     pub fn try_clone(&self) -> Result<Self, Win32Error> {
-        let made = self.transport.duplicate_handle(self.handle, 0, abi::DUPLICATE_SAME_ACCESS);
-        match made {
-            Ok(handle) => Ok(Device { transport: self.transport, handle }),
-            Err(status) => Err(Win32Error::new("DuplicateHandle", "", status)),
-        }
+        let handle = sys::duplicate(self.transport, self.handle)?;
+        Ok(Device { transport: self.transport, handle })
     }
 
     /// `CloseHandle`.
@@ -156,9 +132,9 @@ impl<'a> Device<'a> {
     /// # Errors
     /// ERROR_INVALID_HANDLE (6), or that the host is gone.
     pub fn close(self) -> Result<(), Win32Error> {
-        let status = self.transport.close(self.handle);
+        let closed = sys::close(self.transport, self.handle);
         std::mem::forget(self);
-        if status.is_success() { Ok(()) } else { Err(Win32Error::new("CloseHandle", "", status)) }
+        closed
     }
 }
 
@@ -170,16 +146,6 @@ impl Waitable for Device<'_> {
 
 impl Drop for Device<'_> {
     fn drop(&mut self) {
-        let _reported_by_close_only = self.transport.close(self.handle);
-    }
-}
-
-#[inline]
-pub(crate) fn finish(function: &'static str, result: IoStatus) -> Result<u32, Win32Error> {
-    let bytes = u32::try_from(result.information).unwrap_or(u32::MAX);
-    if result.status.is_success() {
-        Ok(bytes)
-    } else {
-        Err(Win32Error { bytes, ..Win32Error::new(function, "", result.status) })
+        let _reported_by_close_only = sys::close(self.transport, self.handle);
     }
 }

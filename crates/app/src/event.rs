@@ -2,10 +2,8 @@
 
 use std::time::Duration;
 
-use gate::{Handle, SystemCall, Transport};
-
 use crate::error::Win32Error;
-use crate::path::object_path;
+use crate::sys::{self, EventChange, Handle, Transport};
 use crate::wait::{Waitable, wait_for};
 
 /// How an event lets waiting threads go.
@@ -15,15 +13,6 @@ pub enum EventKind {
     ManualReset,
     /// One of them, and is reset by that: a synchronization event.
     AutoReset,
-}
-
-impl EventKind {
-    fn event_type(self) -> i32 {
-        match self {
-            Self::ManualReset => abi::NotificationEvent,
-            Self::AutoReset => abi::SynchronizationEvent,
-        }
-    }
 }
 
 /// An event. Dropping it closes its handle.
@@ -44,7 +33,7 @@ impl<'a> Event<'a> {
     /// # Errors
     /// ERROR_NO_SYSTEM_RESOURCES (1450).
     pub fn new(transport: &'a dyn Transport, kind: EventKind, signaled: bool) -> Result<Self, Win32Error> {
-        Self::create(transport, &[], "", kind, signaled).map(|(event, _)| event)
+        Self::create(transport, None, kind, signaled).map(|(event, _)| event)
     }
 
     /// `CreateEvent`: creates the event of this name, or opens it if it exists (true then: ERROR_ALREADY_EXISTS; `kind` and
@@ -59,25 +48,18 @@ impl<'a> Event<'a> {
         kind: EventKind,
         signaled: bool,
     ) -> Result<(Self, bool), Win32Error> {
-        Self::create(transport, &object_path(name), name, kind, signaled)
+        Self::create(transport, Some(name), kind, signaled)
     }
 
     fn create(
         transport: &'a dyn Transport,
-        path: &[u16],
-        name: &str,
+        name: Option<&str>,
         kind: EventKind,
-        initial_state: bool,
+        signaled: bool,
     ) -> Result<(Self, bool), Win32Error> {
-        let desired_access = abi::EVENT_ALL_ACCESS;
-        let event_type = kind.event_type();
-        let call = SystemCall::CreateEvent { name: path, desired_access, event_type, initial_state };
-        let reply = transport.system_call(&call, &mut []);
-        if reply.status.is_success() {
-            Ok((Self { transport, handle: reply.handle }, reply.information != 0))
-        } else {
-            Err(Self::refused("CreateEvent", name, reply.status))
-        }
+        let manual_reset = kind == EventKind::ManualReset;
+        let (handle, existed) = sys::create_event(transport, name, manual_reset, signaled)?;
+        Ok((Self { transport, handle }, existed))
     }
 
     /// `OpenEvent`: opens the event of this name for waiting (SYNCHRONIZE), setting (EVENT_MODIFY_STATE) or both.
@@ -85,22 +67,7 @@ impl<'a> Event<'a> {
     /// # Errors
     /// ERROR_FILE_NOT_FOUND (2); ERROR_ACCESS_DENIED (5); ERROR_INVALID_HANDLE (6) when the name is something else's.
     pub fn open(transport: &'a dyn Transport, name: &str, access: u32) -> Result<Self, Win32Error> {
-        let call = SystemCall::OpenEvent { name: &object_path(name), desired_access: access };
-        let reply = transport.system_call(&call, &mut []);
-        if reply.status.is_success() {
-            Ok(Self { transport, handle: reply.handle })
-        } else {
-            Err(Self::refused("OpenEvent", name, reply.status))
-        }
-    }
-
-    fn refused(function: &'static str, name: &str, status: abi::NTSTATUS) -> Win32Error {
-        let mut error = Win32Error::new(function, name, status);
-        if status == abi::STATUS_OBJECT_TYPE_MISMATCH {
-            // What Win32 documents for a name of another type.
-            error.code = abi::ERROR_INVALID_HANDLE;
-        }
-        error
+        sys::open_event(transport, name, access).map(|handle| Self { transport, handle })
     }
 
     /// The handle's value: what a driver gets that is to signal the event.
@@ -109,37 +76,28 @@ impl<'a> Event<'a> {
         self.handle
     }
 
-    /// `SetEvent`; whether it was signaled before.
+    /// `SetEvent`.
     ///
     /// # Errors
     /// ERROR_ACCESS_DENIED (5) without EVENT_MODIFY_STATE; that the machine has stopped or the host is gone.
-    pub fn set(&self) -> Result<bool, Win32Error> {
-        self.change("SetEvent", &SystemCall::SetEvent { handle: self.handle })
+    pub fn set(&self) -> Result<(), Win32Error> {
+        sys::change_event(self.transport, self.handle, EventChange::Set)
     }
 
-    /// `ResetEvent`; whether it was signaled before.
+    /// `ResetEvent`.
     ///
     /// # Errors
     /// As for [`Self::set`].
-    pub fn reset(&self) -> Result<bool, Win32Error> {
-        self.change("ResetEvent", &SystemCall::ResetEvent { handle: self.handle })
+    pub fn reset(&self) -> Result<(), Win32Error> {
+        sys::change_event(self.transport, self.handle, EventChange::Reset)
     }
 
-    /// `PulseEvent`: lets those go that wait now, and leaves it not signaled; whether it was signaled before.
+    /// `PulseEvent`: lets those go that wait now, and leaves it not signaled.
     ///
     /// # Errors
     /// As for [`Self::set`].
-    pub fn pulse(&self) -> Result<bool, Win32Error> {
-        self.change("PulseEvent", &SystemCall::PulseEvent { handle: self.handle })
-    }
-
-    fn change(&self, function: &'static str, call: &SystemCall<'_>) -> Result<bool, Win32Error> {
-        let reply = self.transport.system_call(call, &mut []);
-        if reply.status.is_success() {
-            Ok(reply.information != 0)
-        } else {
-            Err(Win32Error::new(function, "", reply.status))
-        }
+    pub fn pulse(&self) -> Result<(), Win32Error> {
+        sys::change_event(self.transport, self.handle, EventChange::Pulse)
     }
 
     /// `WaitForSingleObject`: true when it is signaled in time; `None` waits for ever.
@@ -159,6 +117,6 @@ impl Waitable for Event<'_> {
 
 impl Drop for Event<'_> {
     fn drop(&mut self) {
-        let _nobody_to_tell = self.transport.close(self.handle);
+        let _nobody_to_tell = sys::close(self.transport, self.handle);
     }
 }

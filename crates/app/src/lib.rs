@@ -2,7 +2,8 @@
 //!
 //! [`Device`] opens `\\.\Name` and reads, writes and controls it; [`Win32Error`] carries the Win32 code, NT's status behind
 //! it, and a sentence that says what to do. What the requests mean is the kernel's matter.
-#![forbid(unsafe_code)]
+#![cfg_attr(not(windows), forbid(unsafe_code))]
+#![cfg_attr(windows, expect(unsafe_code, reason = "`sys::windows` calls Win32"))]
 
 mod buffer;
 mod completion_port;
@@ -14,6 +15,7 @@ mod event;
 mod overlapped;
 mod path;
 mod reactor;
+mod sys;
 mod wait;
 
 pub use buffer::Buffer;
@@ -23,8 +25,12 @@ pub use control_code::{Access, ControlCode, Method};
 pub use device::{Device, OpenOptions};
 pub use error::Win32Error;
 pub use event::{Event, EventKind};
-pub use gate::{DirectoryEntry, Handle, IoStatus, Transport};
+#[cfg(not(windows))]
+pub use gate::{DirectoryEntry, IoStatus};
 pub use overlapped::{Finished, Operation, Overlapped, Refused};
 pub use path::{nt_path, object_path};
 pub use reactor::{AsyncDevice, Reactor, Request};
+#[cfg(windows)]
+pub use sys::Win32;
+pub use sys::{ConnectError, Handle, Transport, connect};
 pub use wait::{MAXIMUM_WAIT_OBJECTS, Waitable, Waited, wait_all, wait_any};

@@ -7,13 +7,13 @@
 use std::time::Duration;
 
 use abi::NTSTATUS;
-use gate::{Handle, Notice, SystemCall, Transport};
 
 use crate::buffer::Buffer;
 use crate::device::Device;
-use crate::error::Win32Error;
+use crate::error::{Win32Error, transferred};
 use crate::event::Event;
-use crate::wait::{Waitable, relative, wait_for};
+use crate::sys::{self, Cancelled, Handle, Notice, Start, Transport};
+use crate::wait::{Waitable, wait_for};
 
 /// What an OVERLAPPED is filled with: where in the file, and which event is signaled at the end.
 #[derive(Clone, Copy, Debug, Default)]
@@ -128,9 +128,8 @@ impl<'a> Device<'a> {
         buffer: Buffer,
         overlapped: &Overlapped<'_>,
     ) -> Result<Operation<'d>, Refused> {
-        let (handle, memory, offset) = (self.handle(), buffer.memory(), Some(overlapped.offset));
-        let call = |notice| SystemCall::Read { handle, buffer: memory, offset, notice };
-        self.begin("ReadFile", overlapped, Buffers { buffer, input: None }, call)
+        let start = Start::Read { buffer: buffer.bytes(), offset: overlapped.offset };
+        self.begin(start, overlapped, Buffers { buffer, input: None })
     }
 
     /// `WriteFile` with an OVERLAPPED: begins to write all of `buffer`.
@@ -142,9 +141,8 @@ impl<'a> Device<'a> {
         buffer: Buffer,
         overlapped: &Overlapped<'_>,
     ) -> Result<Operation<'d>, Refused> {
-        let (handle, memory, offset) = (self.handle(), buffer.memory(), Some(overlapped.offset));
-        let call = |notice| SystemCall::Write { handle, buffer: memory, offset, notice };
-        self.begin("WriteFile", overlapped, Buffers { buffer, input: None }, call)
+        let start = Start::Write { buffer: buffer.bytes(), offset: overlapped.offset };
+        self.begin(start, overlapped, Buffers { buffer, input: None })
     }
 
     /// `DeviceIoControl` with an OVERLAPPED.
@@ -158,33 +156,29 @@ impl<'a> Device<'a> {
         output: Buffer,
         overlapped: &Overlapped<'_>,
     ) -> Result<Operation<'d>, Refused> {
-        let (handle, first, second) = (self.handle(), input.memory(), output.memory());
-        let buffers = Buffers { buffer: output, input: Some(input) };
-        let call =
-            |notice| SystemCall::DeviceControl { handle, code: code.0, input: first, output: second, notice };
-        self.begin("DeviceIoControl", overlapped, buffers, call)
+        let start = Start::Control { code: code.0, input: input.bytes(), output: output.bytes() };
+        self.begin(start, overlapped, Buffers { buffer: output, input: Some(input) })
     }
 
     fn begin<'d>(
         &'d self,
-        function: &'static str,
+        start: Start,
         overlapped: &Overlapped<'_>,
         mut buffers: Buffers,
-        call: impl FnOnce(Notice) -> SystemCall<'static>,
     ) -> Result<Operation<'d>, Refused> {
         buffers.buffer.set_pending();
-        let block = buffers.buffer.block();
-        let event = overlapped.event.map(Event::handle);
-        let apc_context = if overlapped.without_packet { 0 } else { block };
-        let apc_routine = overlapped.apc_routine;
-        let notice = Notice { io_status_block: block, event, apc_routine, apc_context };
-        let status = self.transport().system_call(&call(notice), &mut []).status;
-        if status.is_error() {
+        let notice = Notice {
+            overlapped: buffers.buffer.overlapped(),
+            event: overlapped.event.map(Event::handle),
+            routine: overlapped.apc_routine,
+            without_packet: overlapped.without_packet,
+        };
+        if let Err(error) = sys::begin(self.transport(), self.handle(), start, notice) {
             let Buffers { buffer, input } = buffers;
-            return Err(Refused { error: Win32Error::new(function, "", status), buffer, input });
+            return Err(Refused { error, buffer, input });
         }
-        let (transport, file) = (self.transport(), self.handle());
-        Ok(Operation { transport, file, event, function, buffers: Some(buffers) })
+        let (transport, file, event) = (self.transport(), self.handle(), notice.event);
+        Ok(Operation { transport, file, event, function: start.function(), buffers: Some(buffers) })
     }
 
     /// `CancelIo`: cancels the requests that the calling thread has made on this device and that go on.
@@ -192,8 +186,7 @@ impl<'a> Device<'a> {
     /// # Errors
     /// That the machine has stopped or the host is gone.
     pub fn cancel_own(&self) -> Result<(), Win32Error> {
-        let call = SystemCall::CancelIoFile { handle: self.handle() };
-        finished("CancelIo", self.transport().system_call(&call, &mut []).status)
+        sys::cancel(self.transport(), self.handle(), Cancelled::Own)
     }
 
     /// `CancelIoEx(hDevice, NULL)`: cancels all requests of this process on this device, also those that other threads wait
@@ -202,13 +195,8 @@ impl<'a> Device<'a> {
     /// # Errors
     /// ERROR_NOT_FOUND (1168) when there is none.
     pub fn cancel_all(&self) -> Result<(), Win32Error> {
-        let call = SystemCall::CancelIoFileEx { handle: self.handle(), io_status_block: 0 };
-        finished("CancelIoEx", self.transport().system_call(&call, &mut []).status)
+        sys::cancel(self.transport(), self.handle(), Cancelled::All)
     }
-}
-
-pub(crate) fn finished(function: &'static str, status: NTSTATUS) -> Result<(), Win32Error> {
-    if status.is_success() { Ok(()) } else { Err(Win32Error::new(function, "", status)) }
 }
 
 /// How long a wait for a file lasts that other requests signal, too.
@@ -219,7 +207,7 @@ impl Operation<'_> {
     /// that no other request has that goes on.
     #[must_use]
     pub fn id(&self) -> u64 {
-        self.buffers.as_ref().map_or(0, |buffers| buffers.buffer.block())
+        self.buffers.as_ref().map_or(0, |buffers| buffers.buffer.overlapped())
     }
 
     fn status(&self) -> NTSTATUS {
@@ -237,8 +225,7 @@ impl Operation<'_> {
     /// # Errors
     /// ERROR_NOT_FOUND (1168) when it has ended already.
     pub fn cancel(&self) -> Result<(), Win32Error> {
-        let call = SystemCall::CancelIoFileEx { handle: self.file, io_status_block: self.id() };
-        finished("CancelIoEx", self.transport.system_call(&call, &mut []).status)
+        sys::cancel(self.transport, self.file, Cancelled::One(self.id()))
     }
 
     /// Waits for its end: true when it comes in time; `None` waits for ever.
@@ -260,9 +247,7 @@ impl Operation<'_> {
             }
             if signaled {
                 // For another request: looking again at once would only spin.
-                let call =
-                    SystemCall::Delay { alertable: false, interval: relative(Some(AGAIN)).unwrap_or(0) };
-                crate::wait::outcome("SleepEx", self.transport.system_call(&call, &mut []).status)?;
+                sys::sleep(self.transport, false, Some(AGAIN))?;
             }
         }
         Ok(true)
@@ -304,10 +289,7 @@ impl Operation<'_> {
 
     fn end(&self, buffers: Buffers) -> Finished {
         let Buffers { buffer, input } = buffers;
-        let result = crate::device::finish(
-            self.function,
-            gate::IoStatus { status: buffer.status(), information: buffer.information() },
-        );
+        let result = transferred(self.function, buffer.status(), buffer.information());
         Finished { result, buffer, input }
     }
 }
@@ -325,7 +307,7 @@ impl Drop for Operation<'_> {
             let _has_ended_meanwhile = self.cancel();
         }
         if let Some(buffers) = self.buffers.take_if(|buffers| goes_on(buffers))
-            && self.transport.is_connected()
+            && sys::is_connected(self.transport)
         {
             std::mem::forget(buffers);
         }

@@ -9,14 +9,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::thread::JoinHandle;
 
-use gate::{Handle, Transport};
-
 use crate::buffer::Buffer;
 use crate::completion_port::CompletionPort;
 use crate::control_code::ControlCode;
 use crate::device::{Device, OpenOptions};
 use crate::error::Win32Error;
 use crate::overlapped::{Finished, Operation, Overlapped, Refused};
+use crate::sys::{Handle, Transport};
 
 /// The key of the packet that stops the reactor's thread; devices have 0.
 const STOP: u64 = u64::MAX;

@@ -2,10 +2,8 @@
 
 use std::time::Duration;
 
-use abi::NTSTATUS;
-use gate::{Handle, SystemCall, Transport};
-
 use crate::error::Win32Error;
+use crate::sys::{self, Handle, Transport};
 
 /// What can be waited for.
 pub trait Waitable {
@@ -28,12 +26,6 @@ pub enum Waited {
 
 /// The most objects of one wait (MAXIMUM_WAIT_OBJECTS).
 pub const MAXIMUM_WAIT_OBJECTS: usize = abi::MAXIMUM_WAIT_OBJECTS as usize;
-
-/// As NT wants it: in units of 100 ns, negative for relative times.
-pub(crate) fn relative(timeout: Option<Duration>) -> Option<i64> {
-    let units = |time: Duration| i64::try_from(time.as_nanos().div_ceil(100)).unwrap_or(i64::MAX);
-    timeout.map(|time| -units(time))
-}
 
 /// `WaitForMultipleObjects(…, FALSE, …)`: waits until one of the objects is signaled, the first of them that is.
 /// `None` waits for ever.
@@ -75,8 +67,7 @@ pub(crate) fn wait(
     for (handle, object) in handles.iter_mut().zip(objects) {
         *handle = object.wait_handle();
     }
-    let call = SystemCall::Wait { handles, all, alertable, timeout: relative(timeout) };
-    outcome("WaitForMultipleObjects", transport.system_call(&call, &mut []).status)
+    sys::wait(transport, handles, all, alertable, timeout)
 }
 
 /// Waits for one handle; true when it is signaled in time.
@@ -85,23 +76,6 @@ pub(crate) fn wait_for(
     handle: Handle,
     timeout: Option<Duration>,
 ) -> Result<bool, Win32Error> {
-    let call =
-        SystemCall::Wait { handles: &[handle], all: false, alertable: false, timeout: relative(timeout) };
-    let waited = outcome("WaitForSingleObject", transport.system_call(&call, &mut []).status)?;
+    let waited = sys::wait(transport, &[handle], false, false, timeout)?;
     Ok(matches!(waited, Waited::Signaled(_) | Waited::Abandoned(_)))
-}
-
-pub(crate) fn outcome(function: &'static str, status: NTSTATUS) -> Result<Waited, Win32Error> {
-    const MOST: u32 = abi::MAXIMUM_WAIT_OBJECTS;
-    let bits = status.bits();
-    let index = |first: NTSTATUS| (bits - first.bits()) as usize;
-    match status {
-        abi::STATUS_TIMEOUT => Ok(Waited::TimedOut),
-        abi::STATUS_USER_APC => Ok(Waited::CompletionRoutine),
-        _ if bits < MOST => Ok(Waited::Signaled(index(abi::STATUS_SUCCESS))),
-        _ if (abi::STATUS_ABANDONED.bits()..abi::STATUS_ABANDONED.bits() + MOST).contains(&bits) => {
-            Ok(Waited::Abandoned(index(abi::STATUS_ABANDONED)))
-        }
-        _ => Err(Win32Error::new(function, "", status)),
-    }
 }

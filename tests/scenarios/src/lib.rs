@@ -12,7 +12,7 @@ use host::{LoadOptions, Machine};
 
 pub use application::{application, run_application};
 pub use cases::{CaseResult, case_code, failure, machine_with, open, run_case, words};
-pub use watch::{PATIENCE, Watch};
+pub use watch::{PATIENCE, Watch, unload_when_closed};
 
 /// How a driver is brought into the machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
