@@ -6,11 +6,11 @@ use std::process::ExitCode;
 use anyhow::Result;
 
 use crate::workspace::Workspace;
-use crate::{docs, layers, sys, tools};
+use crate::{docs, layers, sys, tools, wine};
 
 /// Run everything that a change must pass.
 ///
-/// In order: formatting, clippy, layers, drivers to .sys, applications for Windows, documentation builds, generated pages are current, doc tests, and
+/// In order: formatting, clippy, layers, drivers to .sys, applications for Windows, a sample under Wine, documentation builds, generated pages are current, doc tests, and
 /// then unit and scenario tests (with cargo-nextest where it is installed, else `cargo test`). A part that fails does not
 /// stop those after it; a part whose tool is missing is skipped, and listed with the reason before the tests start. The exit
 /// status is 0 only when nothing failed. .ci/run calls exactly this.
@@ -37,6 +37,7 @@ pub(crate) fn run(args: &Args) -> ExitCode {
     gate.part("layers", || layers::run(&layers::Args::default()).map(done));
     gate.part("sys", || sys::build(&workspace, &[]).map(|report| report.skipped));
     gate.part("windows", || windows(&workspace));
+    gate.part("wine", || wine::check(&workspace));
     gate.part("doc", || if args.quick { Ok(vec!["--quick".to_owned()]) } else { doc(&workspace).map(done) });
     gate.part("docs --check", || docs::run(&docs::Args { check: true }).map(done));
     gate.part("doc tests", || {
