@@ -34,6 +34,8 @@ use threads::Link;
 pub struct ConnectOptions {
     /// Whether calling threads look for the answer before they sleep.
     pub spin: Spin,
+    /// A user whose host is trusted, beside root's and this process's user's own.
+    pub host_user: Option<u32>,
 }
 
 /// A session with a host in another process.
@@ -51,12 +53,14 @@ pub struct Client {
 }
 
 impl Client {
-    /// Connects to the host that listens at `path`; see [`default_socket_path`](crate::default_socket_path).
+    /// Connects to the host that listens at `path`; see [`default_socket_path`](crate::default_socket_path). It must be
+    /// root's, this process's user's, or that of the user whose number RINGBRIDGE_HOST_UID says.
     ///
     /// # Errors
     /// [`ConnectError`], each with what to do about it.
     pub fn connect(path: impl AsRef<Path>) -> Result<Self, ConnectError> {
-        Self::connect_with(path, ConnectOptions::default())
+        let host_user = std::env::var("RINGBRIDGE_HOST_UID").ok().and_then(|uid| uid.parse().ok());
+        Self::connect_with(path, ConnectOptions { host_user, ..ConnectOptions::default() })
     }
 
     /// As [`Self::connect`], with options.

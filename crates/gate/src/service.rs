@@ -25,6 +25,8 @@ pub struct WindowBuffer {
 pub struct Peer {
     /// The application's process, user and group.
     pub credentials: PeerCredentials,
+    /// Its supplementary groups when it connected, as Linux vouches for them.
+    pub groups: Vec<u32>,
     /// The memory shared with it. It stays mapped until the last clone of this is dropped.
     pub window: Arc<Window>,
 }

@@ -19,7 +19,7 @@ pub use exports::{
     Row as ExportRow, Support as ExportSupport, all as all_exports, find as find_export,
     markdown as exports_page,
 };
-pub use gate::{CreateFile, DirectoryEntry, Handle, IoStatus, Transport};
+pub use gate::{Admission, CreateFile, DirectoryEntry, Handle, IoStatus, Transport};
 pub use kernel::io::{AddDeviceError, UnloadOutcome, UnloadReport};
 pub use kernel::mm::{TagUsage, tag_name};
 pub use kernel::raw::{InputBuffer, OutputBuffer};
@@ -31,5 +31,5 @@ pub use loader::pe::{ImageError, ImageFacts, Relocations, Section, inspect};
 pub use machine::{DriverInformation, LoadOptions, Machine, Parameter};
 pub use process::Process;
 pub use report::{BugcheckReport, left_behind};
-pub use server::{ServeError, Server};
+pub use server::{ServeError, ServeOptions, Server};
 pub use window_buffer::WindowBuffer;

@@ -23,7 +23,7 @@ use crate::image_space::MachineImages;
 use crate::process::Process;
 use crate::report::BugcheckReport;
 use crate::resolver::ExportResolver;
-use crate::server::{ServeError, Server};
+use crate::server::{ServeError, ServeOptions, Server};
 use crate::stack_walker::LoaderWalker;
 
 /// One NT. Many can live in one Linux process, side by side.
@@ -32,7 +32,7 @@ use crate::stack_walker::LoaderWalker;
 /// not reported. Its memory goes when the last process and thread that is inside of it is gone, also after a bugcheck.
 pub struct Machine {
     kernel: Arc<Kernel>,
-    data: DataExports,
+    data: Arc<DataExports>,
     images: Arc<MachineImages>,
 }
 
@@ -91,7 +91,7 @@ impl Machine {
         let kernel = Kernel::new(platform, configuration)?;
         kernel.io.set_invalid_device_request(exports::invalid_device_request() as u64);
         kernel.set_stack_walker(Arc::new(LoaderWalker));
-        let data = DataExports::new(&kernel).map_err(|_| StartError::NoMemory)?;
+        let data = Arc::new(DataExports::new(&kernel).map_err(|_| StartError::NoMemory)?);
         let images = Arc::new(MachineImages::new(kernel.mm.space.clone()));
         Ok(Self { kernel, data, images })
     }
@@ -243,12 +243,21 @@ impl Machine {
         Process::new(self.kernel.clone(), name, token)
     }
 
-    /// Serves the machine to other Linux processes on a Unix socket at `path`, until the server is stopped or dropped.
+    /// Serves the machine to other Linux processes on a Unix socket at `path`, until the server is stopped or dropped. Only
+    /// the calling user and root can connect.
     ///
     /// # Errors
     /// When another host serves there, or the socket cannot be made.
     pub fn serve(&self, path: &Path) -> Result<Server, ServeError> {
-        Server::start(self.kernel.clone(), path)
+        self.serve_to(path, ServeOptions::default())
+    }
+
+    /// As [`Machine::serve`], to whom `options` say.
+    ///
+    /// # Errors
+    /// As for [`Machine::serve`]; among others when the socket cannot be given to the group.
+    pub fn serve_to(&self, path: &Path, options: ServeOptions) -> Result<Server, ServeError> {
+        Server::start(self.kernel.clone(), path, options)
     }
 
     /// Pool in use now: owner's service name (`kernel` for the kernel's own), tag, blocks and bytes.

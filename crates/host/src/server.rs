@@ -7,8 +7,8 @@ use std::{fmt, io};
 
 use abi::NTSTATUS;
 use gate::{
-    BindError, CreateFile, DirectoryEntry, Handle, IoStatus, Listener, Peer, ServerOptions, Service,
-    Transport, WindowBuffer,
+    Admission, BindError, CreateFile, DirectoryEntry, Handle, IoStatus, Listener, Peer, ServerOptions,
+    Service, Transport, WindowBuffer,
 };
 use kernel::Kernel;
 use kernel::raw::{InputBuffer, OutputBuffer};
@@ -28,6 +28,32 @@ pub enum ServeError {
     Start(#[from] io::Error),
 }
 
+/// Who may use a machine from other Linux processes, and as whom.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ServeOptions {
+    /// Who may connect at all.
+    pub admission: Admission,
+    /// A Linux group whose members are administrators of the machine (`BUILTIN\Administrators`), as root and the user who
+    /// serves are. It admits nobody by itself.
+    pub administrators: Option<u32>,
+}
+
+impl ServeOptions {
+    /// Who an application is to the machine, by the credentials with which it connected: an administrator or a standard
+    /// user.
+    ///
+    /// The user who serves could change the machine's memory at will, so that withholding rights in it would protect
+    /// nothing.
+    fn token_of(&self, peer: &Peer) -> Token {
+        let is_member = |group: u32| peer.credentials.gid == group || peer.groups.contains(&group);
+        if peer.credentials.is_root_or_own() || self.administrators.is_some_and(is_member) {
+            Token::administrator()
+        } else {
+            Token::user()
+        }
+    }
+}
+
 /// A machine being served. Dropping it stops serving and ends all sessions.
 pub struct Server {
     server: gate::Server,
@@ -40,10 +66,11 @@ impl fmt::Debug for Server {
 }
 
 impl Server {
-    pub(crate) fn start(kernel: Arc<Kernel>, path: &Path) -> Result<Self, ServeError> {
-        let listener = Listener::bind(path)?;
+    pub(crate) fn start(kernel: Arc<Kernel>, path: &Path, options: ServeOptions) -> Result<Self, ServeError> {
+        let listener = Listener::bind_for(path, options.admission)?;
         let server = listener.serve(ServerOptions::default(), move |peer| {
-            Ok(Arc::new(Session::new(kernel.clone(), peer)) as Arc<dyn Service>)
+            let token = options.token_of(peer);
+            Ok(Arc::new(Session::new(kernel.clone(), peer, token)) as Arc<dyn Service>)
         })?;
         Ok(Self { server })
     }
@@ -72,18 +99,12 @@ struct Session {
 }
 
 impl Session {
-    fn new(kernel: Arc<Kernel>, peer: &Peer) -> Self {
+    fn new(kernel: Arc<Kernel>, peer: &Peer, token: Token) -> Self {
         let window = peer.window.base()..peer.window.data().end;
         let name = format!("pid {}", peer.credentials.pid);
         let keep = Box::new(peer.window.clone());
-        Self { process: Process::in_window(kernel, &name, token_of(peer), window, keep) }
+        Self { process: Process::in_window(kernel, &name, token, window, keep) }
     }
-}
-
-/// Who an application is to the machine: an administrator, since the socket admits only the user who serves. Its Linux
-/// credentials (`peer.credentials`) are not looked at yet.
-fn token_of(_peer: &Peer) -> Token {
-    Token::administrator()
 }
 
 fn failed(status: NTSTATUS) -> IoStatus {

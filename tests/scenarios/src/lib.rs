@@ -10,7 +10,9 @@ use std::path::PathBuf;
 
 use host::{LoadOptions, Machine};
 
-pub use application::{application, run_application};
+pub use application::{
+    Beside, PublicFolder, application, application_socket, run_application, say_ready, wait_to_go_on,
+};
 pub use cases::{CaseResult, case_code, failure, machine_with, open, run_case, words};
 pub use watch::{PATIENCE, Watch};
 
