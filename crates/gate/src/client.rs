@@ -5,6 +5,7 @@ mod call;
 mod connect;
 mod extents;
 pub(crate) mod life;
+mod management;
 pub(crate) mod threads;
 
 use std::fmt;

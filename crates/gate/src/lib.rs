@@ -36,7 +36,9 @@ mod admission;
 mod bell;
 mod client;
 mod directory;
+mod fields;
 mod futex;
+mod management;
 mod patience;
 mod server;
 mod service;
@@ -52,6 +54,7 @@ mod tests;
 
 pub use admission::{Admission, group_id};
 pub use client::{Buffer, Client, ConnectError, ConnectOptions};
+pub use management::{DriverInformation, DriverUnload, LoadDriver, Management, Parameter, Refusal};
 pub use patience::Spin;
 pub use server::{BindError, Listener, Server, ServerOptions};
 pub use service::{Peer, Service, WindowBuffer};

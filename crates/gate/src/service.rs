@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use abi::NTSTATUS;
 
+use crate::management::Management;
 use crate::socket::PeerCredentials;
 use crate::transport::{CreateFile, DirectoryEntry, Handle, IoStatus};
 use crate::window::Window;
@@ -71,6 +72,14 @@ pub trait Service: Send + Sync + 'static {
     /// # Errors
     /// The status of the query.
     fn query_directory(&self, path: &[u16]) -> Result<Vec<DirectoryEntry>, NTSTATUS>;
+
+    /// What serves requests about drivers.
+    ///
+    /// # Errors
+    /// `STATUS_PRIVILEGE_NOT_HELD` for who is no administrator; `STATUS_NOT_IMPLEMENTED` if nobody does.
+    fn management(&self) -> Result<&dyn Management, NTSTATUS> {
+        Err(abi::STATUS_NOT_IMPLEMENTED)
+    }
 
     /// A host thread begins to serve one of the application's threads; called on it.
     fn thread_started(&self) {}

@@ -43,6 +43,12 @@ pub(crate) mod operation {
     pub(crate) const END: u32 = 7;
     /// Another handle; `code` is the access, `file_offset` the options.
     pub(crate) const DUPLICATE: u32 = 8;
+    // From 32 on: what is asked of the host besides devices.
+    /// The input is a driver; see `management`.
+    pub(crate) const LOAD_DRIVER: u32 = 32;
+    /// The input is a name.
+    pub(crate) const UNLOAD_DRIVER: u32 = 33;
+    pub(crate) const QUERY_DRIVERS: u32 = 34;
 }
 
 /// `Request::flags`: `file_offset` counts.

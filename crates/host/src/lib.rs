@@ -7,6 +7,7 @@
 mod error;
 mod image_space;
 mod machine;
+mod management;
 mod process;
 mod report;
 mod resolver;
@@ -19,7 +20,9 @@ pub use exports::{
     Row as ExportRow, Support as ExportSupport, all as all_exports, find as find_export,
     markdown as exports_page,
 };
-pub use gate::{Admission, CreateFile, DirectoryEntry, Handle, IoStatus, Transport};
+pub use gate::{
+    Admission, CreateFile, DirectoryEntry, DriverInformation, Handle, IoStatus, Parameter, Transport,
+};
 pub use kernel::io::{AddDeviceError, UnloadOutcome, UnloadReport};
 pub use kernel::mm::{TagUsage, tag_name};
 pub use kernel::raw::{InputBuffer, OutputBuffer};
@@ -28,7 +31,7 @@ pub use kernel::trace::{Event, Observer};
 pub use kernel::{Configuration, StartError};
 pub use loader::map::MissingImport;
 pub use loader::pe::{ImageError, ImageFacts, Relocations, Section, inspect};
-pub use machine::{DriverInformation, LoadOptions, Machine, Parameter};
+pub use machine::{LoadOptions, Machine};
 pub use process::Process;
 pub use report::{BugcheckReport, left_behind};
 pub use server::{ServeError, ServeOptions, Server};

@@ -7,6 +7,7 @@ use std::{fmt, fs};
 
 use abi::{DRIVER_INITIALIZE, NTSTATUS};
 use exports::DataExports;
+use gate::{DriverInformation, Parameter};
 use kernel::cm::Value;
 use kernel::io::{self, AddDeviceError, DriverImage, UnloadOutcome};
 use kernel::mm::TagUsage;
@@ -44,30 +45,6 @@ pub struct LoadOptions {
     pub allow_missing: bool,
 }
 
-/// A value under a service's `Parameters` key.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Parameter {
-    /// REG_DWORD.
-    Dword(u32),
-    /// REG_SZ.
-    Text(String),
-}
-
-/// A loaded driver, as the machine lists it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DriverInformation {
-    /// Service name.
-    pub name: String,
-    /// File name of its image; empty for drivers compiled into the process.
-    pub file_name: String,
-    /// Where the image lies; empty for drivers compiled into the process.
-    pub base: u64,
-    /// Bytes of the image.
-    pub size: u64,
-    /// Paths (or addresses) of its devices, newest first.
-    pub devices: Vec<String>,
-}
-
 impl fmt::Debug for Machine {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.debug_struct("Machine").field("halted", &self.kernel.is_halted()).finish_non_exhaustive()
@@ -94,6 +71,15 @@ impl Machine {
         let data = Arc::new(DataExports::new(&kernel).map_err(|_| StartError::NoMemory)?);
         let images = Arc::new(MachineImages::new(kernel.mm.space.clone()));
         Ok(Self { kernel, data, images })
+    }
+
+    /// The same machine once more, for a part of this process that may outlive the value that its owner holds.
+    pub(crate) fn share(&self) -> Self {
+        Self { kernel: self.kernel.clone(), data: self.data.clone(), images: self.images.clone() }
+    }
+
+    pub(crate) fn kernel(&self) -> &Arc<Kernel> {
+        &self.kernel
     }
 
     /// Tells `observer` of everything that happens from now on.
@@ -257,7 +243,7 @@ impl Machine {
     /// # Errors
     /// As for [`Machine::serve`]; among others when the socket cannot be given to the group.
     pub fn serve_to(&self, path: &Path, options: ServeOptions) -> Result<Server, ServeError> {
-        Server::start(self.kernel.clone(), path, options)
+        Server::start(self.share(), path, options)
     }
 
     /// Pool in use now: owner's service name (`kernel` for the kernel's own), tag, blocks and bytes.

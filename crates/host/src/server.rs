@@ -7,14 +7,15 @@ use std::{fmt, io};
 
 use abi::NTSTATUS;
 use gate::{
-    Admission, BindError, CreateFile, DirectoryEntry, Handle, IoStatus, Listener, Peer, ServerOptions,
-    Service, Transport, WindowBuffer,
+    Admission, BindError, CreateFile, DirectoryEntry, Handle, IoStatus, Listener, Management, Peer,
+    ServerOptions, Service, Transport, WindowBuffer,
 };
-use kernel::Kernel;
 use kernel::raw::{InputBuffer, OutputBuffer};
 use kernel::se::Token;
 use thiserror::Error;
 
+use crate::machine::Machine;
+use crate::management::Drivers;
 use crate::process::Process;
 
 /// Why a machine cannot be served.
@@ -66,11 +67,11 @@ impl fmt::Debug for Server {
 }
 
 impl Server {
-    pub(crate) fn start(kernel: Arc<Kernel>, path: &Path, options: ServeOptions) -> Result<Self, ServeError> {
+    pub(crate) fn start(machine: Machine, path: &Path, options: ServeOptions) -> Result<Self, ServeError> {
         let listener = Listener::bind_for(path, options.admission)?;
         let server = listener.serve(ServerOptions::default(), move |peer| {
             let token = options.token_of(peer);
-            Ok(Arc::new(Session::new(kernel.clone(), peer, token)) as Arc<dyn Service>)
+            Ok(Arc::new(Session::new(&machine, peer, token)) as Arc<dyn Service>)
         })?;
         Ok(Self { server })
     }
@@ -96,14 +97,18 @@ impl Server {
 /// One application.
 struct Session {
     process: Process,
+    /// What an administrator may manage.
+    management: Option<Drivers>,
 }
 
 impl Session {
-    fn new(kernel: Arc<Kernel>, peer: &Peer, token: Token) -> Self {
+    fn new(machine: &Machine, peer: &Peer, token: Token) -> Self {
         let window = peer.window.base()..peer.window.data().end;
         let name = format!("pid {}", peer.credentials.pid);
         let keep = Box::new(peer.window.clone());
-        Self { process: Process::in_window(kernel, &name, token, window, keep) }
+        let management = token.is_administrator().then(|| Drivers(machine.share()));
+        let process = Process::in_window(machine.kernel().clone(), &name, token, window, keep);
+        Self { process, management }
     }
 }
 
@@ -167,6 +172,11 @@ impl Service for Session {
 
     fn query_directory(&self, path: &[u16]) -> Result<Vec<DirectoryEntry>, NTSTATUS> {
         self.process.query_directory(path)
+    }
+
+    fn management(&self) -> Result<&dyn Management, NTSTATUS> {
+        let management = self.management.as_ref().map(|drivers| drivers as &dyn Management);
+        management.ok_or(abi::STATUS_PRIVILEGE_NOT_HELD)
     }
 
     fn session_ending(&self) {

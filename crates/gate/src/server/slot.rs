@@ -7,6 +7,7 @@ use abi::{
     STATUS_NOT_IMPLEMENTED, STATUS_SUCCESS, STATUS_UNSUCCESSFUL,
 };
 
+use super::management;
 use super::session::Session;
 use crate::bell;
 use crate::directory;
@@ -64,6 +65,9 @@ fn answer(session: &Session, index: u32, request: &Request) -> Reply {
         operation::CLOSE => status(service.close(handle)),
         operation::DUPLICATE => duplicate(session, request),
         operation::QUERY_DIRECTORY => query_directory(session, input, output),
+        operation::LOAD_DRIVER | operation::UNLOAD_DRIVER | operation::QUERY_DRIVERS => {
+            management::answer(session, request, input, output)
+        }
         _ => status(STATUS_NOT_IMPLEMENTED),
     }
 }
@@ -76,7 +80,7 @@ fn checked(session: &Session, index: u32, offset: u64, length: u32) -> Option<Wi
     session.window.check(index, offset, length).map(|address| WindowBuffer { address, length })
 }
 
-fn status(status: NTSTATUS) -> Reply {
+pub(super) fn status(status: NTSTATUS) -> Reply {
     Reply { status: status.bits(), ..Reply::default() }
 }
 
@@ -85,12 +89,12 @@ fn io(result: IoStatus) -> Reply {
 }
 
 /// An error's reply: a service that calls a success an error gets it turned into one.
-fn refused(reason: NTSTATUS) -> Reply {
+pub(super) fn refused(reason: NTSTATUS) -> Reply {
     status(if reason.is_success() { STATUS_UNSUCCESSFUL } else { reason })
 }
 
 fn create(session: &Session, input: WindowBuffer) -> Reply {
-    let bytes = copy_in(input);
+    let bytes = copy_in(input, INPUT_LIMIT);
     let Some((words, path)) = bytes.split_at_checked(crate::wire::CREATE_WORDS * 4) else {
         return status(STATUS_INVALID_PARAMETER);
     };
@@ -120,7 +124,7 @@ fn duplicate(session: &Session, request: &Request) -> Reply {
 }
 
 fn query_directory(session: &Session, input: WindowBuffer, output: WindowBuffer) -> Reply {
-    let Some(path) = utf16(&copy_in(input)) else { return status(STATUS_INVALID_PARAMETER) };
+    let Some(path) = utf16(&copy_in(input, INPUT_LIMIT)) else { return status(STATUS_INVALID_PARAMETER) };
     let entries = match session.service.query_directory(&path) {
         Ok(entries) => entries,
         Err(reason) => return refused(reason),
@@ -141,12 +145,12 @@ fn utf16(bytes: &[u8]) -> Option<Vec<u16>> {
         .then(|| units.iter().map(|unit| u16::from_le_bytes(*unit)).collect())
 }
 
-/// The longest input that the gate itself reads.
-const INPUT_LIMIT: usize = crate::wire::CREATE_WORDS * 4 + PATH_LIMIT * 2;
+/// The longest input with a path, and enough more to see that one is too long.
+const INPUT_LIMIT: usize = crate::wire::CREATE_WORDS * 4 + PATH_LIMIT * 2 + 2;
 
-/// A private copy of a buffer's bytes. One byte more than [`INPUT_LIMIT`] is enough to see that it is too long.
-fn copy_in(buffer: WindowBuffer) -> Vec<u8> {
-    let mut bytes = vec![0; (buffer.length as usize).min(INPUT_LIMIT + 2)];
+/// A private copy of a buffer's bytes, of the first `limit` at most.
+pub(super) fn copy_in(buffer: WindowBuffer, limit: usize) -> Vec<u8> {
+    let mut bytes = vec![0; (buffer.length as usize).min(limit)];
     if !bytes.is_empty() {
         let source = std::ptr::with_exposed_provenance::<u8>(address(buffer));
         // SAFETY: `checked` found the range in the window, which is mapped as long as the session lives; the copy is
@@ -157,7 +161,7 @@ fn copy_in(buffer: WindowBuffer) -> Vec<u8> {
 }
 
 /// Fills the front of a buffer, which is at least as long as `bytes`.
-fn copy_out(bytes: &[u8], buffer: WindowBuffer) {
+pub(super) fn copy_out(bytes: &[u8], buffer: WindowBuffer) {
     assert!(bytes.len() <= buffer.length as usize);
     if !bytes.is_empty() {
         let target = std::ptr::with_exposed_provenance_mut::<u8>(address(buffer));
