@@ -18,6 +18,16 @@ pub fn run_application(name: &str, socket: &Path) {
     run(application_command(&this_binary(), name, socket));
 }
 
+/// As [`run_application`], with variables in its environment.
+///
+/// # Panics
+/// When it fails.
+pub fn run_application_with(name: &str, socket: &Path, variables: &[(&str, &str)]) {
+    let mut command = application_command(&this_binary(), name, socket);
+    command.envs(variables.iter().copied());
+    run(command);
+}
+
 fn this_binary() -> PathBuf {
     std::env::current_exe().expect("this binary")
 }
@@ -100,6 +110,7 @@ pub struct Beside {
     child: Child,
     input: Option<ChildStdin>,
     lines: Lines<BufReader<ChildStdout>>,
+    said: Option<String>,
 }
 
 impl Beside {
@@ -113,18 +124,24 @@ impl Beside {
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("starts");
         let input = child.stdin.take();
         let lines = BufReader::new(child.stdout.take().expect("is piped")).lines();
-        let mut beside = Self { child, input, lines };
-        beside.wait_for("ready");
+        let mut beside = Self { child, input, lines, said: None };
+        beside.said = beside.wait_for("ready").split_once(' ').map(|(said, _)| said.to_owned());
         beside
     }
 
-    /// Waits until it prints a line that ends with `word`.
+    /// What it told by [`say_ready_with`].
+    #[must_use]
+    pub fn said(&self) -> Option<&str> {
+        self.said.as_deref()
+    }
+
+    /// Waits until it prints a line that ends with `word`; that line.
     ///
     /// # Panics
     /// When it ends before.
-    pub fn wait_for(&mut self, word: &str) {
-        let said = self.lines.by_ref().any(|line| line.expect("text").ends_with(word));
-        assert!(said, "the application ended before it said {word}");
+    pub fn wait_for(&mut self, word: &str) -> String {
+        let said = self.lines.by_ref().map(|line| line.expect("text")).find(|line| line.ends_with(word));
+        said.unwrap_or_else(|| panic!("the application ended before it said {word}"))
     }
 
     /// Its process.
@@ -163,6 +180,12 @@ impl Drop for Beside {
 /// Tells the test that started this application as [`Beside`] that it is ready.
 pub fn say_ready() {
     println!("ready");
+}
+
+/// The same, and one word more.
+pub fn say_ready_with(word: &str) {
+    // On a line of its own: the test runner may have begun one.
+    println!("\n{word} ready");
 }
 
 /// Waits until the test that started this application as [`Beside`] has no more to say.

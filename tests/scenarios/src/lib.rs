@@ -12,7 +12,8 @@ use std::path::PathBuf;
 use host::{LoadOptions, Machine};
 
 pub use application::{
-    Beside, PublicFolder, application, application_socket, run_application, say_ready, wait_to_go_on,
+    Beside, PublicFolder, application, application_socket, run_application, run_application_with, say_ready,
+    say_ready_with, wait_to_go_on,
 };
 pub use apps::{
     APPS, AppsCounts, AppsWitness, apps_follow, apps_nothing, apps_pend, apps_pointer, apps_sleep, apps_stop,
