@@ -4,6 +4,7 @@ mod buffer;
 mod call;
 mod connect;
 mod extents;
+mod inheritance;
 pub(crate) mod life;
 mod management;
 pub(crate) mod threads;
@@ -26,6 +27,7 @@ use crate::wire::{CREATE_WORDS, HAS_FILE_OFFSET, PATH_LIMIT, Request, operation}
 
 pub use buffer::Buffer;
 pub use connect::ConnectError;
+pub use inheritance::SpawnError;
 
 use call::CopyBack;
 use threads::Link;

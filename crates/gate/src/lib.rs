@@ -38,6 +38,7 @@ mod client;
 mod directory;
 mod fields;
 mod futex;
+mod inheritance;
 mod management;
 mod patience;
 mod server;
@@ -53,7 +54,8 @@ extern crate self as ringbridge_gate;
 mod tests;
 
 pub use admission::{Admission, group_id};
-pub use client::{Buffer, Client, ConnectError, ConnectOptions};
+pub use client::{Buffer, Client, ConnectError, ConnectOptions, SpawnError};
+pub use inheritance::{Inheritance, NoTicket, TICKET_LIMIT, Ticket};
 pub use management::{DriverInformation, DriverUnload, LoadDriver, Management, Parameter, Refusal};
 pub use patience::Spin;
 pub use server::{BindError, Listener, Server, ServerOptions};

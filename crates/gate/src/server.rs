@@ -1,5 +1,6 @@
 //! The host's side: a listening socket, and a session for each application that connects.
 
+mod inheritance;
 mod management;
 mod session;
 mod slot;

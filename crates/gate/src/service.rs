@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use abi::NTSTATUS;
 
+use crate::inheritance::Inheritance;
 use crate::management::Management;
 use crate::socket::PeerCredentials;
 use crate::transport::{CreateFile, DirectoryEntry, Handle, IoStatus};
@@ -78,6 +79,14 @@ pub trait Service: Send + Sync + 'static {
     /// # Errors
     /// `STATUS_PRIVILEGE_NOT_HELD` for who is no administrator; `STATUS_NOT_IMPLEMENTED` if nobody does.
     fn management(&self) -> Result<&dyn Management, NTSTATUS> {
+        Err(abi::STATUS_NOT_IMPLEMENTED)
+    }
+
+    /// What passes handles to other sessions.
+    ///
+    /// # Errors
+    /// `STATUS_NOT_IMPLEMENTED` if nothing does.
+    fn inheritance(&self) -> Result<&dyn Inheritance, NTSTATUS> {
         Err(abi::STATUS_NOT_IMPLEMENTED)
     }
 

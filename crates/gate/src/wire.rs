@@ -49,6 +49,10 @@ pub(crate) mod operation {
     /// The input is a name.
     pub(crate) const UNLOAD_DRIVER: u32 = 33;
     pub(crate) const QUERY_DRIVERS: u32 = 34;
+    /// The input is a list of handles, the answer a ticket; see `inheritance`.
+    pub(crate) const OFFER_HANDLES: u32 = 35;
+    /// The other way round.
+    pub(crate) const TAKE_HANDLES: u32 = 36;
 }
 
 /// `Request::flags`: `file_offset` counts.

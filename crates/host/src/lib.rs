@@ -6,6 +6,7 @@
 
 mod error;
 mod image_space;
+mod inheritance;
 mod machine;
 mod management;
 mod process;

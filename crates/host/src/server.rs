@@ -7,13 +7,14 @@ use std::{fmt, io};
 
 use abi::NTSTATUS;
 use gate::{
-    Admission, BindError, CreateFile, DirectoryEntry, Handle, IoStatus, Listener, Management, Peer,
-    ServerOptions, Service, Transport, WindowBuffer,
+    Admission, BindError, CreateFile, DirectoryEntry, Handle, Inheritance, IoStatus, Listener, Management,
+    Peer, ServerOptions, Service, Transport, WindowBuffer,
 };
 use kernel::raw::{InputBuffer, OutputBuffer};
 use kernel::se::Token;
 use thiserror::Error;
 
+use crate::inheritance::{Heir, Offers};
 use crate::machine::Machine;
 use crate::management::Drivers;
 use crate::process::Process;
@@ -69,9 +70,10 @@ impl fmt::Debug for Server {
 impl Server {
     pub(crate) fn start(machine: Machine, path: &Path, options: ServeOptions) -> Result<Self, ServeError> {
         let listener = Listener::bind_for(path, options.admission)?;
+        let offers = Arc::new(Offers::default());
         let server = listener.serve(ServerOptions::default(), move |peer| {
             let token = options.token_of(peer);
-            Ok(Arc::new(Session::new(&machine, peer, token)) as Arc<dyn Service>)
+            Ok(Arc::new(Session::new(&machine, peer, token, offers.clone())) as Arc<dyn Service>)
         })?;
         Ok(Self { server })
     }
@@ -96,19 +98,21 @@ impl Server {
 
 /// One application.
 struct Session {
-    process: Process,
+    process: Arc<Process>,
+    heir: Heir,
     /// What an administrator may manage.
     management: Option<Drivers>,
 }
 
 impl Session {
-    fn new(machine: &Machine, peer: &Peer, token: Token) -> Self {
+    fn new(machine: &Machine, peer: &Peer, token: Token, offers: Arc<Offers>) -> Self {
         let window = peer.window.base()..peer.window.data().end;
         let name = format!("pid {}", peer.credentials.pid);
         let keep = Box::new(peer.window.clone());
         let management = token.is_administrator().then(|| Drivers(machine.share()));
         let process = Process::in_window(machine.kernel().clone(), &name, token, window, keep);
-        Self { process, management }
+        let process = Arc::new(process);
+        Self { heir: Heir { offers, process: process.clone() }, process, management }
     }
 }
 
@@ -136,11 +140,11 @@ impl Service for Session {
     }
 
     fn close(&self, handle: Handle) -> NTSTATUS {
-        Transport::close(&self.process, handle)
+        Transport::close(&*self.process, handle)
     }
 
     fn duplicate_handle(&self, handle: Handle, access: u32, options: u32) -> Result<Handle, NTSTATUS> {
-        Transport::duplicate_handle(&self.process, handle, access, options)
+        Transport::duplicate_handle(&*self.process, handle, access, options)
     }
 
     fn read(&self, handle: Handle, buffer: WindowBuffer, offset: Option<u64>) -> IoStatus {
@@ -179,11 +183,16 @@ impl Service for Session {
         management.ok_or(abi::STATUS_PRIVILEGE_NOT_HELD)
     }
 
+    fn inheritance(&self) -> Result<&dyn Inheritance, NTSTATUS> {
+        Ok(&self.heir)
+    }
+
     fn session_ending(&self) {
         self.process.begin_end();
     }
 
     fn session_ended(&self) {
+        self.heir.offers.withdraw(self.process.id());
         self.process.end();
     }
 }

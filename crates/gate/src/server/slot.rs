@@ -7,6 +7,7 @@ use abi::{
     STATUS_NOT_IMPLEMENTED, STATUS_SUCCESS, STATUS_UNSUCCESSFUL,
 };
 
+use super::inheritance;
 use super::management;
 use super::session::Session;
 use crate::bell;
@@ -67,6 +68,9 @@ fn answer(session: &Session, index: u32, request: &Request) -> Reply {
         operation::QUERY_DIRECTORY => query_directory(session, input, output),
         operation::LOAD_DRIVER | operation::UNLOAD_DRIVER | operation::QUERY_DRIVERS => {
             management::answer(session, request, input, output)
+        }
+        operation::OFFER_HANDLES | operation::TAKE_HANDLES => {
+            inheritance::answer(session, request, input, output)
         }
         _ => status(STATUS_NOT_IMPLEMENTED),
     }
