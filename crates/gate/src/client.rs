@@ -76,8 +76,11 @@ impl Client {
     }
 
     /// Maps the window at another address than the host, so that both can be one process.
-    #[cfg(test)]
-    pub(crate) fn connect_elsewhere(path: &str, options: ConnectOptions) -> Result<Self, ConnectError> {
+    #[cfg(any(test, feature = "hostile"))]
+    pub(crate) fn connect_elsewhere(
+        path: impl AsRef<Path>,
+        options: ConnectOptions,
+    ) -> Result<Self, ConnectError> {
         let elsewhere = |_, memory, layout| Window::elsewhere(memory, layout);
         let (link, watcher) = connect::connect(path.as_ref(), options, elsewhere)?;
         Ok(Self { link, watcher: Some(watcher) })

@@ -38,6 +38,8 @@ mod client;
 mod directory;
 mod fields;
 mod futex;
+#[cfg(any(test, feature = "hostile"))]
+pub mod hostile;
 mod inheritance;
 mod management;
 mod patience;
