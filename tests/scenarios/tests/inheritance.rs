@@ -53,6 +53,33 @@ fn child_with_nothing() {
     }
 }
 
+/// Descriptors of shared memory that a process has open.
+fn shared_memories(descriptors: impl Iterator<Item = String>) -> usize {
+    descriptors.filter(|target| target.contains("memfd:")).count()
+}
+
+#[test]
+fn application_that_executes_a_program() {
+    let Some(_client) = application() else { return };
+    let own = std::fs::read_dir("/proc/self/fd").expect("/proc is mounted").filter_map(Result::ok);
+    let own = own.filter_map(|entry| std::fs::read_link(entry.path()).ok());
+    assert_eq!(shared_memories(own.map(|target| target.display().to_string())), 1, "the window");
+    let listed = Command::new("ls").args(["-l", "/proc/self/fd"]).output().expect("ls runs");
+    assert!(listed.status.success());
+    let listed = String::from_utf8(listed.stdout).expect("text");
+    assert!(listed.lines().count() > 3, "{listed}");
+    assert_eq!(shared_memories(listed.lines().map(str::to_owned)), 0, "{listed}");
+}
+
+#[test]
+fn the_window_is_closed_in_programs_that_an_application_executes() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let machine = machine_with("apps");
+    let server = machine.serve(&folder.path().join("ringbridge.sock")).expect("serves");
+    run_application("application_that_executes_a_program", server.path());
+    server.stop();
+}
+
 #[test]
 fn parent_of_children() {
     let Some(client) = application() else { return };
