@@ -51,7 +51,7 @@ const ROOMS: &[Room] = &[
     room("driver", true, &["abi"]),
     room("interface", false, &[]),
     room("cli", false, &["host", "app", "gate", "abi"]),
-    room("samples", true, &["driver", "abi"]),
+    room("samples", true, &["driver", "app", "abi"]),
 ];
 
 /// Folders outside `crates/` that may use anything.

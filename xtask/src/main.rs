@@ -17,6 +17,7 @@ mod scenarios;
 mod sys;
 mod test;
 mod tools;
+mod wine;
 mod workspace;
 
 use std::process::ExitCode;
@@ -44,6 +45,7 @@ enum Task {
     Fuzz(fuzz::Args),
     Scenarios(scenarios::Args),
     Docs(docs::Args),
+    Wine(wine::Args),
 }
 
 fn main() -> ExitCode {
@@ -56,6 +58,7 @@ fn main() -> ExitCode {
         Task::Fuzz(args) => fuzz::run(&args),
         Task::Scenarios(args) => scenarios::run(&args),
         Task::Docs(args) => docs::run(&args),
+        Task::Wine(args) => wine::run(&args),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -8,11 +8,11 @@ use std::process::ExitCode;
 use anyhow::Result;
 
 use crate::workspace::Workspace;
-use crate::{docs, layers, sys, tools};
+use crate::{docs, layers, sys, tools, wine};
 
 /// Run everything that a change must pass.
 ///
-/// In order: formatting, clippy, layers, drivers to .sys, documentation builds, generated pages are current, doc tests, and
+/// In order: formatting, clippy, layers, drivers to .sys, applications for Windows, a sample under Wine, documentation builds, generated pages are current, doc tests, and
 /// then unit and scenario tests (with cargo-nextest where it is installed, else `cargo test`). A part that fails does not
 /// stop those after it; a part whose tool is missing is skipped, and listed with the reason before the tests start. The exit
 /// status is 0 only when nothing failed. .ci/run calls exactly this.
@@ -38,6 +38,8 @@ pub(crate) fn run(args: &Args) -> ExitCode {
     });
     gate.part("layers", || layers::run(&layers::Args::default()).map(done));
     gate.part("sys", || sys::build(&workspace, &[]).map(|report| report.skipped));
+    gate.part("windows", || windows(&workspace));
+    gate.part("wine", || wine::check(&workspace));
     gate.part("doc", || if args.quick { Ok(vec!["--quick".to_owned()]) } else { doc(&workspace).map(done) });
     gate.part("docs --check", || docs::run(&docs::Args { check: true }).map(done));
     gate.part("doc tests", || {
@@ -46,7 +48,10 @@ pub(crate) fn run(args: &Args) -> ExitCode {
     gate.part("applications of other users", || Ok(Vec::from_iter(cannot_be_other_users())));
     gate.summarise();
     let tests_passed = tests(&workspace);
-    // The runner has said what failed: another line would hide its summary.
+    // The runner has said which tests failed, and its summary stays last: unless something failed that it does not know of.
+    if !gate.failed.is_empty() {
+        eprintln!("\nFAILED before the tests: {}", gate.failed.join(", "));
+    }
     if gate.failed.is_empty() && tests_passed { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
@@ -104,6 +109,21 @@ fn cargo_part(workspace: &Workspace, subcommand: &str, arguments: &[&str]) -> Re
         )]);
     }
     tools::succeed(workspace.cargo().arg(subcommand).args(arguments)).map(done)
+}
+
+/// The application's side, as it is on Windows: checked, not linked, since linking needs Windows' libraries.
+fn windows(workspace: &Workspace) -> Result<Vec<String>> {
+    const PACKAGES: [&str; 4] = ["-p", "ringbridge-app", "-p", "sample-applications"];
+    // Installs the target where that is possible; a compiler that can only build `core` is no help here.
+    if let Err(reason) = tools::WindowsRust::find() {
+        return Ok(vec![format!("applications: {reason:#}")]);
+    }
+    if !tools::windows_std_installed() {
+        return Ok(vec![format!("applications: no std for {} (rustup target add {0})", tools::WINDOWS)]);
+    }
+    let mut command = workspace.cargo();
+    command.arg("clippy").args(PACKAGES).args(["--target", tools::WINDOWS, "--", "-D", "warnings"]);
+    tools::succeed(&mut command).map(done)
 }
 
 fn doc(workspace: &Workspace) -> Result<()> {

@@ -118,10 +118,10 @@ impl WindowsRust {
     /// Makes sure that `core` for Windows is there: from rustup, else built by Debian's compiler from its source.
     pub(crate) fn find() -> Result<Self> {
         let linker = Linker::find()?;
-        if windows_core_installed() {
+        if windows_std_installed() {
             return Ok(Self { debian: false, linker });
         }
-        match add_target() {
+        match add_target(WINDOWS) {
             Ok(()) => return Ok(Self { debian: false, linker }),
             Err(refusal) => announce(&format!("{refusal:#}; using Debian's compiler instead")),
         }
@@ -151,13 +151,13 @@ fn debian_build() -> Command {
 }
 
 /// `rustup target add`, believed only when the compiler in use then has the target.
-fn add_target() -> Result<()> {
+fn add_target(target: &str) -> Result<()> {
     if in_path("rustup").is_none() {
         bail!("rustup is absent");
     }
-    announce(&format!("rustup target add {WINDOWS}"));
-    capture(Command::new("rustup").args(["target", "add", WINDOWS])).context("rustup refused the target")?;
-    if !windows_core_installed() {
+    announce(&format!("rustup target add {target}"));
+    capture(Command::new("rustup").args(["target", "add", target])).context("rustup refused the target")?;
+    if !target_installed(target) {
         bail!("rustup added the target to another toolchain than rustc's");
     }
     Ok(())
@@ -175,8 +175,13 @@ fn debian_rust() -> Result<()> {
     Ok(())
 }
 
-fn windows_core_installed() -> bool {
-    sysroot("rustc").is_some_and(|sysroot| sysroot.join("lib/rustlib").join(WINDOWS).join("lib").is_dir())
+/// Whether rustup has put the Windows target's libraries, `std` among them, beside the compiler.
+pub(crate) fn windows_std_installed() -> bool {
+    target_installed(WINDOWS)
+}
+
+fn target_installed(target: &str) -> bool {
+    sysroot("rustc").is_some_and(|sysroot| sysroot.join("lib/rustlib").join(target).join("lib").is_dir())
 }
 
 fn sysroot(rustc: &str) -> Option<PathBuf> {
@@ -189,6 +194,54 @@ fn rust_lld(rustc: &str) -> Option<PathBuf> {
     let host = version.lines().find_map(|line| line.strip_prefix("host: "))?;
     let program = sysroot(rustc)?.join("lib/rustlib").join(host).join("bin/rust-lld");
     program.exists().then_some(program)
+}
+
+/// What builds programs for Windows: its Rust target, and mingw's linker.
+pub(crate) struct WindowsGnu {
+    /// The target's name.
+    pub(crate) triple: &'static str,
+}
+
+impl WindowsGnu {
+    /// Looks for both; installs what is missing, from rustup and from Debian.
+    pub(crate) fn find() -> Result<Self> {
+        let triple = "x86_64-pc-windows-gnu";
+        if !target_installed(triple) {
+            add_target(triple).context("no Rust target for Windows programs")?;
+        }
+        if in_path("x86_64-w64-mingw32-gcc").is_none() {
+            debian::install(&["gcc-mingw-w64-x86-64"])?;
+        }
+        Ok(Self { triple })
+    }
+}
+
+/// Wine, without a display.
+pub(crate) struct Wine {
+    /// Runs Windows programs.
+    pub(crate) program: PathBuf,
+    /// Ends a prefix's processes.
+    pub(crate) server: PathBuf,
+}
+
+impl Wine {
+    /// Looks for it; installs it from Debian.
+    pub(crate) fn find() -> Result<Self> {
+        if let Some(wine) = Self::installed() {
+            return Ok(wine);
+        }
+        debian::install(&["wine64"])?;
+        Self::installed()
+            .context("wine64 is installed, but there is no wine64 and wineserver64 in its folder")
+    }
+
+    fn installed() -> Option<Self> {
+        // Debian keeps them off PATH, behind a script that wants the package `wine`.
+        let find = |name| {
+            in_path(name).or_else(|| Some(Path::new("/usr/lib/wine").join(name)).filter(|path| path.exists()))
+        };
+        Some(Self { program: find("wine64")?, server: find("wineserver64").or_else(|| find("wineserver"))? })
+    }
 }
 
 /// A C compiler for Windows drivers, and the folders of mingw's headers.

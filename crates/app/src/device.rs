@@ -1,21 +1,21 @@
 //! `Device`: an open handle to a device, with the calls of a Win32 program.
 
-use gate::{CreateFile, Handle, IoStatus, Transport};
-
 use crate::control_code::ControlCode;
 use crate::error::Win32Error;
-use crate::path::nt_path;
+use crate::sys::{self, Handle, Transport};
+use crate::wait::Waitable;
 
 /// How to open a device: `CreateFile`'s arguments. By default for reading and writing, unshared, existing.
 #[derive(Clone, Copy, Debug)]
 pub struct OpenOptions {
     access: u32,
     share: u32,
+    overlapped: bool,
 }
 
 impl Default for OpenOptions {
     fn default() -> Self {
-        Self { access: abi::GENERIC_READ | abi::GENERIC_WRITE, share: 0 }
+        Self { access: abi::GENERIC_READ | abi::GENERIC_WRITE, share: 0, overlapped: false }
     }
 }
 
@@ -40,32 +40,21 @@ impl OpenOptions {
         self
     }
 
+    /// FILE_FLAG_OVERLAPPED: requests may go on when their call has returned.
+    #[must_use]
+    pub fn overlapped(mut self, overlapped: bool) -> Self {
+        self.overlapped = overlapped;
+        self
+    }
+
     /// `CreateFile(path, …, OPEN_EXISTING, FILE_ATTRIBUTE_NORMAL)`.
     ///
     /// # Errors
     /// ERROR_FILE_NOT_FOUND (2) when there is no such device, ERROR_PATH_NOT_FOUND (3) when there is no such directory,
     /// ERROR_ACCESS_DENIED (5) when it is open exclusively, or what the driver's create routine says.
     pub fn open<'a>(&self, transport: &'a dyn Transport, path: &str) -> Result<Device<'a>, Win32Error> {
-        let request = CreateFile {
-            path: &nt_path(path),
-            // CreateFile always adds these two.
-            desired_access: self.access | abi::SYNCHRONIZE | abi::FILE_READ_ATTRIBUTES,
-            file_attributes: abi::FILE_ATTRIBUTE_NORMAL,
-            share_access: self.share,
-            create_disposition: abi::FILE_OPEN,
-            create_options: abi::FILE_NON_DIRECTORY_FILE | abi::FILE_SYNCHRONOUS_IO_NONALERT,
-        };
-        match transport.create_file(&request) {
-            Ok((handle, _)) => Ok(Device { transport, handle }),
-            Err(status) => {
-                let mut error = Win32Error::new("CreateFile", path, status);
-                if status == abi::STATUS_OBJECT_NAME_COLLISION {
-                    // CreateFile's own mapping of this status.
-                    error.code = abi::ERROR_FILE_EXISTS;
-                }
-                Err(error)
-            }
-        }
+        let handle = sys::create_file(transport, path, self.access, self.share, self.overlapped)?;
+        Ok(Device { transport, handle })
     }
 }
 
@@ -96,13 +85,17 @@ impl<'a> Device<'a> {
         self.handle
     }
 
+    pub(crate) fn transport(&self) -> &'a dyn Transport {
+        self.transport
+    }
+
     /// `ReadFile`: fills the front of `buffer`; returns how many bytes.
     ///
     /// # Errors
     /// ERROR_ACCESS_DENIED (5) without read access, ERROR_INVALID_FUNCTION (1) when the driver does not read, or the
     /// driver's error.
     pub fn read(&self, buffer: &mut [u8]) -> Result<u32, Win32Error> {
-        finish("ReadFile", self.transport.read(self.handle, buffer, None))
+        sys::read(self.transport, self.handle, buffer)
     }
 
     /// `WriteFile`; returns how many bytes were taken.
@@ -110,7 +103,7 @@ impl<'a> Device<'a> {
     /// # Errors
     /// As for [`Device::read`], of writing.
     pub fn write(&self, data: &[u8]) -> Result<u32, Win32Error> {
-        finish("WriteFile", self.transport.write(self.handle, data, None))
+        sys::write(self.transport, self.handle, data)
     }
 
     /// `DeviceIoControl`; returns `lpBytesReturned`.
@@ -121,7 +114,7 @@ impl<'a> Device<'a> {
     /// driver's error.
     #[inline]
     pub fn control(&self, code: ControlCode, input: &[u8], output: &mut [u8]) -> Result<u32, Win32Error> {
-        finish("DeviceIoControl", self.transport.device_control(self.handle, code.0, input, output))
+        sys::control(self.transport, self.handle, code.0, input, output)
     }
 
     /// `DuplicateHandle(…, DUPLICATE_SAME_ACCESS)`: a second handle to the same open file. The driver sees CLEANUP when both
@@ -130,11 +123,8 @@ impl<'a> Device<'a> {
     /// # Errors
     /// ERROR_INVALID_HANDLE (6), or that the host is gone.
     pub fn try_clone(&self) -> Result<Self, Win32Error> {
-        let made = self.transport.duplicate_handle(self.handle, 0, abi::DUPLICATE_SAME_ACCESS);
-        match made {
-            Ok(handle) => Ok(Device { transport: self.transport, handle }),
-            Err(status) => Err(Win32Error::new("DuplicateHandle", "", status)),
-        }
+        let handle = sys::duplicate(self.transport, self.handle)?;
+        Ok(Device { transport: self.transport, handle })
     }
 
     /// `CloseHandle`.
@@ -142,24 +132,20 @@ impl<'a> Device<'a> {
     /// # Errors
     /// ERROR_INVALID_HANDLE (6), or that the host is gone.
     pub fn close(self) -> Result<(), Win32Error> {
-        let status = self.transport.close(self.handle);
+        let closed = sys::close(self.transport, self.handle);
         std::mem::forget(self);
-        if status.is_success() { Ok(()) } else { Err(Win32Error::new("CloseHandle", "", status)) }
+        closed
+    }
+}
+
+impl Waitable for Device<'_> {
+    fn wait_handle(&self) -> Handle {
+        self.handle
     }
 }
 
 impl Drop for Device<'_> {
     fn drop(&mut self) {
-        let _reported_by_close_only = self.transport.close(self.handle);
-    }
-}
-
-#[inline]
-fn finish(function: &'static str, result: IoStatus) -> Result<u32, Win32Error> {
-    let bytes = u32::try_from(result.information).unwrap_or(u32::MAX);
-    if result.status.is_success() {
-        Ok(bytes)
-    } else {
-        Err(Win32Error { bytes, ..Win32Error::new(function, "", result.status) })
+        let _reported_by_close_only = sys::close(self.transport, self.handle);
     }
 }

@@ -46,6 +46,21 @@ impl Win32Error {
     }
 }
 
+/// Bytes transferred, or how it failed.
+#[inline]
+pub(crate) fn transferred(
+    function: &'static str,
+    status: NTSTATUS,
+    information: u64,
+) -> Result<u32, Win32Error> {
+    let bytes = u32::try_from(information).unwrap_or(u32::MAX);
+    if status.is_success() {
+        Ok(bytes)
+    } else {
+        Err(Win32Error { bytes, ..Win32Error::new(function, "", status) })
+    }
+}
+
 impl fmt::Display for Win32Error {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{}", self.function)?;

@@ -2,15 +2,35 @@
 //!
 //! [`Device`] opens `\\.\Name` and reads, writes and controls it; [`Win32Error`] carries the Win32 code, NT's status behind
 //! it, and a sentence that says what to do. What the requests mean is the kernel's matter.
-#![forbid(unsafe_code)]
+#![cfg_attr(not(windows), forbid(unsafe_code))]
+#![cfg_attr(windows, expect(unsafe_code, reason = "`sys::windows` calls Win32"))]
 
+mod buffer;
+mod completion_port;
+mod completion_routine;
 mod control_code;
 mod device;
 mod error;
+mod event;
+mod overlapped;
 mod path;
+mod reactor;
+mod sys;
+mod wait;
 
+pub use buffer::Buffer;
+pub use completion_port::{CompletionPacket, CompletionPort, NotificationModes};
+pub use completion_routine::CompletionRoutines;
 pub use control_code::{Access, ControlCode, Method};
 pub use device::{Device, OpenOptions};
 pub use error::Win32Error;
-pub use gate::{DirectoryEntry, Handle, IoStatus, Transport};
-pub use path::nt_path;
+pub use event::{Event, EventKind};
+#[cfg(not(windows))]
+pub use gate::{DirectoryEntry, IoStatus};
+pub use overlapped::{Finished, Operation, Overlapped, Refused};
+pub use path::{nt_path, object_path};
+pub use reactor::{AsyncDevice, Reactor, Request};
+#[cfg(windows)]
+pub use sys::Win32;
+pub use sys::{ConnectError, Handle, Transport, connect};
+pub use wait::{MAXIMUM_WAIT_OBJECTS, Waitable, Waited, wait_all, wait_any};

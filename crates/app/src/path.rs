@@ -18,6 +18,15 @@ pub fn nt_path(path: &str) -> Vec<u16> {
     nt.encode_utf16().collect()
 }
 
+/// The NT path of a named kernel object (an event, …), in UTF-16: `Name`, `Local\Name` and `Global\Name` are in
+/// `\BaseNamedObjects`.
+///
+/// Source: Win32, Kernel Object Namespaces.
+#[must_use]
+pub fn object_path(name: &str) -> Vec<u16> {
+    format!(r"\BaseNamedObjects\{name}").encode_utf16().collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -12,7 +12,7 @@ use std::time::Instant;
 use abi::{NTSTATUS, STATUS_NOT_IMPLEMENTED, STATUS_SUCCESS};
 use ringbridge_gate::{
     Client, ConnectOptions, CreateFile, DirectoryEntry, Handle, IoStatus, Listener, Peer, ServerOptions,
-    Service, Spin, Transport, WindowBuffer,
+    Service, Spin, SystemCall, SystemReply, Transport, WindowBuffer,
 };
 use rustix::thread::{CpuSet, futex, sched_setaffinity};
 
@@ -154,6 +154,10 @@ impl Service for Copier {
 
     fn query_directory(&self, _: &[u16]) -> Result<Vec<DirectoryEntry>, NTSTATUS> {
         Err(STATUS_NOT_IMPLEMENTED)
+    }
+
+    fn system_call(&self, _: &SystemCall<'_>, _: &mut [u8]) -> SystemReply {
+        SystemReply::status(STATUS_NOT_IMPLEMENTED)
     }
 
     fn thread_started(&self) {

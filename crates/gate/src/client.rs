@@ -16,14 +16,15 @@ use std::thread::JoinHandle;
 
 use abi::{
     METHOD_BUFFERED, NTSTATUS, STATUS_BUFFER_TOO_SMALL, STATUS_INSUFFICIENT_RESOURCES,
-    STATUS_OBJECT_NAME_INVALID, STATUS_SUCCESS, STATUS_UNSUCCESSFUL,
+    STATUS_INVALID_PARAMETER_1, STATUS_OBJECT_NAME_INVALID, STATUS_SUCCESS, STATUS_UNSUCCESSFUL,
 };
 
 use crate::directory;
 use crate::patience::Spin;
-use crate::transport::{CreateFile, DirectoryEntry, Handle, IoStatus, Transport};
+use crate::system_call::{MOST_WORDS, SystemCall, SystemReply, Tail, encode};
+use crate::transport::{CreateFile, DirectoryEntry, Handle, IoStatus, SharedMemory, Transport};
 use crate::window::Window;
-use crate::wire::{CREATE_WORDS, HAS_FILE_OFFSET, PATH_LIMIT, Request, operation};
+use crate::wire::{CREATE_WORDS, HAS_FILE_OFFSET, PATH_LIMIT, Reply, Request, operation};
 
 pub use buffer::Buffer;
 pub use connect::ConnectError;
@@ -227,6 +228,55 @@ impl Transport for Client {
             }
         }
         Err(STATUS_INSUFFICIENT_RESOURCES)
+    }
+
+    fn system_call(&self, call: &SystemCall<'_>, output: &mut [u8]) -> SystemReply {
+        let mut words = [0; MOST_WORDS];
+        let (number, handle, count, tail) = encode(call, &mut words);
+        let mut line = [0; MOST_WORDS * 8 + abi::MAXIMUM_WAIT_OBJECTS as usize * 4];
+        for (place, word) in line.chunks_exact_mut(8).zip(&words[..count]) {
+            place.copy_from_slice(&word.to_le_bytes());
+        }
+        let (front, rest) = line.split_at_mut(count * 8);
+        let mut named = Vec::new();
+        let input: &[u8] = match tail {
+            Tail::Nothing => front,
+            Tail::Handles(handles) if handles.len() * 4 <= rest.len() => {
+                for (place, handle) in rest.chunks_exact_mut(4).zip(handles) {
+                    place.copy_from_slice(&handle.0.to_le_bytes());
+                }
+                &line[..count * 8 + handles.len() * 4]
+            }
+            Tail::Handles(_) => return SystemReply::status(STATUS_INVALID_PARAMETER_1),
+            Tail::Name(name) if name.len() > PATH_LIMIT => {
+                return SystemReply::status(STATUS_OBJECT_NAME_INVALID);
+            }
+            Tail::Name(name) => {
+                named.extend_from_slice(front);
+                named.extend(name.iter().flat_map(|unit| unit.to_le_bytes()));
+                &named
+            }
+        };
+        let header = Request {
+            operation: operation::SYSTEM_CALL,
+            handle: handle.0,
+            code: number,
+            ..Request::default()
+        };
+        match self.link.call(header, input, output, CopyBack::Information) {
+            Ok(Reply { status, handle, information }) => {
+                SystemReply { status: NTSTATUS::from_bits(status), handle: Handle(handle), information }
+            }
+            Err(status) => SystemReply::status(status),
+        }
+    }
+
+    fn allocate_memory(&self, length: u32) -> Result<Box<dyn SharedMemory>, NTSTATUS> {
+        self.allocate(length as usize).map(|buffer| Box::new(buffer) as Box<dyn SharedMemory>)
+    }
+
+    fn is_connected(&self) -> bool {
+        Self::is_connected(self)
     }
 }
 

@@ -7,6 +7,7 @@ use abi::NTSTATUS;
 use crate::inheritance::Inheritance;
 use crate::management::Management;
 use crate::socket::PeerCredentials;
+use crate::system_call::{SystemCall, SystemReply};
 use crate::transport::{CreateFile, DirectoryEntry, Handle, IoStatus};
 use crate::window::Window;
 
@@ -73,6 +74,9 @@ pub trait Service: Send + Sync + 'static {
     /// # Errors
     /// The status of the query.
     fn query_directory(&self, path: &[u16]) -> Result<Vec<DirectoryEntry>, NTSTATUS>;
+
+    /// As [`Transport::system_call`](crate::Transport::system_call). The addresses in it have not been checked.
+    fn system_call(&self, call: &SystemCall<'_>, output: &mut [u8]) -> SystemReply;
 
     /// What serves requests about drivers.
     ///

@@ -10,7 +10,10 @@ use std::thread;
 
 use abi::*;
 
-use crate::{Client, ConnectOptions, CreateFile, Handle, ServerOptions, Spin, Transport, WindowSize};
+use crate::{
+    Client, ConnectOptions, CreateFile, Handle, ServerOptions, Spin, SystemCall, SystemReply, Transport,
+    WindowSize,
+};
 use fake::*;
 
 fn connect(path: &str) -> Client {
@@ -118,6 +121,30 @@ fn a_directory_of_any_size_is_listed() {
     assert_eq!(entries[9_999].target, r"\Device\9999");
     assert_eq!(list("x"), Err(STATUS_OBJECT_NAME_NOT_FOUND));
     assert_eq!(list("1000000"), Err(STATUS_INSUFFICIENT_RESOURCES), "more than the window holds");
+    server.stop();
+}
+
+#[test]
+fn a_system_call_brings_its_answer_and_its_output() {
+    let path = socket_path("calls");
+    let (server, _log) = serve(&path, small(8));
+    let client = connect(&path);
+    let set = client.system_call(&SystemCall::SetEvent { handle: Handle(12) }, &mut []);
+    assert_eq!(set, SystemReply { status: STATUS_SUCCESS, handle: Handle(12), information: 7 });
+    let remove = SystemCall::RemoveIoCompletion { handle: Handle(8), alertable: false, timeout: None };
+    for length in [0, 32, 64 * 32] {
+        let mut packets = vec![0; length];
+        assert_eq!(client.system_call(&remove, &mut packets).information, length as u64);
+        assert!(packets.iter().all(|byte| *byte == 0x5A));
+    }
+    let name = vec![0x41; 32_768];
+    let long = SystemCall::OpenEvent { name: &name, desired_access: 0 };
+    assert_eq!(client.system_call(&long, &mut []).status, STATUS_OBJECT_NAME_INVALID);
+    let just = SystemCall::OpenEvent { name: &name[1..], desired_access: 0 };
+    assert_eq!(client.system_call(&just, &mut []).status, STATUS_NOT_IMPLEMENTED, "it has arrived");
+    let many = [Handle(4); 200];
+    let wait = SystemCall::Wait { handles: &many, all: false, alertable: false, timeout: Some(0) };
+    assert_eq!(client.system_call(&wait, &mut []).status, STATUS_INVALID_PARAMETER_1);
     server.stop();
 }
 

@@ -3,7 +3,11 @@
 //! What the requests mean is the kernel's matter; how they travel is the implementation's. Names are NT
 //! paths (`\??\Name`); turning Win32 names and errors into NT's and back is left to `app`.
 
+use std::fmt::Debug;
+
 use abi::NTSTATUS;
+
+use crate::system_call::{SystemCall, SystemReply};
 
 /// A handle of the application's process in a kernel: a non-zero multiple of four, as on NT.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -81,4 +85,49 @@ pub trait Transport: Send + Sync {
     /// # Errors
     /// `STATUS_OBJECT_NAME_NOT_FOUND`, `STATUS_OBJECT_TYPE_MISMATCH`, `STATUS_ACCESS_DENIED`.
     fn query_directory(&self, path: &[u16]) -> Result<Vec<DirectoryEntry>, NTSTATUS>;
+
+    /// Any other system call. `output` is for those that say so; it is not read.
+    fn system_call(&self, call: &SystemCall<'_>, output: &mut [u8]) -> SystemReply;
+
+    /// Zeroed memory of `length` bytes that drivers see at the address at which the application sees it, beginning on a page.
+    ///
+    /// # Errors
+    /// `STATUS_INSUFFICIENT_RESOURCES`.
+    fn allocate_memory(&self, length: u32) -> Result<Box<dyn SharedMemory>, NTSTATUS>;
+
+    /// Whether calls can still succeed: the kernel is there, and its machine runs.
+    fn is_connected(&self) -> bool;
+}
+
+/// Memory of an application that requests can use while they go on. A driver may change it at any time, so what is read is
+/// a copy. Dropping it gives it back.
+pub trait SharedMemory: Debug + Send + Sync {
+    /// Where it starts, for the application and for drivers.
+    fn address(&self) -> u64;
+
+    /// Bytes.
+    fn len(&self) -> u32;
+
+    /// Whether it has no bytes.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Fills `target` from the bytes at `start`.
+    ///
+    /// # Panics
+    /// If they are not all inside.
+    fn read(&self, start: u32, target: &mut [u8]);
+
+    /// Overwrites the bytes at `start`.
+    ///
+    /// # Panics
+    /// If they are not all inside.
+    fn write(&mut self, start: u32, source: &[u8]);
+
+    /// The 32-bit word at `start`, a multiple of four, read once; what was written before it is seen after it.
+    ///
+    /// # Panics
+    /// If it is not inside.
+    fn load(&self, start: u32) -> u32;
 }

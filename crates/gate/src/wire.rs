@@ -7,7 +7,7 @@
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 /// The protocol's version. Peers of different versions refuse each other.
-pub(crate) const VERSION: u32 = 2;
+pub(crate) const VERSION: u32 = 3;
 
 /// Bytes of a slot, its two lines and its inline data.
 pub(crate) const SLOT_SIZE: u64 = 0x2000;
@@ -43,6 +43,8 @@ pub(crate) mod operation {
     pub(crate) const END: u32 = 7;
     /// Another handle; `code` is the access, `file_offset` the options.
     pub(crate) const DUPLICATE: u32 = 8;
+    /// What `code` says; see `system_call`.
+    pub(crate) const SYSTEM_CALL: u32 = 9;
     // From 32 on: what is asked of the host besides devices.
     /// The input is a driver; see `management`.
     pub(crate) const LOAD_DRIVER: u32 = 32;

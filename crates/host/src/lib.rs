@@ -14,6 +14,7 @@ mod report;
 mod resolver;
 mod server;
 mod stack_walker;
+mod system_call;
 mod window_buffer;
 
 pub use error::LoadError;

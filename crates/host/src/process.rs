@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use abi::NTSTATUS;
-use gate::{CreateFile, DirectoryEntry, Handle, IoStatus, Transport};
+use gate::{CreateFile, DirectoryEntry, Handle, IoStatus, SharedMemory, SystemCall, SystemReply, Transport};
 use kernel::Kernel;
 use kernel::io::{self, DeviceControl, IoResult, OpenRequest};
 use kernel::ob::{Duplicate, SymbolicLink};
@@ -18,8 +18,8 @@ use crate::window_buffer::WindowBuffer;
 /// A process embedded in the machine's Linux process. Dropping it ends it: its handles are closed.
 #[derive(Debug)]
 pub struct Process {
-    kernel: Arc<Kernel>,
-    process: Arc<ps::Process>,
+    pub(crate) kernel: Arc<Kernel>,
+    pub(crate) process: Arc<ps::Process>,
 }
 
 fn failed(status: NTSTATUS) -> IoStatus {
@@ -192,6 +192,18 @@ impl Transport for Process {
                 .unwrap_or_default(),
         };
         Ok(listed.into_iter().map(entry).collect())
+    }
+
+    fn system_call(&self, call: &SystemCall<'_>, output: &mut [u8]) -> SystemReply {
+        self.call(call, output)
+    }
+
+    fn allocate_memory(&self, length: u32) -> Result<Box<dyn SharedMemory>, NTSTATUS> {
+        self.allocate(length).map(|buffer| Box::new(buffer) as Box<dyn SharedMemory>)
+    }
+
+    fn is_connected(&self) -> bool {
+        !self.kernel.is_halted()
     }
 }
 

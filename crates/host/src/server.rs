@@ -8,7 +8,7 @@ use std::{fmt, io};
 use abi::NTSTATUS;
 use gate::{
     Admission, BindError, CreateFile, DirectoryEntry, Handle, Inheritance, IoStatus, Listener, Management,
-    Peer, ServerOptions, Service, Transport, WindowBuffer,
+    Peer, ServerOptions, Service, SystemCall, SystemReply, Transport, WindowBuffer,
 };
 use kernel::raw::{InputBuffer, OutputBuffer};
 use kernel::se::Token;
@@ -176,6 +176,10 @@ impl Service for Session {
 
     fn query_directory(&self, path: &[u16]) -> Result<Vec<DirectoryEntry>, NTSTATUS> {
         self.process.query_directory(path)
+    }
+
+    fn system_call(&self, call: &SystemCall<'_>, output: &mut [u8]) -> SystemReply {
+        self.process.call(call, output)
     }
 
     fn management(&self) -> Result<&dyn Management, NTSTATUS> {

@@ -2,8 +2,10 @@
 
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::{Ordering, fence};
 
 use abi::NTSTATUS;
+use gate::SharedMemory;
 use kernel::mm::{UserBuffer, UserSpace};
 use kernel::raw::{self, InputBuffer, OutputBuffer};
 
@@ -84,5 +86,33 @@ impl WindowBuffer {
     fn place(&self, part: &Range<u32>) -> (u64, u32) {
         assert!(part.start <= part.end && part.end <= self.len(), "{part:?} is outside the buffer");
         (self.address() + u64::from(part.start), part.end - part.start)
+    }
+}
+
+impl SharedMemory for WindowBuffer {
+    fn address(&self) -> u64 {
+        Self::address(self)
+    }
+
+    fn len(&self) -> u32 {
+        Self::len(self)
+    }
+
+    fn read(&self, start: u32, target: &mut [u8]) {
+        let length = u32::try_from(target.len()).expect("inside the buffer");
+        let (address, _) = self.place(&(start..start.saturating_add(length)));
+        raw::copy_from(target, address).expect("the buffer's pages are there as long as it is");
+    }
+
+    fn write(&mut self, start: u32, source: &[u8]) {
+        Self::write(self, start, source);
+    }
+
+    fn load(&self, start: u32) -> u32 {
+        assert!(start.is_multiple_of(4), "a word lies on a multiple of four");
+        let (address, _) = self.place(&(start..start.saturating_add(4)));
+        let word = raw::read(address).expect("the buffer's pages are there as long as it is");
+        fence(Ordering::Acquire);
+        word
     }
 }

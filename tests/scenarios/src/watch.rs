@@ -3,7 +3,7 @@
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
-use host::{Event, Machine, Observer};
+use host::{Event, Machine, Observer, UnloadOutcome};
 
 /// What was observed so far.
 #[derive(Default)]
@@ -48,4 +48,25 @@ impl Watch {
             self.more.wait_timeout_while(events, PATIENCE, missing).unwrap_or_else(PoisonError::into_inner);
         assert!(!waited.timed_out(), "it did not happen: {events:#?}");
     }
+}
+
+/// Unloads a driver whose files have been closed. The end of a request may hold the file a moment longer than its application.
+///
+/// # Panics
+/// When it does not unload, or leaves anything behind.
+pub fn unload_when_closed(machine: &Machine, name: &str) {
+    let watch = Watch::on(machine);
+    let outcome = machine.unload(name).expect("unloads");
+    let mut reports = Vec::new();
+    if let UnloadOutcome::Pending { .. } = outcome {
+        watch.wait_for(1, |event| matches!(event, Event::DriverUnloaded { .. }));
+        for event in watch.events() {
+            if let Event::DriverUnloaded { report } = event {
+                reports.push(report);
+            }
+        }
+    } else if let UnloadOutcome::Unloaded(report) = outcome {
+        reports.push(report);
+    }
+    assert!(reports.len() == 1 && reports[0].is_clean(), "{reports:?}");
 }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use abi::{NTSTATUS, STATUS_ACCESS_VIOLATION, STATUS_INVALID_BUFFER_SIZE};
 use platform::pages::PAGE_SIZE;
@@ -9,7 +10,7 @@ use rustix::mm::{Advice, madvise};
 
 use super::threads::Link;
 use super::{Client, at};
-use crate::transport::{Handle, IoStatus};
+use crate::transport::{Handle, IoStatus, SharedMemory};
 use crate::wire::{Reply, Request, operation};
 
 /// Bytes in the session's data area, at the same address in the host.
@@ -90,6 +91,32 @@ impl Buffer {
     fn part(&self, start: usize, length: usize) -> *mut u8 {
         assert!(start.checked_add(length).is_some_and(|end| end <= self.length), "outside the buffer");
         self.as_ptr().wrapping_add(start)
+    }
+}
+
+impl SharedMemory for Buffer {
+    fn address(&self) -> u64 {
+        Self::address(self)
+    }
+
+    fn len(&self) -> u32 {
+        u32::try_from(self.length).unwrap_or(u32::MAX)
+    }
+
+    fn read(&self, start: u32, target: &mut [u8]) {
+        Self::read(self, start as usize, target);
+    }
+
+    fn write(&mut self, start: u32, source: &[u8]) {
+        Self::write(self, start as usize, source);
+    }
+
+    fn load(&self, start: u32) -> u32 {
+        assert!(start.is_multiple_of(4), "a word lies on a multiple of four");
+        let word = self.part(start as usize, 4).cast::<u32>();
+        // SAFETY: inside the buffer, which is mapped and begins on a page, so that the word is aligned.
+        let word = unsafe { AtomicU32::from_ptr(word) };
+        word.load(Ordering::Acquire)
     }
 }
 

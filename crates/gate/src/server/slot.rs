@@ -14,6 +14,7 @@ use crate::bell;
 use crate::directory;
 use crate::patience::{Patience, processor};
 use crate::service::WindowBuffer;
+use crate::system_call::{CompletionPacket, SystemReply, decode};
 use crate::transport::{CreateFile, Handle, IoStatus};
 use crate::wire::{HAS_FILE_OFFSET, PATH_LIMIT, Reply, Request, operation};
 
@@ -65,6 +66,7 @@ fn answer(session: &Session, index: u32, request: &Request) -> Reply {
         operation::CREATE => create(session, input),
         operation::CLOSE => status(service.close(handle)),
         operation::DUPLICATE => duplicate(session, request),
+        operation::SYSTEM_CALL => system_call(session, request, input, output),
         operation::QUERY_DIRECTORY => query_directory(session, input, output),
         operation::LOAD_DRIVER | operation::UNLOAD_DRIVER | operation::QUERY_DRIVERS => {
             management::answer(session, request, input, output)
@@ -127,6 +129,39 @@ fn duplicate(session: &Session, request: &Request) -> Reply {
     }
 }
 
+/// The longest output of a system call.
+const OUTPUT_LIMIT: usize = 64 * CompletionPacket::SIZE;
+
+fn system_call(session: &Session, request: &Request, input: WindowBuffer, output: WindowBuffer) -> Reply {
+    let mut room = [0; OUTPUT_LIMIT];
+    let room = &mut room[..(output.length as usize).min(OUTPUT_LIMIT)];
+    let answered = with_input(input, |bytes| {
+        decode(request.code, Handle(request.handle), bytes, |call| session.service.system_call(call, room))
+    });
+    match answered {
+        Ok(SystemReply { status, handle, information }) => {
+            let length = usize::try_from(information).unwrap_or(usize::MAX).min(room.len());
+            if !status.is_error() {
+                copy_out(&room[..length], output);
+            }
+            Reply { status: status.bits(), handle: handle.0, information }
+        }
+        Err(reason) => status(reason),
+    }
+}
+
+/// Runs `body` with a private copy of a buffer's bytes, which is on the stack if they are few.
+fn with_input<R>(buffer: WindowBuffer, body: impl FnOnce(&[u8]) -> R) -> R {
+    let mut few = [0; 512];
+    match few.get_mut(..buffer.length as usize) {
+        Some(few) => {
+            fill(few, buffer);
+            body(few)
+        }
+        None => body(&copy_in(buffer, INPUT_LIMIT)),
+    }
+}
+
 fn query_directory(session: &Session, input: WindowBuffer, output: WindowBuffer) -> Reply {
     let Some(path) = utf16(&copy_in(input, INPUT_LIMIT)) else { return status(STATUS_INVALID_PARAMETER) };
     let entries = match session.service.query_directory(&path) {
@@ -155,13 +190,19 @@ const INPUT_LIMIT: usize = crate::wire::CREATE_WORDS * 4 + PATH_LIMIT * 2 + 2;
 /// A private copy of a buffer's bytes, of the first `limit` at most.
 pub(super) fn copy_in(buffer: WindowBuffer, limit: usize) -> Vec<u8> {
     let mut bytes = vec![0; (buffer.length as usize).min(limit)];
+    fill(&mut bytes, buffer);
+    bytes
+}
+
+/// Fills `bytes` from the front of a buffer, which is at least as long.
+fn fill(bytes: &mut [u8], buffer: WindowBuffer) {
+    assert!(bytes.len() <= buffer.length as usize);
     if !bytes.is_empty() {
         let source = std::ptr::with_exposed_provenance::<u8>(address(buffer));
         // SAFETY: `checked` found the range in the window, which is mapped as long as the session lives; the copy is
         // of bytes, for which whatever the application writes meanwhile is valid.
         unsafe { std::ptr::copy_nonoverlapping(source, bytes.as_mut_ptr(), bytes.len()) };
     }
-    bytes
 }
 
 /// Fills the front of a buffer, which is at least as long as `bytes`.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use abi::*;
 use ringbridge_gate::{CreateFile, DirectoryEntry, Handle, IoStatus, Listener, Peer, Server, ServerOptions};
-use ringbridge_gate::{Service, WindowBuffer};
+use ringbridge_gate::{Service, SystemCall, SystemReply, WindowBuffer};
 
 /// Copies the input to the output.
 pub const ECHO: u32 = 0x22_2000;
@@ -185,6 +185,18 @@ impl Service for Fake {
             }
             ADDRESS => done(output.address),
             _ => IoStatus { status: STATUS_INVALID_DEVICE_REQUEST, information: 0 },
+        }
+    }
+
+    fn system_call(&self, call: &SystemCall<'_>, output: &mut [u8]) -> SystemReply {
+        match *call {
+            SystemCall::SetEvent { handle } => SystemReply { status: STATUS_SUCCESS, handle, information: 7 },
+            SystemCall::RemoveIoCompletion { .. } => {
+                output.fill(0x5A);
+                let information = output.len() as u64;
+                SystemReply { information, ..SystemReply::status(STATUS_SUCCESS) }
+            }
+            _ => SystemReply::status(STATUS_NOT_IMPLEMENTED),
         }
     }
 

@@ -7,5 +7,5 @@ mod resource;
 #[cfg(test)]
 mod tests;
 
-pub use event::{EventBody, event_object};
+pub use event::{EventBody, EventChange, change_event, create_event, event_object, open_event};
 pub use resource::{Resource, Resources, SharedPolicy};

@@ -9,9 +9,11 @@
 
 use std::mem::offset_of;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use abi::NTSTATUS;
 
+use super::completion_port::Reservation;
 use super::file::File;
 use super::operation::Operation;
 use super::packet::{self, Detached, InFlight};
@@ -35,7 +37,8 @@ pub struct Notice {
     pub event: u64,
     /// Address of the routine that the calling thread is to run as a user APC; 0 for none. Applications only.
     pub apc_routine: u64,
-    /// The routine's first argument. The second is the address of the status block.
+    /// The routine's first argument (the second is the address of the status block); without a routine, what the packet at
+    /// the file's completion port has, none if 0.
     pub apc_context: u64,
 }
 
@@ -72,6 +75,8 @@ pub(super) struct Pended {
     notice: Notice,
     /// The event of the notice, referenced.
     event: Option<Arc<Object>>,
+    /// The packet that the file's completion port will get.
+    packet: Option<Reservation>,
     /// The file, referenced.
     file: Arc<Object>,
     process: Arc<Process>,
@@ -240,6 +245,7 @@ pub(super) fn start(
     let mut pended = Pended {
         notice,
         event,
+        packet: None,
         file: object.clone(),
         process: process.clone(),
         thread: thread.apc_target(),
@@ -263,6 +269,10 @@ pub(super) fn start(
             return Ok(status);
         }
     };
+    if let Err(status) = pended.reserve(kernel, file) {
+        pended.release(kernel);
+        return Ok(status);
+    }
     pended.output = operation.copied_out();
     let status = send(caller, file, &operation, pended)?;
     if status == abi::STATUS_PENDING && one_at_a_time.is_some() {
@@ -382,7 +392,8 @@ fn send(caller: Caller<'_>, file: &File, operation: &Operation, mut pended: Pend
         }
         Ok(returned) if packet::is_completed(kernel) => {
             let refused = returned.is_error();
-            let ended = if refused { pended.refuse(kernel, request) } else { pended.end(kernel, request) };
+            let ended =
+                if refused { pended.refuse(kernel, request) } else { pended.end(kernel, request, false) };
             let intact = packet::end(kernel, request, true) && ended.is_ok();
             Ok(if intact { returned } else { abi::STATUS_DEVICE_NOT_CONNECTED })
         }
@@ -415,7 +426,7 @@ fn go_on(kernel: &Kernel, thread: &Thread, request: InFlight, pended: Pended) {
             }
         }
         Detached::Completed(packet, pended) => {
-            let _stopped = pended.end(kernel, request);
+            let _stopped = pended.end(kernel, request, true);
             packet::recycle(kernel, packet, request);
         }
     }
@@ -433,13 +444,25 @@ pub(super) fn complete(
 ) -> Outcome<()> {
     let target = pended.thread.clone();
     kernel.ke.queue_special_apc(kernel, &target, move |kernel| {
-        let ended = pended.end(kernel, request);
+        let ended = pended.end(kernel, request, true);
         packet::recycle(kernel, packet, request);
         ended
     })
 }
 
 impl Pended {
+    /// Makes sure that the file's completion port, if it has one, can be told.
+    fn reserve(&mut self, kernel: &Kernel, file: &File) -> Result<(), NTSTATUS> {
+        let Some(completion) = file.completion.get() else { return Ok(()) };
+        if self.notice.apc_routine != 0 {
+            return Err(abi::STATUS_INVALID_PARAMETER);
+        }
+        if self.notice.apc_context != 0 {
+            self.packet = Some(completion.reserve(kernel)?);
+        }
+        Ok(())
+    }
+
     /// Before the driver sees the IRP: nothing has ended yet.
     fn begin(&self, kernel: &Kernel, irp: Irp) -> Outcome<()> {
         let event = self.event.as_ref().and_then(|event| event.body.waits_on(event));
@@ -456,6 +479,9 @@ impl Pended {
 
     /// Lets go of what it holds; nobody is told.
     fn release(self, kernel: &Kernel) {
+        if let Some(packet) = self.packet {
+            packet.release(kernel);
+        }
         let_go(kernel, self.event.as_deref());
         super::dereference_later(kernel, &self.file);
     }
@@ -475,8 +501,9 @@ impl Pended {
         released
     }
 
-    /// What NT's APC of I/O completion does: brings the data, writes the status block, signals, queues the user APC.
-    fn end(self, kernel: &Kernel, request: InFlight) -> Outcome<()> {
+    /// What NT's APC of I/O completion does: brings the data, writes the status block, signals, queues the user APC or the
+    /// completion port's packet. `pended`: the call has returned STATUS_PENDING, or will.
+    fn end(mut self, kernel: &Kernel, request: InFlight, pended: bool) -> Outcome<()> {
         let irp = request.irp;
         let mut status = NTSTATUS::from_bits(irp.status()?);
         let information = irp.information()?;
@@ -494,8 +521,18 @@ impl Pended {
             .and_then(|()| raw::write(block, status.bits()));
         if let Some(file) = self.file.body::<File>() {
             file.object.set_final_status(status.bits())?;
-            if self.event.is_none() || file.synchronous {
+            let skips = file.skips.load(Ordering::Relaxed);
+            let skips_file = skips & abi::FILE_SKIP_SET_EVENT_ON_HANDLE != 0;
+            if (self.event.is_none() && !skips_file) || file.synchronous {
                 kernel.ke.set_event(kernel, file.object.event(), 0)?;
+            }
+            let skips_packet = skips & abi::FILE_SKIP_COMPLETION_PORT_ON_SUCCESS != 0;
+            if skips_packet
+                && !pended
+                && status.is_success()
+                && let Some(packet) = self.packet.take()
+            {
+                packet.release(kernel);
             }
         }
         if let Some(event) = &self.event
@@ -507,6 +544,9 @@ impl Pended {
             let arguments = [self.notice.apc_context, block, 0];
             let apc = UserApc { routine: self.notice.apc_routine, arguments };
             kernel.ke.queue_user_apc(kernel, &self.thread, apc);
+        }
+        if let Some(packet) = self.packet.take() {
+            packet.post(kernel, self.notice.apc_context, status, information)?;
         }
         let process = self.process.clone();
         self.release(kernel);

@@ -6,9 +6,13 @@
 use std::mem::offset_of;
 use std::sync::Arc;
 
+use abi::NTSTATUS;
+
+use super::file::File;
 use super::packet::{self, Packet};
 use super::{Device, csq};
 use crate::ke::Thread;
+use crate::ob;
 use crate::ps::{self, Process};
 use crate::raw::{self, FileObject, IoStackLocation, Irp, Outcome};
 use crate::{Kernel, Unwind};
@@ -93,6 +97,58 @@ pub fn cancel_file_irps(
         irp.original_file_object().is_ok_and(|object| object == file.address())
             && only_thread.is_none_or(|thread| irp.thread().is_ok_and(|own| own == thread))
     })
+}
+
+/// Which of a file's requests are cancelled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cancelled {
+    /// `NtCancelIoFile`: those that the calling thread made.
+    OfThread,
+    /// `NtCancelIoFileEx`: all of the process.
+    All,
+    /// `NtCancelIoFileEx`: the one with the IO_STATUS_BLOCK at this address.
+    Request(u64),
+}
+
+/// `NtCancelIoFile`, `NtCancelIoFileEx`: cancels requests of the process on a file; how they end is their drivers' matter.
+/// Must run inside the machine, in the context of `process`. PASSIVE_LEVEL.
+///
+/// Returns `STATUS_SUCCESS` (of the thread's, also when there was none), `STATUS_NOT_FOUND` when nothing was there to cancel,
+/// `STATUS_INVALID_HANDLE`, `STATUS_OBJECT_TYPE_MISMATCH`, `STATUS_DEVICE_NOT_CONNECTED` when a cancel routine has stopped the
+/// machine.
+///
+/// Source: Win32, CancelIo, CancelIoEx.
+pub fn cancel_io_file(
+    kernel: &Kernel,
+    process: &Arc<Process>,
+    thread: &Thread,
+    handle: u32,
+    which: Cancelled,
+) -> NTSTATUS {
+    let object = match ob::reference_own(process, handle, None, 0) {
+        Ok(object) => object,
+        Err(status) => return status,
+    };
+    let cancelled = object.body::<File>().map(|file| {
+        cancel_held(kernel, thread, |packet| {
+            let irp = packet.irp();
+            let of_file = irp.original_file_object().is_ok_and(|own| own == file.object.address());
+            of_file
+                && packet.is_of(process)
+                && match which {
+                    Cancelled::OfThread => irp.thread().is_ok_and(|own| own == thread.object()),
+                    Cancelled::All => true,
+                    Cancelled::Request(block) => irp.user_iosb().is_ok_and(|own| own == block),
+                }
+        })
+    });
+    object.dereference(kernel);
+    match cancelled {
+        None => abi::STATUS_OBJECT_TYPE_MISMATCH,
+        Some(Ok(0)) if which != Cancelled::OfThread => abi::STATUS_NOT_FOUND,
+        Some(Ok(_)) => abi::STATUS_SUCCESS,
+        Some(Err(_)) => abi::STATUS_DEVICE_NOT_CONNECTED,
+    }
 }
 
 fn cancel_held(kernel: &Kernel, thread: &Thread, wanted: impl Fn(&Packet) -> bool) -> Outcome<usize> {

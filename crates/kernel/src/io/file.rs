@@ -1,10 +1,12 @@
 //! File objects: an open of a device, from CREATE through CLEANUP to CLOSE.
 
 use std::any::Any;
-use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
+use std::sync::{Arc, OnceLock};
 
 use platform::scheduler::Lock;
 
+use super::completion_port::Association;
 use super::{Device, driver, free_own, request};
 use crate::Kernel;
 use crate::mm::PoolBlock;
@@ -28,6 +30,10 @@ pub struct File {
     pub(super) synchronous: bool,
     pub(super) lock: Lock<()>,
     pub(super) name: Option<PoolBlock>,
+    /// The completion port that is told of the ends of its requests.
+    pub(super) completion: OnceLock<Association>,
+    /// FILE_SKIP_*: what is not told of requests that end in their call.
+    pub(super) skips: AtomicU32,
     /// Whether CREATE succeeded: only then CLEANUP and CLOSE follow.
     pub(super) created: std::sync::atomic::AtomicBool,
 }
@@ -49,6 +55,9 @@ impl ObjectBody for File {
         }
         if let Some(name) = self.name {
             free_own(kernel, name.address);
+        }
+        if let Some(completion) = self.completion.get() {
+            completion.release(kernel);
         }
         free_own(kernel, self.object.address());
         let Some(device) = self.device_object.body::<Device>() else { return };

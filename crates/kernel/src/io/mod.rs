@@ -10,6 +10,7 @@ mod attach;
 mod build;
 mod cancel;
 mod completion;
+mod completion_port;
 mod csq;
 mod device;
 mod device_queue;
@@ -51,10 +52,14 @@ pub use attach::{
 };
 pub use build::{ControlRequest, FsdRequest, Notify, build_device_io_control_request, build_fsd_request};
 pub use cancel::{
-    acquire_cancel_spin_lock, cancel_file_irps, cancel_irp, end_process, release_cancel_spin_lock,
-    set_cancel_routine,
+    Cancelled, acquire_cancel_spin_lock, cancel_file_irps, cancel_io_file, cancel_irp, end_process,
+    release_cancel_spin_lock, set_cancel_routine,
 };
 pub use completion::complete_request;
+pub use completion_port::{
+    CompletionPacket, create_io_completion, remove_io_completion, set_completion_notification_modes,
+    set_file_completion, set_io_completion,
+};
 pub use csq::{
     CsqRoutines, IoCsq, IoCsqIrpContext, csq_initialize, csq_insert_irp, csq_remove_irp, csq_remove_next_irp,
 };
@@ -223,13 +228,14 @@ fn free_own(kernel: &Kernel, address: u64) -> bool {
 /// Whether a block is the I/O manager's own, which drivers must not free: an IRP, its system buffer or MDL, an object.
 #[must_use]
 pub fn owns_pool(block: &PoolBlock) -> bool {
-    const TAGS: [u32; 6] = [
+    const TAGS: [u32; 7] = [
         packet::IRP_TAG,
         packet::BUFFER_TAG,
         packet::MDL_TAG,
         device::DEVICE_TAG,
         driver::DRIVER_TAG,
         open::FILE_TAG,
+        completion_port::TAG,
     ];
     block.owner == PoolOwner::default() && TAGS.contains(&block.tag)
 }

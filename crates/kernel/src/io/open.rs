@@ -1,8 +1,8 @@
 //! `NtCreateFile`: from a path to a file object and a handle, by way of IRP_MJ_CREATE.
 
 use std::mem::offset_of;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use abi::NTSTATUS;
 use platform::scheduler::Lock;
@@ -184,6 +184,8 @@ fn make_file(
             synchronous,
             lock: Lock::new(()),
             name,
+            completion: OnceLock::new(),
+            skips: AtomicU32::new(0),
             created: AtomicBool::new(false),
         },
     );

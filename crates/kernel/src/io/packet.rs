@@ -275,6 +275,13 @@ impl Packet {
         pended.as_ref().is_some_and(|(_, pended)| pended.is_of(process))
     }
 
+    /// Whether it is a request that a thread of this process waits for, or that goes on by itself. As for
+    /// [`Self::goes_on_for`].
+    pub(super) fn is_of(&self, process: &Process) -> bool {
+        let awaited = self.state.load(Ordering::SeqCst) == AWAITED;
+        (awaited && self.process.load(Ordering::Relaxed) == process.id) || self.goes_on_for(process)
+    }
+
     fn is_completed(&self) -> bool {
         self.state.load(Ordering::Acquire) == COMPLETED
     }

@@ -10,7 +10,7 @@ use super::directory::{Directory, NamedObject, SymbolicLink};
 use super::name::eq_ignore_case;
 use super::object::{Object, Place};
 use super::types::TypeTable;
-use crate::se::default_descriptor;
+use crate::se::{base_named_objects_descriptor, default_descriptor};
 
 /// The object manager of a machine.
 pub struct ObjectManager {
@@ -33,21 +33,29 @@ const SEPARATOR: u16 = b'\\' as u16;
 /// As many symbolic links may follow one another.
 const MAX_LINKS: usize = 32;
 
+/// Where applications' names are.
+const BASE_NAMED_OBJECTS: &str = r"\BaseNamedObjects";
+
 /// The directories of every NT, and its links from one to another.
 const DIRECTORIES: [&str; 9] = [
     r"\Device",
     r"\Driver",
     r"\FileSystem",
     r"\GLOBAL??",
-    r"\BaseNamedObjects",
+    BASE_NAMED_OBJECTS,
     r"\Callback",
     r"\KernelObjects",
     r"\ObjectTypes",
     r"\Security",
 ];
 /// In a machine there is one session: `\??`, a session's own names before the global ones, is the global ones.
-const LINKS: [(&str, &str); 3] =
-    [(r"\??", r"\GLOBAL??"), (r"\DosDevices", r"\??"), (r"\GLOBAL??\Global", r"\GLOBAL??")];
+const LINKS: [(&str, &str); 5] = [
+    (r"\??", r"\GLOBAL??"),
+    (r"\DosDevices", r"\??"),
+    (r"\GLOBAL??\Global", r"\GLOBAL??"),
+    (r"\BaseNamedObjects\Global", r"\BaseNamedObjects"),
+    (r"\BaseNamedObjects\Local", r"\BaseNamedObjects"),
+];
 
 impl fmt::Debug for ObjectManager {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -67,8 +75,11 @@ impl ObjectManager {
             types: TypeTable::default(),
         };
         for path in DIRECTORIES {
-            this.insert(&wide(path), &Object::new(0, Directory::default()), true)
-                .expect("fixed directories have distinct names");
+            let directory = Object::new(0, Directory::default());
+            if path == BASE_NAMED_OBJECTS {
+                directory.set_security(base_named_objects_descriptor());
+            }
+            this.insert(&wide(path), &directory, true).expect("fixed directories have distinct names");
         }
         for (path, target) in LINKS {
             let link = Object::new(0, SymbolicLink { target: wide(target) });

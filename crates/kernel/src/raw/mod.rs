@@ -19,8 +19,8 @@ pub use fields::{
     write,
 };
 pub use objects::{
-    DeviceObject, DispatcherHeader, DriverExtension, DriverObject, FileObject, IoStackLocation, Irp, Mdl,
-    ShareAccess, UnicodeString,
+    CompletionEntry, DeviceObject, DispatcherHeader, DriverExtension, DriverObject, FileObject,
+    IoStackLocation, Irp, Mdl, ShareAccess, UnicodeString,
 };
 
 pub use user_buffer::{InputBuffer, OutputBuffer};

@@ -196,6 +196,7 @@ raw_object! {
         shared_delete, set_shared_delete: u8 = SharedDelete;
         flags, set_flags: u32 = Flags;
         current_byte_offset, set_current_byte_offset: u64 = CurrentByteOffset;
+        completion_context, set_completion_context: u64 = CompletionContext;
     }
 }
 
@@ -272,5 +273,25 @@ impl UnicodeString {
         self.set_length(length)?;
         self.set_maximum_length(maximum_length)?;
         self.set_buffer(buffer)
+    }
+}
+
+/// A packet of a completion port as it lies in pool: an entry of the port's queue.
+#[repr(C)]
+struct CompletionEntryLayout {
+    link: abi::LIST_ENTRY,
+    key: u64,
+    context: u64,
+    information: u64,
+    status: u32,
+}
+
+raw_object! {
+    /// A packet of a completion port.
+    CompletionEntry: CompletionEntryLayout {
+        key, set_key: u64 = key;
+        context, set_context: u64 = context;
+        information, set_information: u64 = information;
+        status, set_status: u32 = status;
     }
 }

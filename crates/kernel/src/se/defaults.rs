@@ -21,6 +21,18 @@ pub fn device_descriptor() -> SecurityDescriptor {
     ])
 }
 
+/// What `\BaseNamedObjects` has: everyone may look for names there and put new ones.
+#[must_use]
+pub fn base_named_objects_descriptor() -> SecurityDescriptor {
+    let names = abi::DIRECTORY_QUERY | abi::DIRECTORY_TRAVERSE | abi::DIRECTORY_CREATE_OBJECT;
+    of_the_system(vec![
+        Ace::allow(names | abi::READ_CONTROL, well_known::WORLD),
+        Ace::allow(abi::DIRECTORY_ALL_ACCESS, well_known::LOCAL_SYSTEM),
+        Ace::allow(abi::DIRECTORY_ALL_ACCESS, well_known::ADMINISTRATORS),
+        Ace::allow(abi::DIRECTORY_TRAVERSE, well_known::RESTRICTED),
+    ])
+}
+
 fn of_the_system(aces: Vec<Ace>) -> SecurityDescriptor {
     SecurityDescriptor::new(well_known::ADMINISTRATORS, well_known::LOCAL_SYSTEM, Acl::new(aces))
 }

@@ -1,0 +1,97 @@
+//! What the rest of this room is made of: the Win32 functions that it calls, on Windows themselves, elsewhere as requests of a
+//! Ringbridge machine.
+
+#[cfg(not(windows))]
+mod transport;
+#[cfg(windows)]
+mod windows;
+
+#[cfg(not(windows))]
+pub(crate) use transport::*;
+#[cfg(not(windows))]
+pub use transport::{ConnectError, Handle, Transport, connect};
+#[cfg(windows)]
+pub(crate) use windows::*;
+#[cfg(windows)]
+pub use windows::{ConnectError, Handle, Transport, Win32, connect};
+
+/// Bytes of an OVERLAPPED, or of what stands in its place.
+pub(crate) const OVERLAPPED_SIZE: u32 = 32;
+
+/// Which requests are cancelled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Cancelled {
+    /// Those of the calling thread: `CancelIo`.
+    Own,
+    /// All of the process: `CancelIoEx` without an OVERLAPPED.
+    All,
+    /// The one with the OVERLAPPED at this address: `CancelIoEx`.
+    One(u64),
+}
+
+/// What happens to an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum EventChange {
+    Set,
+    Reset,
+    Pulse,
+}
+
+/// Memory of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Bytes {
+    pub(crate) address: u64,
+    pub(crate) length: u32,
+}
+
+/// What a request is to do.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Start {
+    Read { buffer: Bytes, offset: u64 },
+    Write { buffer: Bytes, offset: u64 },
+    Control { code: u32, input: Bytes, output: Bytes },
+}
+
+/// How its end is told, besides in the OVERLAPPED.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Notice {
+    /// Address of the OVERLAPPED: [`OVERLAPPED_SIZE`] bytes of which the first word is STATUS_PENDING.
+    pub(crate) overlapped: u64,
+    pub(crate) event: Option<Handle>,
+    /// The calling thread gets an [`Apc`] with this number; 0 for none.
+    pub(crate) routine: u64,
+    /// The file's completion port is not told.
+    pub(crate) without_packet: bool,
+}
+
+/// A completion routine is due in the calling thread.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Apc {
+    /// [`Notice::routine`].
+    pub(crate) routine: u64,
+    /// [`Notice::overlapped`].
+    pub(crate) overlapped: u64,
+}
+
+/// A packet of a completion port.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Packet {
+    pub(crate) key: u64,
+    pub(crate) overlapped: u64,
+    pub(crate) status: abi::NTSTATUS,
+    pub(crate) bytes: u64,
+}
+
+/// Packets that one call takes at most.
+pub(crate) const MOST_PACKETS: usize = 64;
+
+impl Start {
+    /// The Win32 function that does it.
+    pub(crate) fn function(&self) -> &'static str {
+        match self {
+            Self::Read { .. } => "ReadFile",
+            Self::Write { .. } => "WriteFile",
+            Self::Control { .. } => "DeviceIoControl",
+        }
+    }
+}

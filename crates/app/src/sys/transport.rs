@@ -1,0 +1,349 @@
+//! Win32's functions as requests of a Ringbridge machine, which is reached by any [`Transport`].
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use abi::NTSTATUS;
+use gate::{CreateFile, IoStatus, SharedMemory, SystemCall, UserApc};
+
+pub use gate::{ConnectError, Handle, Transport};
+
+use super::{Apc, Bytes, Cancelled, EventChange, MOST_PACKETS, Notice, Packet, Start};
+use crate::error::Win32Error;
+use crate::path::{nt_path, object_path};
+use crate::wait::Waited;
+
+/// Connects to the host that listens at [`gate::default_socket_path`]; on Windows there is nothing to connect to.
+///
+/// # Errors
+/// [`ConnectError`], each with what to do about it.
+pub fn connect() -> Result<Arc<dyn Transport>, ConnectError> {
+    let client = gate::Client::connect(gate::default_socket_path())?;
+    Ok(Arc::new(client))
+}
+
+fn done(function: &'static str, status: NTSTATUS) -> Result<(), Win32Error> {
+    if status.is_success() { Ok(()) } else { Err(Win32Error::new(function, "", status)) }
+}
+
+fn call(transport: &dyn Transport, function: &'static str, call: &SystemCall<'_>) -> Result<(), Win32Error> {
+    done(function, transport.system_call(call, &mut []).status)
+}
+
+/// As NT wants it: in units of 100 ns, negative for relative times.
+fn relative(timeout: Option<Duration>) -> Option<i64> {
+    let units = |time: Duration| i64::try_from(time.as_nanos().div_ceil(100)).unwrap_or(i64::MAX);
+    timeout.map(|time| -units(time))
+}
+
+#[inline]
+fn transferred(function: &'static str, result: IoStatus) -> Result<u32, Win32Error> {
+    crate::error::transferred(function, result.status, result.information)
+}
+
+pub(crate) fn create_file(
+    transport: &dyn Transport,
+    path: &str,
+    access: u32,
+    share: u32,
+    overlapped: bool,
+) -> Result<Handle, Win32Error> {
+    let synchronous = if overlapped { 0 } else { abi::FILE_SYNCHRONOUS_IO_NONALERT };
+    let request = CreateFile {
+        path: &nt_path(path),
+        // CreateFile always adds these two.
+        desired_access: access | abi::SYNCHRONIZE | abi::FILE_READ_ATTRIBUTES,
+        file_attributes: abi::FILE_ATTRIBUTE_NORMAL,
+        share_access: share,
+        create_disposition: abi::FILE_OPEN,
+        create_options: abi::FILE_NON_DIRECTORY_FILE | synchronous,
+    };
+    transport.create_file(&request).map(|(handle, _)| handle).map_err(|status| {
+        let mut error = Win32Error::new("CreateFile", path, status);
+        if status == abi::STATUS_OBJECT_NAME_COLLISION {
+            // CreateFile's own mapping of this status.
+            error.code = abi::ERROR_FILE_EXISTS;
+        }
+        error
+    })
+}
+
+pub(crate) fn close(transport: &dyn Transport, handle: Handle) -> Result<(), Win32Error> {
+    done("CloseHandle", transport.close(handle))
+}
+
+pub(crate) fn duplicate(transport: &dyn Transport, handle: Handle) -> Result<Handle, Win32Error> {
+    let made = transport.duplicate_handle(handle, 0, abi::DUPLICATE_SAME_ACCESS);
+    made.map_err(|status| Win32Error::new("DuplicateHandle", "", status))
+}
+
+pub(crate) fn read(transport: &dyn Transport, handle: Handle, buffer: &mut [u8]) -> Result<u32, Win32Error> {
+    transferred("ReadFile", transport.read(handle, buffer, None))
+}
+
+pub(crate) fn write(transport: &dyn Transport, handle: Handle, data: &[u8]) -> Result<u32, Win32Error> {
+    transferred("WriteFile", transport.write(handle, data, None))
+}
+
+#[inline]
+pub(crate) fn control(
+    transport: &dyn Transport,
+    handle: Handle,
+    code: u32,
+    input: &[u8],
+    output: &mut [u8],
+) -> Result<u32, Win32Error> {
+    transferred("DeviceIoControl", transport.device_control(handle, code, input, output))
+}
+
+/// Memory that requests use while they go on.
+#[derive(Debug)]
+pub(crate) struct Memory(Box<dyn SharedMemory>);
+
+impl Memory {
+    pub(crate) fn new(transport: &dyn Transport, length: u32) -> Result<Self, Win32Error> {
+        let allocated = transport.allocate_memory(length);
+        allocated.map(Self).map_err(|status| Win32Error::new("VirtualAlloc", "", status))
+    }
+
+    pub(crate) fn address(&self) -> u64 {
+        self.0.address()
+    }
+
+    pub(crate) fn len(&self) -> u32 {
+        self.0.len()
+    }
+
+    pub(crate) fn read(&self, start: u32, target: &mut [u8]) {
+        self.0.read(start, target);
+    }
+
+    pub(crate) fn write(&mut self, start: u32, source: &[u8]) {
+        self.0.write(start, source);
+    }
+
+    pub(crate) fn load(&self, start: u32) -> u32 {
+        self.0.load(start)
+    }
+}
+
+pub(crate) fn begin(
+    transport: &dyn Transport,
+    handle: Handle,
+    start: Start,
+    notice: Notice,
+) -> Result<(), Win32Error> {
+    let has_context = notice.routine != 0 || !notice.without_packet;
+    let notice = gate::Notice {
+        io_status_block: notice.overlapped,
+        event: notice.event,
+        apc_routine: notice.routine,
+        apc_context: if has_context { notice.overlapped } else { 0 },
+    };
+    let memory = |bytes: Bytes| gate::Memory { address: bytes.address, length: bytes.length };
+    let request = match start {
+        Start::Read { buffer, offset } => {
+            SystemCall::Read { handle, buffer: memory(buffer), offset: Some(offset), notice }
+        }
+        Start::Write { buffer, offset } => {
+            SystemCall::Write { handle, buffer: memory(buffer), offset: Some(offset), notice }
+        }
+        Start::Control { code, input, output } => {
+            let (input, output) = (memory(input), memory(output));
+            SystemCall::DeviceControl { handle, code, input, output, notice }
+        }
+    };
+    let status = transport.system_call(&request, &mut []).status;
+    // A warning has ended the request in its call, with all that belongs to an end.
+    if status.is_error() { Err(Win32Error::new(start.function(), "", status)) } else { Ok(()) }
+}
+
+pub(crate) fn cancel(transport: &dyn Transport, handle: Handle, which: Cancelled) -> Result<(), Win32Error> {
+    match which {
+        Cancelled::Own => call(transport, "CancelIo", &SystemCall::CancelIoFile { handle }),
+        Cancelled::All => {
+            call(transport, "CancelIoEx", &SystemCall::CancelIoFileEx { handle, io_status_block: 0 })
+        }
+        Cancelled::One(io_status_block) => {
+            call(transport, "CancelIoEx", &SystemCall::CancelIoFileEx { handle, io_status_block })
+        }
+    }
+}
+
+/// Whether calls can still succeed.
+pub(crate) fn is_connected(transport: &dyn Transport) -> bool {
+    transport.is_connected()
+}
+
+fn event_error(function: &'static str, name: &str, status: NTSTATUS) -> Win32Error {
+    let mut error = Win32Error::new(function, name, status);
+    if status == abi::STATUS_OBJECT_TYPE_MISMATCH {
+        // What Win32 documents for a name of another type.
+        error.code = abi::ERROR_INVALID_HANDLE;
+    }
+    error
+}
+
+/// True besides the handle: it existed.
+pub(crate) fn create_event(
+    transport: &dyn Transport,
+    name: Option<&str>,
+    manual_reset: bool,
+    initial_state: bool,
+) -> Result<(Handle, bool), Win32Error> {
+    let event_type = if manual_reset { abi::NotificationEvent } else { abi::SynchronizationEvent };
+    let path = name.map(object_path).unwrap_or_default();
+    let desired_access = abi::EVENT_ALL_ACCESS;
+    let request = SystemCall::CreateEvent { name: &path, desired_access, event_type, initial_state };
+    let reply = transport.system_call(&request, &mut []);
+    if reply.status.is_success() {
+        Ok((reply.handle, reply.information != 0))
+    } else {
+        Err(event_error("CreateEvent", name.unwrap_or_default(), reply.status))
+    }
+}
+
+pub(crate) fn open_event(transport: &dyn Transport, name: &str, access: u32) -> Result<Handle, Win32Error> {
+    let request = SystemCall::OpenEvent { name: &object_path(name), desired_access: access };
+    let reply = transport.system_call(&request, &mut []);
+    if reply.status.is_success() {
+        Ok(reply.handle)
+    } else {
+        Err(event_error("OpenEvent", name, reply.status))
+    }
+}
+
+pub(crate) fn change_event(
+    transport: &dyn Transport,
+    handle: Handle,
+    change: EventChange,
+) -> Result<(), Win32Error> {
+    match change {
+        EventChange::Set => call(transport, "SetEvent", &SystemCall::SetEvent { handle }),
+        EventChange::Reset => call(transport, "ResetEvent", &SystemCall::ResetEvent { handle }),
+        EventChange::Pulse => call(transport, "PulseEvent", &SystemCall::PulseEvent { handle }),
+    }
+}
+
+pub(crate) fn wait(
+    transport: &dyn Transport,
+    handles: &[Handle],
+    all: bool,
+    alertable: bool,
+    timeout: Option<Duration>,
+) -> Result<Waited, Win32Error> {
+    let request = SystemCall::Wait { handles, all, alertable, timeout: relative(timeout) };
+    outcome("WaitForMultipleObjects", transport.system_call(&request, &mut []).status)
+}
+
+/// `None` waits for ever.
+pub(crate) fn sleep(
+    transport: &dyn Transport,
+    alertable: bool,
+    time: Option<Duration>,
+) -> Result<Waited, Win32Error> {
+    // Longer than any machine runs.
+    let interval = relative(time).unwrap_or(-i64::MAX);
+    let status = transport.system_call(&SystemCall::Delay { alertable, interval }, &mut []).status;
+    let waited = outcome("SleepEx", status)?;
+    Ok(if waited == Waited::CompletionRoutine { waited } else { Waited::TimedOut })
+}
+
+fn outcome(function: &'static str, status: NTSTATUS) -> Result<Waited, Win32Error> {
+    const MOST: u32 = abi::MAXIMUM_WAIT_OBJECTS;
+    let bits = status.bits();
+    let index = |first: NTSTATUS| (bits - first.bits()) as usize;
+    match status {
+        abi::STATUS_TIMEOUT => Ok(Waited::TimedOut),
+        abi::STATUS_USER_APC => Ok(Waited::CompletionRoutine),
+        _ if bits < MOST => Ok(Waited::Signaled(index(abi::STATUS_SUCCESS))),
+        _ if (abi::STATUS_ABANDONED.bits()..abi::STATUS_ABANDONED.bits() + MOST).contains(&bits) => {
+            Ok(Waited::Abandoned(index(abi::STATUS_ABANDONED)))
+        }
+        _ => Err(Win32Error::new(function, "", status)),
+    }
+}
+
+/// The calling thread's oldest.
+pub(crate) fn take_apc(transport: &dyn Transport) -> Option<Apc> {
+    let mut room = [0; UserApc::SIZE];
+    let reply = transport.system_call(&SystemCall::TakeUserApc, &mut room);
+    let apc = UserApc::from_bytes(&room);
+    (reply.status == abi::STATUS_SUCCESS)
+        .then_some(Apc { routine: apc.routine, overlapped: apc.arguments[0] })
+}
+
+pub(crate) fn create_port(transport: &dyn Transport, threads: u32) -> Result<Handle, Win32Error> {
+    let desired_access = abi::IO_COMPLETION_ALL_ACCESS;
+    let request = SystemCall::CreateIoCompletion { name: &[], desired_access, threads };
+    let reply = transport.system_call(&request, &mut []);
+    done("CreateIoCompletionPort", reply.status).map(|()| reply.handle)
+}
+
+pub(crate) fn associate(
+    transport: &dyn Transport,
+    port: Handle,
+    file: Handle,
+    key: u64,
+) -> Result<(), Win32Error> {
+    call(transport, "CreateIoCompletionPort", &SystemCall::SetFileCompletion { handle: file, port, key })
+}
+
+pub(crate) fn post(
+    transport: &dyn Transport,
+    port: Handle,
+    key: u64,
+    overlapped: u64,
+    bytes: u32,
+) -> Result<(), Win32Error> {
+    let result = IoStatus { status: abi::STATUS_SUCCESS, information: bytes.into() };
+    let packet = gate::CompletionPacket { key, context: overlapped, result };
+    call(transport, "PostQueuedCompletionStatus", &SystemCall::SetIoCompletion { handle: port, packet })
+}
+
+/// Waits for a packet, and takes as many as there are and `packets` has room for, at most [`MOST_PACKETS`]. 0: none came in time.
+pub(crate) fn take_packets(
+    transport: &dyn Transport,
+    port: Handle,
+    packets: &mut [Packet],
+    timeout: Option<Duration>,
+) -> Result<usize, Win32Error> {
+    const SIZE: usize = gate::CompletionPacket::SIZE;
+    let mut room = [0; MOST_PACKETS * SIZE];
+    let room = &mut room[..packets.len().min(MOST_PACKETS) * SIZE];
+    let timeout = relative(timeout);
+    let request = SystemCall::RemoveIoCompletion { handle: port, alertable: false, timeout };
+    let reply = transport.system_call(&request, room);
+    match reply.status {
+        abi::STATUS_SUCCESS => {
+            let count = usize::try_from(reply.information).unwrap_or(usize::MAX) / SIZE;
+            let told = room.as_chunks().0.iter().take(count);
+            let mut taken = 0;
+            for (place, bytes) in packets.iter_mut().zip(told) {
+                let gate::CompletionPacket { key, context, result } =
+                    gate::CompletionPacket::from_bytes(bytes);
+                let IoStatus { status, information } = result;
+                *place = Packet { key, overlapped: context, status, bytes: information };
+                taken += 1;
+            }
+            Ok(taken)
+        }
+        abi::STATUS_TIMEOUT | abi::STATUS_USER_APC => Ok(0),
+        status => {
+            let mut error = Win32Error::new("GetQueuedCompletionStatus", "", status);
+            if status == abi::STATUS_ABANDONED_WAIT_0 {
+                error.code = abi::ERROR_ABANDONED_WAIT_0;
+            }
+            Err(error)
+        }
+    }
+}
+
+pub(crate) fn set_notification_modes(
+    transport: &dyn Transport,
+    handle: Handle,
+    flags: u32,
+) -> Result<(), Win32Error> {
+    let request = SystemCall::SetCompletionNotificationModes { handle, flags };
+    call(transport, "SetFileCompletionNotificationModes", &request)
+}

@@ -1,0 +1,506 @@
+//! Win32's functions themselves.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::ffi::c_void;
+use std::ptr::{null, null_mut};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use abi::NTSTATUS;
+use windows_sys::Win32::Foundation::{
+    CloseHandle, DUPLICATE_SAME_ACCESS, DuplicateHandle, ERROR_ALREADY_EXISTS, ERROR_IO_PENDING,
+    GetLastError, HANDLE, INVALID_HANDLE_VALUE, SetLastError, WAIT_ABANDONED_0, WAIT_FAILED,
+    WAIT_IO_COMPLETION, WAIT_OBJECT_0, WAIT_TIMEOUT,
+};
+use windows_sys::Win32::Storage::FileSystem::{
+    CreateFileW, FILE_ATTRIBUTE_NORMAL, FILE_FLAG_OVERLAPPED, OPEN_EXISTING, ReadFile, ReadFileEx,
+    SetFileCompletionNotificationModes, WriteFile, WriteFileEx,
+};
+use windows_sys::Win32::System::IO::{
+    CancelIo, CancelIoEx, CreateIoCompletionPort, DeviceIoControl, GetQueuedCompletionStatusEx, OVERLAPPED,
+    OVERLAPPED_ENTRY, PostQueuedCompletionStatus,
+};
+use windows_sys::Win32::System::Memory::{
+    MEM_COMMIT, MEM_RELEASE, MEM_RESERVE, PAGE_READWRITE, VirtualAlloc, VirtualFree,
+};
+use windows_sys::Win32::System::Threading::{
+    CreateEventW, GetCurrentProcess, INFINITE, OpenEventW, PulseEvent, ResetEvent, SetEvent, SleepEx,
+    WaitForMultipleObjectsEx,
+};
+
+use super::{Apc, Bytes, Cancelled, EventChange, MOST_PACKETS, Notice, OVERLAPPED_SIZE, Packet, Start};
+use crate::error::Win32Error;
+use crate::wait::Waited;
+
+const _: () = assert!(size_of::<OVERLAPPED>() == OVERLAPPED_SIZE as usize);
+/// The lowest bit of `hEvent`: the file's completion port is not told.
+const WITHOUT_PACKET: usize = 1;
+
+/// Where the kernel is: on Windows it is Windows' own.
+pub trait Transport: Send + Sync {}
+
+/// Windows.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Win32;
+
+impl Transport for Win32 {}
+
+/// Why there is no connection: on Windows there always is one.
+#[derive(Clone, Copy, Debug)]
+pub enum ConnectError {}
+
+impl std::fmt::Display for ConnectError {
+    fn fmt(&self, _formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match *self {}
+    }
+}
+
+impl std::error::Error for ConnectError {}
+
+/// Connects to Windows' own kernel: nothing to do.
+///
+/// # Errors
+/// None.
+pub fn connect() -> Result<Arc<dyn Transport>, ConnectError> {
+    Ok(Arc::new(Win32))
+}
+
+/// A handle of the process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Handle(pub usize);
+
+impl Handle {
+    fn raw(self) -> HANDLE {
+        std::ptr::with_exposed_provenance_mut(self.0)
+    }
+
+    fn of(handle: HANDLE) -> Self {
+        Self(handle.expose_provenance())
+    }
+}
+
+#[link(name = "ntdll", kind = "raw-dylib")]
+unsafe extern "system" {
+    /// The status that the thread's last Win32 error came from.
+    fn RtlGetLastNtStatus() -> i32;
+}
+
+fn last_error(function: &'static str, subject: &str) -> Win32Error {
+    // SAFETY: reads the thread's last error.
+    let code = unsafe { GetLastError() };
+    // SAFETY: reads the thread's last status.
+    let last = NTSTATUS(unsafe { RtlGetLastNtStatus() });
+    // An error that Win32 itself has found leaves an older status there.
+    let status = if abi::win32_from_status(last) == code { last } else { abi::STATUS_UNSUCCESSFUL };
+    Win32Error { code, status, function, subject: subject.to_owned(), bytes: 0 }
+}
+
+fn done(function: &'static str, result: i32) -> Result<(), Win32Error> {
+    if result == 0 { Err(last_error(function, "")) } else { Ok(()) }
+}
+
+fn wide(text: &str) -> Vec<u16> {
+    text.encode_utf16().chain([0]).collect()
+}
+
+/// Rounded up, and never INFINITE.
+fn milliseconds(timeout: Option<Duration>) -> u32 {
+    let whole = |time: Duration| u32::try_from(time.as_micros().div_ceil(1000)).unwrap_or(INFINITE - 1);
+    timeout.map_or(INFINITE, |time| whole(time).min(INFINITE - 1))
+}
+
+fn length(bytes: &[u8], function: &'static str) -> Result<u32, Win32Error> {
+    u32::try_from(bytes.len()).map_err(|_| Win32Error::new(function, "", abi::STATUS_INVALID_BUFFER_SIZE))
+}
+
+pub(crate) fn create_file(
+    _transport: &dyn Transport,
+    path: &str,
+    access: u32,
+    share: u32,
+    overlapped: bool,
+) -> Result<Handle, Win32Error> {
+    // A bare name is a device's, and a kernel path has a way in.
+    let full = if path.starts_with(r"\\") || path.starts_with("//") {
+        path.to_owned()
+    } else if path.starts_with('\\') {
+        format!(r"\\?\GLOBALROOT{path}")
+    } else {
+        format!(r"\\.\{path}")
+    };
+    let name = wide(&full);
+    let flags = FILE_ATTRIBUTE_NORMAL | if overlapped { FILE_FLAG_OVERLAPPED } else { 0 };
+    // SAFETY: a path with its terminating zero; the others are values.
+    let handle =
+        unsafe { CreateFileW(name.as_ptr(), access, share, null(), OPEN_EXISTING, flags, null_mut()) };
+    if handle == INVALID_HANDLE_VALUE { Err(last_error("CreateFile", path)) } else { Ok(Handle::of(handle)) }
+}
+
+pub(crate) fn close(_transport: &dyn Transport, handle: Handle) -> Result<(), Win32Error> {
+    // SAFETY: takes a value.
+    done("CloseHandle", unsafe { CloseHandle(handle.raw()) })
+}
+
+pub(crate) fn duplicate(_transport: &dyn Transport, handle: Handle) -> Result<Handle, Win32Error> {
+    // SAFETY: a pseudo handle.
+    let own = unsafe { GetCurrentProcess() };
+    let mut made = null_mut();
+    // SAFETY: `made` can be written.
+    let result =
+        unsafe { DuplicateHandle(own, handle.raw(), own, &raw mut made, 0, 0, DUPLICATE_SAME_ACCESS) };
+    done("DuplicateHandle", result).map(|()| Handle::of(made))
+}
+
+/// What a synchronous call has transferred, also when it has failed with a warning.
+fn transferred(function: &'static str, result: i32, bytes: u32) -> Result<u32, Win32Error> {
+    if result == 0 { Err(Win32Error { bytes, ..last_error(function, "") }) } else { Ok(bytes) }
+}
+
+pub(crate) fn read(_transport: &dyn Transport, handle: Handle, buffer: &mut [u8]) -> Result<u32, Win32Error> {
+    let room = length(buffer, "ReadFile")?;
+    let mut bytes = 0;
+    // SAFETY: the buffer has so many bytes.
+    let result = unsafe { ReadFile(handle.raw(), buffer.as_mut_ptr(), room, &raw mut bytes, null_mut()) };
+    transferred("ReadFile", result, bytes)
+}
+
+pub(crate) fn write(_transport: &dyn Transport, handle: Handle, data: &[u8]) -> Result<u32, Win32Error> {
+    let size = length(data, "WriteFile")?;
+    let mut bytes = 0;
+    // SAFETY: the buffer has so many bytes.
+    let result = unsafe { WriteFile(handle.raw(), data.as_ptr(), size, &raw mut bytes, null_mut()) };
+    transferred("WriteFile", result, bytes)
+}
+
+pub(crate) fn control(
+    _transport: &dyn Transport,
+    handle: Handle,
+    code: u32,
+    input: &[u8],
+    output: &mut [u8],
+) -> Result<u32, Win32Error> {
+    let (first, second) = (length(input, "DeviceIoControl")?, length(output, "DeviceIoControl")?);
+    let (from, to) = (input.as_ptr().cast(), output.as_mut_ptr().cast());
+    let mut bytes = 0;
+    // SAFETY: both buffers have so many bytes.
+    let result =
+        unsafe { DeviceIoControl(handle.raw(), code, from, first, to, second, &raw mut bytes, null_mut()) };
+    transferred("DeviceIoControl", result, bytes)
+}
+
+/// Pages of the process.
+#[derive(Debug)]
+pub(crate) struct Memory {
+    address: usize,
+    length: u32,
+}
+
+impl Memory {
+    pub(crate) fn new(_transport: &dyn Transport, length: u32) -> Result<Self, Win32Error> {
+        // SAFETY: new pages.
+        let pages = unsafe {
+            VirtualAlloc(null(), (length as usize).max(1), MEM_COMMIT | MEM_RESERVE, PAGE_READWRITE)
+        };
+        if pages.is_null() {
+            return Err(last_error("VirtualAlloc", ""));
+        }
+        Ok(Self { address: pages.expose_provenance(), length })
+    }
+
+    pub(crate) fn address(&self) -> u64 {
+        self.address as u64
+    }
+
+    pub(crate) fn len(&self) -> u32 {
+        self.length
+    }
+
+    fn part(&self, start: u32, length: usize) -> *mut u8 {
+        let end = (start as usize).checked_add(length);
+        assert!(end.is_some_and(|end| end <= self.length as usize), "outside of the memory");
+        std::ptr::with_exposed_provenance_mut(self.address + start as usize)
+    }
+
+    pub(crate) fn read(&self, start: u32, target: &mut [u8]) {
+        let source = self.part(start, target.len());
+        // SAFETY: inside the pages, which are there as long as `self`; any bytes are valid.
+        unsafe { std::ptr::copy_nonoverlapping(source, target.as_mut_ptr(), target.len()) };
+    }
+
+    pub(crate) fn write(&mut self, start: u32, source: &[u8]) {
+        let target = self.part(start, source.len());
+        // SAFETY: inside the pages, which are this value's own.
+        unsafe { std::ptr::copy_nonoverlapping(source.as_ptr(), target, source.len()) };
+    }
+
+    pub(crate) fn load(&self, start: u32) -> u32 {
+        assert!(start.is_multiple_of(4), "a word lies on a multiple of four");
+        let word = self.part(start, 4).cast::<u32>();
+        // SAFETY: inside the pages, and aligned.
+        let word = unsafe { AtomicU32::from_ptr(word) };
+        word.load(Ordering::Acquire)
+    }
+}
+
+impl Drop for Memory {
+    fn drop(&mut self) {
+        let pages = std::ptr::with_exposed_provenance_mut::<c_void>(self.address);
+        // SAFETY: allocated by `new`, and used no more.
+        let _cannot_fail = unsafe { VirtualFree(pages, 0, MEM_RELEASE) };
+    }
+}
+
+thread_local! {
+    /// Completion routines that have been called on this thread.
+    static DUE: RefCell<VecDeque<Apc>> = const { RefCell::new(VecDeque::new()) };
+}
+
+/// What Windows calls in an alertable wait: notes it down.
+unsafe extern "system" fn due(_error: u32, _bytes: u32, overlapped: *mut OVERLAPPED) {
+    // SAFETY: the OVERLAPPED of a request that has ended, which is kept until its routine has run. For requests with a
+    // routine `hEvent` is the application's.
+    let routine = unsafe { (*overlapped).hEvent }.expose_provenance() as u64;
+    let apc = Apc { routine, overlapped: overlapped.expose_provenance() as u64 };
+    DUE.with_borrow_mut(|due| due.push_back(apc));
+}
+
+fn pointer<T>(address: u64) -> *mut T {
+    std::ptr::with_exposed_provenance_mut(usize::try_from(address).unwrap_or(0))
+}
+
+pub(crate) fn begin(
+    _transport: &dyn Transport,
+    handle: Handle,
+    start: Start,
+    notice: Notice,
+) -> Result<(), Win32Error> {
+    let overlapped = pointer::<OVERLAPPED>(notice.overlapped);
+    let event = notice.event.map_or(0, |event| event.0);
+    let event = match notice.routine {
+        0 => event | if notice.without_packet { WITHOUT_PACKET } else { 0 },
+        routine => usize::try_from(routine).unwrap_or(0),
+    };
+    let offset = match start {
+        Start::Read { offset, .. } | Start::Write { offset, .. } => offset,
+        Start::Control { .. } => 0,
+    };
+    // SAFETY: memory of a request that has not begun.
+    let filled = unsafe { &mut *overlapped };
+    filled.hEvent = std::ptr::with_exposed_provenance_mut(event);
+    filled.Anonymous.Pointer = pointer(offset);
+    let file = handle.raw();
+    let bytes = |bytes: Bytes| (pointer::<u8>(bytes.address), bytes.length);
+    let ex = notice.routine != 0;
+    let result = match start {
+        Start::Read { buffer, .. } => {
+            let (data, length) = bytes(buffer);
+            if ex {
+                // SAFETY: buffer and OVERLAPPED stay until the request has ended, and its routine has run.
+                unsafe { ReadFileEx(file, data, length, overlapped, Some(due)) }
+            } else {
+                // SAFETY: buffer and OVERLAPPED stay until the request has ended.
+                unsafe { ReadFile(file, data, length, null_mut(), overlapped) }
+            }
+        }
+        Start::Write { buffer, .. } => {
+            let (data, length) = bytes(buffer);
+            if ex {
+                // SAFETY: buffer and OVERLAPPED stay until the request has ended, and its routine has run.
+                unsafe { WriteFileEx(file, data, length, overlapped, Some(due)) }
+            } else {
+                // SAFETY: buffer and OVERLAPPED stay until the request has ended.
+                unsafe { WriteFile(file, data, length, null_mut(), overlapped) }
+            }
+        }
+        Start::Control { code, input, output } => {
+            let ((from, first), (to, second)) = (bytes(input), bytes(output));
+            // SAFETY: buffers and OVERLAPPED stay until the request has ended.
+            unsafe {
+                DeviceIoControl(file, code, from.cast(), first, to.cast(), second, null_mut(), overlapped)
+            }
+        }
+    };
+    if result != 0 {
+        return Ok(());
+    }
+    let error = last_error(start.function(), "");
+    // A warning has ended the request in its call, with all that belongs to an end.
+    let has_ended = error.status.is_warning();
+    if error.code == ERROR_IO_PENDING || has_ended { Ok(()) } else { Err(error) }
+}
+
+pub(crate) fn cancel(_transport: &dyn Transport, handle: Handle, which: Cancelled) -> Result<(), Win32Error> {
+    match which {
+        // SAFETY: takes a value.
+        Cancelled::Own => done("CancelIo", unsafe { CancelIo(handle.raw()) }),
+        // SAFETY: no OVERLAPPED.
+        Cancelled::All => done("CancelIoEx", unsafe { CancelIoEx(handle.raw(), null()) }),
+        Cancelled::One(overlapped) => {
+            // SAFETY: compared only.
+            done("CancelIoEx", unsafe { CancelIoEx(handle.raw(), pointer(overlapped)) })
+        }
+    }
+}
+
+/// Whether calls can still succeed.
+pub(crate) fn is_connected(_transport: &dyn Transport) -> bool {
+    true
+}
+
+/// True besides the handle: it existed.
+pub(crate) fn create_event(
+    _transport: &dyn Transport,
+    name: Option<&str>,
+    manual_reset: bool,
+    initial_state: bool,
+) -> Result<(Handle, bool), Win32Error> {
+    let path = name.map(wide);
+    let path = path.as_ref().map_or(null(), |path| path.as_ptr());
+    // SAFETY: success need not clear it.
+    unsafe { SetLastError(0) };
+    // SAFETY: a name with its terminating zero, or none.
+    let event = unsafe { CreateEventW(null(), manual_reset.into(), initial_state.into(), path) };
+    if event.is_null() {
+        return Err(last_error("CreateEvent", name.unwrap_or_default()));
+    }
+    // SAFETY: reads the thread's last error.
+    let existed = unsafe { GetLastError() } == ERROR_ALREADY_EXISTS;
+    Ok((Handle::of(event), existed))
+}
+
+pub(crate) fn open_event(_transport: &dyn Transport, name: &str, access: u32) -> Result<Handle, Win32Error> {
+    let path = wide(name);
+    // SAFETY: a name with its terminating zero.
+    let event = unsafe { OpenEventW(access, 0, path.as_ptr()) };
+    if event.is_null() { Err(last_error("OpenEvent", name)) } else { Ok(Handle::of(event)) }
+}
+
+pub(crate) fn change_event(
+    _transport: &dyn Transport,
+    handle: Handle,
+    change: EventChange,
+) -> Result<(), Win32Error> {
+    match change {
+        // SAFETY: takes a value.
+        EventChange::Set => done("SetEvent", unsafe { SetEvent(handle.raw()) }),
+        // SAFETY: takes a value.
+        EventChange::Reset => done("ResetEvent", unsafe { ResetEvent(handle.raw()) }),
+        // SAFETY: takes a value.
+        EventChange::Pulse => done("PulseEvent", unsafe { PulseEvent(handle.raw()) }),
+    }
+}
+
+pub(crate) fn wait(
+    _transport: &dyn Transport,
+    handles: &[Handle],
+    all: bool,
+    alertable: bool,
+    timeout: Option<Duration>,
+) -> Result<Waited, Win32Error> {
+    let raw: Vec<HANDLE> = handles.iter().map(|handle| handle.raw()).collect();
+    let count = u32::try_from(raw.len()).unwrap_or(u32::MAX);
+    let time = milliseconds(timeout);
+    // SAFETY: so many handles.
+    let waited = unsafe { WaitForMultipleObjectsEx(count, raw.as_ptr(), all.into(), time, alertable.into()) };
+    let index = |first: u32| (waited - first) as usize;
+    match waited {
+        WAIT_FAILED => Err(last_error("WaitForMultipleObjects", "")),
+        WAIT_TIMEOUT => Ok(Waited::TimedOut),
+        WAIT_IO_COMPLETION => Ok(Waited::CompletionRoutine),
+        _ if waited >= WAIT_ABANDONED_0 => Ok(Waited::Abandoned(index(WAIT_ABANDONED_0))),
+        _ => Ok(Waited::Signaled(index(WAIT_OBJECT_0))),
+    }
+}
+
+/// `None` waits for ever.
+pub(crate) fn sleep(
+    _transport: &dyn Transport,
+    alertable: bool,
+    time: Option<Duration>,
+) -> Result<Waited, Win32Error> {
+    // SAFETY: takes values.
+    let slept = unsafe { SleepEx(milliseconds(time), alertable.into()) };
+    Ok(if slept == WAIT_IO_COMPLETION { Waited::CompletionRoutine } else { Waited::TimedOut })
+}
+
+/// The calling thread's oldest.
+pub(crate) fn take_apc(_transport: &dyn Transport) -> Option<Apc> {
+    DUE.with_borrow_mut(VecDeque::pop_front)
+}
+
+pub(crate) fn create_port(_transport: &dyn Transport, threads: u32) -> Result<Handle, Win32Error> {
+    // SAFETY: takes values.
+    let port = unsafe { CreateIoCompletionPort(INVALID_HANDLE_VALUE, null_mut(), 0, threads) };
+    if port.is_null() { Err(last_error("CreateIoCompletionPort", "")) } else { Ok(Handle::of(port)) }
+}
+
+pub(crate) fn associate(
+    _transport: &dyn Transport,
+    port: Handle,
+    file: Handle,
+    key: u64,
+) -> Result<(), Win32Error> {
+    let key = usize::try_from(key).unwrap_or(usize::MAX);
+    // SAFETY: takes values.
+    let made = unsafe { CreateIoCompletionPort(file.raw(), port.raw(), key, 0) };
+    done("CreateIoCompletionPort", i32::from(!made.is_null()))
+}
+
+pub(crate) fn post(
+    _transport: &dyn Transport,
+    port: Handle,
+    key: u64,
+    overlapped: u64,
+    bytes: u32,
+) -> Result<(), Win32Error> {
+    let key = usize::try_from(key).unwrap_or(usize::MAX);
+    // SAFETY: a number that nothing is read from.
+    let posted = unsafe { PostQueuedCompletionStatus(port.raw(), bytes, key, pointer(overlapped)) };
+    done("PostQueuedCompletionStatus", posted)
+}
+
+/// Waits for a packet, and takes as many as there are and `packets` has room for, at most [`MOST_PACKETS`]. 0: none came in time.
+pub(crate) fn take_packets(
+    _transport: &dyn Transport,
+    port: Handle,
+    packets: &mut [Packet],
+    timeout: Option<Duration>,
+) -> Result<usize, Win32Error> {
+    let none = OVERLAPPED_ENTRY {
+        lpCompletionKey: 0,
+        lpOverlapped: null_mut(),
+        Internal: 0,
+        dwNumberOfBytesTransferred: 0,
+    };
+    let mut room = [none; MOST_PACKETS];
+    let most = u32::try_from(packets.len().min(MOST_PACKETS)).unwrap_or(0);
+    let (time, mut count) = (milliseconds(timeout), 0);
+    // SAFETY: room for so many.
+    let taken =
+        unsafe { GetQueuedCompletionStatusEx(port.raw(), room.as_mut_ptr(), most, &raw mut count, time, 0) };
+    if taken == 0 {
+        let error = last_error("GetQueuedCompletionStatus", "");
+        return if error.code == WAIT_TIMEOUT { Ok(0) } else { Err(error) };
+    }
+    for (place, entry) in packets.iter_mut().zip(&room[..count as usize]) {
+        let overlapped = entry.lpOverlapped.expose_provenance() as u64;
+        #[expect(clippy::cast_possible_truncation, reason = "a status has 32 bits")]
+        let status = NTSTATUS::from_bits(entry.Internal as u32);
+        let bytes = entry.dwNumberOfBytesTransferred.into();
+        *place = Packet { key: entry.lpCompletionKey as u64, overlapped, status, bytes };
+    }
+    Ok(count as usize)
+}
+
+pub(crate) fn set_notification_modes(
+    _transport: &dyn Transport,
+    handle: Handle,
+    flags: u32,
+) -> Result<(), Win32Error> {
+    let flags = u8::try_from(flags).unwrap_or(u8::MAX);
+    // SAFETY: takes values.
+    let set = unsafe { SetFileCompletionNotificationModes(handle.raw(), flags) };
+    done("SetFileCompletionNotificationModes", set)
+}

@@ -1,0 +1,279 @@
+//! The system calls of applications that do not move data themselves: requests that go on by themselves, events, waits,
+//! completion ports. Each is one value here, and one line of words on the wire.
+//!
+//! Names, arguments and statuses are those of NT's `Nt…` functions; what they mean is the kernel's matter.
+
+mod wire;
+
+use abi::NTSTATUS;
+
+use crate::transport::{Handle, IoStatus};
+
+/// Bytes of the application that a request reads or writes while it goes on: in the session's window, where both sides and
+/// drivers see them at the same address. See [`Transport::allocate`](crate::Transport::allocate).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Memory {
+    /// Where they start.
+    pub address: u64,
+    /// How many they are.
+    pub length: u32,
+}
+
+/// How the end of a request is told.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Notice {
+    /// Address of the IO_STATUS_BLOCK, 16 bytes in the window.
+    pub io_status_block: u64,
+    /// The event that is signaled; without one the file is.
+    pub event: Option<Handle>,
+    /// What the user APC calls, 0 for none: an application's own number or address.
+    pub apc_routine: u64,
+    /// The APC's first argument; without an APC the context of the packet at the file's completion port, none if 0.
+    pub apc_context: u64,
+}
+
+/// What a completion port says of a request that has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CompletionPacket {
+    /// The key of the file.
+    pub key: u64,
+    /// [`Notice::apc_context`] of the request.
+    pub context: u64,
+    /// How it ended.
+    pub result: IoStatus,
+}
+
+/// A user APC that the calling thread is to run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UserApc {
+    /// [`Notice::apc_routine`].
+    pub routine: u64,
+    /// For requests: [`Notice::apc_context`], the address of the status block, 0.
+    pub arguments: [u64; 3],
+}
+
+/// A system call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SystemCall<'a> {
+    /// `NtReadFile`: returns STATUS_PENDING when the request goes on.
+    Read {
+        /// The file.
+        handle: Handle,
+        /// Where the data goes.
+        buffer: Memory,
+        /// Offset in bytes; `None` only for synchronous files.
+        offset: Option<u64>,
+        /// How its end is told.
+        notice: Notice,
+    },
+    /// `NtWriteFile`.
+    Write {
+        /// The file.
+        handle: Handle,
+        /// The data.
+        buffer: Memory,
+        /// Offset in bytes; `None` only for synchronous files.
+        offset: Option<u64>,
+        /// How its end is told.
+        notice: Notice,
+    },
+    /// `NtDeviceIoControlFile`.
+    DeviceControl {
+        /// The file.
+        handle: Handle,
+        /// The control code.
+        code: u32,
+        /// The first buffer.
+        input: Memory,
+        /// The second buffer.
+        output: Memory,
+        /// How its end is told.
+        notice: Notice,
+    },
+    /// `NtCancelIoFile`: requests of the calling thread.
+    CancelIoFile {
+        /// The file.
+        handle: Handle,
+    },
+    /// `NtCancelIoFileEx`: all requests of the process, or the one with this status block.
+    CancelIoFileEx {
+        /// The file.
+        handle: Handle,
+        /// Address of the status block; 0 for all requests.
+        io_status_block: u64,
+    },
+    /// `NtCreateEvent`. Information 1: the name existed, and its event was opened.
+    CreateEvent {
+        /// NT path in UTF-16; empty for none.
+        name: &'a [u16],
+        /// Access mask.
+        desired_access: u32,
+        /// `NotificationEvent` (0), `SynchronizationEvent` (1).
+        event_type: i32,
+        /// Whether it starts signaled.
+        initial_state: bool,
+    },
+    /// `NtOpenEvent`.
+    OpenEvent {
+        /// NT path in UTF-16.
+        name: &'a [u16],
+        /// Access mask.
+        desired_access: u32,
+    },
+    /// `NtSetEvent`. Information: the state before.
+    SetEvent {
+        /// The event.
+        handle: Handle,
+    },
+    /// `NtResetEvent`. Information: the state before.
+    ResetEvent {
+        /// The event.
+        handle: Handle,
+    },
+    /// `NtPulseEvent`. Information: the state before.
+    PulseEvent {
+        /// The event.
+        handle: Handle,
+    },
+    /// `NtWaitForMultipleObjects`; for one handle `NtWaitForSingleObject`.
+    Wait {
+        /// At most 64.
+        handles: &'a [Handle],
+        /// Whether all must be signaled at the same time.
+        all: bool,
+        /// Whether a user APC ends the wait.
+        alertable: bool,
+        /// As in `LARGE_INTEGER`, in units of 100 ns: negative relative to now. `None` waits for ever.
+        timeout: Option<i64>,
+    },
+    /// `NtDelayExecution`.
+    Delay {
+        /// Whether a user APC ends it.
+        alertable: bool,
+        /// As in [`SystemCall::Wait`].
+        interval: i64,
+    },
+    /// Takes the calling thread's oldest user APC: writes a [`UserApc`] to the output, 32 bytes; STATUS_NO_MORE_ENTRIES without
+    /// one. On NT the kernel calls the routine itself.
+    TakeUserApc,
+    /// `NtCreateIoCompletion`. Information as for [`SystemCall::CreateEvent`].
+    CreateIoCompletion {
+        /// NT path in UTF-16; empty for none.
+        name: &'a [u16],
+        /// Access mask.
+        desired_access: u32,
+        /// Threads at a time; 0 for the number of processors.
+        threads: u32,
+    },
+    /// `NtSetInformationFile`, FileCompletionInformation.
+    SetFileCompletion {
+        /// The file.
+        handle: Handle,
+        /// The port.
+        port: Handle,
+        /// What the packets of the file have as their key.
+        key: u64,
+    },
+    /// `NtSetInformationFile`, FileIoCompletionNotificationInformation.
+    SetCompletionNotificationModes {
+        /// The file.
+        handle: Handle,
+        /// FILE_SKIP_*.
+        flags: u32,
+    },
+    /// `NtSetIoCompletion`.
+    SetIoCompletion {
+        /// The port.
+        handle: Handle,
+        /// What to queue.
+        packet: CompletionPacket,
+    },
+    /// `NtRemoveIoCompletionEx`: writes [`CompletionPacket`]s to the output, 32 bytes each, as many as there are and fit.
+    /// Information: how many bytes. STATUS_TIMEOUT, STATUS_USER_APC: none.
+    RemoveIoCompletion {
+        /// The port.
+        handle: Handle,
+        /// Whether a user APC ends the wait.
+        alertable: bool,
+        /// As in [`SystemCall::Wait`].
+        timeout: Option<i64>,
+    },
+}
+
+/// The answer to a system call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SystemReply {
+    /// The call's status. What else is there means something for success codes only.
+    pub status: NTSTATUS,
+    /// The handle that was opened.
+    pub handle: Handle,
+    /// Depends on the call.
+    pub information: u64,
+}
+
+impl SystemReply {
+    /// Nothing but a status.
+    #[must_use]
+    pub const fn status(status: NTSTATUS) -> Self {
+        Self { status, handle: Handle(0), information: 0 }
+    }
+}
+
+impl UserApc {
+    /// Bytes on the wire.
+    pub const SIZE: usize = 32;
+
+    /// As it travels.
+    #[must_use]
+    pub fn to_bytes(&self) -> [u8; Self::SIZE] {
+        let [first, second, third] = self.arguments;
+        words([self.routine, first, second, third])
+    }
+
+    /// From what travelled.
+    #[must_use]
+    pub fn from_bytes(bytes: &[u8; Self::SIZE]) -> Self {
+        let [routine, arguments @ ..] = from_words(bytes);
+        Self { routine, arguments }
+    }
+}
+
+impl CompletionPacket {
+    /// Bytes on the wire.
+    pub const SIZE: usize = 32;
+
+    /// As it travels.
+    #[must_use]
+    pub fn to_bytes(&self) -> [u8; Self::SIZE] {
+        let status = u64::from(self.result.status.bits());
+        words([self.key, self.context, status, self.result.information])
+    }
+
+    /// From what travelled.
+    #[must_use]
+    pub fn from_bytes(bytes: &[u8; Self::SIZE]) -> Self {
+        let [key, context, status, information] = from_words(bytes);
+        let status = NTSTATUS::from_bits(low(status));
+        Self { key, context, result: IoStatus { status, information } }
+    }
+}
+
+fn words(words: [u64; 4]) -> [u8; 32] {
+    let mut bytes = [0; 32];
+    for (place, word) in bytes.chunks_exact_mut(8).zip(words) {
+        place.copy_from_slice(&word.to_le_bytes());
+    }
+    bytes
+}
+
+fn from_words(bytes: &[u8; 32]) -> [u64; 4] {
+    let (words, _) = bytes.as_chunks::<8>();
+    std::array::from_fn(|index| u64::from_le_bytes(words[index]))
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "the low half is what is wanted")]
+fn low(word: u64) -> u32 {
+    word as u32
+}
+
+pub(crate) use wire::{MOST_WORDS, Tail, decode, encode};

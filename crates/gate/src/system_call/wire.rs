@@ -1,0 +1,328 @@
+//! A call as words: its number in the request's `code`, its handle in `handle`, its other arguments as up to eight words,
+//! which fit into the line beside the request, and behind them a name (UTF-16) or handles (32 bits each).
+
+use abi::{NTSTATUS, STATUS_INVALID_PARAMETER, STATUS_NOT_IMPLEMENTED};
+
+use super::{CompletionPacket, Memory, Notice, SystemCall, low};
+use crate::transport::{Handle, IoStatus};
+
+/// Words before the tail, at most.
+pub(crate) const MOST_WORDS: usize = 8;
+/// The longest tail of handles, one more than can be waited for, so that the kernel refuses it.
+const MOST_HANDLES: usize = abi::MAXIMUM_WAIT_OBJECTS as usize + 1;
+
+const READ: u32 = 1;
+const WRITE: u32 = 2;
+const DEVICE_CONTROL: u32 = 3;
+const CANCEL_IO_FILE: u32 = 4;
+const CANCEL_IO_FILE_EX: u32 = 5;
+const CREATE_EVENT: u32 = 6;
+const OPEN_EVENT: u32 = 7;
+const SET_EVENT: u32 = 8;
+const RESET_EVENT: u32 = 9;
+const PULSE_EVENT: u32 = 10;
+const WAIT: u32 = 11;
+const DELAY: u32 = 12;
+const TAKE_USER_APC: u32 = 13;
+const CREATE_IO_COMPLETION: u32 = 14;
+const SET_FILE_COMPLETION: u32 = 15;
+const SET_COMPLETION_NOTIFICATION_MODES: u32 = 16;
+const SET_IO_COMPLETION: u32 = 17;
+const REMOVE_IO_COMPLETION: u32 = 18;
+
+const HAS_TIME: u64 = 1;
+const ALERTABLE: u64 = 2;
+const ALL: u64 = 4;
+const HAS_OFFSET: u64 = 1 << 32;
+
+/// What follows the words.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Tail<'a> {
+    #[default]
+    Nothing,
+    Name(&'a [u16]),
+    Handles(&'a [Handle]),
+}
+
+/// Call number, handle, words (as many as are used), tail.
+pub(crate) fn encode<'a>(
+    call: &SystemCall<'a>,
+    words: &mut [u64; MOST_WORDS],
+) -> (u32, Handle, usize, Tail<'a>) {
+    let none = Handle(0);
+    let mut fill = |values: &[u64]| {
+        words[..values.len()].copy_from_slice(values);
+        values.len()
+    };
+    match *call {
+        SystemCall::Read { handle, buffer, offset, notice } => {
+            (READ, handle, fill(&transfer(buffer, offset, notice)), Tail::Nothing)
+        }
+        SystemCall::Write { handle, buffer, offset, notice } => {
+            (WRITE, handle, fill(&transfer(buffer, offset, notice)), Tail::Nothing)
+        }
+        SystemCall::DeviceControl { handle, code, input, output, notice } => {
+            let lengths = u64::from(input.length) | u64::from(output.length) << 32;
+            let [block, event, routine, context] = notice_words(notice);
+            let last = event | u64::from(code) << 32;
+            let values = [input.address, output.address, lengths, last, block, routine, context];
+            (DEVICE_CONTROL, handle, fill(&values), Tail::Nothing)
+        }
+        SystemCall::CancelIoFile { handle } => (CANCEL_IO_FILE, handle, 0, Tail::Nothing),
+        SystemCall::CancelIoFileEx { handle, io_status_block } => {
+            (CANCEL_IO_FILE_EX, handle, fill(&[io_status_block]), Tail::Nothing)
+        }
+        SystemCall::CreateEvent { name, desired_access, event_type, initial_state } => {
+            let values = [desired_access.into(), event_type.cast_unsigned().into(), initial_state.into()];
+            (CREATE_EVENT, none, fill(&values), Tail::Name(name))
+        }
+        SystemCall::OpenEvent { name, desired_access } => {
+            (OPEN_EVENT, none, fill(&[desired_access.into()]), Tail::Name(name))
+        }
+        SystemCall::SetEvent { handle } => (SET_EVENT, handle, 0, Tail::Nothing),
+        SystemCall::ResetEvent { handle } => (RESET_EVENT, handle, 0, Tail::Nothing),
+        SystemCall::PulseEvent { handle } => (PULSE_EVENT, handle, 0, Tail::Nothing),
+        SystemCall::Wait { handles, all, alertable, timeout } => {
+            let flags = if all { ALL } else { 0 };
+            (WAIT, none, fill(&time(timeout, alertable, flags)), Tail::Handles(handles))
+        }
+        SystemCall::Delay { alertable, interval } => {
+            (DELAY, none, fill(&time(Some(interval), alertable, 0)), Tail::Nothing)
+        }
+        SystemCall::TakeUserApc => (TAKE_USER_APC, none, 0, Tail::Nothing),
+        SystemCall::CreateIoCompletion { name, desired_access, threads } => {
+            let values = [desired_access.into(), threads.into()];
+            (CREATE_IO_COMPLETION, none, fill(&values), Tail::Name(name))
+        }
+        SystemCall::SetFileCompletion { handle, port, key } => {
+            (SET_FILE_COMPLETION, handle, fill(&[port.0.into(), key]), Tail::Nothing)
+        }
+        SystemCall::SetCompletionNotificationModes { handle, flags } => {
+            (SET_COMPLETION_NOTIFICATION_MODES, handle, fill(&[flags.into()]), Tail::Nothing)
+        }
+        SystemCall::SetIoCompletion { handle, packet } => {
+            let CompletionPacket { key, context, result: IoStatus { status, information } } = packet;
+            let values = [key, context, status.bits().into(), information];
+            (SET_IO_COMPLETION, handle, fill(&values), Tail::Nothing)
+        }
+        SystemCall::RemoveIoCompletion { handle, alertable, timeout } => {
+            (REMOVE_IO_COMPLETION, handle, fill(&time(timeout, alertable, 0)), Tail::Nothing)
+        }
+    }
+}
+
+fn notice_words(notice: Notice) -> [u64; 4] {
+    let event = notice.event.map_or(0, |event| event.0);
+    [notice.io_status_block, event.into(), notice.apc_routine, notice.apc_context]
+}
+
+fn transfer(buffer: Memory, offset: Option<u64>, notice: Notice) -> [u64; 7] {
+    let has_offset = if offset.is_some() { HAS_OFFSET } else { 0 };
+    let [block, event, routine, context] = notice_words(notice);
+    let length = u64::from(buffer.length) | has_offset;
+    [buffer.address, length, offset.unwrap_or(0), event, block, routine, context]
+}
+
+fn time(time: Option<i64>, alertable: bool, flags: u64) -> [u64; 2] {
+    let flags = flags | if time.is_some() { HAS_TIME } else { 0 } | if alertable { ALERTABLE } else { 0 };
+    [flags, time.unwrap_or(0).cast_unsigned()]
+}
+
+/// Reads a call and hands it to `body`. Nothing in it has been checked yet, and nothing is taken for granted: words that are
+/// missing, a tail that is too long or odd are STATUS_INVALID_PARAMETER, unknown numbers STATUS_NOT_IMPLEMENTED.
+pub(crate) fn decode<R>(
+    number: u32,
+    handle: Handle,
+    input: &[u8],
+    body: impl FnOnce(&SystemCall<'_>) -> R,
+) -> Result<R, NTSTATUS> {
+    let count = word_count(number).ok_or(STATUS_NOT_IMPLEMENTED)?;
+    let (words, tail) = input.split_at_checked(count * 8).ok_or(STATUS_INVALID_PARAMETER)?;
+    let (words, _) = words.as_chunks::<8>();
+    let word = |index: usize| words.get(index).map_or(0, |word| u64::from_le_bytes(*word));
+    let mut name = Vec::new();
+    let mut handles = [Handle(0); MOST_HANDLES];
+    let mut handle_count = 0;
+    match number {
+        CREATE_EVENT | OPEN_EVENT | CREATE_IO_COMPLETION => {
+            let (units, rest) = tail.as_chunks::<2>();
+            if !rest.is_empty() || units.len() > crate::wire::PATH_LIMIT {
+                return Err(STATUS_INVALID_PARAMETER);
+            }
+            name.extend(units.iter().map(|unit| u16::from_le_bytes(*unit)));
+        }
+        WAIT => {
+            let (values, rest) = tail.as_chunks::<4>();
+            if !rest.is_empty() || values.len() > MOST_HANDLES {
+                return Err(STATUS_INVALID_PARAMETER);
+            }
+            handle_count = values.len();
+            for (place, value) in handles.iter_mut().zip(values) {
+                *place = Handle(u32::from_le_bytes(*value));
+            }
+        }
+        _ if !tail.is_empty() => return Err(STATUS_INVALID_PARAMETER),
+        _ => {}
+    }
+    let call = read(number, handle, &word, &name, &handles[..handle_count]);
+    call.map(|call| body(&call)).ok_or(STATUS_NOT_IMPLEMENTED)
+}
+
+/// Words that a call has; `None` for a number that none has.
+fn word_count(number: u32) -> Option<usize> {
+    Some(match number {
+        READ | WRITE | DEVICE_CONTROL => 7,
+        SET_IO_COMPLETION => 4,
+        CREATE_EVENT => 3,
+        WAIT | DELAY | CREATE_IO_COMPLETION | SET_FILE_COMPLETION | REMOVE_IO_COMPLETION => 2,
+        CANCEL_IO_FILE_EX | OPEN_EVENT | SET_COMPLETION_NOTIFICATION_MODES => 1,
+        CANCEL_IO_FILE | SET_EVENT | RESET_EVENT | PULSE_EVENT | TAKE_USER_APC => 0,
+        _ => return None,
+    })
+}
+
+fn read<'a>(
+    number: u32,
+    handle: Handle,
+    word: &dyn Fn(usize) -> u64,
+    name: &'a [u16],
+    handles: &'a [Handle],
+) -> Option<SystemCall<'a>> {
+    let notice = |event: u64, first: usize| Notice {
+        io_status_block: word(first),
+        event: Some(Handle(low(event))).filter(|event| event.0 != 0),
+        apc_routine: word(first + 1),
+        apc_context: word(first + 2),
+    };
+    let alertable = word(0) & ALERTABLE != 0;
+    let timeout = (word(0) & HAS_TIME != 0).then(|| word(1).cast_signed());
+    Some(match number {
+        READ | WRITE => {
+            let buffer = Memory { address: word(0), length: low(word(1)) };
+            let offset = (word(1) & HAS_OFFSET != 0).then(|| word(2));
+            let notice = notice(word(3), 4);
+            if number == READ {
+                SystemCall::Read { handle, buffer, offset, notice }
+            } else {
+                SystemCall::Write { handle, buffer, offset, notice }
+            }
+        }
+        DEVICE_CONTROL => SystemCall::DeviceControl {
+            handle,
+            code: low(word(3) >> 32),
+            input: Memory { address: word(0), length: low(word(2)) },
+            output: Memory { address: word(1), length: low(word(2) >> 32) },
+            notice: notice(word(3), 4),
+        },
+        CANCEL_IO_FILE => SystemCall::CancelIoFile { handle },
+        CANCEL_IO_FILE_EX => SystemCall::CancelIoFileEx { handle, io_status_block: word(0) },
+        CREATE_EVENT => SystemCall::CreateEvent {
+            name,
+            desired_access: low(word(0)),
+            event_type: low(word(1)).cast_signed(),
+            initial_state: word(2) != 0,
+        },
+        OPEN_EVENT => SystemCall::OpenEvent { name, desired_access: low(word(0)) },
+        SET_EVENT => SystemCall::SetEvent { handle },
+        RESET_EVENT => SystemCall::ResetEvent { handle },
+        PULSE_EVENT => SystemCall::PulseEvent { handle },
+        WAIT => SystemCall::Wait { handles, all: word(0) & ALL != 0, alertable, timeout },
+        DELAY => SystemCall::Delay { alertable, interval: word(1).cast_signed() },
+        TAKE_USER_APC => SystemCall::TakeUserApc,
+        CREATE_IO_COMPLETION => {
+            SystemCall::CreateIoCompletion { name, desired_access: low(word(0)), threads: low(word(1)) }
+        }
+        SET_FILE_COMPLETION => {
+            SystemCall::SetFileCompletion { handle, port: Handle(low(word(0))), key: word(1) }
+        }
+        SET_COMPLETION_NOTIFICATION_MODES => {
+            SystemCall::SetCompletionNotificationModes { handle, flags: low(word(0)) }
+        }
+        SET_IO_COMPLETION => {
+            let status = NTSTATUS::from_bits(low(word(2)));
+            let result = IoStatus { status, information: word(3) };
+            let packet = CompletionPacket { key: word(0), context: word(1), result };
+            SystemCall::SetIoCompletion { handle, packet }
+        }
+        REMOVE_IO_COMPLETION => SystemCall::RemoveIoCompletion { handle, alertable, timeout },
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::system_call::UserApc;
+
+    const HANDLE: Handle = Handle(0x44);
+    const NOTICE: Notice = Notice {
+        io_status_block: 0x2000_0000_1000,
+        event: Some(Handle(0x48)),
+        apc_routine: 5,
+        apc_context: u64::MAX,
+    };
+
+    fn travelled(call: &SystemCall<'_>) -> Result<bool, NTSTATUS> {
+        let mut words = [0; MOST_WORDS];
+        let (number, handle, count, tail) = encode(call, &mut words);
+        let mut bytes: Vec<u8> = words[..count].iter().flat_map(|word| word.to_le_bytes()).collect();
+        match tail {
+            Tail::Nothing => {}
+            Tail::Name(name) => bytes.extend(name.iter().flat_map(|unit| unit.to_le_bytes())),
+            Tail::Handles(handles) => bytes.extend(handles.iter().flat_map(|handle| handle.0.to_le_bytes())),
+        }
+        decode(number, handle, &bytes, |arrived| arrived == call)
+    }
+
+    #[test]
+    fn every_call_survives_the_wire() {
+        let handle = HANDLE;
+        let memory = |address, length| Memory { address, length };
+        let name: Vec<u16> = r"\BaseNamedObjects\E".encode_utf16().collect();
+        let result = IoStatus { status: abi::STATUS_BUFFER_OVERFLOW, information: u64::MAX };
+        let packet = CompletionPacket { key: 7, context: 8, result };
+        let (buffer, output) = (memory(0x2000_0000_2000, u32::MAX), memory(0x2000_0000_3000, 3));
+        for call in [
+            SystemCall::Read { handle, buffer, offset: Some(u64::MAX), notice: NOTICE },
+            SystemCall::Read { handle, buffer, offset: None, notice: Notice { event: None, ..NOTICE } },
+            SystemCall::Write { handle, buffer, offset: Some(0), notice: NOTICE },
+            SystemCall::DeviceControl { handle, code: u32::MAX, input: buffer, output, notice: NOTICE },
+            SystemCall::CancelIoFile { handle },
+            SystemCall::CancelIoFileEx { handle, io_status_block: 0x2000_0000_1000 },
+            SystemCall::CreateEvent { name: &name, desired_access: 2, event_type: 1, initial_state: true },
+            SystemCall::CreateEvent { name: &[], desired_access: 2, event_type: -1, initial_state: false },
+            SystemCall::OpenEvent { name: &name, desired_access: u32::MAX },
+            SystemCall::SetEvent { handle },
+            SystemCall::ResetEvent { handle },
+            SystemCall::PulseEvent { handle },
+            SystemCall::Wait { handles: &[handle, Handle(8)], all: true, alertable: false, timeout: None },
+            SystemCall::Wait { handles: &[handle; 64], all: false, alertable: true, timeout: Some(i64::MIN) },
+            SystemCall::Delay { alertable: true, interval: -10_000 },
+            SystemCall::TakeUserApc,
+            SystemCall::CreateIoCompletion { name: &[], desired_access: 3, threads: 2 },
+            SystemCall::SetFileCompletion { handle, port: Handle(12), key: u64::MAX },
+            SystemCall::SetCompletionNotificationModes { handle, flags: 3 },
+            SystemCall::SetIoCompletion { handle, packet },
+            SystemCall::RemoveIoCompletion { handle, alertable: false, timeout: Some(0) },
+        ] {
+            assert_eq!(travelled(&call), Ok(true), "{call:?}");
+        }
+        assert_eq!(CompletionPacket::from_bytes(&packet.to_bytes()), packet);
+        let apc = UserApc { routine: 1, arguments: [2, 3, u64::MAX] };
+        assert_eq!(UserApc::from_bytes(&apc.to_bytes()), apc);
+    }
+
+    #[test]
+    fn what_is_torn_is_refused() {
+        let refused = |number, input: &[u8]| decode(number, HANDLE, input, |_| ()).err();
+        for number in 1..=18 {
+            // No call has these lengths.
+            assert_eq!(refused(number, &[0; 7 * 8 + 1]), Some(abi::STATUS_INVALID_PARAMETER), "{number}");
+        }
+        assert_eq!(refused(1, &[0; 55]), Some(abi::STATUS_INVALID_PARAMETER), "half a word");
+        assert_eq!(refused(11, &[0; 16 + 66 * 4]), Some(abi::STATUS_INVALID_PARAMETER), "too many handles");
+        for number in [0, 19, u32::MAX] {
+            assert_eq!(refused(number, &[]), Some(abi::STATUS_NOT_IMPLEMENTED), "{number}");
+        }
+    }
+}

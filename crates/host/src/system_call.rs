@@ -1,0 +1,190 @@
+//! The system calls of an embedded process, each handed to the kernel's room that it is about.
+
+use abi::NTSTATUS;
+use gate::{CompletionPacket, Handle, IoStatus, Memory, Notice, SystemCall, SystemReply, UserApc};
+use kernel::ex::{self, EventChange};
+use kernel::io::{self, Cancelled, Control, Transfer};
+use kernel::ke::{ProcessorMode, Thread, Timeout, WaitType};
+use kernel::ob::{self, Name};
+use kernel::ps;
+
+use crate::process::Process;
+
+/// Packets that one call takes at most.
+const MOST_PACKETS: usize = 64;
+
+fn opened(result: Result<(u32, bool), NTSTATUS>) -> SystemReply {
+    match result {
+        Ok((handle, existed)) => SystemReply {
+            status: if existed { abi::STATUS_OBJECT_NAME_EXISTS } else { abi::STATUS_SUCCESS },
+            handle: Handle(handle),
+            information: u64::from(existed),
+        },
+        Err(status) => SystemReply::status(status),
+    }
+}
+
+fn done(result: Result<(), NTSTATUS>) -> SystemReply {
+    SystemReply::status(result.err().unwrap_or(abi::STATUS_SUCCESS))
+}
+
+fn told(information: u64) -> SystemReply {
+    SystemReply { information, ..SystemReply::status(abi::STATUS_SUCCESS) }
+}
+
+fn timeout(time: Option<i64>) -> Timeout {
+    time.map_or(Timeout::Never, Timeout::At)
+}
+
+fn notice(notice: &Notice) -> io::Notice {
+    io::Notice {
+        io_status_block: notice.io_status_block,
+        event: notice.event.map_or(0, |event| event.0.into()),
+        apc_routine: notice.apc_routine,
+        apc_context: notice.apc_context,
+    }
+}
+
+fn transfer(handle: Handle, buffer: Memory, offset: Option<u64>) -> Transfer {
+    Transfer { handle: handle.0.into(), buffer: buffer.address, length: buffer.length, offset }
+}
+
+impl Process {
+    /// Does what `call` says, in the context of the process.
+    pub(crate) fn call(&self, call: &SystemCall<'_>, output: &mut [u8]) -> SystemReply {
+        ps::inside(&self.kernel, &self.process, |thread| self.dispatch(thread, call, output))
+            .unwrap_or_else(SystemReply::status)
+    }
+
+    fn dispatch(&self, thread: &Thread, call: &SystemCall<'_>, output: &mut [u8]) -> SystemReply {
+        let (kernel, process) = (&*self.kernel, &self.process);
+        match *call {
+            SystemCall::Read { handle, buffer, offset, notice: ref told } => {
+                let transfer = transfer(handle, buffer, offset);
+                SystemReply::status(io::start_read(kernel, process, thread, &transfer, notice(told)))
+            }
+            SystemCall::Write { handle, buffer, offset, notice: ref told } => {
+                let transfer = transfer(handle, buffer, offset);
+                SystemReply::status(io::start_write(kernel, process, thread, &transfer, notice(told)))
+            }
+            SystemCall::DeviceControl { handle, code, input, output, notice: ref told } => {
+                let pair = |memory: Memory| (memory.address, memory.length);
+                let handle = handle.0.into();
+                let control = Control { handle, code, input: pair(input), output: pair(output) };
+                SystemReply::status(io::start_device_control(kernel, process, thread, &control, notice(told)))
+            }
+            SystemCall::CancelIoFile { handle } => {
+                let which = Cancelled::OfThread;
+                SystemReply::status(io::cancel_io_file(kernel, process, thread, handle.0, which))
+            }
+            SystemCall::CancelIoFileEx { handle, io_status_block } => {
+                let which = match io_status_block {
+                    0 => Cancelled::All,
+                    block => Cancelled::Request(block),
+                };
+                SystemReply::status(io::cancel_io_file(kernel, process, thread, handle.0, which))
+            }
+            SystemCall::CreateEvent { name, desired_access, event_type, initial_state } => {
+                let name = Name { path: name, desired_access, open_if: true };
+                opened(ex::create_event(kernel, process, name, event_type, initial_state))
+            }
+            SystemCall::OpenEvent { name, desired_access } => {
+                let name = Name { path: name, desired_access, open_if: true };
+                opened(ex::open_event(kernel, process, name).map(|handle| (handle, false)))
+            }
+            SystemCall::SetEvent { handle } => self.change_event(handle, EventChange::Set),
+            SystemCall::ResetEvent { handle } => self.change_event(handle, EventChange::Reset),
+            SystemCall::PulseEvent { handle } => self.change_event(handle, EventChange::Pulse),
+            SystemCall::Wait { handles, all, alertable, timeout: time } => {
+                self.wait(thread, handles, all, alertable, timeout(time))
+            }
+            SystemCall::Delay { alertable, interval } => {
+                let mode = ProcessorMode::User;
+                let delayed = kernel.ke.delay_execution_thread(kernel, thread, mode, alertable, interval);
+                SystemReply::status(delayed.unwrap_or(abi::STATUS_DEVICE_NOT_CONNECTED))
+            }
+            SystemCall::TakeUserApc => self.take_user_apc(thread, output),
+            SystemCall::CreateIoCompletion { name, desired_access, threads } => {
+                let name = Name { path: name, desired_access, open_if: false };
+                opened(io::create_io_completion(kernel, process, name, threads))
+            }
+            SystemCall::SetFileCompletion { handle, port, key } => {
+                done(io::set_file_completion(kernel, process, handle.0, port.0, key))
+            }
+            SystemCall::SetCompletionNotificationModes { handle, flags } => {
+                done(io::set_completion_notification_modes(kernel, process, handle.0, flags))
+            }
+            SystemCall::SetIoCompletion { handle, packet } => {
+                let CompletionPacket { key, context, result: IoStatus { status, information } } = packet;
+                let packet = io::CompletionPacket { key, context, status, information };
+                done(io::set_io_completion(kernel, process, handle.0, &packet))
+            }
+            SystemCall::RemoveIoCompletion { handle, alertable, timeout: time } => {
+                self.remove_io_completion(thread, handle, alertable, timeout(time), output)
+            }
+        }
+    }
+
+    fn change_event(&self, handle: Handle, change: EventChange) -> SystemReply {
+        match ex::change_event(&self.kernel, &self.process, handle.0, change) {
+            Ok(before) => told(u64::from(before != 0)),
+            Err(status) => SystemReply::status(status),
+        }
+    }
+
+    fn wait(
+        &self,
+        thread: &Thread,
+        handles: &[Handle],
+        all: bool,
+        alertable: bool,
+        timeout: Timeout,
+    ) -> SystemReply {
+        const MOST: usize = abi::MAXIMUM_WAIT_OBJECTS as usize + 1;
+        let mut values = [0; MOST];
+        let count = handles.len().min(MOST);
+        for (value, handle) in values.iter_mut().zip(handles) {
+            *value = handle.0;
+        }
+        let kind = if all { WaitType::All } else { WaitType::Any };
+        let (kernel, process, values) = (&*self.kernel, &*self.process, &values[..count]);
+        SystemReply::status(ob::wait_for_handles(kernel, process, thread, values, kind, alertable, timeout))
+    }
+
+    fn take_user_apc(&self, thread: &Thread, output: &mut [u8]) -> SystemReply {
+        let Some(room) = output.first_chunk_mut() else {
+            return SystemReply::status(abi::STATUS_BUFFER_TOO_SMALL);
+        };
+        let Some(apc) = self.kernel.ke.take_user_apc(&self.kernel, thread) else {
+            return SystemReply::status(abi::STATUS_NO_MORE_ENTRIES);
+        };
+        *room = UserApc { routine: apc.routine, arguments: apc.arguments }.to_bytes();
+        told(UserApc::SIZE as u64)
+    }
+
+    fn remove_io_completion(
+        &self,
+        thread: &Thread,
+        port: Handle,
+        alertable: bool,
+        timeout: Timeout,
+        output: &mut [u8],
+    ) -> SystemReply {
+        let none = io::CompletionPacket { key: 0, context: 0, status: abi::STATUS_SUCCESS, information: 0 };
+        let mut packets = [none; MOST_PACKETS];
+        let (rooms, _) = output.as_chunks_mut::<{ CompletionPacket::SIZE }>();
+        let packets = &mut packets[..rooms.len().min(MOST_PACKETS)];
+        let (kernel, process) = (&*self.kernel, &*self.process);
+        match io::remove_io_completion(kernel, process, thread, port.0, packets, alertable, timeout) {
+            Ok(count) => {
+                for (room, packet) in rooms.iter_mut().zip(&packets[..count]) {
+                    let io::CompletionPacket { key, context, status, information } = *packet;
+                    let result = IoStatus { status, information };
+                    *room = CompletionPacket { key, context, result }.to_bytes();
+                }
+                told((count * CompletionPacket::SIZE) as u64)
+            }
+            Err(status) => SystemReply::status(status),
+        }
+    }
+}

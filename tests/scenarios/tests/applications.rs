@@ -1,0 +1,71 @@
+//! The sample drivers' applications, embedded and in a process of their own, with what they say.
+
+use std::sync::Arc;
+
+use app::Transport;
+use ringbridge_scenarios::{
+    DELAY, Form, HELLO, SampleDriver, application, run_application, scenario, unload_when_closed,
+};
+use sample_applications::{Run, delay, hello};
+
+const HELLO_SAYS: [&str; 4] = [
+    "read 10 bytes: [68, 68, 68, 68, 68, 68, 68, 68, 68, 68]",
+    "wrote 13 bytes",
+    "controlled: echo",
+    "closed",
+];
+const DELAY_SAYS: [&str; 5] = [
+    "three reads side by side, awaited by events: 300 bytes",
+    "a read of an hour, ended in time: false, cancelled: 995",
+    "the port told of reads of [2, 3, 1] bytes",
+    "completion routines got 30 bytes",
+    "two futures brought 9 bytes",
+];
+
+fn says(run: Run, transport: Arc<dyn Transport>, expected: &[&str]) {
+    let mut said = Vec::new();
+    run(transport, &mut |line| said.push(line.to_owned())).expect("succeeds");
+    assert_eq!(said, expected);
+}
+
+fn in_both_places(driver: SampleDriver, form: Form, name: &str, run: Run, says: &[&str]) {
+    let machine = driver.machine(form);
+    self::says(run, Arc::new(machine.process("embedded")), says);
+    let folder = tempfile::tempdir().expect("a folder");
+    let server = machine.serve(&folder.path().join("ringbridge.sock")).expect("serves");
+    run_application(name, server.path());
+    server.stop();
+    unload_when_closed(&machine, driver.name);
+}
+
+#[test]
+fn hello_in_a_process_of_its_own() {
+    if let Some(client) = application() {
+        says(hello::run, Arc::new(client), &HELLO_SAYS);
+    }
+}
+
+#[test]
+fn delay_in_a_process_of_its_own() {
+    if let Some(client) = application() {
+        says(delay::run, Arc::new(client), &DELAY_SAYS);
+    }
+}
+
+scenario! {
+    fn hello_says_the_same_wherever_it_runs(form: Form) {
+        in_both_places(HELLO, form, "hello_in_a_process_of_its_own", hello::run, &HELLO_SAYS);
+    }
+}
+
+scenario! {
+    fn delay_says_the_same_wherever_it_runs(form: Form) {
+        in_both_places(DELAY, form, "delay_in_a_process_of_its_own", delay::run, &DELAY_SAYS);
+    }
+}
+
+#[test]
+fn applications_use_their_drivers_codes() {
+    assert_eq!(hello::IOCTL_ECHO.0, sample_hello::IOCTL_ECHO);
+    assert_eq!(delay::IOCTL_SET.0, sample_delay::IOCTL_SET);
+}
