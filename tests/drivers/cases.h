@@ -275,7 +275,7 @@ struct life_entry {
 #define THREADS_EXCEPTIONS 3
 // A thread writes to address input 0, taken by nobody; the caller waits meanwhile: stop 1Eh.
 #define THREADS_FAULT 4
-// Input 0 threads count up input 1 times each under a spin lock. values: threads, the sum.
+// Input 0 threads count up input 1 times each under a spin lock, and under a mutex. values: threads, both sums.
 #define THREADS_LOCKS 5
 // Waits input 0 units of 100 ns for what never comes: status 0x102. values: how long it took.
 #define THREADS_TIME_OUT 6

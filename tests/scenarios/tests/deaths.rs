@@ -18,6 +18,9 @@ use ringbridge_scenarios::{
 
 /// Within this time every pending and later call of an application ends in an error when its host is gone.
 const NOTICED: Duration = Duration::from_millis(100);
+/// How often a machine that is busy with other things may keep the application's threads from running for longer than that.
+/// It can only make them later, never earlier.
+const ATTEMPTS: usize = 5;
 
 // ---- applications ------------------------------------------------------------------------------------------------------
 
@@ -198,8 +201,8 @@ enum Doing {
 }
 
 /// Runs an application of a host in another process, with threads in all sorts of calls, until `end` ends the host. Every
-/// call that is in progress then, and every later one, must have failed soon after.
-fn all_calls_fail_soon_after(end: impl FnOnce(Beside, &Device<'_>) -> Instant) {
+/// call that is in progress then, and every later one, must fail. How long the last took to do so.
+fn how_late_all_calls_fail(end: impl FnOnce(Beside, &Device<'_>) -> Instant) -> Duration {
     let folder = tempfile::tempdir().expect("a folder");
     let socket = folder.path().join("ringbridge.sock");
     let host = Beside::start("host_of_apps", &socket);
@@ -228,16 +231,26 @@ fn all_calls_fail_soon_after(end: impl FnOnce(Beside, &Device<'_>) -> Instant) {
         let ended = end(host, &last);
         (ended, calls.into_iter().map(|call| call.join().expect("returns")).collect::<Vec<_>>())
     });
+    let mut latest = Duration::ZERO;
     for (doing, error, when) in failed {
         assert_eq!(error.status, STATUS_DEVICE_NOT_CONNECTED, "{doing:?}: {error}");
-        let late = when.saturating_duration_since(ended);
-        assert!(late < NOTICED, "{doing:?}: {late:?}");
+        latest = latest.max(when.saturating_duration_since(ended));
     }
     for device in &devices {
         let start = Instant::now();
         assert_eq!(failure(device.control(apps_nothing(), &[], &mut [0; 8])), STATUS_DEVICE_NOT_CONNECTED);
         assert_eq!(failure(Device::open(&client, APPS).map(drop)), STATUS_DEVICE_NOT_CONNECTED);
-        assert!(start.elapsed() < NOTICED, "{:?}", start.elapsed());
+        latest = latest.max(start.elapsed());
+    }
+    latest
+}
+
+/// Calls must fail soon enough in one of a few attempts.
+fn all_calls_fail_soon(how_late: impl Fn() -> Duration) {
+    let mut late = Vec::new();
+    while late.last().is_none_or(|late| *late >= NOTICED) {
+        assert!(late.len() < ATTEMPTS, "too late every time: {late:?}");
+        late.push(how_late());
     }
 }
 
@@ -258,26 +271,30 @@ fn call_until_it_fails(doing: Doing, device: &Device<'_>, asked: &AtomicU64) -> 
 
 #[test]
 fn a_killed_host_fails_every_pending_and_later_call_within_100_ms() {
-    all_calls_fail_soon_after(|host, _| {
-        host.kill();
-        Instant::now()
+    all_calls_fail_soon(|| {
+        how_late_all_calls_fail(|host, _| {
+            host.kill();
+            Instant::now()
+        })
     });
 }
 
 #[test]
 fn a_halted_machine_fails_every_pending_and_later_call_within_100_ms() {
-    let mut kept = None;
-    all_calls_fail_soon_after(|host, device| {
-        let ended = Instant::now();
-        assert_eq!(failure(device.control(apps_stop(), &[], &mut [])), STATUS_DEVICE_NOT_CONNECTED);
-        // It lives on, with a machine that has stopped.
-        kept = Some(host);
-        ended
+    all_calls_fail_soon(|| {
+        let mut kept = None;
+        let late = how_late_all_calls_fail(|host, device| {
+            let ended = Instant::now();
+            assert_eq!(failure(device.control(apps_stop(), &[], &mut [])), STATUS_DEVICE_NOT_CONNECTED);
+            // It lives on, with a machine that has stopped.
+            kept = Some(host);
+            ended
+        });
+        kept.expect("the host lived").finish();
+        late
     });
-    kept.expect("the host lived").finish();
 }
 
-/// How often hosts are killed: RINGBRIDGE_HOST_KILLS, or a few, for a quick run.
 #[test]
 fn hosts_killed_at_any_moment_can_be_started_again_at_the_same_place() {
     let rounds: u64 =
