@@ -88,11 +88,16 @@ enum Code {
     Any(u32),
 }
 
+/// Pool in use: owner, tag, how much.
+type Usage = Vec<(String, u32, TagUsage)>;
+
 struct Fixture {
     machine: Machine,
     server: Server,
     honest: Client,
     device: Handle,
+    /// Pool in use when nobody but the honest one is there.
+    idle: Usage,
     _folder: Folder,
 }
 
@@ -134,13 +139,14 @@ impl Fixture {
         let server = machine.serve(&folder.join("gate")).expect("serves");
         let honest = Hostile::honest(server.path()).expect("connects");
         let device = open(&honest, r"\??\My_Device");
-        let fixture = Self { machine, server, honest, device, _folder: Folder(folder) };
+        let mut fixture = Self { machine, server, honest, device, idle: Vec::new(), _folder: Folder(folder) };
         // From now on threads and processes keep what they keep.
-        fixture.run(&[]);
+        fixture.session(&[]);
+        fixture.idle = fixture.settled();
         fixture
     }
 
-    fn usage(&self) -> Vec<(String, u32, TagUsage)> {
+    fn usage(&self) -> Usage {
         let mut usage = self.machine.pool_usage();
         usage.retain(|(.., usage)| usage.blocks > 0);
         usage.sort_by(|one, other| (&one.0, one.1).cmp(&(&other.0, other.1)));
@@ -156,9 +162,30 @@ impl Fixture {
         assert_eq!(self.honest.close(buffers), abi::STATUS_SUCCESS);
     }
 
+    /// Pool in use when no thread is on its way out any more.
+    fn settled(&self) -> Usage {
+        loop {
+            let usage = self.usage();
+            std::thread::sleep(Duration::from_millis(100));
+            if usage == self.usage() {
+                return usage;
+            }
+        }
+    }
+
     fn run(&self, deeds: &[Deed<'_>]) {
-        self.forget_writes();
-        let before = self.usage();
+        self.session(deeds);
+        // A thread of the host gives its own things back on its way out, after its session has ended.
+        let start = Instant::now();
+        while self.usage() != self.idle {
+            let (idle, usage) = (&self.idle, self.usage());
+            assert!(start.elapsed() < PATIENCE, "something of an application stays: {idle:?}, now {usage:?}");
+            std::thread::yield_now();
+        }
+    }
+
+    /// A session that does these deeds, from its beginning to its end.
+    fn session(&self, deeds: &[Deed<'_>]) {
         let mut hostile = Hostile::connect(self.server.path()).expect("connects");
         hostile.activate(PING);
         for deed in deeds {
@@ -183,15 +210,6 @@ impl Fixture {
             panic!("an application stopped the machine: {report}");
         }
         self.forget_writes();
-        // A thread of the host gives its own things back on its way out, after its session has ended.
-        while self.usage() != before {
-            let after = self.usage();
-            assert!(
-                start.elapsed() < PATIENCE,
-                "something of an application stays: {before:?}, then {after:?}"
-            );
-            std::thread::yield_now();
-        }
     }
 
     fn is_answered(&self) {
