@@ -4,7 +4,8 @@
 //!
 //! - [`pe`]: a driver's file, through [`loader::map::map`] and out of memory again;
 //! - [`unwind`]: function and unwind tables, and the code and stack that they speak of;
-//! - [`ioctl`]: what applications ask of a machine with drivers.
+//! - [`ioctl`]: what applications ask of a machine with drivers;
+//! - [`slots`]: what another process writes into its call slots.
 //!
 //! What ran for how long: `docs/fuzzing.md`.
 #![deny(unsafe_code)]
@@ -14,4 +15,5 @@ mod impatience;
 pub mod ioctl;
 pub mod pe;
 mod random;
+pub mod slots;
 pub mod unwind;

@@ -275,7 +275,7 @@ struct life_entry {
 #define THREADS_EXCEPTIONS 3
 // A thread writes to address input 0, taken by nobody; the caller waits meanwhile: stop 1Eh.
 #define THREADS_FAULT 4
-// Input 0 threads count up input 1 times each under a spin lock. values: threads, the sum.
+// Input 0 threads count up input 1 times each under a spin lock, and under a mutex. values: threads, both sums.
 #define THREADS_LOCKS 5
 // Waits input 0 units of 100 ns for what never comes: status 0x102. values: how long it took.
 #define THREADS_TIME_OUT 6
@@ -509,3 +509,40 @@ struct wdm_record {
 // values: 1 if the routine found is the one imported; if another is found; if both spellings lead to one; what
 // KeGetCurrentIrql returns that was found so; 1 for each name that leads to nothing (not implemented, unknown, empty).
 #define ROUTINES_BY_NAME 0
+
+// ---- apps.sys (\\.\RbApps): several applications at once. ------------------------------------------------------------
+
+// 64 bytes.
+struct apps_counts {
+    long long creates;
+    long long cleanups;
+    long long closes;
+    long long pending;              // requests that wait now
+    long long cancelled;            // those that were cancelled
+    long long wrong;                // CLEANUP or CLOSE twice, in the wrong order, or CLOSE with requests left
+    long long sleeping;             // dispatch routines that sleep now
+    long long reserved;
+};
+
+#define APPS_BY_PROBE 0
+#define APPS_BY_LOCK 1
+
+struct apps_follow {
+    unsigned long long address;
+    unsigned long long length;
+    unsigned long long how;
+};
+
+// Answers how many dispatch routines sleep, eight bytes.
+#define APPS_NOTHING CASE_CODE(0)
+// A struct apps_counts.
+#define APPS_COUNTS CASE_CODE(1)
+// Pends until it is cancelled.
+#define APPS_PEND CASE_CODE(2)
+// Sleeps in the dispatch routine: input 0 milliseconds.
+#define APPS_SLEEP CASE_CODE(3)
+// KeBugCheckEx(0xE0000004).
+#define APPS_STOP CASE_CODE(4)
+// METHOD_NEITHER; the input is a struct apps_follow: inverts the bytes at its address, probed or locked for the
+// application. What is raised ends the request.
+#define APPS_FOLLOW (CASE_CODE(5) | 3)

@@ -89,7 +89,8 @@ struct child {
     struct case_context *context;
     PVOID thread;
     ULONG64 rounds;
-    volatile LONG64 sum;
+    volatile LONG64 sum;          // under the lock
+    volatile LONG64 sum_by_mutex; // under the mutex
     KSPIN_LOCK lock;
     KMUTEX mutex;
 };
@@ -191,7 +192,7 @@ static VOID NTAPI count_up(PVOID pointer) {
         child->sum = child->sum + 1;
         KeReleaseSpinLock(&child->lock, old);
         wait(&child->mutex);
-        child->sum = child->sum + 0;
+        child->sum_by_mutex = child->sum_by_mutex + 1;
         KeReleaseMutex(&child->mutex, FALSE);
     }
     KeReleaseSemaphore(&child->all, 0, 1, FALSE);
@@ -209,6 +210,7 @@ static void locks(struct case_context *context) {
         wait(&child.all);
     note(context, started);
     note(context, child.sum);
+    note(context, child.sum_by_mutex);
 }
 
 static void time_out(struct case_context *context) {

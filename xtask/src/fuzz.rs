@@ -48,6 +48,8 @@ enum Target {
     Unwind,
     /// What applications ask of a machine with the sample drivers
     Ioctl,
+    /// What another process writes into its call slots
+    Slots,
 }
 
 const TRIPLE: &str = "x86_64-unknown-linux-gnu";
@@ -71,6 +73,7 @@ impl Target {
             Self::Pe => "pe",
             Self::Unwind => "unwind",
             Self::Ioctl => "ioctl",
+            Self::Slots => "slots",
         }
     }
 
@@ -79,7 +82,7 @@ impl Target {
         match self {
             Self::Pe => 0x8000,
             Self::Unwind => 0x1000,
-            Self::Ioctl => 0x800,
+            Self::Ioctl | Self::Slots => 0x800,
         }
     }
 }

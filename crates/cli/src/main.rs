@@ -13,6 +13,8 @@ mod hex;
 mod info;
 mod info_view;
 mod ioctl;
+mod list;
+mod load;
 mod ls;
 mod number;
 mod output;
@@ -23,6 +25,7 @@ mod serve;
 mod status;
 mod target;
 mod transfer;
+mod unload;
 mod watch;
 mod write;
 
@@ -51,6 +54,7 @@ const EXAMPLES: &str = r"Examples:
   ringbridge read '\\.\My_Device' 16 --driver hello.sys      load, open, read, unload
   ringbridge ioctl '\\.\My_Device' 0x222000 --in hi --out 16 --driver hello.sys
   ringbridge serve hello.sys                                 for applications in other processes
+  ringbridge load pipe.sys                                   one more driver for the running host; list and unload too
   ringbridge pool --driver hello.sys                         who holds how much pool, by tag
   ringbridge code 0x222000                                   what does this control code say?
   ringbridge status 0xC0000010                               and this status?
@@ -68,6 +72,9 @@ enum Command {
     Ls(ls::Args),
     Pool(pool::Args),
     Serve(serve::Args),
+    Load(load::Args),
+    Unload(unload::Args),
+    List(list::Args),
     Code(code::Args),
     Status(status::Args),
     Demo(demo::Args),
@@ -83,6 +90,9 @@ fn run(command: &Command, output: &mut Output) -> Result<()> {
         Command::Ls(args) => ls::run(args, output),
         Command::Pool(args) => pool::run(args, output),
         Command::Serve(args) => serve::run(args, output),
+        Command::Load(args) => load::run(args, output),
+        Command::Unload(args) => unload::run(args, output),
+        Command::List(args) => list::run(args, output),
         Command::Code(args) => code::run(args, output),
         Command::Status(args) => status::run(args, output),
         Command::Demo(args) => demo::run(args, output),

@@ -29,6 +29,11 @@ pub(crate) fn parse(text: &str) -> Result<NamedParameter, String> {
     Ok(NamedParameter { name: name.to_owned(), value })
 }
 
+/// The parameters as a request carries them.
+pub(crate) fn named(parameters: &[NamedParameter]) -> Vec<(String, Parameter)> {
+    parameters.iter().map(|NamedParameter { name, value }| (name.clone(), value.clone())).collect()
+}
+
 /// Gives the parameters to the service of the driver at `path`, which is yet to be loaded.
 pub(crate) fn set(machine: &Machine, path: &Path, parameters: &[NamedParameter]) -> Result<()> {
     let service = path.file_stem().unwrap_or_default().to_string_lossy();

@@ -7,7 +7,9 @@ use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread;
 
 use anyhow::{Context, Result, bail};
-use host::{BugcheckReport, Event, LoadOptions, Machine, Observer, Server, UnloadReport};
+use host::{
+    Admission, BugcheckReport, Event, LoadOptions, Machine, Observer, ServeOptions, Server, UnloadReport,
+};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
@@ -27,6 +29,13 @@ use crate::watch::Console;
   ringbridge read '\\.\My_Device' 16                       in another
   ringbridge serve lower.sys upper.sys --socket ./gate     several drivers, in this order
   ringbridge serve hello.sys tap.sys --parameter 'Target=\Device\My_Device'   with a parameter
+  ringbridge serve hello.sys --group plugdev --administrators wheel            for more users than yourself
+
+While it runs, `ringbridge load`, `unload` and `list` change and show which drivers there are. They are for
+administrators of the host: root, the user who started it, and the members of the group that --administrators names.
+To drivers, these are administrators too (BUILTIN\Administrators), all others standard users.
+
+Applications of other users trust root's hosts; they trust another user's when RINGBRIDGE_HOST_UID is his number.
 
 A bugcheck prints its report on stderr. The host then stays, so that applications learn of it: all their requests fail
 with ERROR_DEVICE_NOT_CONNECTED. When it is stopped, its exit status is 1.
@@ -41,9 +50,44 @@ pub(crate) struct Args {
     /// Load drivers although exports that they import are missing; a call of one raises STATUS_NOT_IMPLEMENTED
     #[arg(long)]
     allow_missing: bool,
+    /// A Linux group whose members may connect, besides you and root (its name or number)
+    #[arg(long, value_name = "GROUP", value_parser = group)]
+    group: Option<u32>,
+    /// Every user of this Linux may connect
+    #[arg(long, conflicts_with = "group")]
+    everyone: bool,
+    /// A Linux group whose members are administrators of the host. Without --group and --everyone they may connect, too;
+    /// with --group, those who are members of both
+    #[arg(long, value_name = "GROUP", value_parser = group)]
+    administrators: Option<u32>,
     /// A value under the Parameters key of each driver's service: a number is a REG_DWORD, other text a REG_SZ (repeatable)
     #[arg(long = "parameter", value_name = "NAME=VALUE", value_parser = parameter::parse)]
     parameters: Vec<NamedParameter>,
+}
+
+impl Args {
+    /// Who may connect, and as whom.
+    fn options(&self) -> ServeOptions {
+        let group = self.group.or(self.administrators);
+        let admission = if self.everyone {
+            Admission::Everyone
+        } else {
+            group.map_or(Admission::Owner, Admission::Group)
+        };
+        ServeOptions { admission, administrators: self.administrators }
+    }
+}
+
+/// The number of a Linux group, from its name or number.
+fn group(text: &str) -> Result<u32, String> {
+    if let Ok(number) = text.parse() {
+        return Ok(number);
+    }
+    match gate::group_id(text) {
+        Ok(Some(number)) => Ok(number),
+        Ok(None) => Err("there is no such group; `getent group` lists them".to_owned()),
+        Err(error) => Err(format!("the system's groups cannot be read: {error}")),
+    }
 }
 
 /// What ends the waiting.
@@ -71,8 +115,9 @@ pub(crate) fn run(args: &Args, output: &mut Output) -> Result<()> {
     machine.watch(Arc::new(Console));
     machine.watch(Arc::new(Alarm(sender)));
     let options = LoadOptions { allow_missing: args.allow_missing };
-    let mut drivers = Vec::new();
-    let served = serve(args, options, &machine, &mut drivers, &notices, output);
+    let served = serve(args, options, &machine, &notices, output);
+    // Whoever loaded them.
+    let drivers: Vec<_> = machine.drivers().into_iter().map(|driver| driver.name).collect();
     let unloaded = unload_all(&machine, &drivers, |report| describe(report, output));
     served.and(unloaded)?;
     match machine.bugcheck() {
@@ -87,22 +132,22 @@ fn stopped(report: &BugcheckReport) -> Result<()> {
     bail!("a driver stopped the machine; its report is above")
 }
 
-/// Loads, serves, waits. What is in `drivers` afterwards is loaded.
+/// Loads, serves, waits.
 fn serve(
     args: &Args,
     options: LoadOptions,
     machine: &Machine,
-    drivers: &mut Vec<String>,
     notices: &Receiver<Notice>,
     output: &mut Output,
 ) -> Result<()> {
+    let mut drivers = Vec::new();
     for path in &args.drivers {
         parameter::set(machine, path, &args.parameters)?;
         drivers.push(load(machine, path, options)?);
     }
     let socket = args.socket.clone().unwrap_or_else(gate::default_socket_path);
-    let server = machine.serve(&socket)?;
-    announce(&server, drivers, output)?;
+    let server = machine.serve_to(&socket, args.options())?;
+    announce(&server, &drivers, output)?;
     if matches!(notices.recv(), Ok(Notice::Bugcheck)) {
         let told = machine.bugcheck().map_or(Ok(()), |report| stopped(&report));
         output::note(

@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use app::Transport;
-use gate::Client;
+use gate::{Client, Refusal};
 use host::{LoadOptions, Machine, Process, UnloadOutcome, UnloadReport};
 
 use crate::output;
@@ -31,6 +31,38 @@ pub(crate) struct TargetArgs {
     /// XDG_RUNTIME_DIR]
     #[arg(long, value_name = "PATH")]
     socket: Option<PathBuf>,
+}
+
+/// A running host, for commands that need one.
+#[derive(clap::Args)]
+pub(crate) struct HostArgs {
+    /// Socket of the host to ask [default: RINGBRIDGE_SOCKET, else ringbridge.sock in XDG_RUNTIME_DIR]
+    #[arg(long, value_name = "PATH")]
+    socket: Option<PathBuf>,
+}
+
+impl HostArgs {
+    /// Connects to the host.
+    pub(crate) fn connect(&self) -> Result<Client> {
+        Ok(Client::connect(self.socket.clone().unwrap_or_else(gate::default_socket_path))?)
+    }
+}
+
+/// Tells in the command's words why a host refused to do something with its drivers.
+pub(crate) fn refused(what: &str, refusal: &Refusal) -> anyhow::Error {
+    let known = abi::status_name(refusal.status).unwrap_or("a status without a name");
+    let status = format!("{known}, {:?}", refusal.status);
+    let reason = match (refusal.status, refusal.reason.as_str()) {
+        (abi::STATUS_PRIVILEGE_NOT_HELD, "") => {
+            "only administrators of the host may: root, the user who started it, and the members of the group that \
+             `ringbridge serve --administrators` names"
+        }
+        (abi::STATUS_DEVICE_NOT_CONNECTED, "") => "the host has ended",
+        (abi::STATUS_INSUFFICIENT_RESOURCES, "") => "it is too large to be sent to the host",
+        (_, "") => "see the host's messages",
+        (_, reason) => reason,
+    };
+    anyhow!("{what} ({status}): {reason}")
 }
 
 /// A way into a kernel. [`Target::finish`] ends it.

@@ -175,7 +175,8 @@ fn application(path: &str, processor: &str, spin: Spin) {
     if let Ok(processor) = processor.parse() {
         pin(processor);
     }
-    let client = Client::connect_with(path, ConnectOptions { spin }).expect("connect");
+    let client =
+        Client::connect_with(path, ConnectOptions { spin, ..ConnectOptions::default() }).expect("connect");
     let input = [7; 64];
     let mut output = [0; 64];
     let rounds = if spin == Spin::Never { 10 } else { 300 };

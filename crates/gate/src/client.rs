@@ -4,7 +4,9 @@ mod buffer;
 mod call;
 mod connect;
 mod extents;
+mod inheritance;
 pub(crate) mod life;
+mod management;
 pub(crate) mod threads;
 
 use std::fmt;
@@ -26,6 +28,7 @@ use crate::wire::{CREATE_WORDS, HAS_FILE_OFFSET, PATH_LIMIT, Reply, Request, ope
 
 pub use buffer::Buffer;
 pub use connect::ConnectError;
+pub use inheritance::SpawnError;
 
 use call::CopyBack;
 use threads::Link;
@@ -35,6 +38,8 @@ use threads::Link;
 pub struct ConnectOptions {
     /// Whether calling threads look for the answer before they sleep.
     pub spin: Spin,
+    /// A user whose host is trusted, beside root's and this process's user's own.
+    pub host_user: Option<u32>,
 }
 
 /// A session with a host in another process.
@@ -52,12 +57,14 @@ pub struct Client {
 }
 
 impl Client {
-    /// Connects to the host that listens at `path`; see [`default_socket_path`](crate::default_socket_path).
+    /// Connects to the host that listens at `path`; see [`default_socket_path`](crate::default_socket_path). It must be
+    /// root's, this process's user's, or that of the user whose number RINGBRIDGE_HOST_UID says.
     ///
     /// # Errors
     /// [`ConnectError`], each with what to do about it.
     pub fn connect(path: impl AsRef<Path>) -> Result<Self, ConnectError> {
-        Self::connect_with(path, ConnectOptions::default())
+        let host_user = std::env::var("RINGBRIDGE_HOST_UID").ok().and_then(|uid| uid.parse().ok());
+        Self::connect_with(path, ConnectOptions { host_user, ..ConnectOptions::default() })
     }
 
     /// As [`Self::connect`], with options.
@@ -70,8 +77,11 @@ impl Client {
     }
 
     /// Maps the window at another address than the host, so that both can be one process.
-    #[cfg(test)]
-    pub(crate) fn connect_elsewhere(path: &str, options: ConnectOptions) -> Result<Self, ConnectError> {
+    #[cfg(any(test, feature = "hostile"))]
+    pub(crate) fn connect_elsewhere(
+        path: impl AsRef<Path>,
+        options: ConnectOptions,
+    ) -> Result<Self, ConnectError> {
         let elsewhere = |_, memory, layout| Window::elsewhere(memory, layout);
         let (link, watcher) = connect::connect(path.as_ref(), options, elsewhere)?;
         Ok(Self { link, watcher: Some(watcher) })

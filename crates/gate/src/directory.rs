@@ -1,5 +1,6 @@
-//! Directory entries as bytes: three strings each, every one UTF-8 after its length in 32 bits.
+//! Directory entries as bytes: three texts each.
 
+use crate::fields::{Fields, put_text};
 use crate::transport::DirectoryEntry;
 
 /// The entries in their order.
@@ -7,26 +8,18 @@ pub(crate) fn encode(entries: &[DirectoryEntry]) -> Vec<u8> {
     let mut bytes = Vec::new();
     for entry in entries {
         for text in [&entry.name, &entry.type_name, &entry.target] {
-            // NT's names have at most 32767 UTF-16 units; what is longer is cut by nobody but a mistaken service.
-            let length = u32::try_from(text.len()).expect("a name shorter than 4 GiB");
-            bytes.extend_from_slice(&length.to_le_bytes());
-            bytes.extend_from_slice(text.as_bytes());
+            put_text(&mut bytes, text);
         }
     }
     bytes
 }
 
 /// The entries, or `None` if these are not whole entries of UTF-8.
-pub(crate) fn decode(mut bytes: &[u8]) -> Option<Vec<DirectoryEntry>> {
+pub(crate) fn decode(bytes: &[u8]) -> Option<Vec<DirectoryEntry>> {
     let mut entries = Vec::new();
-    while !bytes.is_empty() {
-        let mut text = || {
-            let (length, rest) = bytes.split_first_chunk::<4>()?;
-            let length = usize::try_from(u32::from_le_bytes(*length)).ok()?;
-            let (text, rest) = rest.split_at_checked(length)?;
-            bytes = rest;
-            Some(std::str::from_utf8(text).ok()?.to_owned())
-        };
+    let mut fields = Fields(bytes);
+    while !fields.is_empty() {
+        let mut text = || fields.text().map(str::to_owned);
         entries.push(DirectoryEntry { name: text()?, type_name: text()?, target: text()? });
     }
     Some(entries)

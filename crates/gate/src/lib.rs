@@ -1,6 +1,7 @@
 //! The gate: how an application reaches a kernel ([`Transport`]), and that trait's two-process form.
 //!
-//! **Handshake.** A host [binds](Listener::bind) a Unix socket that only its user may connect to. For each application
+//! **Handshake.** A host [binds](Listener::bind) a Unix socket that only its user may connect to,
+//! or those whom it [admits](Admission). For each application
 //! that [connects](Client::connect) it makes a memory file of final size and proposes an address for it; both sides
 //! map it there (the application may find the address occupied, then another is proposed). From then on the socket
 //! carries one message for each slot that comes into use, and each side's death to the other.
@@ -31,10 +32,16 @@
 #![expect(unsafe_code, reason = "this room shares memory with other processes")]
 #![allow(unexpected_cfgs, reason = "`--cfg loom` turns the models of `bell` on")]
 
+mod admission;
 mod bell;
 mod client;
 mod directory;
+mod fields;
 mod futex;
+#[cfg(any(test, feature = "hostile"))]
+pub mod hostile;
+mod inheritance;
+mod management;
 mod patience;
 mod server;
 mod service;
@@ -49,7 +56,10 @@ extern crate self as ringbridge_gate;
 #[cfg(test)]
 mod tests;
 
-pub use client::{Buffer, Client, ConnectError, ConnectOptions};
+pub use admission::{Admission, group_id};
+pub use client::{Buffer, Client, ConnectError, ConnectOptions, SpawnError};
+pub use inheritance::{Inheritance, NoTicket, TICKET_LIMIT, Ticket};
+pub use management::{DriverInformation, DriverUnload, LoadDriver, Management, Parameter, Refusal};
 pub use patience::Spin;
 pub use server::{BindError, Listener, Server, ServerOptions};
 pub use service::{Peer, Service, WindowBuffer};

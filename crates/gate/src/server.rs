@@ -1,5 +1,7 @@
 //! The host's side: a listening socket, and a session for each application that connects.
 
+mod inheritance;
+mod management;
 mod session;
 mod slot;
 
@@ -7,7 +9,7 @@ use std::collections::HashMap;
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -18,6 +20,7 @@ use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 use rustix::net::{Shutdown, SocketFlags, accept_with, bind, listen, shutdown};
 
+use crate::admission::Admission;
 use crate::patience::Spin;
 use crate::service::{Peer, Service};
 use crate::socket;
@@ -67,6 +70,14 @@ impl Listener {
     /// # Errors
     /// [`BindError`].
     pub fn bind(path: impl AsRef<Path>) -> Result<Self, BindError> {
+        Self::bind_for(path, Admission::Owner)
+    }
+
+    /// As [`Self::bind`], for more users than the calling one.
+    ///
+    /// # Errors
+    /// [`BindError`]; among others when the calling user may not give the socket to the group.
+    pub fn bind_for(path: impl AsRef<Path>, admission: Admission) -> Result<Self, BindError> {
         let path = path.as_ref();
         let failed = |error: io::Error| BindError::Linux { path: path.to_owned(), error };
         let claim = Claim::on(path)?;
@@ -83,7 +94,7 @@ impl Listener {
         let socket = socket::new().map_err(|error| failed(error.into()))?;
         bind(&socket, &address).map_err(|error| failed(error.into()))?;
         // Nobody can connect before `listen`, so the mode is in time.
-        fs::set_permissions(path, fs::Permissions::from_mode(0o600)).map_err(failed)?;
+        admission.apply(path).map_err(failed)?;
         listen(&socket, 128).map_err(|error| failed(error.into()))?;
         Ok(Self { socket, path: path.to_owned(), _claim: claim })
     }

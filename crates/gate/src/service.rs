@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use abi::NTSTATUS;
 
+use crate::inheritance::Inheritance;
+use crate::management::Management;
 use crate::socket::PeerCredentials;
 use crate::system_call::{SystemCall, SystemReply};
 use crate::transport::{CreateFile, DirectoryEntry, Handle, IoStatus};
@@ -26,6 +28,8 @@ pub struct WindowBuffer {
 pub struct Peer {
     /// The application's process, user and group.
     pub credentials: PeerCredentials,
+    /// Its supplementary groups when it connected, as Linux vouches for them.
+    pub groups: Vec<u32>,
     /// The memory shared with it. It stays mapped until the last clone of this is dropped.
     pub window: Arc<Window>,
 }
@@ -73,6 +77,22 @@ pub trait Service: Send + Sync + 'static {
 
     /// As [`Transport::system_call`](crate::Transport::system_call). The addresses in it have not been checked.
     fn system_call(&self, call: &SystemCall<'_>, output: &mut [u8]) -> SystemReply;
+
+    /// What serves requests about drivers.
+    ///
+    /// # Errors
+    /// `STATUS_PRIVILEGE_NOT_HELD` for who is no administrator; `STATUS_NOT_IMPLEMENTED` if nobody does.
+    fn management(&self) -> Result<&dyn Management, NTSTATUS> {
+        Err(abi::STATUS_NOT_IMPLEMENTED)
+    }
+
+    /// What passes handles to other sessions.
+    ///
+    /// # Errors
+    /// `STATUS_NOT_IMPLEMENTED` if nothing does.
+    fn inheritance(&self) -> Result<&dyn Inheritance, NTSTATUS> {
+        Err(abi::STATUS_NOT_IMPLEMENTED)
+    }
 
     /// A host thread begins to serve one of the application's threads; called on it.
     fn thread_started(&self) {}

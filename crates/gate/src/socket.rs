@@ -30,6 +30,13 @@ pub struct PeerCredentials {
     pub gid: u32,
 }
 
+impl PeerCredentials {
+    /// Whether that is root, or the user of this process.
+    pub fn is_root_or_own(&self) -> bool {
+        self.uid == 0 || self.uid == rustix::process::geteuid().as_raw()
+    }
+}
+
 /// Why no message came.
 #[derive(Debug)]
 pub(crate) enum ReceiveError {

@@ -278,7 +278,9 @@ fn more_threads_than_slots_take_turns() {
 fn sides_that_never_spin_find_each_other_asleep() {
     let path = socket_path("parked");
     let (server, _log) = serve(&path, ServerOptions { spin: Spin::Never, ..ServerOptions::default() });
-    let client = Client::connect_elsewhere(&path, ConnectOptions { spin: Spin::Never }).unwrap();
+    let client =
+        Client::connect_elsewhere(&path, ConnectOptions { spin: Spin::Never, ..ConnectOptions::default() })
+            .unwrap();
     for round in 0..2_000_u32 {
         let mut output = [0; 4];
         client.device_control(Handle(4), ECHO, &round.to_le_bytes(), &mut output);

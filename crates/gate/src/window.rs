@@ -58,7 +58,7 @@ impl Window {
     }
 
     /// The same memory once more, at another address of this process.
-    #[cfg(test)]
+    #[cfg(any(test, feature = "hostile"))]
     pub(crate) fn elsewhere(memory: SharedMemory, layout: Layout) -> Result<Self, PagesError> {
         Self::over(reserve_window(bytes(layout.span))?, memory, layout)
     }

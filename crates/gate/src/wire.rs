@@ -45,6 +45,16 @@ pub(crate) mod operation {
     pub(crate) const DUPLICATE: u32 = 8;
     /// What `code` says; see `system_call`.
     pub(crate) const SYSTEM_CALL: u32 = 9;
+    // From 32 on: what is asked of the host besides devices.
+    /// The input is a driver; see `management`.
+    pub(crate) const LOAD_DRIVER: u32 = 32;
+    /// The input is a name.
+    pub(crate) const UNLOAD_DRIVER: u32 = 33;
+    pub(crate) const QUERY_DRIVERS: u32 = 34;
+    /// The input is a list of handles, the answer a ticket; see `inheritance`.
+    pub(crate) const OFFER_HANDLES: u32 = 35;
+    /// The other way round.
+    pub(crate) const TAKE_HANDLES: u32 = 36;
 }
 
 /// `Request::flags`: `file_offset` counts.

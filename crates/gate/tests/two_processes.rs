@@ -8,6 +8,7 @@
 mod fake;
 
 use std::io::{BufRead, BufReader, Write};
+use std::os::unix::process::CommandExt;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::Arc;
 use std::thread;
@@ -26,7 +27,13 @@ struct Other {
 
 impl Other {
     fn start(role: &str, path: &str) -> Self {
-        let mut child = Command::new(std::env::current_exe().unwrap())
+        Self::start_changed(role, path, |_| {})
+    }
+
+    fn start_changed(role: &str, path: &str, change: impl FnOnce(&mut Command)) -> Self {
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        change(&mut command);
+        let mut child = command
             .args(["--exact", "role", "--ignored", "--nocapture", "--test-threads=1"])
             .env("GATE_TEST_ROLE", role)
             .env("GATE_TEST_PATH", path)
@@ -178,6 +185,36 @@ fn an_address_in_the_window_means_the_same_on_both_sides() {
         application.finish();
     }
     log.wait_for("the sessions' ends", |events| events.sessions_ended == 3);
+    server.stop();
+}
+
+#[test]
+fn the_groups_of_an_application_are_those_that_linux_says() {
+    // SAFETY: a plain call without arguments.
+    if unsafe { libc::geteuid() } != 0 {
+        eprintln!("SKIPPED: only root may choose a process's groups");
+        return;
+    }
+    let path = socket_path("groups");
+    let (server, log) = serve(&path, ServerOptions::default());
+    // More than the first guess of the host holds, so that it has to ask again.
+    for count in [0, 3, 64, 65, 200] {
+        let groups: Vec<libc::gid_t> = (0..count).map(|number| 70_000 + number).collect();
+        let theirs = groups.clone();
+        let set = move || {
+            // SAFETY: the list is as long as it says.
+            match unsafe { libc::setgroups(theirs.len(), theirs.as_ptr()) } {
+                0 => Ok(()),
+                _ => Err(std::io::Error::last_os_error()),
+            }
+        };
+        // SAFETY: the closure makes one call of Linux and allocates nothing when that succeeds.
+        let application = Other::start_changed("echo", &path, |command| unsafe {
+            command.pre_exec(set);
+        });
+        assert_eq!(log.events().groups.last(), Some(&groups));
+        application.finish();
+    }
     server.stop();
 }
 

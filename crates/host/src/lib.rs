@@ -6,7 +6,9 @@
 
 mod error;
 mod image_space;
+mod inheritance;
 mod machine;
+mod management;
 mod process;
 mod report;
 mod resolver;
@@ -20,7 +22,9 @@ pub use exports::{
     Row as ExportRow, Support as ExportSupport, all as all_exports, find as find_export,
     markdown as exports_page,
 };
-pub use gate::{CreateFile, DirectoryEntry, Handle, IoStatus, Transport};
+pub use gate::{
+    Admission, CreateFile, DirectoryEntry, DriverInformation, Handle, IoStatus, Parameter, Transport,
+};
 pub use kernel::io::{AddDeviceError, UnloadOutcome, UnloadReport};
 pub use kernel::mm::{TagUsage, tag_name};
 pub use kernel::raw::{InputBuffer, OutputBuffer};
@@ -29,8 +33,8 @@ pub use kernel::trace::{Event, Observer};
 pub use kernel::{Configuration, StartError};
 pub use loader::map::MissingImport;
 pub use loader::pe::{ImageError, ImageFacts, Relocations, Section, inspect};
-pub use machine::{DriverInformation, LoadOptions, Machine, Parameter};
+pub use machine::{LoadOptions, Machine};
 pub use process::Process;
 pub use report::{BugcheckReport, left_behind};
-pub use server::{ServeError, Server};
+pub use server::{ServeError, ServeOptions, Server};
 pub use window_buffer::WindowBuffer;

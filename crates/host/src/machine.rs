@@ -7,6 +7,7 @@ use std::{fmt, fs};
 
 use abi::{DRIVER_INITIALIZE, NTSTATUS};
 use exports::DataExports;
+use gate::{DriverInformation, Parameter};
 use kernel::cm::Value;
 use kernel::io::{self, AddDeviceError, DriverImage, UnloadOutcome};
 use kernel::mm::TagUsage;
@@ -23,7 +24,7 @@ use crate::image_space::MachineImages;
 use crate::process::Process;
 use crate::report::BugcheckReport;
 use crate::resolver::ExportResolver;
-use crate::server::{ServeError, Server};
+use crate::server::{ServeError, ServeOptions, Server};
 use crate::stack_walker::LoaderWalker;
 
 /// One NT. Many can live in one Linux process, side by side.
@@ -32,7 +33,7 @@ use crate::stack_walker::LoaderWalker;
 /// not reported. Its memory goes when the last process and thread that is inside of it is gone, also after a bugcheck.
 pub struct Machine {
     kernel: Arc<Kernel>,
-    data: DataExports,
+    data: Arc<DataExports>,
     images: Arc<MachineImages>,
 }
 
@@ -42,30 +43,6 @@ pub struct LoadOptions {
     /// Load it although exports that it imports are not implemented; the first call of one raises
     /// STATUS_NOT_IMPLEMENTED in the driver.
     pub allow_missing: bool,
-}
-
-/// A value under a service's `Parameters` key.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Parameter {
-    /// REG_DWORD.
-    Dword(u32),
-    /// REG_SZ.
-    Text(String),
-}
-
-/// A loaded driver, as the machine lists it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DriverInformation {
-    /// Service name.
-    pub name: String,
-    /// File name of its image; empty for drivers compiled into the process.
-    pub file_name: String,
-    /// Where the image lies; empty for drivers compiled into the process.
-    pub base: u64,
-    /// Bytes of the image.
-    pub size: u64,
-    /// Paths (or addresses) of its devices, newest first.
-    pub devices: Vec<String>,
 }
 
 impl fmt::Debug for Machine {
@@ -91,9 +68,18 @@ impl Machine {
         let kernel = Kernel::new(platform, configuration)?;
         kernel.io.set_invalid_device_request(exports::invalid_device_request() as u64);
         kernel.set_stack_walker(Arc::new(LoaderWalker));
-        let data = DataExports::new(&kernel).map_err(|_| StartError::NoMemory)?;
+        let data = Arc::new(DataExports::new(&kernel).map_err(|_| StartError::NoMemory)?);
         let images = Arc::new(MachineImages::new(kernel.mm.space.clone()));
         Ok(Self { kernel, data, images })
+    }
+
+    /// The same machine once more, for a part of this process that may outlive the value that its owner holds.
+    pub(crate) fn share(&self) -> Self {
+        Self { kernel: self.kernel.clone(), data: self.data.clone(), images: self.images.clone() }
+    }
+
+    pub(crate) fn kernel(&self) -> &Arc<Kernel> {
+        &self.kernel
     }
 
     /// Tells `observer` of everything that happens from now on.
@@ -243,12 +229,21 @@ impl Machine {
         Process::new(self.kernel.clone(), name, token)
     }
 
-    /// Serves the machine to other Linux processes on a Unix socket at `path`, until the server is stopped or dropped.
+    /// Serves the machine to other Linux processes on a Unix socket at `path`, until the server is stopped or dropped. Only
+    /// the calling user and root can connect.
     ///
     /// # Errors
     /// When another host serves there, or the socket cannot be made.
     pub fn serve(&self, path: &Path) -> Result<Server, ServeError> {
-        Server::start(self.kernel.clone(), path)
+        self.serve_to(path, ServeOptions::default())
+    }
+
+    /// As [`Machine::serve`], to whom `options` say.
+    ///
+    /// # Errors
+    /// As for [`Machine::serve`]; among others when the socket cannot be given to the group.
+    pub fn serve_to(&self, path: &Path, options: ServeOptions) -> Result<Server, ServeError> {
+        Server::start(self.share(), path, options)
     }
 
     /// Pool in use now: owner's service name (`kernel` for the kernel's own), tag, blocks and bytes.

@@ -60,6 +60,11 @@ impl Process {
         WindowBuffer::new(&self.process.user_space, length)
     }
 
+    /// A process of the same machine with the same token, which only keeps handles.
+    pub(crate) fn keeper(&self, name: &str) -> Self {
+        Self::new(self.kernel.clone(), name, (*self.process.token).clone())
+    }
+
     /// Its identifier in the machine.
     #[must_use]
     pub fn id(&self) -> u32 {

@@ -7,14 +7,16 @@ use std::{fmt, io};
 
 use abi::NTSTATUS;
 use gate::{
-    BindError, CreateFile, DirectoryEntry, Handle, IoStatus, Listener, Peer, ServerOptions, Service,
-    SystemCall, SystemReply, Transport, WindowBuffer,
+    Admission, BindError, CreateFile, DirectoryEntry, Handle, Inheritance, IoStatus, Listener, Management,
+    Peer, ServerOptions, Service, SystemCall, SystemReply, Transport, WindowBuffer,
 };
-use kernel::Kernel;
 use kernel::raw::{InputBuffer, OutputBuffer};
 use kernel::se::Token;
 use thiserror::Error;
 
+use crate::inheritance::{Heir, Offers};
+use crate::machine::Machine;
+use crate::management::Drivers;
 use crate::process::Process;
 
 /// Why a machine cannot be served.
@@ -26,6 +28,32 @@ pub enum ServeError {
     /// The server's threads cannot be started.
     #[error("cannot start to serve: {0}")]
     Start(#[from] io::Error),
+}
+
+/// Who may use a machine from other Linux processes, and as whom.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ServeOptions {
+    /// Who may connect at all.
+    pub admission: Admission,
+    /// A Linux group whose members are administrators of the machine (`BUILTIN\Administrators`), as root and the user who
+    /// serves are. It admits nobody by itself.
+    pub administrators: Option<u32>,
+}
+
+impl ServeOptions {
+    /// Who an application is to the machine, by the credentials with which it connected: an administrator or a standard
+    /// user.
+    ///
+    /// The user who serves could change the machine's memory at will, so that withholding rights in it would protect
+    /// nothing.
+    fn token_of(&self, peer: &Peer) -> Token {
+        let is_member = |group: u32| peer.credentials.gid == group || peer.groups.contains(&group);
+        if peer.credentials.is_root_or_own() || self.administrators.is_some_and(is_member) {
+            Token::administrator()
+        } else {
+            Token::user()
+        }
+    }
 }
 
 /// A machine being served. Dropping it stops serving and ends all sessions.
@@ -40,10 +68,12 @@ impl fmt::Debug for Server {
 }
 
 impl Server {
-    pub(crate) fn start(kernel: Arc<Kernel>, path: &Path) -> Result<Self, ServeError> {
-        let listener = Listener::bind(path)?;
+    pub(crate) fn start(machine: Machine, path: &Path, options: ServeOptions) -> Result<Self, ServeError> {
+        let listener = Listener::bind_for(path, options.admission)?;
+        let offers = Arc::new(Offers::default());
         let server = listener.serve(ServerOptions::default(), move |peer| {
-            Ok(Arc::new(Session::new(kernel.clone(), peer)) as Arc<dyn Service>)
+            let token = options.token_of(peer);
+            Ok(Arc::new(Session::new(&machine, peer, token, offers.clone())) as Arc<dyn Service>)
         })?;
         Ok(Self { server })
     }
@@ -68,22 +98,22 @@ impl Server {
 
 /// One application.
 struct Session {
-    process: Process,
+    process: Arc<Process>,
+    heir: Heir,
+    /// What an administrator may manage.
+    management: Option<Drivers>,
 }
 
 impl Session {
-    fn new(kernel: Arc<Kernel>, peer: &Peer) -> Self {
+    fn new(machine: &Machine, peer: &Peer, token: Token, offers: Arc<Offers>) -> Self {
         let window = peer.window.base()..peer.window.data().end;
         let name = format!("pid {}", peer.credentials.pid);
         let keep = Box::new(peer.window.clone());
-        Self { process: Process::in_window(kernel, &name, token_of(peer), window, keep) }
+        let management = token.is_administrator().then(|| Drivers(machine.share()));
+        let process = Process::in_window(machine.kernel().clone(), &name, token, window, keep);
+        let process = Arc::new(process);
+        Self { heir: Heir { offers, process: process.clone() }, process, management }
     }
-}
-
-/// Who an application is to the machine: an administrator, since the socket admits only the user who serves. Its Linux
-/// credentials (`peer.credentials`) are not looked at yet.
-fn token_of(_peer: &Peer) -> Token {
-    Token::administrator()
 }
 
 fn failed(status: NTSTATUS) -> IoStatus {
@@ -110,11 +140,11 @@ impl Service for Session {
     }
 
     fn close(&self, handle: Handle) -> NTSTATUS {
-        Transport::close(&self.process, handle)
+        Transport::close(&*self.process, handle)
     }
 
     fn duplicate_handle(&self, handle: Handle, access: u32, options: u32) -> Result<Handle, NTSTATUS> {
-        Transport::duplicate_handle(&self.process, handle, access, options)
+        Transport::duplicate_handle(&*self.process, handle, access, options)
     }
 
     fn read(&self, handle: Handle, buffer: WindowBuffer, offset: Option<u64>) -> IoStatus {
@@ -152,11 +182,21 @@ impl Service for Session {
         self.process.call(call, output)
     }
 
+    fn management(&self) -> Result<&dyn Management, NTSTATUS> {
+        let management = self.management.as_ref().map(|drivers| drivers as &dyn Management);
+        management.ok_or(abi::STATUS_PRIVILEGE_NOT_HELD)
+    }
+
+    fn inheritance(&self) -> Result<&dyn Inheritance, NTSTATUS> {
+        Ok(&self.heir)
+    }
+
     fn session_ending(&self) {
         self.process.begin_end();
     }
 
     fn session_ended(&self) {
+        self.heir.offers.withdraw(self.process.id());
         self.process.end();
     }
 }

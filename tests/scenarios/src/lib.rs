@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod application;
+mod apps;
 mod cases;
 mod watch;
 
@@ -10,7 +11,13 @@ use std::path::PathBuf;
 
 use host::{LoadOptions, Machine};
 
-pub use application::{application, run_application};
+pub use application::{
+    Beside, PublicFolder, application, application_socket, run_application, run_application_with, say_ready,
+    say_ready_with, wait_to_go_on,
+};
+pub use apps::{
+    APPS, AppsCounts, AppsWitness, apps_follow, apps_nothing, apps_pend, apps_pointer, apps_sleep, apps_stop,
+};
 pub use cases::{CaseResult, case_code, failure, machine_with, open, run_case, words};
 pub use watch::{PATIENCE, Watch, unload_when_closed};
 

@@ -1,36 +1,11 @@
 //! A machine served to another process: this test's binary, started again as the application.
 
-use std::path::Path;
-use std::process::Command;
-
 use app::{ControlCode, Device, OpenOptions};
 use host::UnloadOutcome;
-use ringbridge_scenarios::{HELLO, scenario};
+use ringbridge_scenarios::{HELLO, application, run_application, scenario};
 use sample_hello::{IOCTL_ECHO, IOCTL_ECHO_CHECKED, IOCTL_LAST_WRITE};
 
 const PATH: &str = r"\\.\My_Device";
-/// Set in the environment of the process that plays the application.
-const SOCKET: &str = "RINGBRIDGE_SCENARIO_SOCKET";
-
-/// Runs the test `name` of this binary as an application of the host at `socket`.
-fn run_application(name: &str, socket: &Path) {
-    let output = Command::new(std::env::current_exe().expect("this binary"))
-        .args(["--exact", name, "--nocapture"])
-        .env(SOCKET, socket)
-        .output()
-        .expect("starts");
-    let text =
-        String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "the application failed:\n{text}");
-    assert!(text.contains("1 passed"), "the application did not run:\n{text}");
-}
-
-/// The client of the process that plays the application; `None` in the test run itself.
-fn application() -> Option<gate::Client> {
-    let socket = std::env::var_os(SOCKET)?;
-    Some(gate::Client::connect(socket).expect("connects"))
-}
-
 fn folder() -> tempfile::TempDir {
     tempfile::tempdir().expect("a folder")
 }

@@ -2,8 +2,10 @@
 
 use crate::run::ringbridge;
 
-const COMMANDS: [&str; 11] =
-    ["info", "exports", "read", "write", "ioctl", "ls", "pool", "serve", "code", "status", "demo"];
+const COMMANDS: [&str; 14] = [
+    "info", "exports", "read", "write", "ioctl", "ls", "pool", "serve", "load", "unload", "list", "code",
+    "status", "demo",
+];
 
 #[test]
 fn the_help_names_every_subcommand_and_gives_examples() {

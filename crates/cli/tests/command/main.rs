@@ -4,8 +4,11 @@
 mod codes;
 mod demo;
 mod help;
+mod host;
 mod info;
+mod manage;
 mod pool;
 mod requests;
 mod run;
 mod serve;
+mod shells;

@@ -2,6 +2,7 @@
 
 use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{self, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -98,6 +99,11 @@ impl Room {
         let path = std::env::temp_dir().join(format!("rb-cli-{}-{number}", process::id()));
         fs::create_dir(&path).expect("a folder for the test");
         Self(path)
+    }
+
+    /// Lets every user look into it.
+    pub(crate) fn open_to_all(&self) {
+        fs::set_permissions(&self.0, fs::Permissions::from_mode(0o755)).expect("is ours");
     }
 
     pub(crate) fn path(&self, name: &str) -> String {

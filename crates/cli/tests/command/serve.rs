@@ -1,63 +1,22 @@
 //! `serve`, and requests from other processes.
 
-use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
-use std::process::{Child, ChildStdout, Stdio};
 
 use app::Device;
 use gate::Client;
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 
-use crate::run::{Ran, Room, command, ringbridge, sys};
+use crate::host::Host;
+use crate::run::{Room, command, ringbridge, sys};
 
 const DEVICE: &str = r"\\.\My_Device";
-
-/// A running host. Dropping it ends it.
-struct Host {
-    child: Child,
-    stdout: BufReader<ChildStdout>,
-    ready: String,
-}
-
-impl Host {
-    /// Starts `ringbridge serve` and waits until it says that it serves.
-    fn start(driver: &str, socket: &str) -> Self {
-        let mut serve = command(["serve", &sys(driver), "--socket", socket]);
-        let mut child =
-            serve.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("ringbridge starts");
-        let mut stdout = BufReader::new(child.stdout.take().expect("it is piped"));
-        let mut ready = String::new();
-        stdout.read_line(&mut ready).expect("it speaks");
-        Self { child, stdout, ready }
-    }
-
-    /// Sends a signal and waits for the end.
-    fn stop(mut self, signal: Signal) -> Ran {
-        let pid = i32::try_from(self.child.id()).expect("a pid");
-        kill_process(Pid::from_raw(pid).expect("a pid"), signal).expect("it runs");
-        let mut stdout = Vec::new();
-        self.stdout.read_to_end(&mut stdout).expect("it speaks");
-        let mut stderr = String::new();
-        self.child.stderr.take().expect("it is piped").read_to_string(&mut stderr).expect("it speaks");
-        let code = self.child.wait().expect("it ends").code();
-        Ran { code, stdout, stderr }
-    }
-}
-
-impl Drop for Host {
-    fn drop(&mut self) {
-        // Both fail only when it has ended.
-        let _ended = self.child.kill();
-        let _ended = self.child.wait();
-    }
-}
 
 #[test]
 fn other_processes_use_the_device_until_the_host_is_asked_to_stop() {
     let room = Room::new();
     let socket = room.path("gate");
     let host = Host::start("hello.sys", &socket);
-    let pid = host.child.id();
+    let pid = host.pid();
     assert_eq!(host.ready, format!("ringbridge: serving hello on {socket} (pid {pid})\n"));
 
     assert_eq!(ringbridge(["read", DEVICE, "10", "--raw", "--socket", &socket]).good(), "hhhhhhhhhh");

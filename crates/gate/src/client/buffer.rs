@@ -4,16 +4,20 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use abi::{NTSTATUS, STATUS_ACCESS_VIOLATION, STATUS_INVALID_BUFFER_SIZE};
 use platform::pages::PAGE_SIZE;
 use rustix::mm::{Advice, madvise};
 
 use super::threads::Link;
-use crate::transport::SharedMemory;
+use super::{Client, at};
+use crate::transport::{Handle, IoStatus, SharedMemory};
+use crate::wire::{Reply, Request, operation};
 
 /// Bytes in the session's data area, at the same address in the host.
 ///
 /// A driver may keep writing here, so this hands out copies and addresses; [`Self::bytes`] and [`Self::bytes_mut`] are
 /// for callers who know that no driver does, and for passing to a call, which then copies nothing.
+/// [`Client::read_in_place`] and its like do the same without `unsafe`.
 pub struct Buffer {
     link: Arc<Link>,
     offset: u64,
@@ -132,6 +136,61 @@ impl fmt::Debug for Buffer {
 
 fn rounded(length: usize) -> Option<u64> {
     u64::try_from(length.max(1).checked_next_multiple_of(PAGE_SIZE)?).ok()
+}
+
+/// Requests on buffers of the session's own: nothing is copied on their way, whatever the driver's method. The driver may use
+/// them until the request ends, so nobody else can meanwhile. Buffers of another session are `STATUS_ACCESS_VIOLATION`.
+impl Client {
+    /// As [`Transport::read`](crate::Transport::read).
+    pub fn read_in_place(&self, handle: Handle, buffer: &mut Buffer, offset: Option<u64>) -> IoStatus {
+        let request = Request { operation: operation::READ, handle: handle.0, ..Request::default() };
+        self.in_place(at(offset, request), None, Some(buffer))
+    }
+
+    /// As [`Transport::write`](crate::Transport::write).
+    pub fn write_in_place(&self, handle: Handle, data: &Buffer, offset: Option<u64>) -> IoStatus {
+        let request = Request { operation: operation::WRITE, handle: handle.0, ..Request::default() };
+        self.in_place(at(offset, request), Some(data), None)
+    }
+
+    /// As [`Transport::device_control`](crate::Transport::device_control).
+    pub fn device_control_in_place(
+        &self,
+        handle: Handle,
+        code: u32,
+        input: &Buffer,
+        output: &mut Buffer,
+    ) -> IoStatus {
+        let request =
+            Request { operation: operation::DEVICE_CONTROL, handle: handle.0, code, ..Request::default() };
+        self.in_place(request, Some(input), Some(output))
+    }
+
+    fn in_place(&self, header: Request, input: Option<&Buffer>, output: Option<&Buffer>) -> IoStatus {
+        let done = || {
+            let (input_offset, input_length) = self.place_of(input)?;
+            let (output_offset, output_length) = self.place_of(output)?;
+            let request = Request { input_offset, input_length, output_offset, output_length, ..header };
+            self.link.call_in_place(&request)
+        };
+        match done() {
+            Ok(Reply { status, information, .. }) => {
+                IoStatus { status: NTSTATUS::from_bits(status), information }
+            }
+            Err(status) => IoStatus { status, information: 0 },
+        }
+    }
+
+    /// Where a buffer lies, and its length.
+    fn place_of(&self, buffer: Option<&Buffer>) -> Result<(u64, u32), NTSTATUS> {
+        let Some(buffer) = buffer else { return Ok((0, 0)) };
+        if !Arc::ptr_eq(&buffer.link, &self.link) {
+            return Err(STATUS_ACCESS_VIOLATION);
+        }
+        // Requests have 32 bits for a length.
+        let length = u32::try_from(buffer.length).map_err(|_| STATUS_INVALID_BUFFER_SIZE)?;
+        Ok((buffer.offset, length))
+    }
 }
 
 impl Link {

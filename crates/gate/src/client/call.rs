@@ -75,6 +75,15 @@ impl Link {
         Ok(reply)
     }
 
+    /// Makes a call whose data lies in the window already; `request` says where.
+    ///
+    /// # Errors
+    /// `STATUS_DEVICE_NOT_CONNECTED`.
+    pub(super) fn call_in_place(self: &Arc<Self>, request: &Request) -> Result<Reply, NTSTATUS> {
+        let turn = self.turn(self).ok_or(STATUS_DEVICE_NOT_CONNECTED)?;
+        self.exchange(turn.slot, &self.slots[turn.slot as usize], request)
+    }
+
     /// Hands the slot to the host and waits until it comes back.
     #[inline]
     fn exchange(&self, slot: u32, state: &SlotState, request: &Request) -> Result<Reply, NTSTATUS> {

@@ -14,7 +14,7 @@ use rustix::io::Errno;
 use super::ConnectOptions;
 use super::life::Life;
 use super::threads::Link;
-use crate::socket::{self, PeerCredentials, ReceiveError, hear, hear_soon, tell};
+use crate::socket::{self, ReceiveError, hear, hear_soon, tell};
 use crate::window::Window;
 use crate::wire::{BadMessage, Layout, Message, VERSION};
 
@@ -27,11 +27,14 @@ pub enum ConnectError {
     )]
     NoHost(PathBuf),
     /// The socket belongs to somebody else.
-    #[error("no permission to connect to {0}; run as the user who started the host")]
-    AccessDenied(PathBuf),
-    /// Whoever listens there is neither this user nor root, and would see all that is sent.
     #[error(
-        "{path} is served by user {uid}, whom this process does not trust; set RINGBRIDGE_SOCKET to your own host's socket"
+        "no permission to connect to {0}; run as the user who started the host, or have the host admit you (`ringbridge serve --group`)"
+    )]
+    AccessDenied(PathBuf),
+    /// Whoever listens there is neither this user nor root nor named by [`ConnectOptions::host_user`], and would see all
+    /// that is sent.
+    #[error(
+        "{path} is served by user {uid}, whom this process does not trust; set RINGBRIDGE_SOCKET to your own host's socket, or RINGBRIDGE_HOST_UID={uid} if that user may see all that is sent"
     )]
     Untrusted {
         /// The socket's path.
@@ -81,9 +84,9 @@ pub(super) fn connect(
         Errno::PROTOTYPE => ConnectError::NotAHost(path.to_owned()),
         error => failed(error.into()),
     })?;
-    let PeerCredentials { uid, .. } = socket::peer(&socket).map_err(failed)?;
-    if uid != 0 && uid != rustix::process::geteuid().as_raw() {
-        return Err(ConnectError::Untrusted { path: path.to_owned(), uid });
+    let host = socket::peer(&socket).map_err(failed)?;
+    if !host.is_root_or_own() && options.host_user != Some(host.uid) {
+        return Err(ConnectError::Untrusted { path: path.to_owned(), uid: host.uid });
     }
     let life = Life::new().map_err(|error| failed(error.into()))?;
     let window = shake_hands(path, &socket, place)?;

@@ -14,6 +14,7 @@ use rustix::net::{Shutdown, shutdown};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use super::slot;
+use crate::admission::peer_groups;
 use crate::bell;
 use crate::patience::Spin;
 use crate::service::{Peer, Service};
@@ -86,6 +87,7 @@ pub(super) fn run(plan: &Plan, socket: &Arc<OwnedFd>) {
 /// Agrees on a window with the application.
 fn shake_hands(plan: &Plan, socket: &Arc<OwnedFd>) -> Option<Peer> {
     let credentials = socket::peer(socket).ok()?;
+    let groups = peer_groups(socket).ok()?;
     match hear_soon(socket) {
         Ok((Message::Hello, _)) => {}
         // The answer carries this side's version, which is all that the application needs.
@@ -105,7 +107,9 @@ fn shake_hands(plan: &Plan, socket: &Arc<OwnedFd>) -> Option<Peer> {
         let offer = Message::Offer { base: window.base(), layout: plan.layout };
         tell_with(socket, &offer, window.memory().as_fd()).ok()?;
         match hear_soon(socket) {
-            Ok((Message::Accept, _)) => return Some(Peer { credentials, window: Arc::new(window) }),
+            Ok((Message::Accept, _)) => {
+                return Some(Peer { credentials, groups, window: Arc::new(window) });
+            }
             Ok((Message::Occupied, _)) => refused.push(window),
             _ => return None,
         }

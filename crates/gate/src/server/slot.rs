@@ -7,6 +7,8 @@ use abi::{
     STATUS_NOT_IMPLEMENTED, STATUS_SUCCESS, STATUS_UNSUCCESSFUL,
 };
 
+use super::inheritance;
+use super::management;
 use super::session::Session;
 use crate::bell;
 use crate::directory;
@@ -66,6 +68,12 @@ fn answer(session: &Session, index: u32, request: &Request) -> Reply {
         operation::DUPLICATE => duplicate(session, request),
         operation::SYSTEM_CALL => system_call(session, request, input, output),
         operation::QUERY_DIRECTORY => query_directory(session, input, output),
+        operation::LOAD_DRIVER | operation::UNLOAD_DRIVER | operation::QUERY_DRIVERS => {
+            management::answer(session, request, input, output)
+        }
+        operation::OFFER_HANDLES | operation::TAKE_HANDLES => {
+            inheritance::answer(session, request, input, output)
+        }
         _ => status(STATUS_NOT_IMPLEMENTED),
     }
 }
@@ -78,7 +86,7 @@ fn checked(session: &Session, index: u32, offset: u64, length: u32) -> Option<Wi
     session.window.check(index, offset, length).map(|address| WindowBuffer { address, length })
 }
 
-fn status(status: NTSTATUS) -> Reply {
+pub(super) fn status(status: NTSTATUS) -> Reply {
     Reply { status: status.bits(), ..Reply::default() }
 }
 
@@ -87,12 +95,12 @@ fn io(result: IoStatus) -> Reply {
 }
 
 /// An error's reply: a service that calls a success an error gets it turned into one.
-fn refused(reason: NTSTATUS) -> Reply {
+pub(super) fn refused(reason: NTSTATUS) -> Reply {
     status(if reason.is_success() { STATUS_UNSUCCESSFUL } else { reason })
 }
 
 fn create(session: &Session, input: WindowBuffer) -> Reply {
-    let bytes = copy_in(input);
+    let bytes = copy_in(input, INPUT_LIMIT);
     let Some((words, path)) = bytes.split_at_checked(crate::wire::CREATE_WORDS * 4) else {
         return status(STATUS_INVALID_PARAMETER);
     };
@@ -150,12 +158,12 @@ fn with_input<R>(buffer: WindowBuffer, body: impl FnOnce(&[u8]) -> R) -> R {
             fill(few, buffer);
             body(few)
         }
-        None => body(&copy_in(buffer)),
+        None => body(&copy_in(buffer, INPUT_LIMIT)),
     }
 }
 
 fn query_directory(session: &Session, input: WindowBuffer, output: WindowBuffer) -> Reply {
-    let Some(path) = utf16(&copy_in(input)) else { return status(STATUS_INVALID_PARAMETER) };
+    let Some(path) = utf16(&copy_in(input, INPUT_LIMIT)) else { return status(STATUS_INVALID_PARAMETER) };
     let entries = match session.service.query_directory(&path) {
         Ok(entries) => entries,
         Err(reason) => return refused(reason),
@@ -176,12 +184,12 @@ fn utf16(bytes: &[u8]) -> Option<Vec<u16>> {
         .then(|| units.iter().map(|unit| u16::from_le_bytes(*unit)).collect())
 }
 
-/// The longest input that the gate itself reads.
-const INPUT_LIMIT: usize = crate::wire::CREATE_WORDS * 4 + PATH_LIMIT * 2;
+/// The longest input with a path, and enough more to see that one is too long.
+const INPUT_LIMIT: usize = crate::wire::CREATE_WORDS * 4 + PATH_LIMIT * 2 + 2;
 
-/// A private copy of a buffer's bytes. One byte more than [`INPUT_LIMIT`] is enough to see that it is too long.
-fn copy_in(buffer: WindowBuffer) -> Vec<u8> {
-    let mut bytes = vec![0; (buffer.length as usize).min(INPUT_LIMIT + 2)];
+/// A private copy of a buffer's bytes, of the first `limit` at most.
+pub(super) fn copy_in(buffer: WindowBuffer, limit: usize) -> Vec<u8> {
+    let mut bytes = vec![0; (buffer.length as usize).min(limit)];
     fill(&mut bytes, buffer);
     bytes
 }
@@ -198,7 +206,7 @@ fn fill(bytes: &mut [u8], buffer: WindowBuffer) {
 }
 
 /// Fills the front of a buffer, which is at least as long as `bytes`.
-fn copy_out(bytes: &[u8], buffer: WindowBuffer) {
+pub(super) fn copy_out(bytes: &[u8], buffer: WindowBuffer) {
     assert!(bytes.len() <= buffer.length as usize);
     if !bytes.is_empty() {
         let target = std::ptr::with_exposed_provenance_mut::<u8>(address(buffer));

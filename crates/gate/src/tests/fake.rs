@@ -36,6 +36,7 @@ pub struct Log {
 #[derive(Clone, Debug, Default)]
 pub struct Events {
     pub opened: Vec<u32>,
+    pub groups: Vec<Vec<u32>>,
     pub created: Vec<(Vec<u16>, [u32; 5])>,
     pub closed: Vec<u32>,
     pub written: Vec<(Vec<u8>, Option<u64>)>,
@@ -80,7 +81,10 @@ pub fn serve(path: &str, options: ServerOptions) -> (Server, Arc<Log>) {
     let log = Arc::new(Log::default());
     let theirs = Arc::clone(&log);
     let open = move |peer: &Peer| -> Result<Arc<dyn Service>, NTSTATUS> {
-        theirs.note(|events| events.opened.push(peer.credentials.pid));
+        theirs.note(|events| {
+            events.opened.push(peer.credentials.pid);
+            events.groups.push(peer.groups.clone());
+        });
         Ok(Arc::new(Fake { log: Arc::clone(&theirs), ending: Mutex::new(false), ended: Condvar::new() }))
     };
     let server = Listener::bind(path).unwrap().serve(options, open).unwrap();
