@@ -145,7 +145,7 @@
 //! # IRQL
 //!
 //! What may wait takes a [`PassiveLevel`], a witness that requests, threads, work items and `entry` have, and a timer's DPC
-//! does not. Everything else says in its documentation up to which IRQL it may be called; where nothing is said, it is
+//! does not. One wait can be for several objects ([`wait_any`], [`wait_all`]). Everything else says in its documentation up to which IRQL it may be called; where nothing is said, it is
 //! DISPATCH_LEVEL.
 //!
 //! # Filters
@@ -219,6 +219,7 @@ pub mod time;
 mod timer;
 mod user;
 mod wait;
+mod wait_several;
 #[cfg(windows)]
 mod windows;
 mod work_item;
@@ -260,4 +261,8 @@ pub use thread::{Stop, Thread, Woken};
 pub use timer::Timer;
 pub use user::{UserData, UserOutput};
 pub use wait::{Interrupted, Timeout};
+pub use wait_several::{
+    WaitObject, WaitedAll, WaitedAny, wait_all, wait_all_for_user, wait_all_timeout, wait_any,
+    wait_any_for_user, wait_any_timeout,
+};
 pub use work_item::WorkItem;

@@ -53,6 +53,9 @@ pub const VAULT: SampleDriver = SampleDriver { name: "vault", entry: sample_vaul
 /// The test driver `tower`, of Plug and Play devices.
 pub const TOWER: SampleDriver = SampleDriver { name: "tower", entry: test_tower::DRIVER_ENTRY };
 
+/// The test driver `waits`, for several objects at once.
+pub const WAITS: SampleDriver = SampleDriver { name: "waits", entry: test_waits::DRIVER_ENTRY };
+
 /// Where the built file of a driver is.
 ///
 /// # Panics
