@@ -8,13 +8,13 @@ use core::ptr::{self, NonNull};
 
 use abi::{
     BOOLEAN, DEVICE_OBJECT, DEVICE_TYPE, DO_POWER_PAGABLE, DRIVER_OBJECT, FILE_DEVICE_SECURE_OPEN,
-    FILE_DEVICE_UNKNOWN, GUID, NTSTATUS, STATUS_INVALID_PARAMETER, STATUS_PROCEDURE_NOT_FOUND,
+    FILE_DEVICE_UNKNOWN, GUID, NTSTATUS, STATUS_INVALID_PARAMETER, STATUS_PROCEDURE_NOT_FOUND, TRUE,
     UNICODE_STRING,
 };
 
 use crate::nt::{
     IoCreateDevice, IoCreateSymbolicLink, IoDeleteDevice, IoDeleteSymbolicLink, IoDetachDevice,
-    MmGetSystemRoutineAddress,
+    IoSetStartIoAttributes, MmGetSystemRoutineAddress,
 };
 use crate::physical::PhysicalDevice;
 use crate::pool::POOL_ALIGNMENT;
@@ -33,14 +33,38 @@ pub(crate) struct Header {
     /// Of an attached device, which requests reach that nothing else keeps it for. Acquired for each request that is under
     /// way here, and for a filter also for those that will come back.
     pub(crate) lock: RawRemoveLock,
+    /// Of the device of a driver with a StartIo routine: acquired for its current request.
+    pub(crate) turns: RawRemoveLock,
+    /// Whether `turns` is in use.
+    starts: Cell<bool>,
     /// The device that the same call of AddDevice has created before.
     pub(crate) earlier: Cell<Option<NonNull<DEVICE_OBJECT>>>,
 }
 
 impl Header {
     pub(crate) const fn new(filter: Option<&'static Vtable>) -> Self {
-        let lock = RawRemoveLock::uninitialised();
-        Self { filter, lower: Cell::new(ptr::null_mut()), lock, earlier: Cell::new(None) }
+        Self {
+            filter,
+            lower: Cell::new(ptr::null_mut()),
+            lock: RawRemoveLock::uninitialised(),
+            turns: RawRemoveLock::uninitialised(),
+            starts: Cell::new(false),
+            earlier: Cell::new(None),
+        }
+    }
+
+    /// Keeps the device's context until the value is dropped; STATUS_DELETE_PENDING when the device was detached.
+    ///
+    /// # Safety
+    ///
+    /// A request keeps the device. One that is attached to none is kept by its requests altogether.
+    pub(crate) unsafe fn enter(&self, tag: *mut c_void) -> Result<Entered<'_>, NTSTATUS> {
+        let lock = self.lower().map(|_| &self.lock);
+        if let Some(lock) = lock {
+            // SAFETY: initialised before the device was attached.
+            unsafe { lock.acquire(tag) }?;
+        }
+        Ok(Entered { lock, tag })
     }
 
     /// The device below, if this one was attached to any.
@@ -51,6 +75,22 @@ impl Header {
     /// Where the I/O manager writes it.
     pub(crate) fn place_of_lower(&self) -> *mut *mut DEVICE_OBJECT {
         self.lower.as_ptr()
+    }
+}
+
+/// Somebody uses the context of a device.
+pub(crate) struct Entered<'a> {
+    /// Of an attached device.
+    lock: Option<&'a RawRemoveLock>,
+    tag: *mut c_void,
+}
+
+impl Drop for Entered<'_> {
+    fn drop(&mut self) {
+        if let Some(lock) = self.lock {
+            // SAFETY: acquired in `enter`.
+            unsafe { lock.release(self.tag) };
+        }
     }
 }
 
@@ -202,15 +242,13 @@ impl<'d, D: Driver> DeviceBuilder<'d, D> {
         };
         // SAFETY: as above.
         unsafe { (*object.as_ptr()).Flags |= <D::Device as Dispatch>::Io::FLAGS };
-        if let Some(physical) = self.physical {
-            // SAFETY: created above, and this AddDevice's physical device.
-            if let Err(status) = unsafe { stack::attach(D::POOL_TAG, object, physical, DO_POWER_PAGABLE) } {
-                // SAFETY: written above, and no request has come.
-                unsafe { extension.drop_in_place() };
-                // SAFETY: created above, and attached to nothing.
-                unsafe { IoDeleteDevice(object.as_ptr()) };
-                return Err(status);
-            }
+        // SAFETY: written above, and unknown to others; this AddDevice's physical device.
+        if let Err(status) = unsafe { prepare::<D>(object, self.physical) } {
+            // SAFETY: written above, and no request has come.
+            unsafe { extension.drop_in_place() };
+            // SAFETY: created above, and attached to nothing.
+            unsafe { IoDeleteDevice(object.as_ptr()) };
+            return Err(status);
         }
         if let (Some(link), Some(name)) = (self.symbolic_link, self.name) {
             match SymbolicLink::new(link, name) {
@@ -371,6 +409,34 @@ pub(crate) unsafe fn delete_any<C>(device: NonNull<DEVICE_OBJECT>) {
     }
 }
 
+/// Makes a device ready for its driver's StartIo routine, and attaches it above `physical`. One that fails is attached to
+/// nothing.
+///
+/// # Safety
+///
+/// A device whose extension is written, and which has had no request yet; `physical` is valid.
+unsafe fn prepare<D: Driver>(
+    device: NonNull<DEVICE_OBJECT>,
+    physical: Option<NonNull<DEVICE_OBJECT>>,
+) -> Result<(), NTSTATUS> {
+    if D::START_IO.is_some() {
+        // SAFETY: the caller's contract.
+        let header = unsafe { header(device.as_ptr()) };
+        // SAFETY: in the device extension, which is non-paged and stays where it is.
+        unsafe { header.turns.initialise(D::POOL_TAG) };
+        // SAFETY: initialised. `delete` gives this acquisition back.
+        unsafe { header.turns.acquire(device.as_ptr().cast()) }?;
+        header.starts.set(true);
+        // SAFETY: the driver's own device.
+        unsafe { IoSetStartIoAttributes(device.as_ptr(), TRUE, TRUE) };
+    }
+    match physical {
+        // SAFETY: the caller's contract.
+        Some(physical) => unsafe { stack::attach(D::POOL_TAG, device, physical, DO_POWER_PAGABLE) },
+        None => Ok(()),
+    }
+}
+
 /// # Safety
 ///
 /// As [`delete_all`].
@@ -385,8 +451,20 @@ unsafe fn delete<C>(device: NonNull<DEVICE_OBJECT>) {
         // SAFETY: acquired when the device was attached.
         unsafe { header.lock.release_and_wait(device.as_ptr().cast()) };
     }
+    // All but the header, which is still needed.
+    // SAFETY: a place in the extension.
+    let link = unsafe { &raw mut (*extension).link };
+    // SAFETY: as above.
+    let context = unsafe { &raw mut (*extension).context };
     // SAFETY: written when the device was created, dropped once.
-    unsafe { extension.drop_in_place() };
+    unsafe { link.drop_in_place() };
+    // SAFETY: as above.
+    unsafe { context.drop_in_place() };
+    if header.starts.get() {
+        // With the context a current request has gone, and with that those that waited.
+        // SAFETY: acquired when the device was created.
+        unsafe { header.turns.release_and_wait(device.as_ptr().cast()) };
+    }
     // SAFETY: the driver's own device, which it does not use again.
     unsafe { IoDeleteDevice(device.as_ptr()) };
 }

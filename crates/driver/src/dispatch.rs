@@ -277,10 +277,10 @@ unsafe fn dispatch<C>(
 ) -> NTSTATUS {
     // SAFETY: the caller's contract.
     let header = unsafe { device::header(device) };
-    let attached = header.lower().is_some();
-    if attached {
-        // SAFETY: initialised before the device was attached.
-        if let Err(status) = unsafe { header.lock.acquire(irp.cast()) } {
+    // SAFETY: the request keeps the device, or is refused.
+    let entered = match unsafe { header.enter(irp.cast()) } {
+        Ok(entered) => entered,
+        Err(status) => {
             // Detached meanwhile: whoever sent this looked at the stack before.
             // SAFETY: NT dispatches no null IRP.
             let raw = unsafe { NonNull::new_unchecked(irp) };
@@ -289,7 +289,7 @@ unsafe fn dispatch<C>(
             // SAFETY: nothing else uses it.
             return unsafe { refused.carry_out() };
         }
-    }
+    };
     let answered = guard(|| {
         // SAFETY: NT dispatches no null IRP.
         let irp = unsafe { NonNull::new_unchecked(irp) };
@@ -303,9 +303,6 @@ unsafe fn dispatch<C>(
     });
     // SAFETY: the author's code has returned, and with it all that borrowed the request.
     let status = unsafe { answered.carry_out() };
-    if attached {
-        // SAFETY: acquired above.
-        unsafe { header.lock.release(irp.cast()) };
-    }
+    drop(entered);
     status
 }

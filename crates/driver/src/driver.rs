@@ -10,7 +10,10 @@ use abi::{
 };
 
 use crate::bugcheck::guard;
-use crate::{AddDevice, DeviceBuilder, Dispatch, PassiveLevel, Tag, UnicodeStr, device, dispatch, physical};
+use crate::{
+    AddDevice, DeviceBuilder, Dispatch, PassiveLevel, StartIo, Tag, UnicodeStr, device, dispatch, packet,
+    physical,
+};
 
 /// A driver. [`driver_entry!`](macro@crate::driver_entry) makes it loadable.
 pub trait Driver: Sized + 'static {
@@ -22,6 +25,9 @@ pub trait Driver: Sized + 'static {
 
     /// AddDevice, for a driver of Plug and Play devices; without one the driver takes none.
     const ADD_DEVICE: Option<AddDevice<Self>> = None;
+
+    /// StartIo, for a driver whose devices take one request at a time.
+    const START_IO: Option<StartIo<Self::Device>> = None;
 
     /// DriverEntry: creates devices. `registry_path` is the driver's key. IRQL: PASSIVE_LEVEL, in a system thread.
     ///
@@ -108,6 +114,10 @@ pub unsafe extern "win64" fn driver_entry<D: Driver>(
         } else {
             // SAFETY: as above.
             unsafe { dispatch::fill_table::<D::Device>(object) };
+        }
+        if D::START_IO.is_some() {
+            // SAFETY: the caller's contract.
+            unsafe { (*object.as_ptr()).DriverStartIo = Some(packet::start_io::<D>) };
         }
         // SAFETY: the caller's contract.
         unsafe { (*object.as_ptr()).DriverUnload = Some(driver_unload::<D>) };

@@ -74,12 +74,7 @@ impl<F, M> InHand<F, M> {
     /// Whether somebody has asked for its cancellation.
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
-        let irp = self.irp.as_raw().as_ptr();
-        // SAFETY: a place in an IRP that is owned.
-        let cancel = unsafe { &raw const (*irp).Cancel };
-        // SAFETY: as above. Other threads set it.
-        let cancel = unsafe { cancel.read_volatile() };
-        cancel != FALSE
+        self.irp.is_cancelled()
     }
 
     /// A number that is the same for all requests of one file, and means nothing else; 0 for a request without a file.

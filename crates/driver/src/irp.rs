@@ -130,6 +130,15 @@ impl Irp {
         unsafe { (*self.stack.as_ptr()).DeviceObject }
     }
 
+    /// Whether somebody has asked for its cancellation.
+    pub(crate) fn is_cancelled(&self) -> bool {
+        // SAFETY: a place in an IRP that is owned.
+        let cancel = unsafe { &raw const (*self.irp.as_ptr()).Cancel };
+        // SAFETY: as above. Other threads set it.
+        let cancel = unsafe { cancel.read_volatile() };
+        cancel != FALSE
+    }
+
     /// `IoSkipCurrentIrpStackLocation`, which the headers inline.
     pub(crate) fn skip(&self) {
         let irp = self.irp.as_ptr();

@@ -56,6 +56,9 @@ pub const TOWER: SampleDriver = SampleDriver { name: "tower", entry: test_tower:
 /// The test driver `waits`, for several objects at once.
 pub const WAITS: SampleDriver = SampleDriver { name: "waits", entry: test_waits::DRIVER_ENTRY };
 
+/// The test driver `spindle`, with a StartIo routine.
+pub const SPINDLE: SampleDriver = SampleDriver { name: "spindle", entry: test_spindle::DRIVER_ENTRY };
+
 /// Where the built file of a driver is.
 ///
 /// # Panics

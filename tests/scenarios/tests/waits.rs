@@ -64,7 +64,7 @@ scenario! {
             let waiting = scope.spawn(|| open(&process, PATH).control(case_code(FOR_USER), &[], &mut []));
             let comes = |event: &Event| matches!(event, Event::IrpDispatched { major: abi::IRP_MJ_DEVICE_CONTROL, .. });
             watch.wait_for(1, comes);
-            process.end();
+            process.begin_end();
             waiting.join().expect("no panic").expect_err("its process has ended");
         });
         let other = machine.process("asks");
