@@ -178,6 +178,7 @@ extern crate std;
 
 pub use abi;
 
+mod associated;
 mod buffer;
 mod bugcheck;
 mod bytes;
@@ -225,6 +226,7 @@ mod wait_several;
 mod windows;
 mod work_item;
 
+pub use associated::Part;
 pub use buffer::Output;
 pub use bugcheck::RUST_PANIC;
 pub use bytes::Bytes;

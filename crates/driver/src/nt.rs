@@ -111,6 +111,23 @@ ntoskrnl! {
     ) -> *mut IRP;
     /// Frees an IRP of the driver's own. IRQL: up to DISPATCH_LEVEL.
     fn IoFreeIrp(Irp: *mut IRP);
+    /// Allocates an IRP that is part of another, which is completed with the last of as many as its `IrpCount` says; null
+    /// without memory. IRQL: up to DISPATCH_LEVEL.
+    fn IoMakeAssociatedIrp(Irp: *mut IRP, StackSize: i8) -> *mut IRP;
+    /// Allocates an MDL for a range of memory; null without memory. IRQL: up to DISPATCH_LEVEL.
+    fn IoAllocateMdl(
+        VirtualAddress: *mut c_void,
+        Length: u32,
+        SecondaryBuffer: BOOLEAN,
+        ChargeQuota: BOOLEAN,
+        Irp: *mut IRP,
+    ) -> *mut MDL;
+    /// Makes an MDL describe a part of what another describes. IRQL: up to DISPATCH_LEVEL.
+    fn IoBuildPartialMdl(SourceMdl: *mut MDL, TargetMdl: *mut MDL, VirtualAddress: *mut c_void, Length: u32);
+    /// Frees an MDL. IRQL: up to DISPATCH_LEVEL.
+    fn IoFreeMdl(Mdl: *mut MDL);
+    /// Takes back what MmMapLockedPagesSpecifyCache has mapped. IRQL: up to DISPATCH_LEVEL.
+    fn MmUnmapLockedPages(BaseAddress: *mut c_void, MemoryDescriptorList: *mut MDL);
     /// Initialises a remove lock. IRQL: PASSIVE_LEVEL.
     fn IoInitializeRemoveLockEx(
         Lock: *mut IO_REMOVE_LOCK,

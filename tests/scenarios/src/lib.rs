@@ -59,6 +59,9 @@ pub const WAITS: SampleDriver = SampleDriver { name: "waits", entry: test_waits:
 /// The test driver `spindle`, with a StartIo routine.
 pub const SPINDLE: SampleDriver = SampleDriver { name: "spindle", entry: test_spindle::DRIVER_ENTRY };
 
+/// The test driver `stripes`, with requests in parts.
+pub const STRIPES: SampleDriver = SampleDriver { name: "stripes", entry: test_stripes::DRIVER_ENTRY };
+
 /// Where the built file of a driver is.
 ///
 /// # Panics
