@@ -142,11 +142,15 @@
 //! [`WorkItem`]; dropping these waits until their code runs no more, so what the device context owns has ended before the
 //! driver goes. The sample `delay` has all of them.
 //!
+//! A device that works on one request at a time has a [`StartIo`] routine: [`start_packet`](Read::start_packet) lets a request
+//! wait in the device's own queue, and completing the current one starts the next. A direct request that other drivers
+//! are to carry out in parts is [`split`](Pended::split).
+//!
 //! # IRQL
 //!
 //! What may wait takes a [`PassiveLevel`], a witness that requests, threads, work items and `entry` have, and a timer's DPC
-//! does not. One wait can be for several objects ([`wait_any`], [`wait_all`]). Everything else says in its documentation up to which IRQL it may be called; where nothing is said, it is
-//! DISPATCH_LEVEL.
+//! does not. One wait can be for several objects ([`wait_any`], [`wait_all`]). Everything else says in its documentation
+//! up to which IRQL it may be called; where nothing is said, it is DISPATCH_LEVEL.
 //!
 //! # Filters
 //!
@@ -166,9 +170,11 @@
 //! }
 //! ```
 //!
+//! A driver of Plug and Play devices has an [`AddDevice`] routine, which puts a device or a filter above a physical one.
+//!
 //! # What this crate leaves to others
 //!
-//! Layouts and status codes are `abi`'s, behaviour is the kernel's. MDLs of a driver's own and device stacks
+//! Layouts and status codes are `abi`'s, behaviour is the kernel's. MDLs of a driver's own
 //! join here as modules beside [`Read`] and its kin; until then [`nt`] has the raw calls, and is `unsafe`.
 #![no_std]
 #![expect(unsafe_code, reason = "the room where NT's raw interface becomes a safe one")]
