@@ -3,12 +3,16 @@
 
 use std::thread::{Scope, ScopedJoinHandle, yield_now};
 
-use abi::{NTSTATUS, STATUS_CANCELLED, STATUS_DEVICE_NOT_READY, STATUS_PENDING, STATUS_SUCCESS};
+use abi::{
+    NTSTATUS, STATUS_CANCELLED, STATUS_DELETE_PENDING, STATUS_DEVICE_NOT_READY, STATUS_PENDING,
+    STATUS_SUCCESS,
+};
 use app::{ControlCode, Device};
 use gate::{CreateFile, Handle, Transport};
 use host::{Event, Machine, Process, UnloadOutcome};
-use ringbridge_scenarios::{SPINDLE, Watch, failure, open, scenario};
+use ringbridge_scenarios::{SPINDLE, TOWER, Watch, failure, open, scenario};
 use test_spindle::{IOCTL_ECHO, IOCTL_FILL, IOCTL_FINISH, IOCTL_HOLD, IOCTL_IS_CANCELLED, IOCTL_LOG};
+use test_tower::{IOCTL_WRITE_LATER, IOCTL_WRITTEN};
 
 const PATH: &str = r"\\.\RbSpindle";
 
@@ -275,5 +279,32 @@ scenario! {
         drop(device);
         process.end();
         unload_cleanly(&machine);
+    }
+}
+
+scenario! {
+    fn a_device_that_is_detached_completes_its_current_request_and_starts_no_other(form: Form) {
+        let machine = SPINDLE.machine(form);
+        TOWER.load(&machine, form);
+        // The second one has the driver that writes to devices by name.
+        for _ in 0..2 {
+            machine.add_device("tower").expect("the driver takes it");
+        }
+        let stack = machine.add_device("spindle").expect("the driver takes it");
+        assert_eq!(stack.len(), 2, "{stack:?}");
+        let process = machine.process("application");
+        let writer = open(&process, r"\\.\RbSeen");
+        let name: Vec<u8> = stack[0].encode_utf16().flat_map(u16::to_le_bytes).collect();
+        let watch = Watch::on(&machine);
+        writer.control(ControlCode(IOCTL_WRITE_LATER), &name, &mut []).expect("sends both");
+        watch.wait_for(2, is_pended);
+        // No file of the driver's own is open: its device is only part of the stack that the file is for.
+        unload_cleanly(&machine);
+        let mut statuses = [0; 8];
+        writer.control(ControlCode(IOCTL_WRITTEN), &[], &mut statuses).expect("answers");
+        let expected = [STATUS_CANCELLED, STATUS_DELETE_PENDING].map(|status| status.bits().to_le_bytes());
+        assert_eq!(statuses.as_chunks().0, expected, "the one with its packet, the other in the queue");
+        writer.close().expect("closes");
+        assert!(machine.bugcheck().is_none(), "{:?}", machine.bugcheck());
     }
 }

@@ -10,8 +10,8 @@ use driver::abi::{
     STATUS_DEVICE_NOT_READY, STATUS_INVALID_DEVICE_REQUEST,
 };
 use driver::{
-    Answer, Buffered, Cleanup, Close, Create, DeviceControl, Dispatch, Driver, DriverObject, Packet,
-    PassiveLevel, Read, SpinLock, StartIo, Tag, UnicodeStr, Write, utf16,
+    AddDevice, Answer, Buffered, Cleanup, Close, Create, DeviceControl, Dispatch, Driver, DriverObject,
+    Packet, PassiveLevel, PhysicalDevice, Read, SpinLock, StartIo, Tag, UnicodeStr, Write, utf16,
 };
 
 driver::driver_entry!(Spindles);
@@ -40,13 +40,19 @@ impl Driver for Spindles {
     type Device = Spindle;
     const POOL_TAG: Tag = Tag::new(*b"Spin");
     const START_IO: Option<StartIo<Spindle>> = Some(Spindle::start_io);
+    const ADD_DEVICE: Option<AddDevice<Self>> = Some(Self::add_device);
 
     fn entry(driver: &DriverObject<Self>, _path: UnicodeStr<'_>) -> Result<(), NTSTATUS> {
-        let state = State { current: None, holds: false, log: [0; 64], started: 0 };
-        let context = Spindle { state: SpinLock::new(state), at_work: AtomicBool::new(false) };
-        let device = driver.device(context).name(utf16!(r"\Device\RbSpindle"));
+        let device = driver.device(Spindle::new(false)).name(utf16!(r"\Device\RbSpindle"));
         device.symbolic_link(utf16!(r"\??\RbSpindle")).create()?;
         Ok(())
+    }
+}
+
+impl Spindles {
+    /// One more, without a name, which keeps what it starts.
+    fn add_device(driver: &DriverObject<Self>, physical: &PhysicalDevice<'_>) -> Result<(), NTSTATUS> {
+        driver.device(Spindle::new(true)).attach_to(physical).create().map(drop)
     }
 }
 
@@ -127,6 +133,11 @@ impl Dispatch for Spindle {
 }
 
 impl Spindle {
+    fn new(holds: bool) -> Self {
+        let state = State { current: None, holds, log: [0; 64], started: 0 };
+        Self { state: SpinLock::new(state), at_work: AtomicBool::new(false) }
+    }
+
     fn start_io(&self, packet: Packet<Buffered>) {
         assert!(PassiveLevel::now().is_none(), "StartIo is called at DISPATCH_LEVEL");
         assert!(!self.at_work.swap(true, Ordering::Relaxed), "StartIo is called from within itself");

@@ -7,12 +7,12 @@
 use core::sync::atomic::{AtomicU32, Ordering};
 
 use driver::abi::{
-    CTL_CODE, FILE_ANY_ACCESS, FILE_DEVICE_UNKNOWN, FILE_READ_DATA, IRP_MN_START_DEVICE, METHOD_BUFFERED,
-    NTSTATUS, STATUS_INVALID_DEVICE_REQUEST, STATUS_OBJECT_NAME_COLLISION,
+    CTL_CODE, FILE_ANY_ACCESS, FILE_DEVICE_UNKNOWN, FILE_READ_DATA, FILE_WRITE_DATA, IRP_MN_START_DEVICE,
+    METHOD_BUFFERED, NTSTATUS, STATUS_INVALID_DEVICE_REQUEST, STATUS_OBJECT_NAME_COLLISION, STATUS_SUCCESS,
 };
 use driver::{
     AddDevice, Answer, Buffered, Close, Create, DeviceControl, Dispatch, Driver, DriverObject, Filter,
-    Filtered, OtherRequest, PhysicalDevice, PoolArc, Read, SpinLock, Tag, Target, UnicodeStr, utf16,
+    Filtered, OtherRequest, PhysicalDevice, PoolArc, PoolBox, Read, SpinLock, Tag, Target, UnicodeStr, utf16,
 };
 
 driver::driver_entry!(Tower);
@@ -22,6 +22,11 @@ pub const IOCTL_SEEN: u32 = CTL_CODE(FILE_DEVICE_UNKNOWN, 0x800, METHOD_BUFFERED
 
 /// Has the filter's companion open the device whose name, in UTF-16, is the input.
 pub const IOCTL_OPEN: u32 = CTL_CODE(FILE_DEVICE_UNKNOWN, 0x801, METHOD_BUFFERED, FILE_ANY_ACCESS);
+
+/// Has it write one byte, twice, to the device whose name is the input, and not wait.
+pub const IOCTL_WRITE_LATER: u32 = CTL_CODE(FILE_DEVICE_UNKNOWN, 0x802, METHOD_BUFFERED, FILE_ANY_ACCESS);
+/// Waits for these writes' ends; tells their statuses in their order, as 32-bit words.
+pub const IOCTL_WRITTEN: u32 = CTL_CODE(FILE_DEVICE_UNKNOWN, 0x803, METHOD_BUFFERED, FILE_ANY_ACCESS);
 
 const TAG: Tag = Tag::new(*b"Towr");
 
@@ -39,7 +44,7 @@ impl Driver for Tower {
 
 impl Tower {
     fn add_device(driver: &DriverObject<Self>, physical: &PhysicalDevice<'_>) -> Result<(), NTSTATUS> {
-        let seen = PoolArc::new(TAG, Seen::default())?;
+        let seen = PoolArc::new(TAG, Seen::new())?;
         let function = Floor::Function(Function { seen: seen.clone(), reads: SpinLock::new(0) });
         let function = driver.device(function).name(utf16!(r"\Device\RbTower"));
         match function.symbolic_link(utf16!(r"\??\RbTower")).attach_to(physical).create() {
@@ -52,15 +57,52 @@ impl Tower {
     }
 }
 
-#[derive(Default)]
 struct Seen {
     started: AtomicU32,
     status_of_start: AtomicU32,
     creates_above: AtomicU32,
     closes_above: AtomicU32,
+    target: SpinLock<Option<PoolArc<Target>>>,
+    written: [AtomicU32; 2],
+}
+
+/// The device whose name, in UTF-16, these bytes are.
+fn open(bytes: &[u8]) -> Result<Target, NTSTATUS> {
+    let mut name = [0; 64];
+    let (pairs, _odd) = bytes.as_chunks();
+    let length = pairs.len().min(name.len());
+    for (unit, pair) in name.iter_mut().zip(pairs) {
+        *unit = u16::from_le_bytes(*pair);
+    }
+    Target::open(TAG, UnicodeStr::new(&name[..length]), FILE_READ_DATA | FILE_WRITE_DATA)
+}
+
+fn write_later(seen: &PoolArc<Seen>, target: Target) -> Result<(), NTSTATUS> {
+    let target = PoolArc::new(TAG, target)?;
+    for number in 0..2 {
+        let own = seen.clone();
+        target.write_later(PoolBox::zeroed(TAG, 1)?, 0, move |_bytes, result| {
+            let status = result.map_or_else(|status| status, |_| STATUS_SUCCESS);
+            own.written[number].store(status.bits(), Ordering::Relaxed);
+        })?;
+    }
+    drop(seen.target.with(|kept| kept.replace(target)));
+    Ok(())
 }
 
 impl Seen {
+    fn new() -> Self {
+        let zero = || AtomicU32::new(0);
+        Self {
+            started: zero(),
+            status_of_start: zero(),
+            creates_above: zero(),
+            closes_above: zero(),
+            target: SpinLock::new(None),
+            written: [zero(), zero()],
+        }
+    }
+
     fn words(&self) -> [u32; 4] {
         [&self.started, &self.status_of_start, &self.creates_above, &self.closes_above]
             .map(|counter| counter.load(Ordering::Relaxed))
@@ -112,17 +154,24 @@ impl Dispatch for Floor {
                 }
                 request.complete()
             }
-            DeviceControl::Buffered(request) if request.code() == IOCTL_OPEN => {
-                let mut name = [0; 64];
-                let (pairs, _odd) = request.input().as_chunks();
-                let length = pairs.len().min(name.len());
-                for (unit, pair) in name.iter_mut().zip(pairs) {
-                    *unit = u16::from_le_bytes(*pair);
-                }
-                match Target::open(TAG, UnicodeStr::new(&name[..length]), FILE_READ_DATA) {
-                    Ok(_opened) => request.complete(),
+            DeviceControl::Buffered(request) if request.code() == IOCTL_OPEN => match open(request.input()) {
+                Ok(_opened) => request.complete(),
+                Err(status) => request.fail(status),
+            },
+            DeviceControl::Buffered(request) if request.code() == IOCTL_WRITE_LATER => {
+                let written = open(request.input()).and_then(|target| write_later(seen, target));
+                match written {
+                    Ok(()) => request.complete(),
                     Err(status) => request.fail(status),
                 }
+            }
+            DeviceControl::Buffered(mut request) if request.code() == IOCTL_WRITTEN => {
+                // Dropping it waits for its requests.
+                drop(seen.target.with(Option::take));
+                for word in &seen.written {
+                    request.output().write(&word.load(Ordering::Relaxed).to_le_bytes());
+                }
+                request.complete()
             }
             request => request.fail(STATUS_INVALID_DEVICE_REQUEST),
         }
