@@ -433,6 +433,12 @@ struct wdm_record {
 // Detaches and deletes the devices that AddDevice has made.
 #define WDM_REMOVE CASE_CODE(2)
 
+// ---- pnp.sys: requests of the Plug and Play and power managers; device \\.\RbPnp. ----------------------------------
+
+// Opens \Device\RbTower and sends a request of major function input 0 and minor function input 1 to the top of its
+// stack, with STATUS_NOT_SUPPORTED as these managers do. values: its status.
+#define PNP_SEND 0
+
 // ---- secure.sys: descriptors, tokens and access checks; device \\.\RbSecure. ------------------------------------
 
 // A list that lets Users read (FILE_GENERIC_READ) is made with Rtl routines, and SeAccessCheck asked for the rights in

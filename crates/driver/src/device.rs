@@ -1,20 +1,25 @@
 //! Device objects with a typed context in the device extension, and their names.
 
+use core::cell::Cell;
 use core::ffi::c_void;
 use core::marker::PhantomData;
 use core::mem;
 use core::ptr::{self, NonNull};
 
 use abi::{
-    BOOLEAN, DEVICE_OBJECT, DEVICE_TYPE, DRIVER_OBJECT, FILE_DEVICE_SECURE_OPEN, FILE_DEVICE_UNKNOWN, GUID,
-    NTSTATUS, STATUS_INVALID_PARAMETER, STATUS_PROCEDURE_NOT_FOUND, UNICODE_STRING,
+    BOOLEAN, DEVICE_OBJECT, DEVICE_TYPE, DO_POWER_PAGABLE, DRIVER_OBJECT, FILE_DEVICE_SECURE_OPEN,
+    FILE_DEVICE_UNKNOWN, GUID, NTSTATUS, STATUS_INVALID_PARAMETER, STATUS_PROCEDURE_NOT_FOUND, TRUE,
+    UNICODE_STRING,
 };
 
 use crate::nt::{
-    IoCreateDevice, IoCreateSymbolicLink, IoDeleteDevice, IoDeleteSymbolicLink, MmGetSystemRoutineAddress,
+    IoCreateDevice, IoCreateSymbolicLink, IoDeleteDevice, IoDeleteSymbolicLink, IoDetachDevice,
+    IoSetStartIoAttributes, MmGetSystemRoutineAddress,
 };
+use crate::physical::PhysicalDevice;
 use crate::pool::POOL_ALIGNMENT;
-use crate::stack::Vtable;
+use crate::remove_lock::RawRemoveLock;
+use crate::stack::{self, Vtable};
 use crate::{Dispatch, Driver, DriverObject, Mode, UnicodeStr, utf16};
 
 /// What the extension of every device begins with.
@@ -22,6 +27,81 @@ use crate::{Dispatch, Driver, DriverObject, Mode, UnicodeStr, utf16};
 pub(crate) struct Header {
     /// Of a filter's device; none for the devices of [`Driver::Device`].
     pub(crate) filter: Option<&'static Vtable>,
+    /// The device that it is attached to: written by the I/O manager before the first request comes. Null for a device that
+    /// is attached to none.
+    lower: Cell<*mut DEVICE_OBJECT>,
+    /// Of an attached device, which requests reach that nothing else keeps it for. Acquired for each request that is under
+    /// way here, and for a filter also for those that will come back.
+    pub(crate) lock: RawRemoveLock,
+    /// Of the device of a driver with a StartIo routine: acquired for its current request.
+    pub(crate) turns: RawRemoveLock,
+    /// Whether `turns` is in use.
+    starts: Cell<bool>,
+    /// The device that the same call of AddDevice has created before.
+    pub(crate) earlier: Cell<Option<NonNull<DEVICE_OBJECT>>>,
+}
+
+impl Header {
+    pub(crate) const fn new(filter: Option<&'static Vtable>) -> Self {
+        Self {
+            filter,
+            lower: Cell::new(ptr::null_mut()),
+            lock: RawRemoveLock::uninitialised(),
+            turns: RawRemoveLock::uninitialised(),
+            starts: Cell::new(false),
+            earlier: Cell::new(None),
+        }
+    }
+
+    /// Keeps the device's context until the value is dropped; STATUS_DELETE_PENDING when the device was detached.
+    ///
+    /// # Safety
+    ///
+    /// A request keeps the device. One that is attached to none is kept by its requests altogether.
+    pub(crate) unsafe fn enter(&self, tag: *mut c_void) -> Result<Entered<'_>, NTSTATUS> {
+        let lock = self.lower().map(|_| &self.lock);
+        if let Some(lock) = lock {
+            // SAFETY: initialised before the device was attached.
+            unsafe { lock.acquire(tag) }?;
+        }
+        Ok(Entered { lock, tag })
+    }
+
+    /// The device below, if this one was attached to any.
+    pub(crate) fn lower(&self) -> Option<NonNull<DEVICE_OBJECT>> {
+        NonNull::new(self.lower.get())
+    }
+
+    /// Where the I/O manager writes it.
+    pub(crate) fn place_of_lower(&self) -> *mut *mut DEVICE_OBJECT {
+        self.lower.as_ptr()
+    }
+}
+
+/// Somebody uses the context of a device.
+pub(crate) struct Entered<'a> {
+    /// Of an attached device.
+    lock: Option<&'a RawRemoveLock>,
+    tag: *mut c_void,
+}
+
+impl Drop for Entered<'_> {
+    fn drop(&mut self) {
+        if let Some(lock) = self.lock {
+            // SAFETY: acquired in `enter`.
+            unsafe { lock.release(self.tag) };
+        }
+    }
+}
+
+/// # Safety
+///
+/// `device` was created through this crate, and is not deleted during `'a`.
+pub(crate) unsafe fn header<'a>(device: *mut DEVICE_OBJECT) -> &'a Header {
+    // SAFETY: the caller's contract.
+    let header = unsafe { (*device).DeviceExtension }.cast::<Header>();
+    // SAFETY: every extension begins with one.
+    unsafe { &*header }
 }
 
 /// What the SDK keeps in the device extension. Fields are dropped in this order: the name that applications use goes
@@ -64,6 +144,7 @@ pub struct DeviceBuilder<'d, D: Driver> {
     characteristics: u32,
     exclusive: bool,
     sddl: Option<UnicodeStr<'static>>,
+    physical: Option<NonNull<DEVICE_OBJECT>>,
 }
 
 impl<'d, D: Driver> DeviceBuilder<'d, D> {
@@ -77,7 +158,19 @@ impl<'d, D: Driver> DeviceBuilder<'d, D> {
             characteristics: FILE_DEVICE_SECURE_OPEN,
             exclusive: false,
             sddl: None,
+            physical: None,
         }
+    }
+
+    /// Attaches the device above a physical device, as a function driver does: see [`AddDevice`](crate::AddDevice). Requests for
+    /// the stack come to the device's methods; of Plug and Play, power and system control those that have no method go down.
+    ///
+    /// The flag DO_POWER_PAGABLE is that of the device below; how buffers are passed is the device's own
+    /// ([`Dispatch::Io`]). When the device goes it is detached first, and requests that are still in its methods are waited for;
+    /// those that it has pended go with its context.
+    pub fn attach_to(mut self, physical: &'d PhysicalDevice<'_>) -> Self {
+        self.physical = Some(physical.as_non_null());
+        self
     }
 
     /// The device's name, such as `\Device\My_Device`.
@@ -131,9 +224,11 @@ impl<'d, D: Driver> DeviceBuilder<'d, D> {
 
     /// Creates the device, then its symbolic link. IRQL: PASSIVE_LEVEL.
     ///
-    /// The device lives until the driver is unloaded, or until [`Driver::entry`] fails. Fails as `IoCreateDevice` and
+    /// The device lives until the driver is unloaded, or until [`Driver::entry`] or the [`AddDevice`](crate::AddDevice) that
+    /// creates it fails; it can be opened when these have returned. Fails as `IoCreateDevice` and
     /// `IoCreateSymbolicLink` do (STATUS_OBJECT_NAME_COLLISION, STATUS_INSUFFICIENT_RESOURCES, …), leaving nothing behind,
-    /// and with STATUS_INVALID_PARAMETER for a symbolic link to a device without a name.
+    /// with STATUS_NO_SUCH_DEVICE when the device to attach to is being removed, and with STATUS_INVALID_PARAMETER for a
+    /// symbolic link to a device without a name.
     pub fn create(self) -> Result<Device<'d, D::Device>, NTSTATUS> {
         if self.symbolic_link.is_some() && self.name.is_none() {
             return Err(STATUS_INVALID_PARAMETER);
@@ -143,10 +238,18 @@ impl<'d, D: Driver> DeviceBuilder<'d, D> {
         let extension = unsafe { (*object.as_ptr()).DeviceExtension }.cast::<Extension<D::Device>>();
         // SAFETY: the extension was created with this size and alignment.
         unsafe {
-            extension.write(Extension { header: Header { filter: None }, link: None, context: self.context })
+            extension.write(Extension { header: Header::new(None), link: None, context: self.context })
         };
         // SAFETY: as above.
         unsafe { (*object.as_ptr()).Flags |= <D::Device as Dispatch>::Io::FLAGS };
+        // SAFETY: written above, and unknown to others; this AddDevice's physical device.
+        if let Err(status) = unsafe { prepare::<D>(object, self.physical) } {
+            // SAFETY: written above, and no request has come.
+            unsafe { extension.drop_in_place() };
+            // SAFETY: created above, and attached to nothing.
+            unsafe { IoDeleteDevice(object.as_ptr()) };
+            return Err(status);
+        }
         if let (Some(link), Some(name)) = (self.symbolic_link, self.name) {
             match SymbolicLink::new(link, name) {
                 // SAFETY: written above, and nobody else has the device yet.
@@ -158,6 +261,7 @@ impl<'d, D: Driver> DeviceBuilder<'d, D> {
                 }
             }
         }
+        self.driver.has_created(object);
         Ok(Device { object, driver: PhantomData })
     }
 
@@ -270,9 +374,7 @@ pub(crate) unsafe fn context<'a, C>(device: *mut DEVICE_OBJECT) -> &'a C {
 /// A device of this driver, created through this crate.
 pub(crate) unsafe fn filter_of(device: *mut DEVICE_OBJECT) -> Option<&'static Vtable> {
     // SAFETY: the caller's contract.
-    let header = unsafe { (*device).DeviceExtension }.cast::<Header>();
-    // SAFETY: every extension begins with one.
-    unsafe { (*header).filter }
+    unsafe { header(device) }.filter
 }
 
 /// Deletes all devices of a driver, the newest first. Filters are detached first.
@@ -287,13 +389,51 @@ pub(crate) unsafe fn delete_all<C>(driver: NonNull<DRIVER_OBJECT>) {
         // Read before the device goes. One that is still referenced stays in the list, so no second pass.
         // SAFETY: a device in the list is valid.
         next = unsafe { (*device.as_ptr()).NextDevice };
-        // SAFETY: a device of this driver.
-        match unsafe { filter_of(device.as_ptr()) } {
-            // SAFETY: its own routine, called once.
-            Some(filter) => unsafe { (filter.delete)(device) },
-            // SAFETY: the caller's contract.
-            None => unsafe { delete::<C>(device) },
-        }
+        // SAFETY: the caller's contract.
+        unsafe { delete_any::<C>(device) };
+    }
+}
+
+/// Deletes a filter's device, or one with a context of type `C`.
+///
+/// # Safety
+///
+/// As [`delete_all`].
+pub(crate) unsafe fn delete_any<C>(device: NonNull<DEVICE_OBJECT>) {
+    // SAFETY: a device of this driver.
+    match unsafe { filter_of(device.as_ptr()) } {
+        // SAFETY: its own routine, called once.
+        Some(filter) => unsafe { (filter.delete)(device) },
+        // SAFETY: the caller's contract.
+        None => unsafe { delete::<C>(device) },
+    }
+}
+
+/// Makes a device ready for its driver's StartIo routine, and attaches it above `physical`. One that fails is attached to
+/// nothing.
+///
+/// # Safety
+///
+/// A device whose extension is written, and which has had no request yet; `physical` is valid.
+unsafe fn prepare<D: Driver>(
+    device: NonNull<DEVICE_OBJECT>,
+    physical: Option<NonNull<DEVICE_OBJECT>>,
+) -> Result<(), NTSTATUS> {
+    if D::START_IO.is_some() {
+        // SAFETY: the caller's contract.
+        let header = unsafe { header(device.as_ptr()) };
+        // SAFETY: in the device extension, which is non-paged and stays where it is.
+        unsafe { header.turns.initialise(D::POOL_TAG) };
+        // SAFETY: initialised. `delete` gives this acquisition back.
+        unsafe { header.turns.acquire(device.as_ptr().cast()) }?;
+        header.starts.set(true);
+        // SAFETY: the driver's own device.
+        unsafe { IoSetStartIoAttributes(device.as_ptr(), TRUE, TRUE) };
+    }
+    match physical {
+        // SAFETY: the caller's contract.
+        Some(physical) => unsafe { stack::attach(D::POOL_TAG, device, physical, DO_POWER_PAGABLE) },
+        None => Ok(()),
     }
 }
 
@@ -303,8 +443,28 @@ pub(crate) unsafe fn delete_all<C>(driver: NonNull<DRIVER_OBJECT>) {
 unsafe fn delete<C>(device: NonNull<DEVICE_OBJECT>) {
     // SAFETY: the caller's contract.
     let extension = unsafe { (*device.as_ptr()).DeviceExtension }.cast::<Extension<C>>();
+    // SAFETY: as above.
+    let header = unsafe { &(*extension).header };
+    if let Some(lower) = header.lower() {
+        // SAFETY: attached to it, and not detached yet.
+        unsafe { IoDetachDevice(lower.as_ptr()) };
+        // SAFETY: acquired when the device was attached.
+        unsafe { header.lock.release_and_wait(device.as_ptr().cast()) };
+    }
+    // All but the header, which is still needed.
+    // SAFETY: a place in the extension.
+    let link = unsafe { &raw mut (*extension).link };
+    // SAFETY: as above.
+    let context = unsafe { &raw mut (*extension).context };
     // SAFETY: written when the device was created, dropped once.
-    unsafe { extension.drop_in_place() };
+    unsafe { link.drop_in_place() };
+    // SAFETY: as above.
+    unsafe { context.drop_in_place() };
+    if header.starts.get() {
+        // With the context a current request has gone, and with that those that waited.
+        // SAFETY: acquired when the device was created.
+        unsafe { header.turns.release_and_wait(device.as_ptr().cast()) };
+    }
     // SAFETY: the driver's own device, which it does not use again.
     unsafe { IoDeleteDevice(device.as_ptr()) };
 }

@@ -24,7 +24,8 @@ macro_rules! more_majors {
 /// threads at once.
 ///
 /// A method that is not written leaves NT's own routine in the driver's table, which answers
-/// STATUS_INVALID_DEVICE_REQUEST. All methods are called at PASSIVE_LEVEL in the requesting thread, unless a driver
+/// STATUS_INVALID_DEVICE_REQUEST. In a [driver of Plug and Play devices](crate::AddDevice) so does this crate, except that
+/// Plug and Play, power and system control go down to the device below ([`OtherRequest::forward`]). All methods are called at PASSIVE_LEVEL in the requesting thread, unless a driver
 /// above says otherwise.
 pub trait Dispatch: Sized + Send + Sync + 'static {
     /// How reads and writes reach their buffers: [`Buffered`](crate::Buffered), [`Direct`](crate::Direct) or
@@ -229,19 +230,19 @@ pub(crate) unsafe fn fill_table<C: Dispatch>(driver: NonNull<DRIVER_OBJECT>) {
     }
 }
 
-/// Fills the whole table of a driver that has filters: their devices get requests of every major function.
+/// Fills the whole table of a driver whose devices are in stacks: these get requests of every major function.
 ///
 /// # Safety
 ///
 /// As [`fill_table`]; its filters' devices say so in their extensions.
-pub(crate) unsafe fn fill_filter_table<C: Dispatch>(driver: NonNull<DRIVER_OBJECT>) {
+pub(crate) unsafe fn fill_stack_table<C: Dispatch>(driver: NonNull<DRIVER_OBJECT>) {
     for major in 0..=IRP_MJ_MAXIMUM_FUNCTION {
         // SAFETY: as in `fill_table`.
         unsafe { (*driver.as_ptr()).MajorFunction[usize::from(major)] = Some(by_device::<C>) };
     }
 }
 
-/// The routine of every major function in a driver that has filters.
+/// The routine of every major function in a driver whose devices are in stacks.
 unsafe extern "win64" fn by_device<C: Dispatch>(device: *mut DEVICE_OBJECT, irp: *mut IRP) -> NTSTATUS {
     // SAFETY: the I/O manager calls this with a device of this driver.
     if let Some(filter) = unsafe { device::filter_of(device) } {
@@ -255,8 +256,14 @@ unsafe extern "win64" fn by_device<C: Dispatch>(device: *mut DEVICE_OBJECT, irp:
     match routine::<C>(request.major()) {
         // SAFETY: the entry of this major function, and a device with a context of type `C`.
         Some(entry) => unsafe { entry(device, irp) },
-        // SAFETY: the IRP is this driver's, and nothing else uses it.
-        None => unsafe { request.answer(STATUS_INVALID_DEVICE_REQUEST, 0).carry_out() },
+        None => {
+            let answer = |_context: &C, irp: Irp| match irp.major() {
+                IRP_MJ_PNP | IRP_MJ_POWER | IRP_MJ_SYSTEM_CONTROL => OtherRequest::new(irp).forward(),
+                _ => irp.answer(STATUS_INVALID_DEVICE_REQUEST, 0),
+            };
+            // SAFETY: a device with a context of type `C`, and an IRP for it.
+            unsafe { dispatch(device, irp, answer) }
+        }
     }
 }
 
@@ -268,10 +275,26 @@ unsafe fn dispatch<C>(
     irp: *mut IRP,
     answer: impl FnOnce(&C, Irp) -> Answered,
 ) -> NTSTATUS {
+    // SAFETY: the caller's contract.
+    let header = unsafe { device::header(device) };
+    // SAFETY: the request keeps the device, or is refused.
+    let entered = match unsafe { header.enter(irp.cast()) } {
+        Ok(entered) => entered,
+        Err(status) => {
+            // Detached meanwhile: whoever sent this looked at the stack before.
+            // SAFETY: NT dispatches no null IRP.
+            let raw = unsafe { NonNull::new_unchecked(irp) };
+            // SAFETY: the IRP is this driver's.
+            let refused = unsafe { Irp::new(raw) }.answer(status, 0);
+            // SAFETY: nothing else uses it.
+            return unsafe { refused.carry_out() };
+        }
+    };
     let answered = guard(|| {
         // SAFETY: NT dispatches no null IRP.
         let irp = unsafe { NonNull::new_unchecked(irp) };
-        // SAFETY: the caller's contract; the file object's reference keeps the device until the method has returned.
+        // SAFETY: the caller's contract; the file object's reference, or the device's lock, keeps the device until the
+        // method has returned.
         let context = unsafe { device::context::<C>(device) };
         // SAFETY: the caller's contract.
         let answered = answer(context, unsafe { Irp::new(irp) });
@@ -279,5 +302,7 @@ unsafe fn dispatch<C>(
         answered
     });
     // SAFETY: the author's code has returned, and with it all that borrowed the request.
-    unsafe { answered.carry_out() }
+    let status = unsafe { answered.carry_out() };
+    drop(entered);
+    status
 }

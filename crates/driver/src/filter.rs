@@ -122,7 +122,7 @@ pub(crate) unsafe fn dispatch<F: Filter>(device: *mut DEVICE_OBJECT, irp: *mut I
     // SAFETY: the device stays while it is in the stack, and then until its lock is free.
     let filter = unsafe { extension.as_ref() };
     // SAFETY: initialised before the device was attached.
-    if let Err(status) = unsafe { filter.lock.acquire(irp.cast()) } {
+    if let Err(status) = unsafe { filter.lock().acquire(irp.cast()) } {
         // Detached meanwhile: whoever sent this looked at the stack before.
         // SAFETY: the IRP is this driver's.
         let refused = unsafe { Irp::new(raw) }.answer(status, 0);
@@ -141,7 +141,7 @@ pub(crate) unsafe fn dispatch<F: Filter>(device: *mut DEVICE_OBJECT, irp: *mut I
     let status = unsafe { answered.carry_out() };
     if !comes_back {
         // SAFETY: acquired above.
-        unsafe { filter.lock.release(irp.cast()) };
+        unsafe { filter.lock().release(irp.cast()) };
     }
     status
 }

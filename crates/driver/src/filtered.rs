@@ -15,11 +15,8 @@ use abi::*;
 use crate::PassiveLevel;
 use crate::bugcheck::guard;
 use crate::irp::{Answered, Irp, Way};
-use crate::nt::{IofCallDriver, IofCompleteRequest, KeInitializeEvent, KeSetEvent};
+use crate::nt::{IofCallDriver, IofCompleteRequest};
 use crate::stack::{FilterExtension, extension};
-use crate::wait::{Waiter, wait};
-
-type Location = NonNull<IO_STACK_LOCATION>;
 
 /// A request whose IRP stands at this filter's stack location: what can be seen of it in every hand.
 pub struct InHand<F, M> {
@@ -77,12 +74,7 @@ impl<F, M> InHand<F, M> {
     /// Whether somebody has asked for its cancellation.
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
-        let irp = self.irp.as_raw().as_ptr();
-        // SAFETY: a place in an IRP that is owned.
-        let cancel = unsafe { &raw const (*irp).Cancel };
-        // SAFETY: as above. Other threads set it.
-        let cancel = unsafe { cancel.read_volatile() };
-        cancel != FALSE
+        self.irp.is_cancelled()
     }
 
     /// A number that is the same for all requests of one file, and means nothing else; 0 for a request without a file.
@@ -126,31 +118,9 @@ impl<F, M> InHand<F, M> {
         self.set_status_block(status, information);
     }
 
-    /// `IoSkipCurrentIrpStackLocation`.
-    fn skip(&self) {
-        let irp = self.irp.as_raw().as_ptr();
-        // SAFETY: the IRP is owned, and stands at a location of this driver's, above which there is another or the end.
-        unsafe { (*irp).CurrentLocation += 1 };
-        let above = self.irp.location().as_ptr().wrapping_add(1);
-        // SAFETY: the IRP is owned.
-        let overlay = unsafe { &raw mut (*irp).Tail.Overlay };
-        // SAFETY: an IRP on its way uses the overlay.
-        unsafe { (*overlay).CurrentStackLocation = above };
-    }
-
     /// `IoCopyCurrentIrpStackLocationToNext`, then `IoSetCompletionRoutine`.
     fn copy_down(&self, routine: IO_COMPLETION_ROUTINE, context: *mut c_void) {
-        let current: Location = self.irp.location();
-        let next = current.as_ptr().wrapping_sub(1);
-        // SAFETY: the IRP is owned.
-        let mut below = unsafe { *current.as_ptr() };
-        below.Parameters = self.parameters();
-        below.CompletionRoutine = routine;
-        below.Context = context;
-        let invoke = SL_INVOKE_ON_SUCCESS | SL_INVOKE_ON_ERROR | SL_INVOKE_ON_CANCEL;
-        below.Control = if routine.is_some() { invoke } else { 0 };
-        // SAFETY: attaching gave the stack one location more than the device below needs.
-        unsafe { *next = below };
+        self.irp.copy_down(self.parameters(), routine, context);
     }
 
     /// Gives the IRP up to the drivers above, as its status block stands. The device's lock is free then.
@@ -233,7 +203,7 @@ impl<F: 'static, M: 'static> Filtered<F, M> {
         if self.changed.get().is_some() {
             self.copy_down(None, ptr::null_mut());
         } else {
-            self.skip();
+            self.irp.skip();
         }
         // SAFETY: filled or skipped; the entry point holds the device's lock.
         unsafe { Answered::forwarded(self.irp.as_raw(), self.lower(), Way::Past) }
@@ -308,32 +278,10 @@ impl<F: 'static, M: 'static> Filtered<F, M> {
 }
 
 fn wait_below<F, M>(mut request: InHand<F, M>) -> Returned<F, M> {
-    // SAFETY: all fields may be zero.
-    let mut event: KEVENT = unsafe { core::mem::zeroed() };
-    let event = &raw mut event;
-    // SAFETY: on the kernel stack, which stays during a KernelMode wait.
-    unsafe { KeInitializeEvent(event, NotificationEvent, FALSE) };
-    request.copy_down(Some(signalled), event.cast());
-    if request.call_lower() == STATUS_PENDING {
-        // SAFETY: initialised above.
-        let _satisfied = unsafe { wait(event.cast(), Waiter::Driver, None) };
-    }
+    // SAFETY: the caller has a `PassiveLevel`; the device below stays as long as this one's lock is held.
+    unsafe { request.irp.send_and_wait(request.lower(), request.parameters()) };
     request.completed = true;
     Returned(request)
-}
-
-/// The completion routine of [`Filtered::forward_and_wait`].
-unsafe extern "win64" fn signalled(
-    _device: *mut DEVICE_OBJECT,
-    irp: *mut IRP,
-    event: *mut c_void,
-) -> NTSTATUS {
-    // SAFETY: a completion routine's IRP.
-    if unsafe { (*irp).PendingReturned } != FALSE {
-        // SAFETY: the dispatch call waits for it.
-        unsafe { KeSetEvent(event.cast(), i32::from(IO_NO_INCREMENT), FALSE) };
-    }
-    STATUS_MORE_PROCESSING_REQUIRED
 }
 
 /// The completion routine of [`Filtered::forward_and_see`].
@@ -410,7 +358,7 @@ unsafe fn release<F>(extension: NonNull<FilterExtension<F>>, irp: *mut IRP) {
     // SAFETY: the device is not deleted before this.
     let extension = unsafe { extension.as_ref() };
     // SAFETY: the caller's contract.
-    unsafe { extension.lock.release(irp.cast()) };
+    unsafe { extension.lock().release(irp.cast()) };
 }
 
 /// The IRP that a completion routine got.

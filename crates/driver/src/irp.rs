@@ -1,14 +1,21 @@
 //! An IRP while the driver answers it: what NT's macros read from it, and the answer that ends its stay.
 
+use core::ffi::c_void;
 use core::ptr::{self, NonNull};
 
 use abi::{
-    DEVICE_OBJECT, FILE_OBJECT, IO_NO_INCREMENT, IO_STACK_LOCATION, IO_STACK_LOCATION_PARAMETERS,
-    IO_STATUS_BLOCK, IRP, MDL, NTSTATUS, SL_PENDING_RETURNED, STATUS_PENDING,
+    DEVICE_OBJECT, FALSE, FILE_OBJECT, IO_COMPLETION_ROUTINE, IO_NO_INCREMENT, IO_STACK_LOCATION,
+    IO_STACK_LOCATION_PARAMETERS, IO_STATUS_BLOCK, IRP, KEVENT, MDL, NTSTATUS, NotificationEvent,
+    SL_INVOKE_ON_CANCEL, SL_INVOKE_ON_ERROR, SL_INVOKE_ON_SUCCESS, SL_PENDING_RETURNED,
+    STATUS_MORE_PROCESSING_REQUIRED, STATUS_PENDING,
 };
 
 use crate::Contexts;
-use crate::nt::{IofCallDriver, IofCompleteRequest, ObfDereferenceObject, ObfReferenceObject};
+use crate::nt::{
+    IofCallDriver, IofCompleteRequest, KeInitializeEvent, KeSetEvent, ObfDereferenceObject,
+    ObfReferenceObject,
+};
+use crate::wait::{Waiter, wait};
 
 /// An IRP that the driver owns. Not `Send`, as the pointers are not: it stays in its dispatch call, unless it is
 /// [`Pended`](crate::Pended).
@@ -117,6 +124,76 @@ impl Irp {
         unsafe { (*stack).Control |= SL_PENDING_RETURNED };
     }
 
+    /// The device that the request is at.
+    pub(crate) fn device(&self) -> *mut DEVICE_OBJECT {
+        // SAFETY: valid while the IRP is owned.
+        unsafe { (*self.stack.as_ptr()).DeviceObject }
+    }
+
+    /// Whether somebody has asked for its cancellation.
+    pub(crate) fn is_cancelled(&self) -> bool {
+        // SAFETY: a place in an IRP that is owned.
+        let cancel = unsafe { &raw const (*self.irp.as_ptr()).Cancel };
+        // SAFETY: as above. Other threads set it.
+        let cancel = unsafe { cancel.read_volatile() };
+        cancel != FALSE
+    }
+
+    /// `IoSkipCurrentIrpStackLocation`, which the headers inline.
+    pub(crate) fn skip(&self) {
+        let irp = self.irp.as_ptr();
+        // SAFETY: the IRP is owned, and stands at a location of this driver's, above which there is another or the end.
+        unsafe { (*irp).CurrentLocation += 1 };
+        let above = self.stack.as_ptr().wrapping_add(1);
+        // SAFETY: the IRP is owned.
+        let overlay = unsafe { &raw mut (*irp).Tail.Overlay };
+        // SAFETY: an IRP on its way uses the overlay.
+        unsafe { (*overlay).CurrentStackLocation = above };
+    }
+
+    /// `IoCopyCurrentIrpStackLocationToNext` with other parameters, then `IoSetCompletionRoutine`.
+    pub(crate) fn copy_down(
+        &self,
+        parameters: IO_STACK_LOCATION_PARAMETERS,
+        routine: IO_COMPLETION_ROUTINE,
+        context: *mut c_void,
+    ) {
+        let next = self.stack.as_ptr().wrapping_sub(1);
+        // SAFETY: the IRP is owned.
+        let mut below = unsafe { *self.stack.as_ptr() };
+        below.Parameters = parameters;
+        below.CompletionRoutine = routine;
+        below.Context = context;
+        let invoke = SL_INVOKE_ON_SUCCESS | SL_INVOKE_ON_ERROR | SL_INVOKE_ON_CANCEL;
+        below.Control = if routine.is_some() { invoke } else { 0 };
+        // SAFETY: attaching gave the stack one location more than the device below needs.
+        unsafe { *next = below };
+    }
+
+    /// Sends the request, changed to `parameters`, to the device below, and waits until it comes back.
+    ///
+    /// # Safety
+    ///
+    /// At PASSIVE_LEVEL; `lower` is the device below, and stays until the request has come back.
+    pub(crate) unsafe fn send_and_wait(
+        &self,
+        lower: NonNull<DEVICE_OBJECT>,
+        parameters: IO_STACK_LOCATION_PARAMETERS,
+    ) {
+        // SAFETY: all fields may be zero.
+        let mut event: KEVENT = unsafe { core::mem::zeroed() };
+        let event = &raw mut event;
+        // SAFETY: on the kernel stack, which stays during a KernelMode wait.
+        unsafe { KeInitializeEvent(event, NotificationEvent, FALSE) };
+        self.copy_down(parameters, Some(came_back), event.cast());
+        // SAFETY: the next location is filled; the rest is the caller's contract.
+        let status = unsafe { IofCallDriver(lower.as_ptr(), self.irp.as_ptr()) };
+        if status == STATUS_PENDING {
+            // SAFETY: initialised above.
+            let _satisfied = unsafe { wait(event.cast(), Waiter::Driver, None) };
+        }
+    }
+
     /// # Panics
     ///
     /// With STATUS_PENDING, which is not an answer.
@@ -125,6 +202,20 @@ impl Irp {
         let how = How::Completed { status, information, boost: IO_NO_INCREMENT };
         Answered { irp: self.irp, how }
     }
+}
+
+/// The completion routine of [`Irp::send_and_wait`].
+unsafe extern "win64" fn came_back(
+    _device: *mut DEVICE_OBJECT,
+    irp: *mut IRP,
+    event: *mut c_void,
+) -> NTSTATUS {
+    // SAFETY: a completion routine's IRP.
+    if unsafe { (*irp).PendingReturned } != FALSE {
+        // SAFETY: the dispatch call waits for it.
+        unsafe { KeSetEvent(event.cast(), i32::from(IO_NO_INCREMENT), FALSE) };
+    }
+    STATUS_MORE_PROCESSING_REQUIRED
 }
 
 /// The file object of a request.

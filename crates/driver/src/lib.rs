@@ -148,11 +148,15 @@
 //! [`WorkItem`]; dropping these waits until their code runs no more, so what the device context owns has ended before the
 //! driver goes. The sample `delay` has all of them.
 //!
+//! A device that works on one request at a time has a [`StartIo`] routine: [`start_packet`](Read::start_packet) lets a request
+//! wait in the device's own queue, and completing the current one starts the next. A direct request that other drivers
+//! are to carry out in parts is [`split`](Pended::split).
+//!
 //! # IRQL
 //!
 //! What may wait takes a [`PassiveLevel`], a witness that requests, threads, work items and `entry` have, and a timer's DPC
-//! does not. Everything else says in its documentation up to which IRQL it may be called; where nothing is said, it is
-//! DISPATCH_LEVEL.
+//! does not. One wait can be for several objects ([`wait_any`], [`wait_all`]). Everything else says in its documentation
+//! up to which IRQL it may be called; where nothing is said, it is DISPATCH_LEVEL.
 //!
 //! # Filters
 //!
@@ -172,6 +176,8 @@
 //! }
 //! ```
 //!
+//! A driver of Plug and Play devices has an [`AddDevice`] routine, which puts a device or a filter above a physical one.
+//!
 //! # What this crate leaves to others
 //!
 //! Layouts and status codes are `abi`'s, behaviour is the kernel's. What is not here yet may be in [`nt`], which has the raw
@@ -184,6 +190,7 @@ extern crate std;
 
 pub use abi;
 
+mod associated;
 mod buffer;
 mod bugcheck;
 mod bytes;
@@ -206,9 +213,11 @@ mod lookaside;
 mod mdl;
 mod mutex;
 pub mod nt;
+mod packet;
 mod paged;
 mod parameters;
 mod pended;
+mod physical;
 mod plain;
 mod pool;
 mod pool_arc;
@@ -228,10 +237,12 @@ pub mod time;
 mod timer;
 mod user;
 mod wait;
+mod wait_several;
 #[cfg(windows)]
 mod windows;
 mod work_item;
 
+pub use associated::Part;
 pub use buffer::Output;
 pub use bugcheck::RUST_PANIC;
 pub use bytes::Bytes;
@@ -251,9 +262,11 @@ pub use locked::LockedData;
 pub use lookaside::{Lookaside, LookasideBox, PagedLookaside, PagedLookasideBox};
 pub use mdl::{Mdl, PartialMdl};
 pub use mutex::{Mutex, MutexGuard};
+pub use packet::{Current, Packet, StartIo};
 pub use paged::PagedBox;
 pub use parameters::Parameters;
 pub use pended::{Pendable, Pended};
+pub use physical::{AddDevice, PhysicalDevice};
 pub use plain::{FlushBuffers, OtherRequest, Shutdown};
 pub use pool::{PoolBox, Tag};
 pub use pool_arc::PoolArc;
@@ -272,4 +285,8 @@ pub use thread::{Stop, Thread, Woken};
 pub use timer::Timer;
 pub use user::{UserData, UserOutput};
 pub use wait::{Interrupted, Timeout};
+pub use wait_several::{
+    WaitObject, WaitedAll, WaitedAny, wait_all, wait_all_for_user, wait_all_timeout, wait_any,
+    wait_any_for_user, wait_any_timeout,
+};
 pub use work_item::WorkItem;

@@ -74,13 +74,39 @@ impl<T> Mutex<T> {
             Outcome::TimedOut => return Err(Timeout),
             Outcome::Interrupted => unreachable!("nothing interrupts a driver's own wait"),
         }
+        // SAFETY: acquired above.
+        unsafe { self.mark_held() };
+        // SAFETY: as above.
+        Ok(unsafe { self.guard() })
+    }
+
+    /// Says that there will be a guard.
+    ///
+    /// # Panics
+    ///
+    /// When this thread has one.
+    ///
+    /// # Safety
+    ///
+    /// This thread has just acquired the mutex.
+    pub(crate) unsafe fn mark_held(&self) {
         if self.inner.held.replace(true) {
             // The guard that this thread has keeps what it has.
-            // SAFETY: acquired above, in this thread.
+            // SAFETY: acquired once more, in this thread.
             unsafe { KeReleaseMutex(self.inner.mutex.get(), FALSE) };
             panic!("a thread locks a mutex that it holds");
         }
-        Ok(MutexGuard { mutex: self, owner: PhantomData })
+    }
+
+    /// # Safety
+    ///
+    /// [`mark_held`](Self::mark_held) has been called in this thread, and there has been no guard since.
+    pub(crate) unsafe fn guard(&self) -> MutexGuard<'_, T> {
+        MutexGuard { mutex: self, owner: PhantomData }
+    }
+
+    pub(crate) fn as_raw(&self) -> *mut KMUTANT {
+        self.inner.mutex.get()
     }
 }
 

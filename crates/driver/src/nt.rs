@@ -7,15 +7,16 @@
 use core::ffi::{c_char, c_void};
 
 use abi::{
-    ACCESS_MASK, BOOLEAN, CLIENT_ID, DEVICE_OBJECT, DEVICE_TYPE, DRIVER_OBJECT, ERESOURCE, EVENT_TYPE,
-    FAST_MUTEX, FILE_OBJECT, HANDLE, IO_CSQ, IO_CSQ_IRP_CONTEXT, IO_REMOVE_LOCK, IO_STATUS_BLOCK,
-    IO_WORKITEM, IO_WORKITEM_ROUTINE, IRP, KDEFERRED_ROUTINE, KDPC, KEVENT, KEY_VALUE_INFORMATION_CLASS,
-    KIRQL, KLOCK_QUEUE_HANDLE, KMUTANT, KPRIORITY, KPROCESSOR_MODE, KSEMAPHORE, KSPIN_LOCK, KSTART_ROUTINE,
-    KTHREAD, KTIMER, KWAIT_BLOCK, KWAIT_REASON, LARGE_INTEGER, LOOKASIDE_LIST_EX, MDL, MEMORY_CACHING_TYPE,
-    NTSTATUS, OBJECT_ATTRIBUTES, OBJECT_HANDLE_INFORMATION, OBJECT_TYPE, PALLOCATE_FUNCTION_EX,
-    PFREE_FUNCTION_EX, PIO_CSQ_ACQUIRE_LOCK, PIO_CSQ_COMPLETE_CANCELED_IRP, PIO_CSQ_INSERT_IRP,
-    PIO_CSQ_INSERT_IRP_EX, PIO_CSQ_PEEK_NEXT_IRP, PIO_CSQ_RELEASE_LOCK, PIO_CSQ_REMOVE_IRP, POOL_TYPE,
-    SLIST_ENTRY, SLIST_HEADER, TIMER_TYPE, UNICODE_STRING, WAIT_TYPE, WORK_QUEUE_TYPE,
+    ACCESS_MASK, BOOLEAN, CLIENT_ID, DEVICE_OBJECT, DEVICE_TYPE, DRIVER_CANCEL, DRIVER_OBJECT, ERESOURCE,
+    EVENT_TYPE, FAST_MUTEX, FILE_OBJECT, HANDLE, IO_CSQ, IO_CSQ_IRP_CONTEXT, IO_REMOVE_LOCK, IO_STATUS_BLOCK,
+    IO_WORKITEM, IO_WORKITEM_ROUTINE, IRP, KDEFERRED_ROUTINE, KDEVICE_QUEUE, KDEVICE_QUEUE_ENTRY, KDPC,
+    KEVENT, KEY_VALUE_INFORMATION_CLASS, KIRQL, KLOCK_QUEUE_HANDLE, KMUTANT, KPRIORITY, KPROCESSOR_MODE,
+    KSEMAPHORE, KSPIN_LOCK, KSTART_ROUTINE, KTHREAD, KTIMER, KWAIT_BLOCK, KWAIT_REASON, LARGE_INTEGER,
+    LOOKASIDE_LIST_EX, MDL, MEMORY_CACHING_TYPE, NTSTATUS, OBJECT_ATTRIBUTES, OBJECT_HANDLE_INFORMATION,
+    OBJECT_TYPE, PALLOCATE_FUNCTION_EX, PFREE_FUNCTION_EX, PIO_CSQ_ACQUIRE_LOCK,
+    PIO_CSQ_COMPLETE_CANCELED_IRP, PIO_CSQ_INSERT_IRP, PIO_CSQ_INSERT_IRP_EX, PIO_CSQ_PEEK_NEXT_IRP,
+    PIO_CSQ_RELEASE_LOCK, PIO_CSQ_REMOVE_IRP, POOL_TYPE, SLIST_ENTRY, SLIST_HEADER, TIMER_TYPE,
+    UNICODE_STRING, WAIT_TYPE, WORK_QUEUE_TYPE,
 };
 
 macro_rules! ntoskrnl {
@@ -111,6 +112,23 @@ ntoskrnl! {
     ) -> *mut IRP;
     /// Frees an IRP of the driver's own. IRQL: up to DISPATCH_LEVEL.
     fn IoFreeIrp(Irp: *mut IRP);
+    /// Allocates an IRP that is part of another, which is completed with the last of as many as its `IrpCount` says; null
+    /// without memory. IRQL: up to DISPATCH_LEVEL.
+    fn IoMakeAssociatedIrp(Irp: *mut IRP, StackSize: i8) -> *mut IRP;
+    /// Allocates an MDL for a range of memory; null without memory. IRQL: up to DISPATCH_LEVEL.
+    fn IoAllocateMdl(
+        VirtualAddress: *mut c_void,
+        Length: u32,
+        SecondaryBuffer: BOOLEAN,
+        ChargeQuota: BOOLEAN,
+        Irp: *mut IRP,
+    ) -> *mut MDL;
+    /// Makes an MDL describe a part of what another describes. IRQL: up to DISPATCH_LEVEL.
+    fn IoBuildPartialMdl(SourceMdl: *mut MDL, TargetMdl: *mut MDL, VirtualAddress: *mut c_void, Length: u32);
+    /// Frees an MDL. IRQL: up to DISPATCH_LEVEL.
+    fn IoFreeMdl(Mdl: *mut MDL);
+    /// Takes back what MmMapLockedPagesSpecifyCache has mapped. IRQL: up to DISPATCH_LEVEL.
+    fn MmUnmapLockedPages(BaseAddress: *mut c_void, MemoryDescriptorList: *mut MDL);
     /// Initialises a remove lock. IRQL: PASSIVE_LEVEL.
     fn IoInitializeRemoveLockEx(
         Lock: *mut IO_REMOVE_LOCK,
@@ -143,6 +161,33 @@ ntoskrnl! {
     ) -> NTSTATUS;
     /// Puts an IRP into a cancel-safe queue and marks it pending. IRQL: up to DISPATCH_LEVEL.
     fn IoCsqInsertIrp(Csq: *mut IO_CSQ, Irp: *mut IRP, Context: *mut IO_CSQ_IRP_CONTEXT);
+    /// Gives a request to the driver's StartIo routine, or puts it into the device's queue when that is busy. IRQL: up to
+    /// DISPATCH_LEVEL.
+    fn IoStartPacket(DeviceObject: *mut DEVICE_OBJECT, Irp: *mut IRP, Key: *mut u32, CancelFunction: DRIVER_CANCEL);
+    /// Gives the next request of the device's queue to StartIo. IRQL: DISPATCH_LEVEL.
+    fn IoStartNextPacket(DeviceObject: *mut DEVICE_OBJECT, Cancelable: BOOLEAN);
+    /// As IoStartNextPacket, the first whose key is at least `Key`. IRQL: DISPATCH_LEVEL.
+    fn IoStartNextPacketByKey(DeviceObject: *mut DEVICE_OBJECT, Cancelable: BOOLEAN, Key: u32);
+    /// Says whether StartIo is called from within itself, and with requests that can be cancelled. IRQL: up to
+    /// DISPATCH_LEVEL.
+    fn IoSetStartIoAttributes(DeviceObject: *mut DEVICE_OBJECT, DeferredStartIo: BOOLEAN, NonCancelable: BOOLEAN);
+    /// Puts an entry into a busy device queue; FALSE for an idle one, which becomes busy. IRQL: DISPATCH_LEVEL.
+    fn KeInsertDeviceQueue(DeviceQueue: *mut KDEVICE_QUEUE, DeviceQueueEntry: *mut KDEVICE_QUEUE_ENTRY) -> BOOLEAN;
+    /// Takes the first entry out of a device queue; null when it is empty, and idle then. IRQL: DISPATCH_LEVEL.
+    fn KeRemoveDeviceQueue(DeviceQueue: *mut KDEVICE_QUEUE) -> *mut KDEVICE_QUEUE_ENTRY;
+    /// Takes an entry out of a device queue; whether it was in it. IRQL: up to DISPATCH_LEVEL.
+    fn KeRemoveEntryDeviceQueue(
+        DeviceQueue: *mut KDEVICE_QUEUE,
+        DeviceQueueEntry: *mut KDEVICE_QUEUE_ENTRY,
+    ) -> BOOLEAN;
+    /// Acquires the cancel spin lock. IRQL: up to DISPATCH_LEVEL.
+    fn IoAcquireCancelSpinLock(Irql: *mut KIRQL);
+    /// Releases the cancel spin lock. IRQL: DISPATCH_LEVEL.
+    fn IoReleaseCancelSpinLock(Irql: KIRQL);
+    /// Raises the IRQL to DISPATCH_LEVEL; the IRQL before. IRQL: up to DISPATCH_LEVEL.
+    fn KeRaiseIrqlToDpcLevel() -> KIRQL;
+    /// Lowers the IRQL to what it was. IRQL: any.
+    fn KeLowerIrql(NewIrql: KIRQL);
     /// Takes a reference to an object. IRQL: up to DISPATCH_LEVEL.
     fn ObfReferenceObject(Object: *mut c_void) -> isize;
     /// Drops a reference to an object. IRQL: up to DISPATCH_LEVEL.
@@ -369,18 +414,6 @@ ntoskrnl! {
     fn ExpInterlockedFlushSList(ListHead: *mut SLIST_HEADER) -> *mut SLIST_ENTRY;
     /// How many entries a sequenced list has. IRQL: up to DISPATCH_LEVEL.
     fn ExQueryDepthSList(ListHead: *mut SLIST_HEADER) -> u16;
-    /// Allocates an MDL for a buffer; null without memory. IRQL: up to DISPATCH_LEVEL.
-    fn IoAllocateMdl(
-        VirtualAddress: *mut c_void,
-        Length: u32,
-        SecondaryBuffer: BOOLEAN,
-        ChargeQuota: BOOLEAN,
-        Irp: *mut IRP,
-    ) -> *mut MDL;
-    /// Frees an MDL. IRQL: up to DISPATCH_LEVEL.
-    fn IoFreeMdl(Mdl: *mut MDL);
     /// Fills an MDL of non-paged pool. IRQL: up to DISPATCH_LEVEL.
     fn MmBuildMdlForNonPagedPool(MemoryDescriptorList: *mut MDL);
-    /// Fills an MDL of a part of what another describes. IRQL: up to DISPATCH_LEVEL.
-    fn IoBuildPartialMdl(SourceMdl: *mut MDL, TargetMdl: *mut MDL, VirtualAddress: *mut c_void, Length: u32);
 }

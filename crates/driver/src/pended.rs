@@ -6,7 +6,9 @@ use core::ops::{Deref, DerefMut};
 use abi::{NTSTATUS, STATUS_CANCELLED};
 
 use crate::irp::{self, Answered, Irp};
-use crate::{Buffered, BufferedControl, Direct, InDirectControl, OutDirectControl, Read, Write};
+use crate::{
+    Buffered, BufferedControl, Direct, InDirectControl, Mode, OutDirectControl, Read, Write, packet,
+};
 
 /// A request that can be answered outside its dispatch call. Those that are neither buffered nor direct cannot: their
 /// addresses mean something only in the requesting thread.
@@ -35,15 +37,15 @@ pub(crate) mod sealed {
 ///
 /// Dropping one completes it with STATUS_CANCELLED: a request that is lost in the driver would never let its
 /// application go. IRQL of all uses: up to DISPATCH_LEVEL.
-pub struct Pended<R: Pendable> {
+pub struct Pended<R: sealed::Request> {
     request: ManuallyDrop<R>,
 }
 
 // SAFETY: the IRP and its buffers are known by system addresses, which mean the same in every thread, and the I/O
 // manager leaves them alone until the driver completes the IRP.
-unsafe impl<R: Pendable> Send for Pended<R> {}
+unsafe impl<R: sealed::Request> Send for Pended<R> {}
 
-impl<R: Pendable> Pended<R> {
+impl<R: sealed::Request> Pended<R> {
     pub(crate) fn new(request: R) -> Self {
         Self { request: ManuallyDrop::new(request) }
     }
@@ -74,7 +76,7 @@ impl<R: Pendable> Pended<R> {
     }
 }
 
-impl<R: Pendable> Drop for Pended<R> {
+impl<R: sealed::Request> Drop for Pended<R> {
     fn drop(&mut self) {
         // SAFETY: `self.request` is not used after this.
         let request = unsafe { ManuallyDrop::take(&mut self.request) };
@@ -84,7 +86,7 @@ impl<R: Pendable> Drop for Pended<R> {
     }
 }
 
-impl<R: Pendable> Deref for Pended<R> {
+impl<R: sealed::Request> Deref for Pended<R> {
     type Target = R;
 
     fn deref(&self) -> &R {
@@ -92,15 +94,15 @@ impl<R: Pendable> Deref for Pended<R> {
     }
 }
 
-impl<R: Pendable> DerefMut for Pended<R> {
+impl<R: sealed::Request> DerefMut for Pended<R> {
     fn deref_mut(&mut self) -> &mut R {
         &mut self.request
     }
 }
 
-macro_rules! pendable {
-    ($($request:ty: $($method:ident($($argument:ident: $type:ty)?)),*;)*) => {$(
-        impl sealed::Request for $request {
+macro_rules! requests {
+    ($([$($generics:tt)*] $request:ty;)*) => {$(
+        impl<$($generics)*> sealed::Request for $request {
             fn irp(&self) -> &Irp {
                 &self.irp
             }
@@ -117,7 +119,19 @@ macro_rules! pendable {
                 self.fail(status)
             }
         }
+    )*};
+}
 
+requests! {
+    [M: Mode] Read<M>;
+    [M: Mode] Write<M>;
+    [] BufferedControl;
+    [] InDirectControl;
+    [] OutDirectControl;
+}
+
+macro_rules! pendable {
+    ($($request:ty: $($method:ident($($argument:ident: $type:ty)?)),*;)*) => {$(
         impl Pendable for $request {}
 
         impl $request {
@@ -127,6 +141,16 @@ macro_rules! pendable {
                 let answered = irp::pend(&self.irp);
                 hand_over(Pended::new(self));
                 answered
+            }
+
+            /// Answers when the driver's [`StartIo`](crate::StartIo) routine has had it: marks the request pending, and has the
+            /// routine begin with it, or puts it into the device's queue, by its `key` (smaller ones first) or at the end.
+            ///
+            /// # Panics
+            ///
+            /// In a driver without [`Driver::START_IO`](crate::Driver::START_IO).
+            pub fn start_packet(self, key: Option<u32>) -> Answered {
+                self.pend(|request| packet::start(request, key))
             }
         }
 

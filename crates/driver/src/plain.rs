@@ -2,8 +2,8 @@
 
 use abi::{NTSTATUS, STATUS_SUCCESS};
 
-use crate::Contexts;
-use crate::irp::{Answered, Irp};
+use crate::irp::{Answered, Irp, Way};
+use crate::{Contexts, PassiveLevel, device};
 
 macro_rules! plain {
     ($($(#[$doc:meta])* $request:ident;)*) => {$(
@@ -66,6 +66,46 @@ impl OtherRequest {
     #[must_use]
     pub fn argument(&self, number: usize) -> usize {
         self.irp.argument(number)
+    }
+
+    /// Hands the request down to the device below (`IoSkipCurrentIrpStackLocation`, then `IoCallDriver`) and is done with it: what a
+    /// function driver does with Plug and Play, power and system control requests that it does not know. Where the device is
+    /// attached to none, [`complete_unchanged`](Self::complete_unchanged).
+    pub fn forward(self) -> Answered {
+        // SAFETY: a device of this crate's, which the request keeps.
+        let lower = unsafe { device::header(self.irp.device()) }.lower();
+        let Some(lower) = lower else { return self.complete_unchanged() };
+        self.irp.skip();
+        // SAFETY: skipped; the entry point holds the device's lock.
+        unsafe { Answered::forwarded(self.irp.as_raw(), lower, Way::Past) }
+    }
+
+    /// Hands the request down and waits until it comes back, with the answer of the drivers below in its
+    /// [status](Self::status): for requests that these have to see first, such as IRP_MN_START_DEVICE. Where the device is
+    /// attached to none the request stays as it is.
+    pub fn forward_and_wait(self, _level: PassiveLevel) -> Self {
+        // SAFETY: a device of this crate's, which the request keeps.
+        if let Some(lower) = unsafe { device::header(self.irp.device()) }.lower() {
+            // SAFETY: at PASSIVE_LEVEL; the entry point holds the device's lock.
+            unsafe { self.irp.send_and_wait(lower, self.irp.parameters()) };
+        }
+        self
+    }
+
+    /// The witness for what waits.
+    ///
+    /// # Panics
+    ///
+    /// Above PASSIVE_LEVEL.
+    #[must_use]
+    pub fn level(&self) -> PassiveLevel {
+        PassiveLevel::expect("a request that waits")
+    }
+
+    /// What the IRP's status block says: how the request came, or how the drivers below answered it.
+    #[must_use]
+    pub fn status(&self) -> NTSTATUS {
+        self.irp.io_status().Status
     }
 
     /// Answers with the status that the request came with. What a driver does with Plug and Play requests that it does not know,

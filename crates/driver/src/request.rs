@@ -13,7 +13,7 @@ use crate::user::{UserData, UserOutput};
 use crate::{Output, PassiveLevel, PoolArc, UnicodeStr};
 
 /// How a device's reads and writes reach its buffers: [`Buffered`], [`Direct`] or [`Neither`].
-pub trait Mode: sealed::Mode {
+pub trait Mode: sealed::Mode + 'static {
     /// What the mode is in `DEVICE_OBJECT.Flags`.
     const FLAGS: u32;
 }

@@ -66,6 +66,10 @@ impl Semaphore {
         self.take(Some(timeout))
     }
 
+    pub(crate) fn as_raw(&self) -> *mut KSEMAPHORE {
+        self.semaphore.0.get()
+    }
+
     fn take(&self, timeout: Option<Duration>) -> Result<(), Timeout> {
         // SAFETY: initialised in `new`, and in pool until `self` goes.
         match unsafe { wait(self.semaphore.0.get().cast(), Waiter::Driver, timeout) } {

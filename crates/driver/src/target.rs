@@ -75,6 +75,16 @@ impl Target {
         unsafe { NonNull::new_unchecked(top) }
     }
 
+    /// Has dropping the target wait for what this is kept with.
+    pub(crate) fn keep(&self) -> Result<KeptGuard, NTSTATUS> {
+        Ok(self.lock.acquire()?.keep())
+    }
+
+    /// For the locations of requests.
+    pub(crate) fn file_object(&self) -> *mut FILE_OBJECT {
+        self.file.0.as_ptr()
+    }
+
     /// IRP_MJ_DEVICE_CONTROL, and waits; returns `Information`, the bytes of `output` that the driver wrote (with METHOD_IN_DIRECT: has
     /// read there).
     ///

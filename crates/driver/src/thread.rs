@@ -5,18 +5,16 @@ use core::ptr::{self, NonNull};
 use core::time::Duration;
 
 use abi::{
-    Executive, FALSE, HANDLE, KernelMode, NTSTATUS, OBJ_KERNEL_HANDLE, OBJECT_ATTRIBUTES,
-    STATUS_INVALID_HANDLE, STATUS_SUCCESS, STATUS_TIMEOUT, THREAD_ALL_ACCESS, WaitAny,
+    HANDLE, KEVENT, KernelMode, NTSTATUS, OBJ_KERNEL_HANDLE, OBJECT_ATTRIBUTES, STATUS_INVALID_HANDLE,
+    THREAD_ALL_ACCESS,
 };
 
 use crate::bugcheck::guard;
 use crate::nt::{
-    KeGetCurrentThread, KeWaitForMultipleObjects, ObReferenceObjectByHandle, ObfDereferenceObject,
-    PsCreateSystemThread, ZwClose,
+    KeGetCurrentThread, ObReferenceObjectByHandle, ObfDereferenceObject, PsCreateSystemThread, ZwClose,
 };
-use crate::time::relative;
 use crate::wait::{Waiter, wait};
-use crate::{Event, PassiveLevel, PoolArc, PoolBox, Tag};
+use crate::{Event, PassiveLevel, PoolArc, PoolBox, Tag, Timeout, WaitObject, wait_any, wait_any_timeout};
 
 /// A system thread. Dropping it asks the thread to stop and waits for its end, so that none is left in the driver's code
 /// when that is unloaded.
@@ -63,28 +61,21 @@ impl Stop<'_> {
         self.level
     }
 
+    pub(crate) fn as_raw(&self) -> *mut KEVENT {
+        self.event.as_raw()
+    }
+
     /// Waits until `event` is set, the time is over (`None`: never), or the thread is to end.
     pub fn wait(&self, event: &Event, timeout: Option<Duration>) -> Woken {
-        let mut objects = [self.event.as_raw().cast::<c_void>(), event.as_raw().cast()];
-        let timeout = timeout.map(relative);
-        let timeout = timeout.as_ref().map_or(ptr::null(), ptr::from_ref);
-        // SAFETY: two events, both borrowed; so few need no wait blocks. At PASSIVE_LEVEL.
-        let status = unsafe {
-            KeWaitForMultipleObjects(
-                2,
-                objects.as_mut_ptr(),
-                WaitAny,
-                Executive,
-                KernelMode,
-                FALSE,
-                timeout,
-                ptr::null_mut(),
-            )
+        let objects: [&dyn WaitObject; 2] = [self, event];
+        let waited = match timeout {
+            Some(timeout) => wait_any_timeout(self.level, objects, timeout),
+            None => Ok(wait_any(self.level, objects)),
         };
-        match status {
-            STATUS_TIMEOUT => Woken::TimedOut,
-            STATUS_SUCCESS => Woken::Stopped,
-            _ => Woken::Set,
+        match waited.map(|waited| waited.index()) {
+            Err(Timeout) => Woken::TimedOut,
+            Ok(0) => Woken::Stopped,
+            Ok(_) => Woken::Set,
         }
     }
 }
@@ -149,6 +140,11 @@ impl Thread {
     /// Asks the thread to stop, without waiting for it. IRQL: up to DISPATCH_LEVEL.
     pub fn stop(&self) {
         self.stop.set();
+    }
+
+    /// The thread object.
+    pub(crate) fn as_raw(&self) -> *mut c_void {
+        self.object.as_ptr()
     }
 
     fn wait(&self, _level: PassiveLevel) {

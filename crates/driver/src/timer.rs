@@ -85,6 +85,10 @@ impl Timer {
         self.set_with(after, i32::try_from(period.as_millis()).unwrap_or(i32::MAX).max(1))
     }
 
+    pub(crate) fn as_raw(&self) -> *mut KTIMER {
+        self.head().timer.get()
+    }
+
     fn set_with(&self, after: Duration, period: i32) -> bool {
         let head = self.head();
         if head.closing.load(Ordering::SeqCst) {

@@ -60,6 +60,18 @@ pub const VAULT: SampleDriver = SampleDriver { name: "vault", entry: sample_vaul
 /// The test driver `memory`, of a driver's own memory.
 pub const MEMORY: SampleDriver = SampleDriver { name: "memory", entry: test_memory::DRIVER_ENTRY };
 
+/// The test driver `tower`, of Plug and Play devices.
+pub const TOWER: SampleDriver = SampleDriver { name: "tower", entry: test_tower::DRIVER_ENTRY };
+
+/// The test driver `waits`, for several objects at once.
+pub const WAITS: SampleDriver = SampleDriver { name: "waits", entry: test_waits::DRIVER_ENTRY };
+
+/// The test driver `spindle`, with a StartIo routine.
+pub const SPINDLE: SampleDriver = SampleDriver { name: "spindle", entry: test_spindle::DRIVER_ENTRY };
+
+/// The test driver `stripes`, with requests in parts.
+pub const STRIPES: SampleDriver = SampleDriver { name: "stripes", entry: test_stripes::DRIVER_ENTRY };
+
 /// Where the built file of a driver is.
 ///
 /// # Panics
