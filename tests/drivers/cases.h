@@ -504,3 +504,33 @@ struct wdm_record {
 // values: 1 if the routine found is the one imported; if another is found; if both spellings lead to one; what
 // KeGetCurrentIrql returns that was found so; 1 for each name that leads to nothing (not implemented, unknown, empty).
 #define ROUTINES_BY_NAME 0
+
+// ---- files.sys (\\.\RbFiles): requests of drivers on files by handle. -------------------------------------------------
+
+// A request that is pended, on a file for asynchronous I/O. Input 0: 0 read, 1 write, 2 control. Input 1: 1 with an event.
+// values: what the call returned, the block's status then, waiting for the file's handle (for the event's with one) with a
+// timeout of zero; the same wait without a timeout; the block's status and information; the first byte of the buffer; how a
+// wait for the file's handle ends at once then.
+#define FILES_PENDED 0
+// A read of a file for asynchronous I/O without an offset, and with FILE_USE_FILE_POINTER_POSITION; a write so. values: what
+// each returned; requests that the driver has seen; the wait for the file's handle.
+#define FILES_NO_OFFSET 1
+// ZwFlushBuffersFile of a file for asynchronous I/O (input 0: 0) or synchronous (1), pended; refused at once (2); pended and
+// refused (3). values: what it returned, the major function seen, the block's status and information.
+#define FILES_FLUSH 2
+// A write and a read of a device with DO_DIRECT_IO. values of each: what it returned, information, what the device saw (sum
+// of its bytes, whether it was the caller's buffer, 1 if its pages were locked plus 10 if for writing, the offset); then the
+// last byte.
+#define FILES_DIRECT 3
+// Control requests of all four methods, in the order of their numbers. values of each: what it returned, information, what
+// the device saw: whether input and output were the caller's, the sum of the input (IN_DIRECT: of the second buffer); the
+// last output byte.
+#define FILES_METHODS 4
+// From now on the CLEANUP of this device sends a pended read by handle and waits for its event.
+#define FILES_ARM 5
+// values: CLEANUPs that did, what the read returned there, how the wait ended, the block's status.
+#define FILES_ARMED 6
+// Sends a read that is pended with a cancel routine, on a file for asynchronous I/O, and leaves it.
+#define FILES_LEAVE 7
+// values: the block's status of FILES_LEAVE's read, whether its event is signaled.
+#define FILES_LEFT 8

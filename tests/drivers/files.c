@@ -1,0 +1,328 @@
+// files.sys: requests of drivers on files by handle. The cases are described in cases.h.
+#define CASE_DEVICE L"RbFiles"
+#include "case_driver.h"
+#include "inner_device.h"
+
+NTSYSAPI NTSTATUS NTAPI ZwCreateEvent(HANDLE *event, ACCESS_MASK access, OBJECT_ATTRIBUTES *attributes, EVENT_TYPE type, BOOLEAN state);
+NTSYSAPI NTSTATUS NTAPI ZwWaitForSingleObject(HANDLE object, BOOLEAN alertable, LARGE_INTEGER *timeout);
+NTSYSAPI NTSTATUS NTAPI ZwFlushBuffersFile(HANDLE file, IO_STATUS_BLOCK *block);
+
+#define INNER L"\\Device\\RbFilesInner"
+#define UNTOUCHED 0x1234
+
+static KTIMER timer;
+static KDPC dpc;
+static NTSTATUS later_status;
+static ULONG major_seen;
+static struct {
+    ULONG sum, own_buffer, own_input, locked;
+    LONG64 offset;
+} seen;
+static UCHAR *own_buffer, *own_input;
+
+static VOID NTAPI complete_later(KDPC *unused, PVOID context, PVOID first, PVOID second) {
+    UNREFERENCED_PARAMETER(unused);
+    UNREFERENCED_PARAMETER(first);
+    UNREFERENCED_PARAMETER(second);
+    struct inner *inner = context;
+    IRP *irp = inner->kept;
+    if (irp->AssociatedIrp.SystemBuffer)
+        RtlFillMemory(irp->AssociatedIrp.SystemBuffer, 8, 0x5A);
+    complete(irp, later_status, 4);
+}
+
+static void start_timer(struct inner *inner) {
+    LARGE_INTEGER due = {.QuadPart = -10000};
+    KeInitializeDpc(&dpc, complete_later, inner);
+    KeInitializeTimer(&timer);
+    KeSetTimer(&timer, due, &dpc);
+}
+
+// Pends the request; a timer's DPC completes it.
+static NTSTATUS pend(struct inner *inner, IRP *irp) {
+    major_seen = IoGetCurrentIrpStackLocation(irp)->MajorFunction;
+    keep_pending(inner, irp);
+    start_timer(inner);
+    return STATUS_PENDING;
+}
+
+// Pends the request until the case says so.
+static NTSTATUS hold(struct inner *inner, IRP *irp) {
+    major_seen = IoGetCurrentIrpStackLocation(irp)->MajorFunction;
+    return keep_pending(inner, irp);
+}
+
+static NTSTATUS refuse(struct inner *inner, IRP *irp) {
+    UNREFERENCED_PARAMETER(inner);
+    major_seen = IoGetCurrentIrpStackLocation(irp)->MajorFunction;
+    return complete(irp, later_status, 0);
+}
+
+static NTSTATUS open_inner(HANDLE *file, ULONG options) {
+    OBJECT_ATTRIBUTES attributes;
+    UNICODE_STRING name;
+    IO_STATUS_BLOCK block;
+    RtlInitUnicodeString(&name, INNER);
+    InitializeObjectAttributes(&attributes, &name, OBJ_KERNEL_HANDLE, NULL, NULL);
+    return ZwCreateFile(file, GENERIC_READ | GENERIC_WRITE | SYNCHRONIZE, &attributes, &block, NULL, 0, 0, FILE_OPEN, options, NULL, 0);
+}
+
+static HANDLE new_event(void) {
+    HANDLE event = NULL;
+    OBJECT_ATTRIBUTES attributes;
+    InitializeObjectAttributes(&attributes, NULL, OBJ_KERNEL_HANDLE, NULL, NULL);
+    ZwCreateEvent(&event, EVENT_ALL_ACCESS, &attributes, NotificationEvent, TRUE);
+    return event;
+}
+
+static void start(struct case_context *context, inner_routine *routine, ULONG options, struct inner **inner, HANDLE *file) {
+    *inner = new_inner(context, INNER, routine);
+    (*inner)->device->Flags |= DO_BUFFERED_IO;
+    NTSTATUS status = open_inner(file, options);
+    if (!NT_SUCCESS(status))
+        context->result->status = status;
+}
+
+static void stop(struct inner *inner, HANDLE file) {
+    KeFlushQueuedDpcs();
+    ZwClose(file);
+    IoDeleteDevice(inner->device);
+}
+
+static NTSTATUS wait_now(HANDLE object) {
+    LARGE_INTEGER now = {0};
+    return ZwWaitForSingleObject(object, FALSE, &now);
+}
+
+static void pended(struct case_context *context) {
+    struct inner *inner;
+    HANDLE file, event = context->input[1] ? new_event() : NULL;
+    IO_STATUS_BLOCK block = {0};
+    UCHAR buffer[16] = {0};
+    LARGE_INTEGER offset = {0};
+    NTSTATUS status;
+    start(context, hold, 0, &inner, &file);
+    block.Status = UNTOUCHED;
+    later_status = STATUS_SUCCESS;
+    if (context->input[0] == 0)
+        status = ZwReadFile(file, event, NULL, NULL, &block, buffer, sizeof buffer, &offset, NULL);
+    else if (context->input[0] == 1)
+        status = ZwWriteFile(file, event, NULL, NULL, &block, buffer, sizeof buffer, &offset, NULL);
+    else
+        status = ZwDeviceIoControlFile(file, event, NULL, NULL, &block, CASE_CODE(50), NULL, 0, buffer, sizeof buffer);
+    note(context, (ULONG)status);
+    note(context, (ULONG)block.Status);
+    HANDLE waited = event ? event : file;
+    note(context, (ULONG)wait_now(waited));
+    start_timer(inner);
+    note(context, (ULONG)ZwWaitForSingleObject(waited, FALSE, NULL));
+    note(context, (ULONG)block.Status);
+    note(context, block.Information);
+    note(context, buffer[0]);
+    note(context, (ULONG)wait_now(file));
+    if (event)
+        ZwClose(event);
+    stop(inner, file);
+}
+
+static void no_offset(struct case_context *context) {
+    struct inner *inner;
+    HANDLE file;
+    IO_STATUS_BLOCK block = {0};
+    UCHAR buffer[16] = {0};
+    LARGE_INTEGER current = {.LowPart = FILE_USE_FILE_POINTER_POSITION, .HighPart = -1};
+    start(context, pend, 0, &inner, &file);
+    note(context, (ULONG)ZwReadFile(file, NULL, NULL, NULL, &block, buffer, sizeof buffer, NULL, NULL));
+    note(context, (ULONG)ZwReadFile(file, NULL, NULL, NULL, &block, buffer, sizeof buffer, &current, NULL));
+    note(context, (ULONG)ZwWriteFile(file, NULL, NULL, NULL, &block, buffer, sizeof buffer, NULL, NULL));
+    note(context, inner->requests);
+    note(context, (ULONG)ZwWaitForSingleObject(file, FALSE, NULL));
+    stop(inner, file);
+}
+
+static void flush(struct case_context *context) {
+    struct inner *inner;
+    HANDLE file;
+    IO_STATUS_BLOCK block = {.Information = 99};
+    block.Status = UNTOUCHED;
+    ULONG way = (ULONG)context->input[0];
+    major_seen = 0;
+    later_status = way >= 2 ? STATUS_UNSUCCESSFUL : STATUS_SUCCESS;
+    start(context, way == 2 ? refuse : pend, way == 1 ? FILE_SYNCHRONOUS_IO_NONALERT : 0, &inner, &file);
+    note(context, (ULONG)ZwFlushBuffersFile(file, &block));
+    note(context, major_seen);
+    note(context, (ULONG)block.Status);
+    note(context, block.Information);
+    stop(inner, file);
+}
+
+static NTSTATUS transfer(struct inner *inner, IRP *irp) {
+    UNREFERENCED_PARAMETER(inner);
+    IO_STACK_LOCATION *location = IoGetCurrentIrpStackLocation(irp);
+    ULONG length = location->Parameters.Read.Length;
+    UCHAR *buffer = MmGetSystemAddressForMdlSafe(irp->MdlAddress, NormalPagePriority);
+    SHORT flags = irp->MdlAddress->MdlFlags;
+    seen.own_buffer = buffer == own_buffer && MmGetMdlByteCount(irp->MdlAddress) == length;
+    seen.locked = !!(flags & MDL_PAGES_LOCKED) + 10 * !!(flags & MDL_WRITE_OPERATION);
+    seen.offset = location->Parameters.Read.ByteOffset.QuadPart;
+    seen.sum = 0;
+    for (ULONG i = 0; i < length; i++)
+        if (location->MajorFunction == IRP_MJ_READ)
+            buffer[i] = (UCHAR)i;
+        else
+            seen.sum += buffer[i];
+    return complete(irp, STATUS_SUCCESS, length);
+}
+
+static void direct(struct case_context *context) {
+    struct inner *inner;
+    HANDLE file;
+    UCHAR buffer[10];
+    LARGE_INTEGER offset = {.QuadPart = 0x123456789};
+    start(context, transfer, 0, &inner, &file);
+    inner->device->Flags = (inner->device->Flags & ~DO_BUFFERED_IO) | DO_DIRECT_IO;
+    own_buffer = buffer;
+    RtlFillMemory(buffer, sizeof buffer, 3);
+    for (int i = 0; i < 2; i++) {
+        IO_STATUS_BLOCK block = {0};
+        if (i == 0)
+            note(context, (ULONG)ZwWriteFile(file, NULL, NULL, NULL, &block, buffer, sizeof buffer, &offset, NULL));
+        else
+            note(context, (ULONG)ZwReadFile(file, NULL, NULL, NULL, &block, buffer, sizeof buffer, &offset, NULL));
+        note(context, block.Information);
+        note(context, seen.sum);
+        note(context, seen.own_buffer);
+        note(context, seen.locked);
+        note(context, seen.offset == offset.QuadPart);
+    }
+    note(context, buffer[9]);
+    stop(inner, file);
+}
+
+// Sums what comes in, and fills what goes out with the sum.
+static NTSTATUS control_below(struct inner *inner, IRP *irp) {
+    UNREFERENCED_PARAMETER(inner);
+    IO_STACK_LOCATION *location = IoGetCurrentIrpStackLocation(irp);
+    ULONG method = location->Parameters.DeviceIoControl.IoControlCode & 3;
+    ULONG in = location->Parameters.DeviceIoControl.InputBufferLength;
+    ULONG out = location->Parameters.DeviceIoControl.OutputBufferLength;
+    UCHAR *input = irp->AssociatedIrp.SystemBuffer, *output = input;
+    if (method == METHOD_NEITHER) {
+        input = location->Parameters.DeviceIoControl.Type3InputBuffer;
+        output = irp->UserBuffer;
+    } else if (method != METHOD_BUFFERED) {
+        output = MmGetSystemAddressForMdlSafe(irp->MdlAddress, NormalPagePriority);
+    }
+    seen.own_input = input == own_input;
+    seen.own_buffer = output == own_buffer;
+    seen.sum = 0;
+    for (ULONG i = 0; i < in; i++)
+        seen.sum += input[i];
+    if (method == METHOD_IN_DIRECT)
+        for (ULONG i = 0; i < out; i++)
+            seen.sum += output[i];
+    else
+        RtlFillMemory(output, out, (UCHAR)seen.sum);
+    return complete(irp, STATUS_SUCCESS, out);
+}
+
+static void methods(struct case_context *context) {
+    struct inner *inner;
+    HANDLE file;
+    start(context, control_below, 0, &inner, &file);
+    for (ULONG method = 0; method < 4; method++) {
+        UCHAR input[4] = {1, 2, 3, 4}, buffer[10];
+        IO_STATUS_BLOCK block = {0};
+        own_input = input;
+        own_buffer = buffer;
+        RtlFillMemory(buffer, sizeof buffer, 100);
+        ULONG code = CTL_CODE(FILE_DEVICE_UNKNOWN, 0x850, method, FILE_ANY_ACCESS);
+        note(context, (ULONG)ZwDeviceIoControlFile(file, NULL, NULL, NULL, &block, code, input, sizeof input, buffer, sizeof buffer));
+        note(context, block.Information);
+        note(context, seen.own_input);
+        note(context, seen.own_buffer);
+        note(context, seen.sum);
+        note(context, buffer[9]);
+    }
+    stop(inner, file);
+}
+
+static struct inner *armed_inner;
+static HANDLE armed_file;
+static ULONG armed_runs, armed_returned, armed_waited, armed_status;
+
+static NTSTATUS NTAPI cleanup(DEVICE_OBJECT *device, IRP *irp) {
+    struct inner *inner = device->DeviceExtension;
+    if (!inner->head.lower && armed_inner && !armed_runs) {
+        IO_STATUS_BLOCK block = {0};
+        UCHAR buffer[8];
+        LARGE_INTEGER offset = {0};
+        HANDLE event = new_event();
+        armed_runs++;
+        later_status = STATUS_SUCCESS;
+        armed_returned = (ULONG)ZwReadFile(armed_file, event, NULL, NULL, &block, buffer, sizeof buffer, &offset, NULL);
+        armed_waited = (ULONG)ZwWaitForSingleObject(event, FALSE, NULL);
+        armed_status = (ULONG)block.Status;
+        ZwClose(event);
+    }
+    return complete(irp, STATUS_SUCCESS, 0);
+}
+
+static void arm(struct case_context *context) {
+    start(context, pend, 0, &armed_inner, &armed_file);
+    context->device->DriverObject->MajorFunction[IRP_MJ_CLEANUP] = cleanup;
+}
+
+static void armed(struct case_context *context) {
+    note(context, armed_runs);
+    note(context, armed_returned);
+    note(context, armed_waited);
+    note(context, armed_status);
+    stop(armed_inner, armed_file);
+    armed_inner = NULL;
+}
+
+static VOID NTAPI cancelled(DEVICE_OBJECT *device, IRP *irp) {
+    UNREFERENCED_PARAMETER(device);
+    IoReleaseCancelSpinLock(irp->CancelIrql);
+    complete(irp, STATUS_CANCELLED, 0);
+}
+
+static NTSTATUS pend_cancelable(struct inner *inner, IRP *irp) {
+    keep_pending(inner, irp);
+    IoSetCancelRoutine(irp, cancelled);
+    return STATUS_PENDING;
+}
+
+static struct inner *left_inner;
+static HANDLE left_file, left_event;
+static IO_STATUS_BLOCK left_block;
+static UCHAR left_buffer[8];
+
+static void leave(struct case_context *context) {
+    LARGE_INTEGER offset = {0};
+    start(context, pend_cancelable, 0, &left_inner, &left_file);
+    left_event = new_event();
+    left_block.Status = UNTOUCHED;
+    note(context, (ULONG)ZwReadFile(left_file, left_event, NULL, NULL, &left_block, left_buffer, sizeof left_buffer, &offset, NULL));
+}
+
+static void left(struct case_context *context) {
+    note(context, (ULONG)left_block.Status);
+    note(context, (ULONG)wait_now(left_event));
+    ZwClose(left_event);
+    stop(left_inner, left_file);
+}
+
+static case_routine *const cases[] = {
+    [FILES_PENDED] = pended,
+    [FILES_NO_OFFSET] = no_offset,
+    [FILES_FLUSH] = flush,
+    [FILES_DIRECT] = direct,
+    [FILES_METHODS] = methods,
+    [FILES_ARM] = arm,
+    [FILES_ARMED] = armed,
+    [FILES_LEAVE] = leave,
+    [FILES_LEFT] = left,
+};
+static const ULONG case_count = ARRAYSIZE(cases);

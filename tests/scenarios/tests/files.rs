@@ -1,0 +1,102 @@
+//! Requests of drivers on files by handle, as files.sys makes them.
+
+use host::Machine;
+use ringbridge_scenarios::{machine_with, open, run_case};
+
+const PENDED: u32 = 0;
+const NO_OFFSET: u32 = 1;
+const FLUSH: u32 = 2;
+const DIRECT: u32 = 3;
+const METHODS: u32 = 4;
+const ARM: u32 = 5;
+const ARMED: u32 = 6;
+const LEAVE: u32 = 7;
+const LEFT: u32 = 8;
+
+const CASES: &str = r"\\.\RbFiles";
+const UNTOUCHED: u64 = 0x1234;
+const PENDING: u64 = bits(abi::STATUS_PENDING);
+const TIMEOUT: u64 = bits(abi::STATUS_TIMEOUT);
+const REFUSED: u64 = bits(abi::STATUS_UNSUCCESSFUL);
+const FLUSH_BUFFERS: u64 = 9;
+
+const fn bits(status: abi::NTSTATUS) -> u64 {
+    status.bits() as u64
+}
+
+fn values_in(machine: &Machine, case: u32, inputs: &[u64]) -> Vec<u64> {
+    let process = machine.process("caller");
+    let device = open(&process, CASES);
+    let answer = run_case(&device, case, inputs).expect("answers");
+    device.close().expect("closes");
+    assert_eq!(answer.status, 0);
+    answer.values
+}
+
+fn values(case: u32, inputs: &[u64]) -> Vec<u64> {
+    values_in(&machine_with("files"), case, inputs)
+}
+
+#[test]
+fn a_pended_request_on_an_asynchronous_file_signals_the_file_in_the_end() {
+    for (way, first_byte) in [(0, 0x5A), (1, 0), (2, 0x5A)] {
+        let expected = [PENDING, UNTOUCHED, TIMEOUT, 0, 0, 4, first_byte, 0];
+        assert_eq!(values(PENDED, &[way, 0]), expected, "{way}");
+    }
+}
+
+#[test]
+fn a_pended_request_with_an_event_signals_that_and_not_the_file() {
+    for (way, first_byte) in [(0, 0x5A), (1, 0), (2, 0x5A)] {
+        let expected = [PENDING, UNTOUCHED, TIMEOUT, 0, 0, 4, first_byte, TIMEOUT];
+        assert_eq!(values(PENDED, &[way, 1]), expected, "{way}");
+    }
+}
+
+#[test]
+fn a_file_that_keeps_no_position_needs_an_offset_and_can_be_waited_for_after_a_refusal() {
+    let invalid = bits(abi::STATUS_INVALID_PARAMETER);
+    assert_eq!(values(NO_OFFSET, &[]), [invalid, invalid, invalid, 0, 0]);
+}
+
+#[test]
+fn flushing_waits_for_the_end_on_every_file_and_tells_its_status() {
+    assert_eq!(values(FLUSH, &[0]), [0, FLUSH_BUFFERS, 0, 4], "asynchronous");
+    assert_eq!(values(FLUSH, &[1]), [0, FLUSH_BUFFERS, 0, 4], "synchronous");
+    assert_eq!(values(FLUSH, &[2]), [REFUSED, FLUSH_BUFFERS, UNTOUCHED, 99], "refused at once");
+    assert_eq!(values(FLUSH, &[3]), [REFUSED, FLUSH_BUFFERS, REFUSED, 4], "pended and refused");
+}
+
+#[test]
+fn direct_devices_get_an_mdl_of_the_drivers_own_pages_locked_for_what_they_do() {
+    assert_eq!(values(DIRECT, &[]), [0, 10, 30, 1, 1, 1, 0, 10, 0, 1, 11, 1, 9]);
+}
+
+#[test]
+fn every_method_carries_a_drivers_buffers_as_it_says() {
+    let values = values(METHODS, &[]);
+    assert_eq!(values[..6], [0, 10, 0, 0, 10, 10], "METHOD_BUFFERED: a system buffer for both");
+    assert_eq!(values[6..12], [0, 10, 0, 1, 1010, 100], "METHOD_IN_DIRECT: the second buffer is read");
+    assert_eq!(values[12..18], [0, 10, 0, 1, 10, 10], "METHOD_OUT_DIRECT: the second buffer is written");
+    assert_eq!(values[18..], [0, 10, 1, 1, 10, 10], "METHOD_NEITHER: both are the caller's");
+}
+
+#[test]
+fn a_cleanup_routine_may_send_requests_in_the_context_of_a_process_that_ends() {
+    let machine = machine_with("files");
+    let process = machine.process("short-lived");
+    let device = std::mem::ManuallyDrop::new(open(&process, CASES));
+    run_case(&device, ARM, &[]).expect("answers");
+    process.end();
+    assert_eq!(values_in(&machine, ARMED, &[]), [1, PENDING, 0, 0]);
+}
+
+#[test]
+fn a_drivers_requests_are_cancelled_when_the_process_that_they_were_made_in_ends() {
+    let machine = machine_with("files");
+    let process = machine.process("short-lived");
+    let device = std::mem::ManuallyDrop::new(open(&process, CASES));
+    assert_eq!(run_case(&device, LEAVE, &[]).expect("answers").values, [PENDING]);
+    process.end();
+    assert_eq!(values_in(&machine, LEFT, &[]), [bits(abi::STATUS_CANCELLED), 0]);
+}
