@@ -534,3 +534,9 @@ struct wdm_record {
 #define FILES_LEAVE 7
 // values: the block's status of FILES_LEAVE's read, whether its event is signaled.
 #define FILES_LEFT 8
+// A read that is pended, with an APC routine, and a wait of input 0: 0 not alertable, 1 alertable, 2 in a critical region, 3 at
+// APC_LEVEL, 4 answered at once and waited for by nobody, 5 refused at once. Input 1: 1 in a system thread. values: what the
+// read returned; how the wait ended for an event that the timer's DPC sets when it has completed the read; calls of the
+// routine by then; then calls behind the region; whether its arguments and thread were right; the IRQL in it; the block's
+// status as it saw it.
+#define FILES_APC 9

@@ -314,7 +314,83 @@ static void left(struct case_context *context) {
     stop(left_inner, left_file);
 }
 
+static struct {
+    ULONG runs, right, irql, status;
+} apc_seen;
+static IO_STATUS_BLOCK apc_block;
+static PVOID apc_thread;
+static KEVENT completed;
+
+static VOID NTAPI apc(PVOID context, IO_STATUS_BLOCK *block, ULONG reserved) {
+    apc_seen.runs++;
+    apc_seen.right = context == &apc_seen && block == &apc_block && reserved == 0 && apc_thread == KeGetCurrentThread();
+    apc_seen.irql = KeGetCurrentIrql();
+    apc_seen.status = (ULONG)block->Status;
+}
+
+static VOID NTAPI complete_and_say_so(KDPC *unused, PVOID context, PVOID first, PVOID second) {
+    complete_later(unused, context, first, second);
+    KeSetEvent(&completed, IO_NO_INCREMENT, FALSE);
+}
+
+static NTSTATUS pend_and_say_so(struct inner *inner, IRP *irp) {
+    LARGE_INTEGER due = {.QuadPart = -10000};
+    keep_pending(inner, irp);
+    KeInitializeDpc(&dpc, complete_and_say_so, inner);
+    KeInitializeTimer(&timer);
+    KeSetTimer(&timer, due, &dpc);
+    return STATUS_PENDING;
+}
+
+static void with_apc(struct case_context *context) {
+    struct inner *inner;
+    HANDLE file;
+    UCHAR buffer[8];
+    LARGE_INTEGER offset = {0};
+    KIRQL irql = PASSIVE_LEVEL;
+    ULONG way = (ULONG)context->input[0];
+    later_status = way == 5 ? STATUS_UNSUCCESSFUL : STATUS_SUCCESS;
+    start(context, way >= 4 ? refuse : pend_and_say_so, 0, &inner, &file);
+    RtlZeroMemory(&apc_seen, sizeof apc_seen);
+    apc_block.Status = UNTOUCHED;
+    apc_thread = KeGetCurrentThread();
+    KeInitializeEvent(&completed, NotificationEvent, way >= 4);
+    note(context, (ULONG)ZwReadFile(file, NULL, apc, &apc_seen, &apc_block, buffer, sizeof buffer, &offset, NULL));
+    if (way == 2)
+        KeEnterCriticalRegion();
+    if (way == 3)
+        KeRaiseIrql(APC_LEVEL, &irql);
+    note(context, (ULONG)KeWaitForSingleObject(&completed, Executive, KernelMode, way == 1, NULL));
+    note(context, apc_seen.runs);
+    if (way == 2)
+        KeLeaveCriticalRegion();
+    if (way == 3)
+        KeLowerIrql(irql);
+    note(context, apc_seen.runs);
+    note(context, apc_seen.right);
+    note(context, apc_seen.irql);
+    note(context, apc_seen.status);
+    stop(inner, file);
+}
+
+static VOID NTAPI in_thread(PVOID context) {
+    with_apc(context);
+    PsTerminateSystemThread(STATUS_SUCCESS);
+}
+
+static void apc_routine(struct case_context *context) {
+    HANDLE thread;
+    if (!context->input[1]) {
+        with_apc(context);
+        return;
+    }
+    PsCreateSystemThread(&thread, THREAD_ALL_ACCESS, NULL, NULL, NULL, in_thread, context);
+    ZwWaitForSingleObject(thread, FALSE, NULL);
+    ZwClose(thread);
+}
+
 static case_routine *const cases[] = {
+    [FILES_APC] = apc_routine,
     [FILES_PENDED] = pended,
     [FILES_NO_OFFSET] = no_offset,
     [FILES_FLUSH] = flush,

@@ -12,6 +12,7 @@ const ARM: u32 = 5;
 const ARMED: u32 = 6;
 const LEAVE: u32 = 7;
 const LEFT: u32 = 8;
+const APC: u32 = 9;
 
 const CASES: &str = r"\\.\RbFiles";
 const UNTOUCHED: u64 = 0x1234;
@@ -79,6 +80,28 @@ fn every_method_carries_a_drivers_buffers_as_it_says() {
     assert_eq!(values[6..12], [0, 10, 0, 1, 1010, 100], "METHOD_IN_DIRECT: the second buffer is read");
     assert_eq!(values[12..18], [0, 10, 0, 1, 10, 10], "METHOD_OUT_DIRECT: the second buffer is written");
     assert_eq!(values[18..], [0, 10, 1, 1, 10, 10], "METHOD_NEITHER: both are the caller's");
+}
+
+#[test]
+fn an_apc_routine_runs_in_the_thread_that_waits_alertably_or_not_and_does_not_end_its_wait() {
+    for system_thread in [0, 1] {
+        for alertable in [0, 1] {
+            let values = values(APC, &[alertable, system_thread]);
+            assert_eq!(values, [PENDING, 0, 1, 1, 1, 0, 0], "{alertable} {system_thread}");
+        }
+    }
+}
+
+#[test]
+fn critical_regions_and_apc_level_hold_an_apc_routine_up_until_they_are_left() {
+    assert_eq!(values(APC, &[2, 0]), [PENDING, 0, 0, 1, 1, 0, 0], "a critical region");
+    assert_eq!(values(APC, &[3, 1]), [PENDING, 0, 0, 1, 1, 0, 0], "APC_LEVEL");
+}
+
+#[test]
+fn an_apc_routine_runs_for_a_request_answered_at_once_and_not_for_one_refused_at_once() {
+    assert_eq!(values(APC, &[4, 1]), [0, 0, 1, 1, 1, 0, 0]);
+    assert_eq!(values(APC, &[5, 1]), [REFUSED, 0, 0, 0, 0, 0, 0]);
 }
 
 #[test]

@@ -115,8 +115,8 @@ rows! {
         create(call, file_handle, desired_access, object_attributes, io_status_block, how)
     }
 
-    /// Reads from a file; on one for asynchronous I/O, without waiting for the end. APC routines are not implemented.
-    irql(PASSIVE_LEVEL) support(Partial) alias("NtReadFile")
+    /// Reads from a file; on one for asynchronous I/O, without waiting for the end. An APC routine runs in the calling thread.
+    irql(PASSIVE_LEVEL) alias("NtReadFile")
     fn ZwReadFile(
         call,
         file_handle: u64,
@@ -134,8 +134,8 @@ rows! {
         request(call, &FileRequest::Read(transfer), notice)
     }
 
-    /// Writes to a file; on one for asynchronous I/O, without waiting for the end. APC routines are not implemented.
-    irql(PASSIVE_LEVEL) support(Partial) alias("NtWriteFile")
+    /// Writes to a file; on one for asynchronous I/O, without waiting for the end; as ZwReadFile.
+    irql(PASSIVE_LEVEL) alias("NtWriteFile")
     fn ZwWriteFile(
         call,
         file_handle: u64,
@@ -153,8 +153,8 @@ rows! {
         request(call, &FileRequest::Write(transfer), notice)
     }
 
-    /// Sends a control code; as ZwReadFile. APC routines are not implemented.
-    irql(PASSIVE_LEVEL) support(Partial) alias("NtDeviceIoControlFile")
+    /// Sends a control code; as ZwReadFile.
+    irql(PASSIVE_LEVEL) alias("NtDeviceIoControlFile")
     fn ZwDeviceIoControlFile(
         call,
         file_handle: u64,

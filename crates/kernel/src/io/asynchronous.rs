@@ -1,6 +1,6 @@
 //! Requests whose call need not wait for their end: `NtReadFile` and its kin with everything that they are given. On a file
 //! that was opened for asynchronous I/O a request that is pended goes on when the call has returned STATUS_PENDING; its
-//! end is told by the caller's IO_STATUS_BLOCK, an event or the file itself, and a user APC.
+//! end is told by the caller's IO_STATUS_BLOCK, an event or the file itself, and an APC.
 //!
 //! An application's addresses lie in its process's user space; those of a driver's own requests (`kernel_file`) are kernel
 //! memory, or whatever it vouches for. Calls that wait, and may lend memory from elsewhere, are `request`'s.
@@ -18,7 +18,7 @@ use super::packet::{self, Detached, InFlight};
 use super::request::{self, Route};
 use super::{cancel, device, dispatch, mdl};
 use crate::Kernel;
-use crate::ke::{ApcTarget, ProcessorMode, Thread, Timeout, UserApc};
+use crate::ke::{ApcTarget, KernelApc, ProcessorMode, Thread, Timeout, UserApc};
 use crate::ob::{self, HandleEntry, Object};
 use crate::ps::Process;
 use crate::raw::{self, DeviceObject, DispatcherHeader, Irp, Outcome};
@@ -33,7 +33,8 @@ pub struct Notice {
     pub io_status_block: u64,
     /// Handle of the event that is signaled; 0 for none: the file is signaled then.
     pub event: u64,
-    /// Address of the routine that the calling thread is to run as a user APC; 0 for none. Applications only.
+    /// Address of the routine that the calling thread is to run as a user APC, for a driver's request as a normal kernel
+    /// APC; 0 for none.
     pub apc_routine: u64,
     /// The routine's first argument. The second is the address of the status block.
     pub apc_context: u64,
@@ -78,8 +79,8 @@ pub(super) struct Pended {
     thread: ApcTarget,
     /// Where what a buffered request brings goes; no bytes for others.
     output: (u64, u32),
-    /// Whether the request's MDL has locked the pages that it describes: a driver's own request.
-    locked: bool,
+    /// Whether it is an application's request.
+    user_mode: bool,
 }
 
 impl Pended {
@@ -244,7 +245,7 @@ pub(super) fn start(
         process: process.clone(),
         thread: thread.apc_target(),
         output: (0, 0),
-        locked: !user_mode,
+        user_mode,
     };
     let Some(file) = object.body::<File>() else {
         pended.release(kernel);
@@ -436,7 +437,9 @@ pub(super) fn complete(
         let ended = pended.end(kernel, request);
         packet::recycle(kernel, packet, request);
         ended
-    })
+    })?;
+    // It may be this thread's own.
+    Kernel::with_current(|kernel, thread| kernel.ke.deliver_kernel_apcs(kernel, thread)).unwrap_or(Ok(()))
 }
 
 impl Pended {
@@ -461,7 +464,7 @@ impl Pended {
     }
 
     fn release_mdls(&self, kernel: &Kernel, request: InFlight) -> Outcome<()> {
-        if self.locked && !request.mdl.is_null() {
+        if !self.user_mode && !request.mdl.is_null() {
             mdl::mdl_outcome(kernel, kernel.mm.unlock_pages(request.mdl))?;
         }
         mdl::release(kernel, request.irp, request.mdl)
@@ -504,9 +507,12 @@ impl Pended {
             kernel.ke.set_event(kernel, DispatcherHeader::at(object), 0)?;
         }
         if self.notice.apc_routine != 0 {
-            let arguments = [self.notice.apc_context, block, 0];
-            let apc = UserApc { routine: self.notice.apc_routine, arguments };
-            kernel.ke.queue_user_apc(kernel, &self.thread, apc);
+            let (routine, arguments) = (self.notice.apc_routine, [self.notice.apc_context, block, 0]);
+            if self.user_mode {
+                kernel.ke.queue_user_apc(kernel, &self.thread, UserApc { routine, arguments });
+            } else {
+                kernel.ke.queue_kernel_apc(kernel, &self.thread, KernelApc { routine, arguments });
+            }
         }
         let process = self.process.clone();
         self.release(kernel);

@@ -32,8 +32,10 @@ pub enum FileRequest {
 /// event, or the file. PASSIVE_LEVEL, special kernel APCs enabled.
 ///
 /// The status is the driver's, `STATUS_PENDING`, `STATUS_INVALID_HANDLE`, `STATUS_OBJECT_TYPE_MISMATCH`,
-/// `STATUS_INVALID_PARAMETER` without an offset on a file that keeps none, `STATUS_INSUFFICIENT_RESOURCES`, or
-/// `STATUS_NOT_IMPLEMENTED` with an APC routine.
+/// `STATUS_INVALID_PARAMETER` without an offset on a file that keeps none, or `STATUS_INSUFFICIENT_RESOURCES`.
+///
+/// The notice's APC routine is called with its context, the status block's address and 0, in this thread at PASSIVE_LEVEL:
+/// a normal kernel APC, as kernel mode is the requestor. (Confirm: ZwReadFile's page reserves the parameter for others.)
 ///
 /// # Errors
 /// An access violation in the caller's memory, of which nothing has been sent then, or how the driver's frames were left.
@@ -46,20 +48,19 @@ pub fn request_by_handle(
     request: &FileRequest,
     notice: Notice,
 ) -> Outcome<NTSTATUS> {
-    if notice.apc_routine != 0 {
-        return Ok(abi::STATUS_NOT_IMPLEMENTED);
-    }
     let process = match ob::current_process(kernel, thread) {
         Ok(process) => process,
         Err(status) => return Ok(status),
     };
     let caller = Caller { kernel, process: &process, thread, user_mode: false };
-    match request {
+    let status = match request {
         FileRequest::Read(transfer) => start_transfer(caller, abi::IRP_MJ_READ, transfer, notice),
         FileRequest::Write(transfer) => start_transfer(caller, abi::IRP_MJ_WRITE, transfer, notice),
         FileRequest::Control(control) => start_control(caller, control, notice),
         FileRequest::Flush(handle) => flush(caller, *handle, notice),
-    }
+    }?;
+    kernel.ke.deliver_kernel_apcs(kernel, thread)?;
+    Ok(status)
 }
 
 fn flush(caller: Caller<'_>, handle: u64, notice: Notice) -> Outcome<NTSTATUS> {

@@ -7,7 +7,8 @@
 //! - `dispatcher`: the machine's state, and stopping it. `wait`, `waiter`, `wait_list`: waiting.
 //! - `object`: what all dispatcher objects share. `event`, `mutant`, `semaphore`, `timer`: one kind each.
 //! - `irql`, `processors`, `dpc`, `spin_lock`: code at DISPATCH_LEVEL.
-//! - `thread`, `apc`, `special_apc`, `time`: threads, what ends their waits early, what is finished in their context, clocks.
+//! - `thread`, `apc`, `special_apc`, `kernel_apc`, `time`: threads, what ends their waits early, what is finished in their
+//!   context and by their drivers there, clocks.
 //!   `idle`, `clock`: threads of the machine's own.
 
 mod apc;
@@ -17,6 +18,7 @@ mod dpc;
 mod event;
 mod idle;
 mod irql;
+mod kernel_apc;
 mod mutant;
 mod object;
 mod processors;
@@ -36,6 +38,7 @@ pub(crate) mod tests;
 pub use apc::UserApc;
 pub use dispatcher::Dispatcher;
 pub use dpc::Kdpc;
+pub use kernel_apc::KernelApc;
 pub use mutant::Kmutant;
 pub use object::initialize_header;
 pub use processors::MAXIMUM_PROCESSORS;

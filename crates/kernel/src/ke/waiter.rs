@@ -8,6 +8,7 @@ use abi::NTSTATUS;
 use platform::Parker;
 
 use super::apc::UserApc;
+use super::kernel_apc::KernelApcs;
 use super::processors::NO_PROCESSOR;
 use super::special_apc::SpecialApcs;
 use super::wait::{ProcessorMode, WaitType};
@@ -28,6 +29,7 @@ pub(super) struct Waiter {
     /// Zero or below: how often normal kernel APCs are disabled.
     pub(super) kernel_apc_disable: AtomicI32,
     pub(super) special_apcs: SpecialApcs,
+    pub(super) kernel_apcs: KernelApcs,
     /// Changed under the dispatcher's lock only, which is always taken first.
     state: Mutex<WaiterState>,
 }
@@ -59,6 +61,7 @@ impl Waiter {
             granted: AtomicU32::new(NO_PROCESSOR),
             kernel_apc_disable: AtomicI32::new(0),
             special_apcs: SpecialApcs::default(),
+            kernel_apcs: KernelApcs::default(),
             state: Mutex::new(WaiterState {
                 blocks: Vec::new(),
                 objects: Vec::new(),
