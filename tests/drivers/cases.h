@@ -540,3 +540,21 @@ struct wdm_record {
 // routine by then; then calls behind the region; whether its arguments and thread were right; the IRQL in it; the block's
 // status as it saw it.
 #define FILES_APC 9
+// What a file opened with the options of input 0 is: FILE_WRITE_THROUGH beside. values: mode; alignment; access; then a change
+// of the position to 40, a query of it (statuses), the position; requests that the driver has seen by then; statuses of a query
+// of the standard information, its information and end of file; of a class that the driver refuses; of a buffer that is too
+// short; of classes 0 and 999.
+#define FILES_INFORMATION 10
+// FileAllInformation and IoQueryFileInformation of a file for asynchronous I/O. values: status and information, access, mode,
+// alignment, end of file; status, bytes returned, end of file.
+#define FILES_ALL 11
+// An open relative to a file. values: its status, 1 if the driver found that file in RelatedFileObject, bytes and first
+// character of FileName, 1 if RelatedFileObject is NULL behind it, bytes of the name that ObQueryNameString tells; the status
+// of an open of "", bytes of FileName; of a name with a backslash in front.
+#define FILES_RELATIVE 12
+// IoCreateFile. values: status of an open, of a named pipe; of one with IO_FORCE_ACCESS_CHECK, the flags of the driver's stack
+// location.
+#define FILES_CREATE 13
+// IoOpenDriverRegistryKey. values: status, 1 for a kernel handle, status of querying the value Depth, its data; status with
+// flags, of an unknown type.
+#define FILES_PARAMETERS 14

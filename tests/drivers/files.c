@@ -5,6 +5,9 @@
 
 NTSYSAPI NTSTATUS NTAPI ZwCreateEvent(HANDLE *event, ACCESS_MASK access, OBJECT_ATTRIBUTES *attributes, EVENT_TYPE type, BOOLEAN state);
 NTSYSAPI NTSTATUS NTAPI ZwWaitForSingleObject(HANDLE object, BOOLEAN alertable, LARGE_INTEGER *timeout);
+NTSYSAPI NTSTATUS NTAPI IoOpenDriverRegistryKey(DRIVER_OBJECT *driver, int type, ACCESS_MASK access, ULONG flags, HANDLE *key);
+NTSYSAPI NTSTATUS NTAPI IoQueryFileInformation(FILE_OBJECT *file, FILE_INFORMATION_CLASS class, ULONG length, PVOID information, ULONG *returned);
+NTSYSAPI NTSTATUS NTAPI ObQueryNameString(PVOID object, OBJECT_NAME_INFORMATION *name, ULONG length, ULONG *needed);
 NTSYSAPI NTSTATUS NTAPI ZwFlushBuffersFile(HANDLE file, IO_STATUS_BLOCK *block);
 
 #define INNER L"\\Device\\RbFilesInner"
@@ -29,6 +32,13 @@ static VOID NTAPI complete_later(KDPC *unused, PVOID context, PVOID first, PVOID
     if (irp->AssociatedIrp.SystemBuffer)
         RtlFillMemory(irp->AssociatedIrp.SystemBuffer, 8, 0x5A);
     complete(irp, later_status, 4);
+}
+
+static VOID NTAPI answer_later(KDPC *unused, PVOID context, PVOID first, PVOID second) {
+    UNREFERENCED_PARAMETER(unused);
+    UNREFERENCED_PARAMETER(first);
+    UNREFERENCED_PARAMETER(second);
+    complete(((struct inner *)context)->kept, STATUS_SUCCESS, sizeof(FILE_STANDARD_INFORMATION));
 }
 
 static void start_timer(struct inner *inner) {
@@ -389,7 +399,199 @@ static void apc_routine(struct case_context *context) {
     ZwClose(thread);
 }
 
+// FILE_ALL_INFORMATION, which ntifs.h has.
+struct all_of_it {
+    FILE_BASIC_INFORMATION basic;
+    FILE_STANDARD_INFORMATION standard;
+    LARGE_INTEGER index;
+    ULONG ea_size, access;
+    LARGE_INTEGER position;
+    ULONG mode, alignment;
+    FILE_NAME_INFORMATION name;
+};
+
+// Knows the standard information, and pends it; refuses other classes of queries; takes every change.
+static NTSTATUS inform(struct inner *inner, IRP *irp) {
+    IO_STACK_LOCATION *location = IoGetCurrentIrpStackLocation(irp);
+    FILE_STANDARD_INFORMATION *standard = irp->AssociatedIrp.SystemBuffer;
+    if (location->MajorFunction == IRP_MJ_SET_INFORMATION)
+        return complete(irp, STATUS_SUCCESS, 0);
+    switch (location->Parameters.QueryFile.FileInformationClass) {
+    case FilePositionInformation:
+        ((FILE_POSITION_INFORMATION *)irp->AssociatedIrp.SystemBuffer)->CurrentByteOffset.QuadPart = 123;
+        return complete(irp, STATUS_SUCCESS, sizeof(FILE_POSITION_INFORMATION));
+    case FileAllInformation:
+        standard = &((struct all_of_it *)irp->AssociatedIrp.SystemBuffer)->standard;
+        standard->EndOfFile.QuadPart = 77;
+        return complete(irp, STATUS_SUCCESS, location->Parameters.QueryFile.Length);
+    case FileStandardInformation: {
+        LARGE_INTEGER due = {.QuadPart = -10000};
+        RtlZeroMemory(standard, sizeof *standard);
+        standard->EndOfFile.QuadPart = 77;
+        keep_pending(inner, irp);
+        KeInitializeDpc(&dpc, answer_later, inner);
+        KeInitializeTimer(&timer);
+        KeSetTimer(&timer, due, &dpc);
+        return STATUS_PENDING;
+    }
+    default:
+        return complete(irp, STATUS_INVALID_PARAMETER, 0);
+    }
+}
+
+static ULONG query_word(struct case_context *context, HANDLE file, FILE_INFORMATION_CLASS class) {
+    IO_STATUS_BLOCK block;
+    ULONG word = 0;
+    NTSTATUS status = ZwQueryInformationFile(file, &block, &word, sizeof word, class);
+    if (!NT_SUCCESS(status) || block.Information != sizeof word)
+        context->result->status = (ULONG)STATUS_UNSUCCESSFUL;
+    return word;
+}
+
+static void information(struct case_context *context) {
+    struct inner *inner;
+    HANDLE file;
+    IO_STATUS_BLOCK block = {0};
+    FILE_POSITION_INFORMATION position = {.CurrentByteOffset.QuadPart = 40};
+    FILE_STANDARD_INFORMATION standard = {0};
+    UCHAR name[64];
+    start(context, inform, (ULONG)context->input[0] | FILE_WRITE_THROUGH, &inner, &file);
+    inner->device->AlignmentRequirement = FILE_QUAD_ALIGNMENT;
+    note(context, query_word(context, file, FileModeInformation));
+    note(context, query_word(context, file, FileAlignmentInformation));
+    note(context, query_word(context, file, FileAccessInformation));
+    note(context, (ULONG)ZwSetInformationFile(file, &block, &position, sizeof position, FilePositionInformation));
+    position.CurrentByteOffset.QuadPart = 0;
+    note(context, (ULONG)ZwQueryInformationFile(file, &block, &position, sizeof position, FilePositionInformation));
+    note(context, position.CurrentByteOffset.QuadPart);
+    note(context, inner->requests);
+    note(context, (ULONG)ZwQueryInformationFile(file, &block, &standard, sizeof standard, FileStandardInformation));
+    note(context, block.Information);
+    note(context, standard.EndOfFile.QuadPart);
+    note(context, (ULONG)ZwQueryInformationFile(file, &block, name, sizeof name, FileNameInformation));
+    note(context, (ULONG)ZwQueryInformationFile(file, &block, &standard, sizeof standard - 1, FileStandardInformation));
+    note(context, (ULONG)ZwQueryInformationFile(file, &block, name, sizeof name, (FILE_INFORMATION_CLASS)0));
+    note(context, (ULONG)ZwQueryInformationFile(file, &block, name, sizeof name, (FILE_INFORMATION_CLASS)999));
+    stop(inner, file);
+}
+
+static void all_information(struct case_context *context) {
+    struct inner *inner;
+    HANDLE file;
+    IO_STATUS_BLOCK block = {0};
+    struct all_of_it all = {0};
+    FILE_STANDARD_INFORMATION standard = {0};
+    FILE_OBJECT *object;
+    ULONG returned = 0;
+    start(context, inform, FILE_SEQUENTIAL_ONLY, &inner, &file);
+    inner->device->AlignmentRequirement = FILE_LONG_ALIGNMENT;
+    note(context, (ULONG)ZwQueryInformationFile(file, &block, &all, sizeof all, FileAllInformation));
+    note(context, block.Information == sizeof all);
+    note(context, all.access);
+    note(context, all.mode);
+    note(context, all.alignment);
+    note(context, all.standard.EndOfFile.QuadPart);
+    if (NT_SUCCESS(ObReferenceObjectByHandle(file, 0, *IoFileObjectType, KernelMode, (PVOID *)&object, NULL))) {
+        note(context, (ULONG)IoQueryFileInformation(object, FileStandardInformation, sizeof standard, &standard, &returned));
+        ObDereferenceObject(object);
+    }
+    note(context, returned);
+    note(context, standard.EndOfFile.QuadPart);
+    stop(inner, file);
+}
+
+static FILE_OBJECT *related_seen;
+static ULONG name_seen, first_seen, create_flags;
+
+static NTSTATUS NTAPI create(DEVICE_OBJECT *device, IRP *irp) {
+    IO_STACK_LOCATION *location = IoGetCurrentIrpStackLocation(irp);
+    UNREFERENCED_PARAMETER(device);
+    related_seen = location->FileObject->RelatedFileObject;
+    name_seen = location->FileObject->FileName.Length;
+    first_seen = name_seen ? location->FileObject->FileName.Buffer[0] : 0;
+    create_flags = location->Flags;
+    return complete(irp, STATUS_SUCCESS, 0);
+}
+
+static NTSTATUS open_relative(HANDLE *file, HANDLE root, const WCHAR *text) {
+    OBJECT_ATTRIBUTES attributes;
+    UNICODE_STRING name;
+    IO_STATUS_BLOCK block;
+    RtlInitUnicodeString(&name, text);
+    InitializeObjectAttributes(&attributes, &name, OBJ_KERNEL_HANDLE, root, NULL);
+    return ZwOpenFile(file, GENERIC_READ, &attributes, &block, 0, 0);
+}
+
+static void relative(struct case_context *context) {
+    struct inner *inner;
+    HANDLE file, other = NULL;
+    FILE_OBJECT *root, *object;
+    UCHAR text[256];
+    OBJECT_NAME_INFORMATION *name = (OBJECT_NAME_INFORMATION *)text;
+    ULONG length;
+    start(context, answer, 0, &inner, &file);
+    context->device->DriverObject->MajorFunction[IRP_MJ_CREATE] = create;
+    ObReferenceObjectByHandle(file, 0, *IoFileObjectType, KernelMode, (PVOID *)&root, NULL);
+    note(context, (ULONG)open_relative(&other, file, L"part\\deep"));
+    note(context, related_seen == root);
+    note(context, name_seen);
+    note(context, first_seen);
+    ObReferenceObjectByHandle(other, 0, *IoFileObjectType, KernelMode, (PVOID *)&object, NULL);
+    note(context, object->RelatedFileObject == NULL);
+    note(context, NT_SUCCESS(ObQueryNameString(object, name, sizeof text, &length)) ? name->Name.Length : 0);
+    ObDereferenceObject(object);
+    ZwClose(other);
+    note(context, (ULONG)open_relative(&other, file, L""));
+    note(context, name_seen);
+    ZwClose(other);
+    note(context, (ULONG)open_relative(&other, file, L"\\part"));
+    ObDereferenceObject(root);
+    stop(inner, file);
+}
+
+static void io_create(struct case_context *context) {
+    struct inner *inner;
+    HANDLE file, other = NULL;
+    OBJECT_ATTRIBUTES attributes;
+    UNICODE_STRING name;
+    IO_STATUS_BLOCK block;
+    start(context, answer, 0, &inner, &file);
+    context->device->DriverObject->MajorFunction[IRP_MJ_CREATE] = create;
+    RtlInitUnicodeString(&name, INNER);
+    InitializeObjectAttributes(&attributes, &name, OBJ_KERNEL_HANDLE, NULL, NULL);
+    note(context, (ULONG)IoCreateFile(&other, GENERIC_READ, &attributes, &block, NULL, 0, 0, FILE_OPEN, 0, NULL, 0, CreateFileTypeNone, NULL, 0));
+    ZwClose(other);
+    note(context, (ULONG)IoCreateFile(&other, GENERIC_READ, &attributes, &block, NULL, 0, 0, FILE_OPEN, 0, NULL, 0, CreateFileTypeNamedPipe, NULL, 0));
+    NTSTATUS status = IoCreateFile(&other, GENERIC_READ, &attributes, &block, NULL, 0, 0, FILE_OPEN, 0, NULL, 0, CreateFileTypeNone, NULL, IO_FORCE_ACCESS_CHECK);
+    note(context, (ULONG)status);
+    note(context, create_flags);
+    if (NT_SUCCESS(status))
+        ZwClose(other);
+    stop(inner, file);
+}
+
+static void parameters(struct case_context *context) {
+    DRIVER_OBJECT *driver = context->device->DriverObject;
+    HANDLE key = NULL;
+    UNICODE_STRING name = RTL_CONSTANT_STRING(L"Depth");
+    ULONG64 space[8] = {0};
+    KEY_VALUE_PARTIAL_INFORMATION *value = (KEY_VALUE_PARTIAL_INFORMATION *)space;
+    ULONG length;
+    note(context, (ULONG)IoOpenDriverRegistryKey(driver, 0, KEY_READ, 0, &key));
+    note(context, (LONG64)key < 0);
+    note(context, (ULONG)ZwQueryValueKey(key, &name, KeyValuePartialInformation, value, sizeof space, &length));
+    note(context, *(ULONG *)value->Data);
+    ZwClose(key);
+    note(context, (ULONG)IoOpenDriverRegistryKey(driver, 0, KEY_READ, 1, &key));
+    note(context, (ULONG)IoOpenDriverRegistryKey(driver, 9, KEY_READ, 0, &key));
+}
+
 static case_routine *const cases[] = {
+    [FILES_INFORMATION] = information,
+    [FILES_ALL] = all_information,
+    [FILES_RELATIVE] = relative,
+    [FILES_CREATE] = io_create,
+    [FILES_PARAMETERS] = parameters,
     [FILES_APC] = apc_routine,
     [FILES_PENDED] = pended,
     [FILES_NO_OFFSET] = no_offset,

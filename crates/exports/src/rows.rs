@@ -48,6 +48,7 @@ mod se_token;
 mod seh;
 mod zw_event;
 mod zw_file;
+mod zw_information;
 mod zw_key;
 mod zw_object;
 
@@ -105,6 +106,7 @@ pub fn all() -> Vec<Row> {
         seh::ROWS,
         zw_event::ROWS,
         zw_file::ROWS,
+        zw_information::ROWS,
         zw_key::ROWS,
         zw_object::ROWS,
         MISSING,

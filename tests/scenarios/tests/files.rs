@@ -1,6 +1,6 @@
 //! Requests of drivers on files by handle, as files.sys makes them.
 
-use host::Machine;
+use host::{Machine, Parameter};
 use ringbridge_scenarios::{machine_with, open, run_case};
 
 const PENDED: u32 = 0;
@@ -13,6 +13,11 @@ const ARMED: u32 = 6;
 const LEAVE: u32 = 7;
 const LEFT: u32 = 8;
 const APC: u32 = 9;
+const INFORMATION: u32 = 10;
+const ALL: u32 = 11;
+const RELATIVE: u32 = 12;
+const CREATE: u32 = 13;
+const PARAMETERS: u32 = 14;
 
 const CASES: &str = r"\\.\RbFiles";
 const UNTOUCHED: u64 = 0x1234;
@@ -122,4 +127,65 @@ fn a_drivers_requests_are_cancelled_when_the_process_that_they_were_made_in_ends
     assert_eq!(run_case(&device, LEAVE, &[]).expect("answers").values, [PENDING]);
     process.end();
     assert_eq!(values_in(&machine, LEFT, &[]), [bits(abi::STATUS_CANCELLED), 0]);
+}
+
+/// What a handle opened for GENERIC_READ, GENERIC_WRITE and SYNCHRONIZE is granted.
+const GRANTED: u64 = (abi::FILE_GENERIC_READ | abi::FILE_GENERIC_WRITE) as u64;
+const QUAD_ALIGNMENT: u64 = 7;
+
+/// What the case notes behind the position.
+fn behind_the_position() -> [u64; 7] {
+    let invalid = bits(abi::STATUS_INVALID_INFO_CLASS);
+    let refused = bits(abi::STATUS_INVALID_PARAMETER);
+    [0, 24, 77, refused, bits(abi::STATUS_INFO_LENGTH_MISMATCH), invalid, invalid]
+}
+
+#[test]
+fn mode_access_alignment_and_a_synchronous_files_position_are_told_without_its_driver() {
+    let options = abi::FILE_SYNCHRONOUS_IO_NONALERT;
+    let values = values(INFORMATION, &[u64::from(options)]);
+    let mode = u64::from(options | abi::FILE_WRITE_THROUGH);
+    assert_eq!(values[..7], [mode, QUAD_ALIGNMENT, GRANTED, 0, 0, 40, 0]);
+    assert_eq!(values[7..], behind_the_position());
+}
+
+#[test]
+fn an_asynchronous_files_driver_is_asked_for_its_position_and_every_query_waits_for_the_answer() {
+    let values = values(INFORMATION, &[0]);
+    let mode = u64::from(abi::FILE_WRITE_THROUGH);
+    assert_eq!(values[..7], [mode, QUAD_ALIGNMENT, GRANTED, 0, 0, 123, 2]);
+    assert_eq!(values[7..], behind_the_position());
+}
+
+#[test]
+fn a_query_of_everything_has_the_io_managers_part_and_the_drivers() {
+    let sequential = u64::from(abi::FILE_SEQUENTIAL_ONLY);
+    let long_alignment = 3;
+    assert_eq!(values(ALL, &[]), [0, 1, GRANTED, sequential, long_alignment, 77, 0, 24, 77]);
+}
+
+#[test]
+fn an_open_relative_to_a_file_goes_to_its_driver_with_that_file_and_the_name_as_it_is() {
+    let bytes = |name: &str| 2 * name.len() as u64;
+    let whole = bytes(r"\Device\RbFilesInner\part\deep");
+    let bad = bits(abi::STATUS_OBJECT_PATH_SYNTAX_BAD);
+    let expected = [0, 1, bytes(r"part\deep"), u64::from(b'p'), 1, whole, 0, 0, bad];
+    assert_eq!(values(RELATIVE, &[]), expected);
+}
+
+#[test]
+fn io_create_file_opens_as_zw_create_file_does_and_checks_access_when_it_is_told_to() {
+    let missing = bits(abi::STATUS_NOT_IMPLEMENTED);
+    let force_access_check = u64::from(abi::SL_FORCE_ACCESS_CHECK);
+    assert_eq!(values(CREATE, &[]), [0, missing, 0, force_access_check]);
+}
+
+#[test]
+fn a_driver_finds_its_parameters_by_its_driver_object() {
+    let machine = machine_with("files");
+    machine.set_parameter("files", "Depth", &Parameter::Dword(7)).expect("a sound name");
+    let invalid = [bits(abi::STATUS_INVALID_PARAMETER_4), bits(abi::STATUS_INVALID_PARAMETER_2)];
+    let values = values_in(&machine, PARAMETERS, &[]);
+    assert_eq!(values[..4], [0, 1, 0, 7]);
+    assert_eq!(values[4..], invalid);
 }

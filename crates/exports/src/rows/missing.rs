@@ -146,7 +146,7 @@ missing! {
         InbvSetTextColor InbvSolidColorFill IoAcquireVpbSpinLock IoAdapterObjectType
         IoAllocateAdapterChannel IoAllocateErrorLogEntry IoAssignResources IoCancelMiniCompletionPacket
         IoCheckEaBufferValidity IoCheckFunctionAccess IoCompletionObjectType IoConnectInterrupt
-        IoCreateController IoCreateDisk IoCreateDriver IoCreateFile IoCreateFileEx
+        IoCreateController IoCreateDisk IoCreateDriver IoCreateFileEx
         IoCreateFileSpecifyDeviceObjectHint IoCreateStreamFileObject IoCreateStreamFileObjectLite
         IoCreateSystemThread IoDeleteController IoDeviceHandlerObjectType IoDisconnectInterrupt IoEnqueueIrp
         IoEnumerateDeviceObjectList IoEnumerateRegisteredFiltersList IoForwardIrpSynchronously
@@ -158,8 +158,8 @@ missing! {
         IoGetTopLevelIrp IoGetTransactionParameterBlock IoInitializeMiniCompletionPacket IoInitializeTimer
         IoInvalidateDeviceRelations IoInvalidateDeviceState IoIs32bitProcess IoIsFileObjectIgnoringSharing
         IoIsFileOriginRemote IoIsOperationSynchronous IoIsSystemThread IoIsWdmVersionAvailable
-        IoOpenDeviceInterfaceRegistryKey IoOpenDeviceRegistryKey IoOpenDriverRegistryKey
-        IoQueryDeviceDescription IoQueryFileDosDeviceName IoQueryFileInformation IoQueryFullDriverPath
+        IoOpenDeviceInterfaceRegistryKey IoOpenDeviceRegistryKey
+        IoQueryDeviceDescription IoQueryFileDosDeviceName IoQueryFullDriverPath
         IoRaiseHardError IoRaiseInformationalHardError IoReadDiskSignature IoReadPartitionTable
         IoReadPartitionTableEx IoRegisterBootDriverCallback IoRegisterDeviceInterface IoRegisterFileSystem
         IoRegisterFsRegistrationChange IoRegisterPlugPlayNotification IoReleaseVpbSpinLock
@@ -231,9 +231,9 @@ missing! {
         NmrWaitForClientDeregisterComplete NmrWaitForProviderDeregisterComplete NsiAllocateAndGetTable
         NsiDeregisterChangeNotification NsiFreeTable NsiGetAllParameters NsiRegisterChangeNotification
         NsiRegisterChangeNotificationEx NtAllocateVirtualMemory NtCreateSection NtFreeVirtualMemory
-        NtFsControlFile NtMapViewOfSection NtOpenProcess NtQueryDirectoryFile NtQueryInformationFile
+        NtFsControlFile NtMapViewOfSection NtOpenProcess NtQueryDirectoryFile
         NtQueryInformationProcess NtQueryInformationThread NtQueryInformationToken NtQuerySystemInformation
-        NtSetInformationFile NtSetInformationThread NtShutdownSystem ObCreateObject ObCreateObjectType
+        NtSetInformationThread NtShutdownSystem ObCreateObject ObCreateObjectType
         ObDereferenceSecurityDescriptor ObDuplicateObject ObFindHandleForObject ObGetFilterVersion
         ObInsertObject ObLogSecurityDescriptor ObOpenObjectByName ObQueryObjectAuditingByHandle
         ObReferenceSecurityDescriptor ObRegisterCallbacks ObSetSecurityObjectByPointer ObUnRegisterCallbacks
@@ -337,10 +337,10 @@ missing! {
         ZwFsControlFile ZwLoadDriver ZwLockVirtualMemory ZwMapViewOfSection ZwNotifyChangeKey
         ZwOpenKeyTransacted ZwOpenProcess ZwOpenProcessToken ZwOpenProcessTokenEx ZwOpenSection ZwOpenThread
         ZwOpenThreadTokenEx ZwOpenTimer ZwPowerInformation ZwProtectVirtualMemory ZwQueryDirectoryFile
-        ZwQueryEaFile ZwQueryInformationFile ZwQueryInformationProcess ZwQueryInformationThread
+        ZwQueryEaFile ZwQueryInformationProcess ZwQueryInformationThread
         ZwQueryInformationToken ZwQueryInformationTransaction ZwQueryLicenseValue ZwQueryObject
-        ZwQuerySection ZwQuerySystemInformation ZwQueryVirtualMemory ZwQueryVolumeInformationFile
-        ZwRequestWaitReplyPort ZwRollbackTransaction ZwSetEaFile ZwSetInformationFile ZwSetInformationObject
+        ZwQuerySection ZwQuerySystemInformation ZwQueryVirtualMemory
+        ZwRequestWaitReplyPort ZwRollbackTransaction ZwSetEaFile ZwSetInformationObject
         ZwSetInformationProcess ZwSetInformationThread ZwSetInformationVirtualMemory ZwSetSystemInformation
         ZwSetTimer ZwTerminateJobObject ZwTerminateProcess ZwUnloadDriver ZwUnloadKey ZwUnmapViewOfSection
         ZwUpdateWnfStateData ZwWaitForMultipleObjects ZwYieldExecution _KsEdit __chkstk _local_unwind

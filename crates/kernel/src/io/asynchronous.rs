@@ -182,7 +182,7 @@ pub(super) fn start_transfer(
         Ok(event) => event,
         Err(status) => return Ok(status),
     };
-    start(caller, handle, (notice, event), &[(buffer, length)], plan)
+    start(caller, Target::Handle(handle), (notice, event), &[(buffer, length)], plan)
 }
 
 /// Makes a control request.
@@ -201,7 +201,60 @@ pub(super) fn start_control(caller: Caller<'_>, control: &Control, notice: Notic
         Ok(event) => event,
         Err(status) => return Ok(status),
     };
-    start(caller, handle, (notice, event), &[input, output], plan)
+    start(caller, Target::Handle(handle), (notice, event), &[input, output], plan)
+}
+
+/// Which file a request is for.
+pub(super) enum Target {
+    /// The one that this handle stands for.
+    Handle(u64),
+    /// This one, with a reference that the request takes over, whatever becomes of it.
+    File(Arc<Object>),
+}
+
+impl Target {
+    /// For a request that is not made.
+    pub(super) fn release(self, kernel: &Kernel) {
+        if let Self::File(object) = self {
+            object.dereference(kernel);
+        }
+    }
+}
+
+/// A file that a request is for, referenced.
+struct Found {
+    object: Arc<Object>,
+    granted: u32,
+    /// The handle that it was found by, and whose that is.
+    handle: Option<(Arc<Process>, u32)>,
+}
+
+impl Found {
+    fn of(caller: Caller<'_>, target: Target) -> Result<Self, NTSTATUS> {
+        let handle = match target {
+            Target::Handle(handle) => handle,
+            Target::File(object) => return Ok(Self { object, granted: u32::MAX, handle: None }),
+        };
+        let (owner, value) = ob::locate(caller.kernel, caller.process, handle, caller.user_mode)?;
+        let HandleEntry { object, granted, .. } =
+            owner.handles.get(value).ok_or(abi::STATUS_INVALID_HANDLE)?;
+        if object.body::<File>().is_none() {
+            return Err(abi::STATUS_OBJECT_TYPE_MISMATCH);
+        }
+        if !object.try_reference() {
+            return Err(abi::STATUS_INVALID_HANDLE);
+        }
+        // Kernel mode may all.
+        let granted = if caller.user_mode { granted } else { u32::MAX };
+        Ok(Self { object, granted, handle: Some((owner, value)) })
+    }
+
+    /// Whether the handle still stands for it.
+    fn is_open(&self) -> bool {
+        self.handle.as_ref().is_none_or(|(owner, value)| {
+            owner.handles.get(*value).is_some_and(|entry| Arc::ptr_eq(&entry.object, &self.object))
+        })
+    }
 }
 
 /// Finds the file, makes the request that `plan` says, and waits for its end if the file is synchronous. The event is
@@ -211,33 +264,23 @@ pub(super) fn start_control(caller: Caller<'_>, control: &Control, notice: Notic
 /// As for [`start_transfer`].
 pub(super) fn start(
     caller: Caller<'_>,
-    handle: u64,
+    target: Target,
     (notice, event): (Notice, Option<Arc<Object>>),
     buffers: &[(u64, u32)],
     plan: impl FnOnce(&File, u32) -> Result<Operation, NTSTATUS>,
 ) -> Outcome<NTSTATUS> {
     let Caller { kernel, process, thread, user_mode } = caller;
-    let found = probe(caller, notice.io_status_block, buffers).map(|probed| {
-        probed.and_then(|()| {
-            let (owner, value) = ob::locate(kernel, process, handle, user_mode)?;
-            let entry = owner.handles.get(value).ok_or(abi::STATUS_INVALID_HANDLE)?;
-            if entry.object.body::<File>().is_none() {
-                return Err(abi::STATUS_OBJECT_TYPE_MISMATCH);
-            }
-            if entry.object.try_reference() {
-                Ok((owner, value, entry))
-            } else {
-                Err(abi::STATUS_INVALID_HANDLE)
-            }
-        })
-    });
-    let (owner, value, HandleEntry { object, granted, .. }) = match found {
-        Ok(Ok(found)) => found,
-        refused => {
+    let probed = probe(caller, notice.io_status_block, buffers);
+    let found = match (Found::of(caller, target), probed) {
+        (Ok(found), Ok(Ok(()))) => found,
+        (found, probed) => {
             let_go(kernel, event.as_deref());
-            return refused.map(|found| found.err().unwrap_or(abi::STATUS_INVALID_HANDLE));
+            let status = found.as_ref().err().copied();
+            let_go(kernel, found.ok().as_ref().map(|found| &*found.object));
+            return probed.map(|probed| probed.err().or(status).unwrap_or(abi::STATUS_INVALID_HANDLE));
         }
     };
+    let object = found.object.clone();
     let mut pended = Pended {
         notice,
         event,
@@ -253,10 +296,7 @@ pub(super) fn start(
     };
     let one_at_a_time = file.synchronous.then(|| file.lock.lock(&*kernel.platform));
     // Anew: another thread may have closed the handle while this one waited for the lock.
-    let is_open = owner.handles.get(value).is_some_and(|entry| Arc::ptr_eq(&entry.object, &object));
-    // Kernel mode may all.
-    let granted = if user_mode { granted } else { u32::MAX };
-    let planned = if is_open { plan(file, granted) } else { Err(abi::STATUS_INVALID_HANDLE) };
+    let planned = if found.is_open() { plan(file, found.granted) } else { Err(abi::STATUS_INVALID_HANDLE) };
     let operation = match planned {
         Ok(operation) => operation,
         Err(status) => {

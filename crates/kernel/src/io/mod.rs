@@ -17,6 +17,7 @@ mod dispatch;
 mod driver;
 mod driver_extension;
 mod file;
+mod information;
 mod irp;
 mod kernel_file;
 mod mdl;
@@ -72,6 +73,7 @@ pub use driver_extension::{
     allocate_driver_object_extension, driver_object_extension, register_reinitialization,
 };
 pub use file::File;
+pub use information::{FileQuery, query_by_object, query_file, query_volume, set_file};
 pub use irp::{allocate_irp, free_irp, initialize_irp, make_associated_irp, reuse_irp};
 pub use kernel_file::{FileRequest, request_by_handle};
 pub use mdl::{allocate_mdl, free_mdl, mdl_outcome};
