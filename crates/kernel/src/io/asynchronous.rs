@@ -357,8 +357,8 @@ fn wait_for_file(kernel: &Kernel, thread: &Thread, file: &File) -> Outcome<NTSTA
     file.object.final_status().map(NTSTATUS::from_bits)
 }
 
-/// Gives the request its system buffer's bytes and its MDL. What a driver's buffered request brings can be written, and
-/// the pages that its MDL describes are locked.
+/// Gives the request its system buffer's bytes and its MDL, whose pages are locked. What a driver's buffered request brings
+/// can be written.
 ///
 /// # Errors
 /// An access violation.
@@ -372,11 +372,11 @@ fn bring(caller: Caller<'_>, operation: &Operation, request: &InFlight) -> Outco
         raw::touch(to, u64::from(length), true)?;
     }
     operation.describe(request)?;
-    if caller.user_mode || request.mdl.is_null() {
+    if request.mdl.is_null() {
         return Ok(());
     }
     let user = Some(&caller.process.user_space);
-    caller.kernel.mm.probe_and_lock(request.mdl, user, false, operation.is_for_writing())
+    caller.kernel.mm.probe_and_lock(request.mdl, user, caller.user_mode, operation.is_for_writing())
 }
 
 /// Sends the request. It tells its end unless it is refused at once.
@@ -396,10 +396,11 @@ fn send(caller: Caller<'_>, file: &File, operation: &Operation, mut pended: Pend
     };
     if let Err(unwind) = bring(caller, operation, &request) {
         fail(pended);
-        return if user_mode { Ok(abi::STATUS_INVALID_USER_BUFFER) } else { Err(unwind) };
+        return if user_mode { Ok(abi::STATUS_ACCESS_VIOLATION) } else { Err(unwind) };
     }
     if !process.begin_request(kernel) {
         if user_mode {
+            let _stopped = pended.release_mdls(kernel, request);
             fail(pended);
             return Ok(abi::STATUS_CANCELLED);
         }
@@ -504,7 +505,7 @@ impl Pended {
     }
 
     fn release_mdls(&self, kernel: &Kernel, request: InFlight) -> Outcome<()> {
-        if !self.user_mode && !request.mdl.is_null() {
+        if !request.mdl.is_null() {
             mdl::mdl_outcome(kernel, kernel.mm.unlock_pages(request.mdl))?;
         }
         mdl::release(kernel, request.irp, request.mdl)
