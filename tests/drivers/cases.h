@@ -309,7 +309,7 @@ struct life_entry {
 // IoGetDeviceObjectPointer of a device with another above it.
 #define STACKS_POINTER 7
 // Drops the last reference to a file at DISPATCH_LEVEL, then one by ObDereferenceObjectDeferDelete. values: references left,
-// closes at once, closes in the end; closes in the end.
+// 1 if it was closed by this thread, closes in the end; closes in the end.
 #define STACKS_DEREFERENCE_RAISED 8
 // A request that the bottom pends and completes later; the device above it (input 0) gives up its location (0), has no
 // completion routine (1), has one that marks the IRP pending (2), has one that does not (3). With 4 the bottom answers at
@@ -558,3 +558,9 @@ struct wdm_record {
 // IoOpenDriverRegistryKey. values: status, 1 for a kernel handle, status of querying the value Depth, its data; status with
 // flags, of an unknown type.
 #define FILES_PARAMETERS 14
+
+// ---- importer.sys (\\.\RbImporter): a driver that imports from library.sys and outer.sys. ----------------------------
+
+// values: calls of library's DllInitialize when DriverEntry ran; 1 if outer's came behind it; 2 + 3 by library, 2 + 3 + 3 by
+// outer; calls of library's routine since it was loaded; its initialisations and unloads ever.
+#define IMPORTER_IMPORT 0

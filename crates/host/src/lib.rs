@@ -6,6 +6,7 @@
 
 mod error;
 mod image_space;
+mod libraries;
 mod machine;
 mod process;
 mod report;
