@@ -5,10 +5,12 @@ mod crt_format;
 mod crt_strings;
 mod dbg;
 mod ex;
+mod ex_callback;
 mod ex_fast_mutex;
 mod ex_lists;
 mod ex_lookaside;
 mod ex_resource;
+mod ex_rundown;
 mod ex_work;
 mod hal;
 mod io;
@@ -67,10 +69,12 @@ pub fn all() -> Vec<Row> {
         dbg::ROWS,
         dbg::VARIADIC_ROWS,
         ex::ROWS,
+        ex_callback::ROWS,
         ex_fast_mutex::ROWS,
         ex_lists::ROWS,
         ex_lookaside::ROWS,
         ex_resource::ROWS,
+        ex_rundown::ROWS,
         ex_work::ROWS,
         hal::ROWS,
         io::ROWS,

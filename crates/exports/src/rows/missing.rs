@@ -70,20 +70,20 @@ missing! {
         CmSetCallbackObjectContext CmUnRegisterCallback DbgBreakPoint DbgBreakPointWithStatus
         DbgSetDebugFilterState DbgSetDebugPrintCallback EtwActivityIdControl EtwEventEnabled EtwRegister
         EtwSetInformation EtwUnregister EtwWrite EtwWriteTransfer ExAcquirePushLockExclusiveEx
-        ExAcquireRundownProtection ExAcquireRundownProtectionCacheAware ExAcquireRundownProtectionEx
+        ExAcquireRundownProtectionCacheAware
         ExAcquireSpinLockExclusive ExAcquireSpinLockExclusiveAtDpcLevel ExAcquireSpinLockShared
-        ExAcquireSpinLockSharedAtDpcLevel ExAllocatePoolZero ExAllocateTimer ExCancelTimer ExCreateCallback
+        ExAcquireSpinLockSharedAtDpcLevel ExAllocatePoolZero ExAllocateTimer ExCancelTimer
         ExDeleteTimer ExDesktopObjectType ExEnumHandleTable ExGetCurrentProcessorCounts
         ExGetCurrentProcessorCpuUsage ExGetFirmwareEnvironmentVariable ExGetPreviousMode
-        ExInitializePushLock ExInitializeRundownProtection ExInitializeRundownProtectionCacheAware
-        ExInitializeZone ExIsProcessorFeaturePresent ExNotifyCallback ExQueryTimerResolution
-        ExQueryWnfStateData ExRaiseHardError ExReInitializeRundownProtection
-        ExReInitializeRundownProtectionCacheAware ExRegisterCallback ExReleasePushLockExclusiveEx
-        ExReleaseRundownProtection ExReleaseRundownProtectionCacheAware ExReleaseRundownProtectionEx
+        ExInitializePushLock ExInitializeRundownProtectionCacheAware
+        ExInitializeZone ExIsProcessorFeaturePresent ExQueryTimerResolution
+        ExQueryWnfStateData ExRaiseHardError
+        ExReInitializeRundownProtectionCacheAware ExReleasePushLockExclusiveEx
+        ExReleaseRundownProtectionCacheAware
         ExReleaseSpinLockExclusive ExReleaseSpinLockShared ExReleaseSpinLockSharedFromDpcLevel
-        ExRundownCompleted ExSetTimer ExSetTimerResolution ExSizeOfRundownProtectionCacheAware
-        ExSubscribeWnfStateChange ExTryConvertSharedSpinLockExclusive ExUnregisterCallback ExUuidCreate
-        ExVerifySuite ExWaitForRundownProtectionRelease ExWaitForRundownProtectionReleaseCacheAware
+        ExSetTimer ExSetTimerResolution ExSizeOfRundownProtectionCacheAware
+        ExSubscribeWnfStateChange ExTryConvertSharedSpinLockExclusive ExUuidCreate
+        ExVerifySuite ExWaitForRundownProtectionReleaseCacheAware
         ExWindowStationObjectType ExfAcquirePushLockExclusive ExfAcquirePushLockShared ExfReleasePushLock
         ExfReleasePushLockShared ExfUnblockPushLock FltAcquirePushLockExclusive FltAcquirePushLockShared
         FltAttachVolume FltEnumerateFilters FltEnumerateVolumes FltFlushBuffers FltGetBottomInstance
