@@ -564,3 +564,13 @@ struct wdm_record {
 // values: calls of library's DllInitialize when DriverEntry ran; 1 if outer's came behind it; 2 + 3 by library, 2 + 3 + 3 by
 // outer; calls of library's routine since it was loaded; its initialisations and unloads ever.
 #define IMPORTER_IMPORT 0
+
+// ---- executive.sys (\\.\RbExecutive): run-down protection and callback objects. -------------------------------------
+
+// values: two acquisitions; whether a system thread that waits for the release is still waiting; an acquisition then; whether it
+// has returned behind both releases; an acquisition; one after the reinitialisation.
+#define EXECUTIVE_RUNDOWN 0
+// ExCreateCallback of \Callback\RbTest. values: the status of opening it before it is made, of making it, of opening it, 1 if
+// that is the same object; whether a second registration is refused; calls of the routine, its arguments, its IRQL, calls when
+// it has been taken away; the status of opening \Callback\PowerState; the status of opening the name when the object has gone.
+#define EXECUTIVE_CALLBACK 1
