@@ -574,3 +574,10 @@ struct wdm_record {
 // that is the same object; whether a second registration is refused; calls of the routine, its arguments, its IRQL, calls when
 // it has been taken away; the status of opening \Callback\PowerState; the status of opening the name when the object has gone.
 #define EXECUTIVE_CALLBACK 1
+// values: ExGetPreviousMode here.
+#define EXECUTIVE_MODE_HERE 2
+// values: ExGetPreviousMode here, in EXECUTIVE_MODE_HERE that ZwDeviceIoControlFile asks for, here again, in a system thread.
+#define EXECUTIVE_MODE 3
+// values: a reader/writer spin lock acquired: the old IRQL and the IRQL then, shared; whether it becomes exclusive; the IRQL
+// when it is released.
+#define EXECUTIVE_SPIN_LOCK 4

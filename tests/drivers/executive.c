@@ -88,7 +88,54 @@ static void callbacks(struct case_context *context) {
     note(context, (ULONG)create(&again, L"\\Callback\\RbTest", FALSE));
 }
 
+NTSYSAPI CCHAR NTAPI ExGetPreviousMode(void);
+
+static void mode_here(struct case_context *context) { note(context, (UCHAR)ExGetPreviousMode()); }
+
+static VOID NTAPI mode_in_thread(PVOID context) {
+    mode_here(context);
+    PsTerminateSystemThread(STATUS_SUCCESS);
+}
+
+static void mode(struct case_context *context) {
+    HANDLE file, handle;
+    OBJECT_ATTRIBUTES attributes;
+    UNICODE_STRING name = RTL_CONSTANT_STRING(L"\\Device\\" CASE_DEVICE);
+    IO_STATUS_BLOCK block;
+    struct case_result result;
+    PVOID thread;
+    mode_here(context);
+    InitializeObjectAttributes(&attributes, &name, OBJ_KERNEL_HANDLE, NULL, NULL);
+    ZwOpenFile(&file, GENERIC_READ | SYNCHRONIZE, &attributes, &block, 0, FILE_SYNCHRONOUS_IO_NONALERT);
+    ZwDeviceIoControlFile(file, NULL, NULL, NULL, &block, CASE_CODE(EXECUTIVE_MODE_HERE), NULL, 0, &result, sizeof result);
+    note(context, result.count == 1 ? result.values[0] : 99);
+    ZwClose(file);
+    mode_here(context);
+    PsCreateSystemThread(&handle, THREAD_ALL_ACCESS, NULL, NULL, NULL, mode_in_thread, context);
+    ObReferenceObjectByHandle(handle, 0, NULL, KernelMode, &thread, NULL);
+    ZwClose(handle);
+    KeWaitForSingleObject(thread, Executive, KernelMode, FALSE, NULL);
+    ObDereferenceObject(thread);
+}
+
+NTSYSAPI KIRQL NTAPI ExAcquireSpinLockShared(LONG *lock);
+NTSYSAPI LOGICAL NTAPI ExTryConvertSharedSpinLockExclusive(LONG *lock);
+NTSYSAPI VOID NTAPI ExReleaseSpinLockExclusive(LONG *lock, KIRQL irql);
+
+static void spin_lock(struct case_context *context) {
+    LONG lock = 0;
+    KIRQL old = ExAcquireSpinLockShared(&lock);
+    note(context, old);
+    note(context, KeGetCurrentIrql());
+    note(context, !!ExTryConvertSharedSpinLockExclusive(&lock));
+    ExReleaseSpinLockExclusive(&lock, old);
+    note(context, KeGetCurrentIrql());
+}
+
 static case_routine *const cases[] = {
+    [EXECUTIVE_MODE_HERE] = mode_here,
+    [EXECUTIVE_MODE] = mode,
+    [EXECUTIVE_SPIN_LOCK] = spin_lock,
     [EXECUTIVE_RUNDOWN] = rundown,
     [EXECUTIVE_CALLBACK] = callbacks,
 };

@@ -11,6 +11,7 @@ mod ex_lists;
 mod ex_lookaside;
 mod ex_resource;
 mod ex_rundown;
+mod ex_spin_lock;
 mod ex_work;
 mod hal;
 mod io;
@@ -75,6 +76,7 @@ pub fn all() -> Vec<Row> {
         ex_lookaside::ROWS,
         ex_resource::ROWS,
         ex_rundown::ROWS,
+        ex_spin_lock::ROWS,
         ex_work::ROWS,
         hal::ROWS,
         io::ROWS,

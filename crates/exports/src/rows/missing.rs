@@ -71,18 +71,18 @@ missing! {
         DbgSetDebugFilterState DbgSetDebugPrintCallback EtwActivityIdControl EtwEventEnabled EtwRegister
         EtwSetInformation EtwUnregister EtwWrite EtwWriteTransfer ExAcquirePushLockExclusiveEx
         ExAcquireRundownProtectionCacheAware
-        ExAcquireSpinLockExclusive ExAcquireSpinLockExclusiveAtDpcLevel ExAcquireSpinLockShared
-        ExAcquireSpinLockSharedAtDpcLevel ExAllocatePoolZero ExAllocateTimer ExCancelTimer
+
+        ExAllocatePoolZero ExAllocateTimer ExCancelTimer
         ExDeleteTimer ExDesktopObjectType ExEnumHandleTable ExGetCurrentProcessorCounts
-        ExGetCurrentProcessorCpuUsage ExGetFirmwareEnvironmentVariable ExGetPreviousMode
+        ExGetCurrentProcessorCpuUsage ExGetFirmwareEnvironmentVariable
         ExInitializePushLock ExInitializeRundownProtectionCacheAware
         ExInitializeZone ExIsProcessorFeaturePresent ExQueryTimerResolution
         ExQueryWnfStateData ExRaiseHardError
         ExReInitializeRundownProtectionCacheAware ExReleasePushLockExclusiveEx
         ExReleaseRundownProtectionCacheAware
-        ExReleaseSpinLockExclusive ExReleaseSpinLockShared ExReleaseSpinLockSharedFromDpcLevel
+
         ExSetTimer ExSetTimerResolution ExSizeOfRundownProtectionCacheAware
-        ExSubscribeWnfStateChange ExTryConvertSharedSpinLockExclusive ExUuidCreate
+        ExSubscribeWnfStateChange ExUuidCreate
         ExVerifySuite ExWaitForRundownProtectionReleaseCacheAware
         ExWindowStationObjectType ExfAcquirePushLockExclusive ExfAcquirePushLockShared ExfReleasePushLock
         ExfReleasePushLockShared ExfUnblockPushLock FltAcquirePushLockExclusive FltAcquirePushLockShared

@@ -78,6 +78,11 @@ fn create(call: Call<'_>, to: u64, access: u32, address: u64, iosb: u64, how: Ho
     }
 }
 
+/// [`create`] by a Zw routine: whoever is asked finds kernel mode as the previous mode.
+fn zw_create(call: Call<'_>, to: u64, access: u32, address: u64, iosb: u64, how: How) -> Outcome<NTSTATUS> {
+    call.thread.called_by_kernel(|| create(call, to, access, address, iosb, how))
+}
+
 /// An offset as the caller gave it: none, or FILE_USE_FILE_POINTER_POSITION, is the current position.
 fn offset_at(address: u64) -> Outcome<Option<u64>> {
     const USE_FILE_POINTER: u64 = u64::MAX - 1;
@@ -88,7 +93,7 @@ fn offset_at(address: u64) -> Outcome<Option<u64>> {
 }
 
 fn request(call: Call<'_>, request: &FileRequest, notice: Notice) -> Outcome<NTSTATUS> {
-    io::request_by_handle(call.kernel, call.thread, request, notice)
+    call.thread.called_by_kernel(|| io::request_by_handle(call.kernel, call.thread, request, notice))
 }
 
 rows! {
@@ -120,7 +125,7 @@ rows! {
             options: create_options,
             ..How::default()
         };
-        create(call, file_handle, desired_access, object_attributes, io_status_block, how)
+        zw_create(call, file_handle, desired_access, object_attributes, io_status_block, how)
     }
 
     /// As ZwCreateFile, with the I/O manager's own options: checks of access, or none of parameters. Named pipes, mailslots, paging files, folders of targets and extended attributes are not implemented.
@@ -168,7 +173,7 @@ rows! {
             options: open_options,
             ..How::default()
         };
-        create(call, file_handle, desired_access, object_attributes, io_status_block, how)
+        zw_create(call, file_handle, desired_access, object_attributes, io_status_block, how)
     }
 
     /// Reads from a file; on one for asynchronous I/O, without waiting for the end. An APC routine runs in the calling thread.

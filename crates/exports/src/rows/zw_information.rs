@@ -36,7 +36,7 @@ rows! {
     ) -> NTSTATUS {
         let (handle, buffer, class) = (file_handle, file_information, file_information_class);
         let query = FileQuery { handle, io_status_block, buffer, length, class };
-        io::query_file(call.kernel, call.thread, &query)
+        call.thread.called_by_kernel(|| io::query_file(call.kernel, call.thread, &query))
     }
 
     /// Changes what a file is: a synchronous file's position at once, all else by its driver. Modes, names, links, completion
@@ -52,7 +52,7 @@ rows! {
     ) -> NTSTATUS {
         let (handle, buffer, class) = (file_handle, file_information, file_information_class);
         let query = FileQuery { handle, io_status_block, buffer, length, class };
-        io::set_file(call.kernel, call.thread, &query)
+        call.thread.called_by_kernel(|| io::set_file(call.kernel, call.thread, &query))
     }
 
     /// Tells about a file's volume, by its driver.
@@ -67,7 +67,7 @@ rows! {
     ) -> NTSTATUS {
         let (handle, buffer, class) = (file_handle, fs_information, fs_information_class);
         let query = FileQuery { handle, io_status_block, buffer, length, class };
-        io::query_volume(call.kernel, call.thread, &query)
+        call.thread.called_by_kernel(|| io::query_volume(call.kernel, call.thread, &query))
     }
 
     /// Tells what the file of a file object is, by its driver.

@@ -6,7 +6,7 @@
 //!
 //! - `dispatcher`: the machine's state, and stopping it. `wait`, `waiter`, `wait_list`: waiting.
 //! - `object`: what all dispatcher objects share. `event`, `mutant`, `semaphore`, `timer`: one kind each.
-//! - `irql`, `processors`, `dpc`, `spin_lock`: code at DISPATCH_LEVEL.
+//! - `irql`, `processors`, `dpc`, `spin_lock`, `shared_spin_lock`: code at DISPATCH_LEVEL.
 //! - `thread`, `apc`, `special_apc`, `kernel_apc`, `time`: threads, what ends their waits early, what is finished in their
 //!   context and by their drivers there, clocks.
 //!   `idle`, `clock`: threads of the machine's own.
@@ -23,6 +23,7 @@ mod mutant;
 mod object;
 mod processors;
 mod semaphore;
+mod shared_spin_lock;
 mod special_apc;
 mod spin_lock;
 mod thread;
@@ -43,6 +44,7 @@ pub use mutant::Kmutant;
 pub use object::initialize_header;
 pub use processors::MAXIMUM_PROCESSORS;
 pub use semaphore::Ksemaphore;
+pub use shared_spin_lock::SpinAccess;
 pub use special_apc::ApcTarget;
 pub use spin_lock::{HeldSpinLocks, LockQueueHandle};
 pub use thread::{Thread, ThreadId};

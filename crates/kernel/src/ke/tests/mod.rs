@@ -7,6 +7,7 @@ mod events;
 mod mutants;
 mod processors;
 mod semaphores;
+mod shared_spin_locks;
 mod special_apcs;
 mod spin_locks;
 mod threads;
