@@ -309,7 +309,7 @@ struct life_entry {
 // IoGetDeviceObjectPointer of a device with another above it.
 #define STACKS_POINTER 7
 // Drops the last reference to a file at DISPATCH_LEVEL, then one by ObDereferenceObjectDeferDelete. values: references left,
-// closes at once, closes in the end; closes in the end.
+// 1 if it was closed by this thread, closes in the end; closes in the end.
 #define STACKS_DEREFERENCE_RAISED 8
 // A request that the bottom pends and completes later; the device above it (input 0) gives up its location (0), has no
 // completion routine (1), has one that marks the IRP pending (2), has one that does not (3). With 4 the bottom answers at
@@ -552,3 +552,80 @@ struct apps_follow {
 // METHOD_NEITHER; the input is a struct apps_follow: inverts the bytes at its address, probed or locked for the
 // application. What is raised ends the request.
 #define APPS_FOLLOW (CASE_CODE(5) | 3)
+
+// ---- files.sys (\\.\RbFiles): requests of drivers on files by handle. -------------------------------------------------
+
+// A request that is pended, on a file for asynchronous I/O. Input 0: 0 read, 1 write, 2 control. Input 1: 1 with an event.
+// values: what the call returned, the block's status then, waiting for the file's handle (for the event's with one) with a
+// timeout of zero; the same wait without a timeout; the block's status and information; the first byte of the buffer; how a
+// wait for the file's handle ends at once then.
+#define FILES_PENDED 0
+// A read of a file for asynchronous I/O without an offset, and with FILE_USE_FILE_POINTER_POSITION; a write so. values: what
+// each returned; requests that the driver has seen; the wait for the file's handle.
+#define FILES_NO_OFFSET 1
+// ZwFlushBuffersFile of a file for asynchronous I/O (input 0: 0) or synchronous (1), pended; refused at once (2); pended and
+// refused (3). values: what it returned, the major function seen, the block's status and information.
+#define FILES_FLUSH 2
+// A write and a read of a device with DO_DIRECT_IO. values of each: what it returned, information, what the device saw (sum
+// of its bytes, whether it was the caller's buffer, 1 if its pages were locked plus 10 if for writing, the offset); then the
+// last byte.
+#define FILES_DIRECT 3
+// Control requests of all four methods, in the order of their numbers. values of each: what it returned, information, what
+// the device saw: whether input and output were the caller's, the sum of the input (IN_DIRECT: of the second buffer); the
+// last output byte.
+#define FILES_METHODS 4
+// From now on the CLEANUP of this device sends a pended read by handle and waits for its event.
+#define FILES_ARM 5
+// values: CLEANUPs that did, what the read returned there, how the wait ended, the block's status.
+#define FILES_ARMED 6
+// Sends a read that is pended with a cancel routine, on a file for asynchronous I/O, and leaves it.
+#define FILES_LEAVE 7
+// values: the block's status of FILES_LEAVE's read, whether its event is signaled.
+#define FILES_LEFT 8
+// A read that is pended, with an APC routine, and a wait of input 0: 0 not alertable, 1 alertable, 2 in a critical region, 3 at
+// APC_LEVEL, 4 answered at once and waited for by nobody, 5 refused at once. Input 1: 1 in a system thread. values: what the
+// read returned; how the wait ended for an event that the timer's DPC sets when it has completed the read; calls of the
+// routine by then; then calls behind the region; whether its arguments and thread were right; the IRQL in it; the block's
+// status as it saw it.
+#define FILES_APC 9
+// What a file opened with the options of input 0 is: FILE_WRITE_THROUGH beside. values: mode; alignment; access; then a change
+// of the position to 40, a query of it (statuses), the position; requests that the driver has seen by then; statuses of a query
+// of the standard information, its information and end of file; of a class that the driver refuses; of a buffer that is too
+// short; of classes 0 and 999.
+#define FILES_INFORMATION 10
+// FileAllInformation and IoQueryFileInformation of a file for asynchronous I/O. values: status and information, access, mode,
+// alignment, end of file; status, bytes returned, end of file.
+#define FILES_ALL 11
+// An open relative to a file. values: its status, 1 if the driver found that file in RelatedFileObject, bytes and first
+// character of FileName, 1 if RelatedFileObject is NULL behind it, bytes of the name that ObQueryNameString tells; the status
+// of an open of "", bytes of FileName; of a name with a backslash in front.
+#define FILES_RELATIVE 12
+// IoCreateFile. values: status of an open, of a named pipe; of one with IO_FORCE_ACCESS_CHECK, the flags of the driver's stack
+// location.
+#define FILES_CREATE 13
+// IoOpenDriverRegistryKey. values: status, 1 for a kernel handle, status of querying the value Depth, its data; status with
+// flags, of an unknown type.
+#define FILES_PARAMETERS 14
+
+// ---- importer.sys (\\.\RbImporter): a driver that imports from library.sys and outer.sys. ----------------------------
+
+// values: calls of library's DllInitialize when DriverEntry ran; 1 if outer's came behind it; 2 + 3 by library, 2 + 3 + 3 by
+// outer; calls of library's routine since it was loaded; its initialisations and unloads ever.
+#define IMPORTER_IMPORT 0
+
+// ---- executive.sys (\\.\RbExecutive): run-down protection and callback objects. -------------------------------------
+
+// values: two acquisitions; whether a system thread that waits for the release is still waiting; an acquisition then; whether it
+// has returned behind both releases; an acquisition; one after the reinitialisation.
+#define EXECUTIVE_RUNDOWN 0
+// ExCreateCallback of \Callback\RbTest. values: the status of opening it before it is made, of making it, of opening it, 1 if
+// that is the same object; whether a second registration is refused; calls of the routine, its arguments, its IRQL, calls when
+// it has been taken away; the status of opening \Callback\PowerState; the status of opening the name when the object has gone.
+#define EXECUTIVE_CALLBACK 1
+// values: ExGetPreviousMode here.
+#define EXECUTIVE_MODE_HERE 2
+// values: ExGetPreviousMode here, in EXECUTIVE_MODE_HERE that ZwDeviceIoControlFile asks for, here again, in a system thread.
+#define EXECUTIVE_MODE 3
+// values: a reader/writer spin lock acquired: the old IRQL and the IRQL then, shared; whether it becomes exclusive; the IRQL
+// when it is released.
+#define EXECUTIVE_SPIN_LOCK 4

@@ -12,6 +12,7 @@ struct inner {
     inner_routine *routine;
     // What it has seen: requests, and how many of each kind.
     ULONG requests, creates, cleanups, closes;
+    PVOID close_thread;
     ULONG number;
     IRP *kept;
 };
@@ -36,6 +37,7 @@ static NTSTATUS NTAPI to_inner(DEVICE_OBJECT *device, IRP *irp) {
         inner->cleanups++;
         return complete(irp, STATUS_SUCCESS, 0);
     case IRP_MJ_CLOSE:
+        inner->close_thread = KeGetCurrentThread();
         inner->closes++;
         return complete(irp, STATUS_SUCCESS, 0);
     default:

@@ -192,9 +192,10 @@ static void dereference_raised(struct case_context *context) {
     context->result->status = (ULONG)IoGetDeviceObjectPointer(&name, FILE_READ_DATA, &file, &device);
     KeRaiseIrql(DISPATCH_LEVEL, &irql);
     note(context, (ULONG)ObDereferenceObject(file));
-    note(context, base->closes);
     KeLowerIrql(irql);
-    note(context, wait_for_closes(base, 1));
+    ULONG closes = wait_for_closes(base, 1);
+    note(context, base->close_thread == KeGetCurrentThread());
+    note(context, closes);
     IoGetDeviceObjectPointer(&name, FILE_READ_DATA, &file, &device);
     ObDereferenceObjectDeferDelete(file);
     note(context, wait_for_closes(base, 2));

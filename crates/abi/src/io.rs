@@ -90,6 +90,13 @@ pub const KeepObject: IO_ALLOCATION_ACTION = 1;
 pub const DeallocateObject: IO_ALLOCATION_ACTION = 2;
 pub const DeallocateObjectKeepRegisters: IO_ALLOCATION_ACTION = 3;
 
+/// Which key `IoOpenDriverRegistryKey` opens.
+pub type DRIVER_REGKEY_TYPE = i32;
+pub const DriverRegKeyParameters: DRIVER_REGKEY_TYPE = 0;
+pub const DriverRegKeyPersistentState: DRIVER_REGKEY_TYPE = 1;
+pub const DriverRegKeySharedPersistentState: DRIVER_REGKEY_TYPE = 2;
+pub const MaxDriverRegKeyType: DRIVER_REGKEY_TYPE = 3;
+
 /// What kind of object a create makes.
 pub type CREATE_FILE_TYPE = i32;
 pub const CreateFileTypeNone: CREATE_FILE_TYPE = 0;

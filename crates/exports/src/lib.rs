@@ -20,6 +20,6 @@ mod variadic;
 pub use call::Call;
 pub use data::DataExports;
 pub use document::markdown;
-pub use resolve::{Resolved, find, invalid_device_request, resolve};
+pub use resolve::{Resolved, find, invalid_device_request, is_module, resolve};
 pub use row::{Address, Row, Support};
 pub use rows::all;

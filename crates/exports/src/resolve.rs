@@ -53,6 +53,12 @@ pub(crate) fn resolve_function(name: &str) -> Option<Resolved> {
     }
 }
 
+/// Whether a module of this name is the machine's own: some row says so. Without regard to case.
+#[must_use]
+pub fn is_module(dll: &str) -> bool {
+    table().values().any(|row| row.dll.eq_ignore_ascii_case(dll))
+}
+
 /// The row with this name or alias.
 #[must_use]
 pub fn find(name: &str) -> Option<&'static Row> {

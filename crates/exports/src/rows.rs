@@ -5,10 +5,13 @@ mod crt_format;
 mod crt_strings;
 mod dbg;
 mod ex;
+mod ex_callback;
 mod ex_fast_mutex;
 mod ex_lists;
 mod ex_lookaside;
 mod ex_resource;
+mod ex_rundown;
+mod ex_spin_lock;
 mod ex_work;
 mod hal;
 mod io;
@@ -49,6 +52,7 @@ mod se_token;
 mod seh;
 mod zw_event;
 mod zw_file;
+mod zw_information;
 mod zw_key;
 mod zw_object;
 
@@ -67,10 +71,13 @@ pub fn all() -> Vec<Row> {
         dbg::ROWS,
         dbg::VARIADIC_ROWS,
         ex::ROWS,
+        ex_callback::ROWS,
         ex_fast_mutex::ROWS,
         ex_lists::ROWS,
         ex_lookaside::ROWS,
         ex_resource::ROWS,
+        ex_rundown::ROWS,
+        ex_spin_lock::ROWS,
         ex_work::ROWS,
         hal::ROWS,
         io::ROWS,
@@ -107,6 +114,7 @@ pub fn all() -> Vec<Row> {
         seh::ROWS,
         zw_event::ROWS,
         zw_file::ROWS,
+        zw_information::ROWS,
         zw_key::ROWS,
         zw_object::ROWS,
         MISSING,

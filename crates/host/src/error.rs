@@ -24,6 +24,28 @@ pub enum LoadError {
     /// The image is not sound, or there is no place for it.
     #[error("the image cannot be loaded: {0}")]
     Image(MapError),
+    /// An image that the driver imports from cannot be loaded.
+    #[error("{file}, which it imports from, cannot be loaded: {reason}")]
+    Library {
+        /// The image's file, as the importing image spells it.
+        file: String,
+        /// Why.
+        reason: Box<LoadError>,
+    },
+    /// An image imports from one that is being loaded because of it, or images need each other more than 16 deep.
+    #[error("it is being loaded already: images must not import from each other in a circle, or 16 deep")]
+    Circle,
+    /// The DllInitialize of an export driver returned an error.
+    #[error("DllInitialize failed with {}{}", status_text(*status), each_on_a_line(&left_behind(left)))]
+    DllInitialize {
+        /// What it returned.
+        status: NTSTATUS,
+        /// What it left behind.
+        left: UnloadReport,
+    },
+    /// The file is loaded as an export driver.
+    #[error("{0} is loaded for drivers that import from it, and cannot be loaded as a driver beside that")]
+    IsLibrary(String),
     /// The image has no entry point.
     #[error("the image has no entry point, so there is no DriverEntry to call")]
     NoEntry,
@@ -53,9 +75,12 @@ impl LoadError {
         match self {
             Self::Read { .. } => abi::STATUS_OBJECT_NAME_NOT_FOUND,
             Self::MissingImports(_) => abi::STATUS_DRIVER_ENTRYPOINT_NOT_FOUND,
-            Self::Image(_) | Self::NoEntry => abi::STATUS_INVALID_IMAGE_FORMAT,
-            Self::AlreadyLoaded(_) => abi::STATUS_IMAGE_ALREADY_LOADED,
-            Self::DriverEntry { status, .. } | Self::Machine(status) => *status,
+            Self::Image(_) | Self::NoEntry | Self::Circle => abi::STATUS_INVALID_IMAGE_FORMAT,
+            Self::AlreadyLoaded(_) | Self::IsLibrary(_) => abi::STATUS_IMAGE_ALREADY_LOADED,
+            Self::DriverEntry { status, .. } | Self::DllInitialize { status, .. } | Self::Machine(status) => {
+                *status
+            }
+            Self::Library { reason, .. } => reason.status(),
             Self::Halted => abi::STATUS_DEVICE_NOT_CONNECTED,
         }
     }
@@ -77,8 +102,8 @@ fn missing_imports(missing: &[MissingImport]) -> String {
     let advice = if missing.iter().all(|import| import.stub) {
         "Load it with missing imports allowed to run it up to the first call of one."
     } else {
-        "Those that are not marked as not implemented are no exports of NT that are known here: the driver cannot be \
-         loaded."
+        "Those that are not marked as not implemented are no exports of NT that are known here, nor of an image that is \
+         loaded or lies beside the driver: it cannot be loaded."
     };
     format!("{count} of the driver cannot be resolved ({}):{}\n{advice}", missing.len(), names.concat())
 }

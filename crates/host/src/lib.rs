@@ -7,6 +7,7 @@
 mod error;
 mod image_space;
 mod inheritance;
+mod libraries;
 mod machine;
 mod management;
 mod process;

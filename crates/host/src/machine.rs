@@ -21,6 +21,7 @@ use platform::linux::Linux;
 
 use crate::error::LoadError;
 use crate::image_space::MachineImages;
+use crate::libraries::{Libraries, Provider};
 use crate::process::Process;
 use crate::report::BugcheckReport;
 use crate::resolver::ExportResolver;
@@ -32,9 +33,10 @@ use crate::stack_walker::LoaderWalker;
 /// Dropping a machine is switching it off: drivers that are still loaded are not asked to unload, and what they hold is
 /// not reported. Its memory goes when the last process and thread that is inside of it is gone, also after a bugcheck.
 pub struct Machine {
-    kernel: Arc<Kernel>,
-    data: Arc<DataExports>,
-    images: Arc<MachineImages>,
+    pub(crate) kernel: Arc<Kernel>,
+    pub(crate) data: Arc<DataExports>,
+    pub(crate) images: Arc<MachineImages>,
+    pub(crate) libraries: Arc<Libraries>,
 }
 
 /// How to load a driver.
@@ -70,12 +72,17 @@ impl Machine {
         kernel.set_stack_walker(Arc::new(LoaderWalker));
         let data = Arc::new(DataExports::new(&kernel).map_err(|_| StartError::NoMemory)?);
         let images = Arc::new(MachineImages::new(kernel.mm.space.clone()));
-        Ok(Self { kernel, data, images })
+        Ok(Self { kernel, data, images, libraries: Arc::new(Libraries::new()) })
     }
 
     /// The same machine once more, for a part of this process that may outlive the value that its owner holds.
     pub(crate) fn share(&self) -> Self {
-        Self { kernel: self.kernel.clone(), data: self.data.clone(), images: self.images.clone() }
+        Self {
+            kernel: self.kernel.clone(),
+            data: self.data.clone(),
+            images: self.images.clone(),
+            libraries: self.libraries.clone(),
+        }
     }
 
     pub(crate) fn kernel(&self) -> &Arc<Kernel> {
@@ -87,7 +94,8 @@ impl Machine {
         self.kernel.trace.watch(observer);
     }
 
-    /// Loads the driver in the file at `path` as the service of the file's name without its ending.
+    /// Loads the driver in the file at `path` as the service of the file's name without its ending. Export drivers that it
+    /// imports from and that lie beside it are loaded first.
     ///
     /// # Errors
     /// See [`LoadError`]; except for what a failed DriverEntry left, nothing stays.
@@ -96,11 +104,12 @@ impl Machine {
         let bytes = read_image(path).map_err(read)?;
         let file_name = path.file_name().unwrap_or_default().to_string_lossy();
         let name = path.file_stem().unwrap_or_default().to_string_lossy();
-        self.load_image(&name, &file_name, &bytes, options)?;
+        self.load_from(&name, &file_name, &bytes, path.parent(), options)?;
         Ok(name.into_owned())
     }
 
-    /// Loads a driver from the bytes of its file, as the service `name`.
+    /// Loads a driver from the bytes of its file, as the service `name`. Of other images it can import from those that are
+    /// loaded.
     ///
     /// # Errors
     /// See [`LoadError`].
@@ -111,8 +120,23 @@ impl Machine {
         bytes: &[u8],
         options: LoadOptions,
     ) -> Result<(), LoadError> {
-        let resolver = ExportResolver { data: &self.data };
+        self.load_from(name, file_name, bytes, None, options)
+    }
+
+    fn load_from(
+        &self,
+        name: &str,
+        file_name: &str,
+        bytes: &[u8],
+        folder: Option<&Path>,
+        options: LoadOptions,
+    ) -> Result<(), LoadError> {
+        if self.libraries.has_library(file_name) {
+            return Err(LoadError::IsLibrary(file_name.to_owned()));
+        }
         let map_options = Options { allow_stubs: options.allow_missing, security_cookie: None };
+        let providers = self.providers(file_name, bytes, folder, map_options)?;
+        let resolver = ExportResolver { data: &self.data, providers: &providers };
         let image = map::map(file_name, bytes, self.images.clone(), &resolver, map_options)?;
         let entry = image.entry().ok_or(LoadError::NoEntry)? as u64;
         let range = image.range();
@@ -123,9 +147,10 @@ impl Machine {
                 entry,
                 range: range.start as u64..range.end as u64,
                 file_name: file_name.to_owned(),
-                keep: Box::new(KeptImage { _image: Arc::clone(&image) }),
+                keep: Box::new(KeptImage { _image: Arc::clone(&image), _providers: providers }),
             },
         )?;
+        self.libraries.add_driver(file_name, &image);
         // As NT does when DriverEntry has returned: what is executed or read there later is a fault. Where Linux cannot
         // split the mapping, it stays.
         let _stays = image.discard_initialisation();
@@ -205,6 +230,12 @@ impl Machine {
         drivers.map(|driver| self.describe(&driver)).collect()
     }
 
+    /// File names of the loaded export drivers, in the order of loading.
+    #[must_use]
+    pub fn libraries(&self) -> Vec<String> {
+        self.kernel.io.libraries().iter().map(|library| library.file_name.clone()).collect()
+    }
+
     fn describe(&self, driver: &io::Driver) -> DriverInformation {
         let devices = driver.devices().unwrap_or_default().into_iter();
         let devices = devices.map(|device| self.device_name(device.address()));
@@ -249,13 +280,14 @@ impl Machine {
     /// Pool in use now: owner's service name (`kernel` for the kernel's own), tag, blocks and bytes.
     #[must_use]
     pub fn pool_usage(&self) -> Vec<(String, u32, TagUsage)> {
-        let drivers = self.kernel.io.drivers();
+        let (drivers, libraries) = (self.kernel.io.drivers(), self.kernel.io.libraries());
         let name = |id| {
-            let driver = drivers.iter().find(|driver| driver.id == id);
-            driver.map_or_else(
-                || if id == 0 { "kernel".to_owned() } else { format!("driver {id}") },
-                |driver| driver.name.clone(),
-            )
+            let driver = drivers.iter().find(|driver| driver.id == id).map(|driver| &driver.name);
+            let library = libraries.iter().find(|library| library.id == id).map(|library| &library.name);
+            driver
+                .or(library)
+                .cloned()
+                .unwrap_or_else(|| if id == 0 { "kernel".to_owned() } else { format!("driver {id}") })
         };
         let usage = self.kernel.mm.pool.usage().into_iter();
         usage.map(|(owner, tag, usage)| (name(owner.0), tag, usage)).collect()
@@ -277,7 +309,7 @@ impl Machine {
 }
 
 /// Reads a driver's file, as much of it as an image can be large.
-fn read_image(path: &Path) -> std::io::Result<Vec<u8>> {
+pub(crate) fn read_image(path: &Path) -> std::io::Result<Vec<u8>> {
     // Asked before it is opened: opening a FIFO would wait for its other end.
     if !fs::metadata(path)?.is_file() {
         return Err(std::io::Error::new(std::io::ErrorKind::InvalidInput, "it is not a regular file"));
@@ -287,7 +319,8 @@ fn read_image(path: &Path) -> std::io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// An image on its way into the kernel, which keeps it as `Any`.
-struct KeptImage {
-    _image: Arc<Image>,
+/// An image on its way into the kernel, which keeps it as `Any`, and then what it imports from: dropped in this order.
+pub(crate) struct KeptImage {
+    pub(crate) _image: Arc<Image>,
+    pub(crate) _providers: Vec<Provider>,
 }

@@ -143,6 +143,7 @@ impl Transport for Process {
             create_disposition: request.create_disposition,
             create_options: request.create_options,
             user_mode: true,
+            ..OpenRequest::default()
         };
         let open = |_: &_| io::create_file(&self.kernel, &self.process, &request);
         let (handle, information) = ps::inside(&self.kernel, &self.process, open)??;

@@ -114,6 +114,10 @@ pub struct Kernel {
     pub cm: cm::Registry,
     /// Resources.
     pub ex: ex::Resources,
+    /// Who waits for the last user of something.
+    pub rundowns: ex::Rundowns,
+    /// Routines registered with callback objects.
+    pub callbacks: ex::Callbacks,
     /// Drivers, devices, IRPs.
     pub io: io::IoManager,
     /// Observers.
@@ -159,6 +163,8 @@ impl Kernel {
             ps: ps::Processes::new(),
             cm,
             ex: ex::Resources::default(),
+            rundowns: ex::Rundowns::default(),
+            callbacks: ex::Callbacks::default(),
             io,
             trace: Trace::default(),
             halted: AtomicBool::new(false),

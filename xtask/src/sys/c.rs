@@ -73,7 +73,7 @@ fn build_one(
     tools::succeed(compiler.command().arg(source).arg("-o").arg(&object))
         .with_context(|| format!("{name}.c does not compile"))?;
     let mut link = compiler.linker.command();
-    link.args(LINK).args(["/DEBUG", "/PDBALTPATH:%_PDB%"]);
+    link.args(LINK).args(["/DEBUG", "/PDBALTPATH:%_PDB%", "/NOIMPLIB"]);
     link.arg(format!("/OUT:{}", image.display())).arg(&object).args(libraries);
     tools::succeed(&mut link).with_context(|| {
         format!("{name}.c does not link (is an export missing in tests/drivers/ntoskrnl.def?)")

@@ -179,7 +179,7 @@ rows! {
     fn KeReleaseGuardedMutex(call, mutex: u64) -> () {
         release(call.kernel, mutex)?;
         call.thread.leave_guarded_region(call.kernel);
-        Ok(())
+        call.kernel.ke.deliver_kernel_apcs(call.kernel, call.thread)
     }
 }
 

@@ -32,7 +32,7 @@ fn in_critical_region(call: Call<'_>, acquire: impl FnOnce() -> Outcome<bool>) -
 fn release_and_leave(call: Call<'_>, resource: u64) -> Outcome<()> {
     release(call, resource, call.thread.object())?;
     call.thread.leave_critical_region();
-    Ok(())
+    call.kernel.ke.deliver_kernel_apcs(call.kernel, call.thread)
 }
 
 rows! {

@@ -1,12 +1,50 @@
 //! What drivers hang on their driver objects.
 
+use abi::NTSTATUS;
 use kernel::io;
 use kernel::raw::{self, DriverObject};
 
+use super::zw_key;
+use crate::Call;
+use crate::attributes::{self, Attributes};
 use crate::row::rows;
+
+/// The path of a driver's `Parameters` key.
+fn parameters_path(call: Call<'_>, driver_object: u64) -> Result<Vec<u16>, NTSTATUS> {
+    let driver = call.kernel.io.driver_at(driver_object).ok_or(abi::STATUS_INVALID_PARAMETER_1)?;
+    let name = &driver.name;
+    let path = format!(r"\Registry\Machine\System\CurrentControlSet\Services\{name}\Parameters");
+    Ok(path.encode_utf16().collect())
+}
 
 rows! {
     dll = "ntoskrnl.exe";
+
+    /// Opens the `Parameters` key of a driver's service; a kernel handle. The keys for what drivers keep of their own are not
+    /// implemented.
+    irql(PASSIVE_LEVEL) support(Partial)
+    fn IoOpenDriverRegistryKey(
+        call,
+        driver_object: u64,
+        reg_key_type: i32,
+        desired_access: u32,
+        flags: u32,
+        driver_reg_key: u64
+    ) -> NTSTATUS {
+        if flags != 0 {
+            return Ok(abi::STATUS_INVALID_PARAMETER_4);
+        }
+        if reg_key_type != abi::DriverRegKeyParameters {
+            let known = (0..abi::MaxDriverRegKeyType).contains(&reg_key_type);
+            return Ok(if known { abi::STATUS_NOT_IMPLEMENTED } else { abi::STATUS_INVALID_PARAMETER_2 });
+        }
+        let opened = parameters_path(call, driver_object).and_then(|path| {
+            let attributes =
+                Attributes { name: Some(path), attributes: abi::OBJ_KERNEL_HANDLE, ..Attributes::default() };
+            Ok(zw_key::open_key(call, &attributes, desired_access, None)?.0)
+        });
+        attributes::answer(driver_reg_key, opened)
+    }
 
     /// Allocates memory that is found again by the driver object and an address, and goes with the driver.
     irql(APC_LEVEL)

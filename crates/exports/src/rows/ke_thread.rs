@@ -57,7 +57,7 @@ rows! {
     irql(DISPATCH_LEVEL)
     fn KeLeaveCriticalRegion(call) -> () {
         call.thread.leave_critical_region();
-        Ok(())
+        call.kernel.ke.deliver_kernel_apcs(call.kernel, call.thread)
     }
 
     /// Disables all APCs.
@@ -71,7 +71,7 @@ rows! {
     irql(APC_LEVEL)
     fn KeLeaveGuardedRegion(call) -> () {
         call.thread.leave_guarded_region(call.kernel);
-        Ok(())
+        call.kernel.ke.deliver_kernel_apcs(call.kernel, call.thread)
     }
 
     /// Returns whether normal kernel APCs are disabled.

@@ -76,7 +76,9 @@ rows! {
     /// Releases a mutex once; returns its previous state, zero when it is now free.
     irql(DISPATCH_LEVEL)
     fn KeReleaseMutex(call, mutex: u64, _wait: u8) -> i32 {
-        call.kernel.ke.release_mutex(call.kernel, call.thread, Kmutant::at(mutex))
+        let old = call.kernel.ke.release_mutex(call.kernel, call.thread, Kmutant::at(mutex))?;
+        call.kernel.ke.deliver_kernel_apcs(call.kernel, call.thread)?;
+        Ok(old)
     }
 
     /// Returns a mutex's state, 1 when it is free.

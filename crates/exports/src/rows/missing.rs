@@ -70,20 +70,20 @@ missing! {
         CmSetCallbackObjectContext CmUnRegisterCallback DbgBreakPoint DbgBreakPointWithStatus
         DbgSetDebugFilterState DbgSetDebugPrintCallback EtwActivityIdControl EtwEventEnabled EtwRegister
         EtwSetInformation EtwUnregister EtwWrite EtwWriteTransfer ExAcquirePushLockExclusiveEx
-        ExAcquireRundownProtection ExAcquireRundownProtectionCacheAware ExAcquireRundownProtectionEx
-        ExAcquireSpinLockExclusive ExAcquireSpinLockExclusiveAtDpcLevel ExAcquireSpinLockShared
-        ExAcquireSpinLockSharedAtDpcLevel ExAllocatePoolZero ExAllocateTimer ExCancelTimer ExCreateCallback
+        ExAcquireRundownProtectionCacheAware
+
+        ExAllocatePoolZero ExAllocateTimer ExCancelTimer
         ExDeleteTimer ExDesktopObjectType ExEnumHandleTable ExGetCurrentProcessorCounts
-        ExGetCurrentProcessorCpuUsage ExGetFirmwareEnvironmentVariable ExGetPreviousMode
-        ExInitializePushLock ExInitializeRundownProtection ExInitializeRundownProtectionCacheAware
-        ExInitializeZone ExIsProcessorFeaturePresent ExNotifyCallback ExQueryTimerResolution
-        ExQueryWnfStateData ExRaiseHardError ExReInitializeRundownProtection
-        ExReInitializeRundownProtectionCacheAware ExRegisterCallback ExReleasePushLockExclusiveEx
-        ExReleaseRundownProtection ExReleaseRundownProtectionCacheAware ExReleaseRundownProtectionEx
-        ExReleaseSpinLockExclusive ExReleaseSpinLockShared ExReleaseSpinLockSharedFromDpcLevel
-        ExRundownCompleted ExSetTimer ExSetTimerResolution ExSizeOfRundownProtectionCacheAware
-        ExSubscribeWnfStateChange ExTryConvertSharedSpinLockExclusive ExUnregisterCallback ExUuidCreate
-        ExVerifySuite ExWaitForRundownProtectionRelease ExWaitForRundownProtectionReleaseCacheAware
+        ExGetCurrentProcessorCpuUsage ExGetFirmwareEnvironmentVariable
+        ExInitializePushLock ExInitializeRundownProtectionCacheAware
+        ExInitializeZone ExIsProcessorFeaturePresent ExQueryTimerResolution
+        ExQueryWnfStateData ExRaiseHardError
+        ExReInitializeRundownProtectionCacheAware ExReleasePushLockExclusiveEx
+        ExReleaseRundownProtectionCacheAware
+
+        ExSetTimer ExSetTimerResolution ExSizeOfRundownProtectionCacheAware
+        ExSubscribeWnfStateChange ExUuidCreate
+        ExVerifySuite ExWaitForRundownProtectionReleaseCacheAware
         ExWindowStationObjectType ExfAcquirePushLockExclusive ExfAcquirePushLockShared ExfReleasePushLock
         ExfReleasePushLockShared ExfUnblockPushLock FltAcquirePushLockExclusive FltAcquirePushLockShared
         FltAttachVolume FltEnumerateFilters FltEnumerateVolumes FltFlushBuffers FltGetBottomInstance
@@ -146,7 +146,7 @@ missing! {
         InbvSetTextColor InbvSolidColorFill IoAcquireVpbSpinLock IoAdapterObjectType
         IoAllocateAdapterChannel IoAllocateErrorLogEntry IoAssignResources IoCancelMiniCompletionPacket
         IoCheckEaBufferValidity IoCheckFunctionAccess IoCompletionObjectType IoConnectInterrupt
-        IoCreateController IoCreateDisk IoCreateDriver IoCreateFile IoCreateFileEx
+        IoCreateController IoCreateDisk IoCreateDriver IoCreateFileEx
         IoCreateFileSpecifyDeviceObjectHint IoCreateStreamFileObject IoCreateStreamFileObjectLite
         IoCreateSystemThread IoDeleteController IoDeviceHandlerObjectType IoDisconnectInterrupt IoEnqueueIrp
         IoEnumerateDeviceObjectList IoEnumerateRegisteredFiltersList IoForwardIrpSynchronously
@@ -158,8 +158,8 @@ missing! {
         IoGetTopLevelIrp IoGetTransactionParameterBlock IoInitializeMiniCompletionPacket IoInitializeTimer
         IoInvalidateDeviceRelations IoInvalidateDeviceState IoIs32bitProcess IoIsFileObjectIgnoringSharing
         IoIsFileOriginRemote IoIsOperationSynchronous IoIsSystemThread IoIsWdmVersionAvailable
-        IoOpenDeviceInterfaceRegistryKey IoOpenDeviceRegistryKey IoOpenDriverRegistryKey
-        IoQueryDeviceDescription IoQueryFileDosDeviceName IoQueryFileInformation IoQueryFullDriverPath
+        IoOpenDeviceInterfaceRegistryKey IoOpenDeviceRegistryKey
+        IoQueryDeviceDescription IoQueryFileDosDeviceName IoQueryFullDriverPath
         IoRaiseHardError IoRaiseInformationalHardError IoReadDiskSignature IoReadPartitionTable
         IoReadPartitionTableEx IoRegisterBootDriverCallback IoRegisterDeviceInterface IoRegisterFileSystem
         IoRegisterFsRegistrationChange IoRegisterPlugPlayNotification IoReleaseVpbSpinLock
@@ -231,9 +231,9 @@ missing! {
         NmrWaitForClientDeregisterComplete NmrWaitForProviderDeregisterComplete NsiAllocateAndGetTable
         NsiDeregisterChangeNotification NsiFreeTable NsiGetAllParameters NsiRegisterChangeNotification
         NsiRegisterChangeNotificationEx NtAllocateVirtualMemory NtCreateSection NtFreeVirtualMemory
-        NtFsControlFile NtMapViewOfSection NtOpenProcess NtQueryDirectoryFile NtQueryInformationFile
+        NtFsControlFile NtMapViewOfSection NtOpenProcess NtQueryDirectoryFile
         NtQueryInformationProcess NtQueryInformationThread NtQueryInformationToken NtQuerySystemInformation
-        NtSetInformationFile NtSetInformationThread NtShutdownSystem ObCreateObject ObCreateObjectType
+        NtSetInformationThread NtShutdownSystem ObCreateObject ObCreateObjectType
         ObDereferenceSecurityDescriptor ObDuplicateObject ObFindHandleForObject ObGetFilterVersion
         ObInsertObject ObLogSecurityDescriptor ObOpenObjectByName ObQueryObjectAuditingByHandle
         ObReferenceSecurityDescriptor ObRegisterCallbacks ObSetSecurityObjectByPointer ObUnRegisterCallbacks
@@ -337,10 +337,10 @@ missing! {
         ZwFsControlFile ZwLoadDriver ZwLockVirtualMemory ZwMapViewOfSection ZwNotifyChangeKey
         ZwOpenKeyTransacted ZwOpenProcess ZwOpenProcessToken ZwOpenProcessTokenEx ZwOpenSection ZwOpenThread
         ZwOpenThreadTokenEx ZwOpenTimer ZwPowerInformation ZwProtectVirtualMemory ZwQueryDirectoryFile
-        ZwQueryEaFile ZwQueryInformationFile ZwQueryInformationProcess ZwQueryInformationThread
+        ZwQueryEaFile ZwQueryInformationProcess ZwQueryInformationThread
         ZwQueryInformationToken ZwQueryInformationTransaction ZwQueryLicenseValue ZwQueryObject
-        ZwQuerySection ZwQuerySystemInformation ZwQueryVirtualMemory ZwQueryVolumeInformationFile
-        ZwRequestWaitReplyPort ZwRollbackTransaction ZwSetEaFile ZwSetInformationFile ZwSetInformationObject
+        ZwQuerySection ZwQuerySystemInformation ZwQueryVirtualMemory
+        ZwRequestWaitReplyPort ZwRollbackTransaction ZwSetEaFile ZwSetInformationObject
         ZwSetInformationProcess ZwSetInformationThread ZwSetInformationVirtualMemory ZwSetSystemInformation
         ZwSetTimer ZwTerminateJobObject ZwTerminateProcess ZwUnloadDriver ZwUnloadKey ZwUnmapViewOfSection
         ZwUpdateWnfStateData ZwWaitForMultipleObjects ZwYieldExecution _KsEdit __chkstk _local_unwind

@@ -125,7 +125,7 @@ rows! {
     /// Closes a handle of the current process, or a kernel handle.
     irql(PASSIVE_LEVEL) alias("NtClose")
     fn ZwClose(call, handle: u64) -> NTSTATUS {
-        close(call, handle, false)
+        call.thread.called_by_kernel(|| close(call, handle, false))
     }
 
     /// Closes a handle that an application or kernel code has opened.

@@ -9,6 +9,12 @@ use crate::row::rows;
 rows! {
     dll = "ntoskrnl.exe";
 
+    /// Returns whether an application (1) or kernel code (0) called the present system service.
+    irql(DISPATCH_LEVEL)
+    fn ExGetPreviousMode(call) -> u8 {
+        Ok(u8::from(!call.thread.is_called_by_kernel()))
+    }
+
     /// Creates a system thread in the system process. A process handle is not implemented, nor a name.
     irql(PASSIVE_LEVEL) support(Partial)
     fn PsCreateSystemThread(

@@ -1,21 +1,61 @@
 //! `Zw…File`: drivers as openers of devices.
 
+use std::sync::Arc;
+
 use abi::NTSTATUS;
 use kernel::Outcome;
 use kernel::io::{self, Control, FileRequest, Notice, OpenRequest, Transfer};
-use kernel::{ob, raw};
+use kernel::ob::{self, Object};
+use kernel::raw;
 
 use crate::Call;
-use crate::attributes;
+use crate::attributes::{self, Attributes};
 use crate::row::rows;
 
 /// How ZwCreateFile opens, beside access and name.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Default)]
 struct How {
     file_attributes: u32,
     share: u32,
     disposition: u32,
     options: u32,
+    force_access_check: bool,
+}
+
+/// Opens what the attributes name: from the namespace's root, a directory, or an open file.
+fn open(
+    call: Call<'_>,
+    attributes: &Attributes,
+    access: u32,
+    how: How,
+) -> Result<(Arc<Object>, u32, u64), NTSTATUS> {
+    let root = attributes.root(call)?;
+    let related = root.as_ref().filter(|root| root.body::<io::File>().is_some());
+    let path = if related.is_some() {
+        Ok(attributes.name.clone().unwrap_or_default())
+    } else {
+        attributes.path(call)
+    };
+    let opened = path.and_then(|path| {
+        let request = OpenRequest {
+            path: &path,
+            related,
+            desired_access: access,
+            file_attributes: how.file_attributes,
+            share_access: how.share,
+            create_disposition: how.disposition,
+            create_options: how.options,
+            user_mode: false,
+            force_access_check: how.force_access_check
+                || attributes.attributes & abi::OBJ_FORCE_ACCESS_CHECK != 0,
+        };
+        let process = ob::current_process(call.kernel, call.thread)?;
+        io::open_file(call.kernel, &process, &request)
+    });
+    if let Some(root) = root {
+        root.dereference(call.kernel);
+    }
+    opened
 }
 
 fn create(call: Call<'_>, to: u64, access: u32, address: u64, iosb: u64, how: How) -> Outcome<NTSTATUS> {
@@ -23,20 +63,7 @@ fn create(call: Call<'_>, to: u64, access: u32, address: u64, iosb: u64, how: Ho
         Ok(attributes) => attributes,
         Err(status) => return Ok(status),
     };
-    let opened = attributes.path(call).and_then(|path| {
-        let request = OpenRequest {
-            path: &path,
-            desired_access: access,
-            file_attributes: how.file_attributes,
-            share_access: how.share,
-            create_disposition: how.disposition,
-            create_options: how.options,
-            user_mode: false,
-        };
-        let process = ob::current_process(call.kernel, call.thread)?;
-        io::open_file(call.kernel, &process, &request)
-    });
-    let (file, granted, information) = match opened {
+    let (file, granted, information) = match open(call, &attributes, access, how) {
         Ok(opened) => opened,
         Err(status) => return Ok(status),
     };
@@ -51,6 +78,11 @@ fn create(call: Call<'_>, to: u64, access: u32, address: u64, iosb: u64, how: Ho
     }
 }
 
+/// [`create`] by a Zw routine: whoever is asked finds kernel mode as the previous mode.
+fn zw_create(call: Call<'_>, to: u64, access: u32, address: u64, iosb: u64, how: How) -> Outcome<NTSTATUS> {
+    call.thread.called_by_kernel(|| create(call, to, access, address, iosb, how))
+}
+
 /// An offset as the caller gave it: none, or FILE_USE_FILE_POINTER_POSITION, is the current position.
 fn offset_at(address: u64) -> Outcome<Option<u64>> {
     const USE_FILE_POINTER: u64 = u64::MAX - 1;
@@ -61,13 +93,13 @@ fn offset_at(address: u64) -> Outcome<Option<u64>> {
 }
 
 fn request(call: Call<'_>, request: &FileRequest, notice: Notice) -> Outcome<NTSTATUS> {
-    io::request_by_handle(call.kernel, call.thread, request, notice)
+    call.thread.called_by_kernel(|| io::request_by_handle(call.kernel, call.thread, request, notice))
 }
 
 rows! {
     dll = "ntoskrnl.exe";
 
-    /// Opens a device. Extended attributes, and names relative to a file, are not implemented.
+    /// Opens a device, also relative to an open file. Extended attributes are not implemented.
     irql(PASSIVE_LEVEL) support(Partial) alias("NtCreateFile")
     fn ZwCreateFile(
         call,
@@ -91,12 +123,41 @@ rows! {
             share: share_access,
             disposition: create_disposition,
             options: create_options,
+            ..How::default()
         };
+        zw_create(call, file_handle, desired_access, object_attributes, io_status_block, how)
+    }
+
+    /// As ZwCreateFile, with the I/O manager's own options: checks of access, or none of parameters. Named pipes, mailslots, paging files, folders of targets and extended attributes are not implemented.
+    irql(PASSIVE_LEVEL) support(Partial)
+    fn IoCreateFile(
+        call,
+        file_handle: u64,
+        desired_access: u32,
+        object_attributes: u64,
+        io_status_block: u64,
+        _allocation_size: u64,
+        file_attributes: u32,
+        share_access: u32,
+        disposition: u32,
+        create_options: u32,
+        ea_buffer: u64,
+        _ea_length: u32,
+        create_file_type: i32,
+        _internal_parameters: u64,
+        options: u32
+    ) -> NTSTATUS {
+        let known = abi::IO_FORCE_ACCESS_CHECK | abi::IO_NO_PARAMETER_CHECKING;
+        if ea_buffer != 0 || create_file_type != abi::CreateFileTypeNone || options & !known != 0 {
+            return Ok(abi::STATUS_NOT_IMPLEMENTED);
+        }
+        let force_access_check = options & abi::IO_FORCE_ACCESS_CHECK != 0;
+        let how = How { file_attributes, share: share_access, disposition, options: create_options, force_access_check };
         create(call, file_handle, desired_access, object_attributes, io_status_block, how)
     }
 
-    /// Opens a device that exists. Names relative to a file are not implemented.
-    irql(PASSIVE_LEVEL) support(Partial) alias("NtOpenFile")
+    /// Opens a device that exists, also relative to an open file.
+    irql(PASSIVE_LEVEL) alias("NtOpenFile")
     fn ZwOpenFile(
         call,
         file_handle: u64,
@@ -107,16 +168,16 @@ rows! {
         open_options: u32
     ) -> NTSTATUS {
         let how = How {
-            file_attributes: 0,
             share: share_access,
             disposition: abi::FILE_OPEN,
             options: open_options,
+            ..How::default()
         };
-        create(call, file_handle, desired_access, object_attributes, io_status_block, how)
+        zw_create(call, file_handle, desired_access, object_attributes, io_status_block, how)
     }
 
-    /// Reads from a file; on one for asynchronous I/O, without waiting for the end. APC routines are not implemented.
-    irql(PASSIVE_LEVEL) support(Partial) alias("NtReadFile")
+    /// Reads from a file; on one for asynchronous I/O, without waiting for the end. An APC routine runs in the calling thread.
+    irql(PASSIVE_LEVEL) alias("NtReadFile")
     fn ZwReadFile(
         call,
         file_handle: u64,
@@ -134,8 +195,8 @@ rows! {
         request(call, &FileRequest::Read(transfer), notice)
     }
 
-    /// Writes to a file; on one for asynchronous I/O, without waiting for the end. APC routines are not implemented.
-    irql(PASSIVE_LEVEL) support(Partial) alias("NtWriteFile")
+    /// Writes to a file; on one for asynchronous I/O, without waiting for the end; as ZwReadFile.
+    irql(PASSIVE_LEVEL) alias("NtWriteFile")
     fn ZwWriteFile(
         call,
         file_handle: u64,
@@ -153,8 +214,8 @@ rows! {
         request(call, &FileRequest::Write(transfer), notice)
     }
 
-    /// Sends a control code; as ZwReadFile. APC routines are not implemented.
-    irql(PASSIVE_LEVEL) support(Partial) alias("NtDeviceIoControlFile")
+    /// Sends a control code; as ZwReadFile.
+    irql(PASSIVE_LEVEL) alias("NtDeviceIoControlFile")
     fn ZwDeviceIoControlFile(
         call,
         file_handle: u64,

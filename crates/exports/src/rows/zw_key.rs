@@ -32,7 +32,7 @@ fn key_of(call: Call<'_>, handle: u64, access: u32) -> Result<Arc<Key>, NTSTATUS
 }
 
 /// Opens a key, or makes it (`new`); the handle, and whether it was made.
-fn open_key(
+pub(super) fn open_key(
     call: Call<'_>,
     attributes: &Attributes,
     access: u32,

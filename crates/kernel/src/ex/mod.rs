@@ -1,11 +1,15 @@
-//! The executive: events by handle and by name (how an event works is `ke`'s), and resources (`ERESOURCE`). Lists, lookaside
-//! lists and fast mutexes need no state of the machine and are whole in `exports`; pool is `mm`'s.
+//! The executive: events by handle and by name (how an event works is `ke`'s), resources (`ERESOURCE`), run-down protection
+//! and callback objects. Lists, lookaside lists and fast mutexes need no state of the machine and are whole in `exports`; pool is `mm`'s.
 
+mod callback;
 mod event;
 mod resource;
+mod rundown;
 
 #[cfg(test)]
 mod tests;
 
+pub use callback::{Callback, Callbacks, callback_object};
 pub use event::{EventBody, EventChange, change_event, create_event, event_object, open_event};
 pub use resource::{Resource, Resources, SharedPolicy};
+pub use rundown::Rundowns;

@@ -1,5 +1,8 @@
 //! The rules of resources, under many interleavings and on Linux.
 
+mod callback;
+mod rundown;
+
 use super::{Resource, SharedPolicy};
 use crate::ke::Thread;
 use crate::ke::tests::{Machine, SEEDS, everywhere, is_halt, on_linux, on_mock};

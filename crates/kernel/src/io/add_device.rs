@@ -51,7 +51,7 @@ pub fn add_device(kernel: &Kernel, service: &str) -> Result<Vec<DeviceObject>, A
     let arguments = [driver.object.address(), physical.address()];
     let system = kernel.ps.system().clone();
     let returned = ps::inside(kernel, &system, |thread| {
-        let value = dispatch::as_driver(&driver, || kernel.ke.call(kernel, routine, &arguments))?;
+        let value = dispatch::as_owner(driver.id, || kernel.ke.call(kernel, routine, &arguments))?;
         kernel.ke.leave_system_service(kernel, thread, routine).map(|()| value)
     });
     let status = match returned {

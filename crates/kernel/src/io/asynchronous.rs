@@ -1,6 +1,6 @@
 //! Requests whose call need not wait for their end: `NtReadFile` and its kin with everything that they are given. On a file
 //! that was opened for asynchronous I/O a request that is pended goes on when the call has returned STATUS_PENDING; its
-//! end is told by the caller's IO_STATUS_BLOCK, an event or the file itself, and a user APC.
+//! end is told by the caller's IO_STATUS_BLOCK, an event or the file itself, and an APC.
 //!
 //! An application's addresses lie in its process's user space; those of a driver's own requests (`kernel_file`) are kernel
 //! memory, or whatever it vouches for. Calls that wait, and may lend memory from elsewhere, are `request`'s.
@@ -20,7 +20,7 @@ use super::packet::{self, Detached, InFlight};
 use super::request::{self, Route};
 use super::{cancel, device, dispatch, mdl};
 use crate::Kernel;
-use crate::ke::{ApcTarget, ProcessorMode, Thread, Timeout, UserApc};
+use crate::ke::{ApcTarget, KernelApc, ProcessorMode, Thread, Timeout, UserApc};
 use crate::ob::{self, HandleEntry, Object};
 use crate::ps::Process;
 use crate::raw::{self, DeviceObject, DispatcherHeader, Irp, Outcome};
@@ -35,7 +35,8 @@ pub struct Notice {
     pub io_status_block: u64,
     /// Handle of the event that is signaled; 0 for none: the file is signaled then.
     pub event: u64,
-    /// Address of the routine that the calling thread is to run as a user APC; 0 for none. Applications only.
+    /// Address of the routine that the calling thread is to run as a user APC, for a driver's request as a normal kernel
+    /// APC; 0 for none.
     pub apc_routine: u64,
     /// The routine's first argument (the second is the address of the status block); without a routine, what the packet at
     /// the file's completion port has, none if 0.
@@ -83,8 +84,8 @@ pub(super) struct Pended {
     thread: ApcTarget,
     /// Where what a buffered request brings goes; no bytes for others.
     output: (u64, u32),
-    /// Whether the request's MDL has locked the pages that it describes: a driver's own request.
-    locked: bool,
+    /// Whether it is an application's request.
+    user_mode: bool,
 }
 
 impl Pended {
@@ -186,7 +187,7 @@ pub(super) fn start_transfer(
         Ok(event) => event,
         Err(status) => return Ok(status),
     };
-    start(caller, handle, (notice, event), &[(buffer, length)], plan)
+    start(caller, Target::Handle(handle), (notice, event), &[(buffer, length)], plan)
 }
 
 /// Makes a control request.
@@ -205,7 +206,60 @@ pub(super) fn start_control(caller: Caller<'_>, control: &Control, notice: Notic
         Ok(event) => event,
         Err(status) => return Ok(status),
     };
-    start(caller, handle, (notice, event), &[input, output], plan)
+    start(caller, Target::Handle(handle), (notice, event), &[input, output], plan)
+}
+
+/// Which file a request is for.
+pub(super) enum Target {
+    /// The one that this handle stands for.
+    Handle(u64),
+    /// This one, with a reference that the request takes over, whatever becomes of it.
+    File(Arc<Object>),
+}
+
+impl Target {
+    /// For a request that is not made.
+    pub(super) fn release(self, kernel: &Kernel) {
+        if let Self::File(object) = self {
+            object.dereference(kernel);
+        }
+    }
+}
+
+/// A file that a request is for, referenced.
+struct Found {
+    object: Arc<Object>,
+    granted: u32,
+    /// The handle that it was found by, and whose that is.
+    handle: Option<(Arc<Process>, u32)>,
+}
+
+impl Found {
+    fn of(caller: Caller<'_>, target: Target) -> Result<Self, NTSTATUS> {
+        let handle = match target {
+            Target::Handle(handle) => handle,
+            Target::File(object) => return Ok(Self { object, granted: u32::MAX, handle: None }),
+        };
+        let (owner, value) = ob::locate(caller.kernel, caller.process, handle, caller.user_mode)?;
+        let HandleEntry { object, granted, .. } =
+            owner.handles.get(value).ok_or(abi::STATUS_INVALID_HANDLE)?;
+        if object.body::<File>().is_none() {
+            return Err(abi::STATUS_OBJECT_TYPE_MISMATCH);
+        }
+        if !object.try_reference() {
+            return Err(abi::STATUS_INVALID_HANDLE);
+        }
+        // Kernel mode may all.
+        let granted = if caller.user_mode { granted } else { u32::MAX };
+        Ok(Self { object, granted, handle: Some((owner, value)) })
+    }
+
+    /// Whether the handle still stands for it.
+    fn is_open(&self) -> bool {
+        self.handle.as_ref().is_none_or(|(owner, value)| {
+            owner.handles.get(*value).is_some_and(|entry| Arc::ptr_eq(&entry.object, &self.object))
+        })
+    }
 }
 
 /// Finds the file, makes the request that `plan` says, and waits for its end if the file is synchronous. The event is
@@ -215,33 +269,23 @@ pub(super) fn start_control(caller: Caller<'_>, control: &Control, notice: Notic
 /// As for [`start_transfer`].
 pub(super) fn start(
     caller: Caller<'_>,
-    handle: u64,
+    target: Target,
     (notice, event): (Notice, Option<Arc<Object>>),
     buffers: &[(u64, u32)],
     plan: impl FnOnce(&File, u32) -> Result<Operation, NTSTATUS>,
 ) -> Outcome<NTSTATUS> {
     let Caller { kernel, process, thread, user_mode } = caller;
-    let found = probe(caller, notice.io_status_block, buffers).map(|probed| {
-        probed.and_then(|()| {
-            let (owner, value) = ob::locate(kernel, process, handle, user_mode)?;
-            let entry = owner.handles.get(value).ok_or(abi::STATUS_INVALID_HANDLE)?;
-            if entry.object.body::<File>().is_none() {
-                return Err(abi::STATUS_OBJECT_TYPE_MISMATCH);
-            }
-            if entry.object.try_reference() {
-                Ok((owner, value, entry))
-            } else {
-                Err(abi::STATUS_INVALID_HANDLE)
-            }
-        })
-    });
-    let (owner, value, HandleEntry { object, granted, .. }) = match found {
-        Ok(Ok(found)) => found,
-        refused => {
+    let probed = probe(caller, notice.io_status_block, buffers);
+    let found = match (Found::of(caller, target), probed) {
+        (Ok(found), Ok(Ok(()))) => found,
+        (found, probed) => {
             let_go(kernel, event.as_deref());
-            return refused.map(|found| found.err().unwrap_or(abi::STATUS_INVALID_HANDLE));
+            let status = found.as_ref().err().copied();
+            let_go(kernel, found.ok().as_ref().map(|found| &*found.object));
+            return probed.map(|probed| probed.err().or(status).unwrap_or(abi::STATUS_INVALID_HANDLE));
         }
     };
+    let object = found.object.clone();
     let mut pended = Pended {
         notice,
         event,
@@ -250,7 +294,7 @@ pub(super) fn start(
         process: process.clone(),
         thread: thread.apc_target(),
         output: (0, 0),
-        locked: !user_mode,
+        user_mode,
     };
     let Some(file) = object.body::<File>() else {
         pended.release(kernel);
@@ -258,10 +302,7 @@ pub(super) fn start(
     };
     let one_at_a_time = file.synchronous.then(|| file.lock.lock(&*kernel.platform));
     // Anew: another thread may have closed the handle while this one waited for the lock.
-    let is_open = owner.handles.get(value).is_some_and(|entry| Arc::ptr_eq(&entry.object, &object));
-    // Kernel mode may all.
-    let granted = if user_mode { granted } else { u32::MAX };
-    let planned = if is_open { plan(file, granted) } else { Err(abi::STATUS_INVALID_HANDLE) };
+    let planned = if found.is_open() { plan(file, found.granted) } else { Err(abi::STATUS_INVALID_HANDLE) };
     let operation = match planned {
         Ok(operation) => operation,
         Err(status) => {
@@ -326,8 +367,8 @@ fn wait_for_file(kernel: &Kernel, thread: &Thread, file: &File) -> Outcome<NTSTA
     file.object.final_status().map(NTSTATUS::from_bits)
 }
 
-/// Gives the request its system buffer's bytes and its MDL. What a driver's buffered request brings can be written, and
-/// the pages that its MDL describes are locked.
+/// Gives the request its system buffer's bytes and its MDL, whose pages are locked. What a driver's buffered request brings
+/// can be written.
 ///
 /// # Errors
 /// An access violation.
@@ -341,11 +382,11 @@ fn bring(caller: Caller<'_>, operation: &Operation, request: &InFlight) -> Outco
         raw::touch(to, u64::from(length), true)?;
     }
     operation.describe(request)?;
-    if caller.user_mode || request.mdl.is_null() {
+    if request.mdl.is_null() {
         return Ok(());
     }
     let user = Some(&caller.process.user_space);
-    caller.kernel.mm.probe_and_lock(request.mdl, user, false, operation.is_for_writing())
+    caller.kernel.mm.probe_and_lock(request.mdl, user, caller.user_mode, operation.is_for_writing())
 }
 
 /// Sends the request. It tells its end unless it is refused at once.
@@ -365,10 +406,11 @@ fn send(caller: Caller<'_>, file: &File, operation: &Operation, mut pended: Pend
     };
     if let Err(unwind) = bring(caller, operation, &request) {
         fail(pended);
-        return if user_mode { Ok(abi::STATUS_INVALID_USER_BUFFER) } else { Err(unwind) };
+        return if user_mode { Ok(abi::STATUS_ACCESS_VIOLATION) } else { Err(unwind) };
     }
     if !process.begin_request(kernel) {
         if user_mode {
+            let _stopped = pended.release_mdls(kernel, request);
             fail(pended);
             return Ok(abi::STATUS_CANCELLED);
         }
@@ -447,7 +489,9 @@ pub(super) fn complete(
         let ended = pended.end(kernel, request, true);
         packet::recycle(kernel, packet, request);
         ended
-    })
+    })?;
+    // It may be this thread's own.
+    Kernel::with_current(|kernel, thread| kernel.ke.deliver_kernel_apcs(kernel, thread)).unwrap_or(Ok(()))
 }
 
 impl Pended {
@@ -487,7 +531,7 @@ impl Pended {
     }
 
     fn release_mdls(&self, kernel: &Kernel, request: InFlight) -> Outcome<()> {
-        if self.locked && !request.mdl.is_null() {
+        if !request.mdl.is_null() {
             mdl::mdl_outcome(kernel, kernel.mm.unlock_pages(request.mdl))?;
         }
         mdl::release(kernel, request.irp, request.mdl)
@@ -541,9 +585,12 @@ impl Pended {
             kernel.ke.set_event(kernel, DispatcherHeader::at(object), 0)?;
         }
         if self.notice.apc_routine != 0 {
-            let arguments = [self.notice.apc_context, block, 0];
-            let apc = UserApc { routine: self.notice.apc_routine, arguments };
-            kernel.ke.queue_user_apc(kernel, &self.thread, apc);
+            let (routine, arguments) = (self.notice.apc_routine, [self.notice.apc_context, block, 0]);
+            if self.user_mode {
+                kernel.ke.queue_user_apc(kernel, &self.thread, UserApc { routine, arguments });
+            } else {
+                kernel.ke.queue_kernel_apc(kernel, &self.thread, KernelApc { routine, arguments });
+            }
         }
         if let Some(packet) = self.packet.take() {
             packet.post(kernel, self.notice.apc_context, status, information)?;

@@ -215,11 +215,10 @@ pub fn device_object_pointer(
     let request = OpenRequest {
         path: name,
         desired_access,
-        file_attributes: 0,
         share_access: abi::FILE_SHARE_READ | abi::FILE_SHARE_WRITE,
         create_disposition: abi::FILE_OPEN,
         create_options: abi::FILE_NON_DIRECTORY_FILE,
-        user_mode: false,
+        ..OpenRequest::default()
     };
     let handle = match create_file(kernel, process, &request) {
         Ok((handle, _)) => handle,

@@ -4,7 +4,6 @@ use std::cell::Cell;
 
 use abi::NTSTATUS;
 
-use super::Driver;
 use crate::raw::{DeviceObject, DriverObject, IoStackLocation, Irp, Outcome};
 use crate::trace::Event;
 use crate::{Kernel, Unwind};
@@ -20,9 +19,9 @@ pub(super) fn running_driver() -> Option<u32> {
     (id != 0).then_some(id)
 }
 
-/// Runs `body` with `driver` as the one whose code is called.
-pub(super) fn as_driver<R>(driver: &Driver, body: impl FnOnce() -> R) -> R {
-    let before = RUNNING.replace(driver.id);
+/// Runs `body` with the driver or export driver of this identifier as the one whose code is called.
+pub(super) fn as_owner<R>(id: u32, body: impl FnOnce() -> R) -> R {
+    let before = RUNNING.replace(id);
     let result = body();
     RUNNING.set(before);
     result

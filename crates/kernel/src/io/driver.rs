@@ -22,7 +22,7 @@ pub(super) const DRIVER_TAG: u32 = u32::from_le_bytes(*b"Driv");
 /// Where the driver's identifier stands, behind driver object and extension.
 const ID_AT: usize = DriverObject::SIZE + size_of::<abi::DRIVER_EXTENSION>();
 const ID_OFFSET: u64 = ID_AT as u64;
-const SERVICES: &str = r"\Registry\Machine\System\CurrentControlSet\Services";
+pub(super) const SERVICES: &str = r"\Registry\Machine\System\CurrentControlSet\Services";
 const HARDWARE: &str = r"\REGISTRY\MACHINE\HARDWARE\DESCRIPTION\SYSTEM";
 
 /// Code that can be loaded as a driver.
@@ -68,7 +68,7 @@ pub struct Driver {
 }
 
 /// `Box<dyn Any>` with `Debug`.
-trait ErasedImage: Any + Send + Sync {}
+pub(super) trait ErasedImage: Any + Send + Sync {}
 impl<T: Any + Send + Sync> ErasedImage for T {}
 impl fmt::Debug for dyn ErasedImage {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -205,20 +205,23 @@ impl Driver {
     }
 
     fn left(&self, kernel: &Kernel) -> UnloadReport {
-        let usage = kernel.mm.pool.usage().into_iter();
-        let pool =
-            usage.filter(|(owner, ..)| owner.0 == self.id).map(|(_, tag, usage)| (tag, usage)).collect();
         let devices = self.devices().unwrap_or_default().into_iter().map(|device| {
             let path = kernel.ob.by_address(device.address()).and_then(|object| object.path());
             path.unwrap_or_else(|| format!("a device without a name at {:#x}", device.address()))
         });
         UnloadReport {
             driver: self.name.clone(),
-            pool,
+            pool: pool_of(kernel, self.id),
             devices: devices.collect(),
             symbolic_links: symbolic_link::left_by(kernel, self.id),
         }
     }
+}
+
+/// Pool in use that belongs to `owner`, by tag.
+pub(super) fn pool_of(kernel: &Kernel, owner: u32) -> Vec<(u32, TagUsage)> {
+    let usage = kernel.mm.pool.usage().into_iter();
+    usage.filter(|(of, ..)| of.0 == owner).map(|(_, tag, usage)| (tag, usage)).collect()
 }
 
 fn wide(text: &str) -> Vec<u16> {
@@ -243,7 +246,7 @@ pub fn load_driver(kernel: &Kernel, name: &str, image: DriverImage) -> Result<Ar
     let arguments = [driver.object.address(), registry_path];
     let system = kernel.ps.system().clone();
     let returned = ps::inside(kernel, &system, |thread| {
-        let value = dispatch::as_driver(&driver, || kernel.ke.call(kernel, entry, &arguments))?;
+        let value = dispatch::as_owner(driver.id, || kernel.ke.call(kernel, entry, &arguments))?;
         kernel.ke.leave_system_service(kernel, thread, entry).map(|()| value)
     });
     let status = match returned {
@@ -324,14 +327,14 @@ pub(super) fn make_built_in(kernel: &Kernel, name: &str) -> Result<Arc<Driver>, 
 }
 
 /// Service names are one part of a path, and with the path of the services' key they fit into a UNICODE_STRING.
-fn check_name(name: &str) -> Result<(), NTSTATUS> {
+pub(super) fn check_name(name: &str) -> Result<(), NTSTATUS> {
     /// As the registry's longest key name, in UTF-16 units.
     const LONGEST: usize = 255;
     let sound = !name.is_empty() && !name.contains('\\') && name.encode_utf16().count() <= LONGEST;
     if sound { Ok(()) } else { Err(abi::STATUS_OBJECT_NAME_INVALID) }
 }
 
-fn describe_service(kernel: &Kernel, key: &str, file_name: &str) -> Result<(), NTSTATUS> {
+pub(super) fn describe_service(kernel: &Kernel, key: &str, file_name: &str) -> Result<(), NTSTATUS> {
     let cm = &kernel.cm;
     cm.create_key(key)?;
     cm.set_value(key, "Type", Value::dword(1))?;
@@ -442,7 +445,7 @@ fn run_unload(kernel: &Kernel, driver: &Arc<Driver>) -> Result<UnloadReport, NTS
     let unload = driver.object.driver_unload().map_err(|_| abi::STATUS_INVALID_DEVICE_REQUEST)?;
     let system = kernel.ps.system().clone();
     let returned = ps::inside(kernel, &system, |thread| {
-        dispatch::as_driver(driver, || kernel.ke.call(kernel, unload, &[driver.object.address()]))?;
+        dispatch::as_owner(driver.id, || kernel.ke.call(kernel, unload, &[driver.object.address()]))?;
         kernel.ke.leave_system_service(kernel, thread, unload)
     })?;
     if returned.is_err() {
@@ -483,7 +486,9 @@ pub(super) fn hold_image(driver: &Driver) {
 /// Undoes [`hold_image`]; the last one lets the image of a driver that is gone go.
 pub(super) fn release_image(driver: &Driver) {
     if driver.work.fetch_sub(1, Ordering::SeqCst) == 1 && driver.releasable.load(Ordering::SeqCst) {
-        drop(driver.image.lock().unwrap_or_else(PoisonError::into_inner).take());
+        let image = driver.image.lock().unwrap_or_else(PoisonError::into_inner).take();
+        // Not under the lock: with it go the export drivers that only this one needs, and their code is called.
+        drop(image);
     }
 }
 

@@ -121,7 +121,7 @@ fn call(kernel: &Kernel, driver: &Driver, routine: u64, context: u64) -> Outcome
     let arguments = [driver.object.address(), context, u64::from(count)];
     let system = kernel.ps.system().clone();
     let called = ps::inside(kernel, &system, |thread| {
-        dispatch::as_driver(driver, || kernel.ke.call(kernel, routine, &arguments))?;
+        dispatch::as_owner(driver.id, || kernel.ke.call(kernel, routine, &arguments))?;
         kernel.ke.leave_system_service(kernel, thread, routine)
     });
     // A machine that has stopped calls nothing more.

@@ -34,6 +34,8 @@ pub struct File {
     pub(super) completion: OnceLock<Association>,
     /// FILE_SKIP_*: what is not told of requests that end in their call.
     pub(super) skips: AtomicU32,
+    /// Of a file that was opened relative to another: that one's name below the device.
+    pub(super) relative_to: Vec<u16>,
     /// Whether CREATE succeeded: only then CLEANUP and CLOSE follow.
     pub(super) created: std::sync::atomic::AtomicBool,
 }
@@ -71,8 +73,7 @@ impl ObjectBody for File {
 
     fn full_name(&self, _object: &Object) -> Vec<u16> {
         let mut name: Vec<u16> = self.device_object.path().unwrap_or_default().encode_utf16().collect();
-        // A driver that scribbled over it loses it.
-        name.extend(self.object.file_name().to_wide().unwrap_or_default());
+        name.extend(self.name_below_device());
         name
     }
 
@@ -86,6 +87,18 @@ impl ObjectBody for File {
 }
 
 impl File {
+    /// Its name below the device, with a backslash in front; empty for the device itself.
+    pub(super) fn name_below_device(&self) -> Vec<u16> {
+        // A driver that scribbled over it loses it.
+        let own = self.object.file_name().to_wide().unwrap_or_default();
+        let mut name = self.relative_to.clone();
+        if !own.is_empty() && own.first() != Some(&u16::from(b'\\')) {
+            name.push(u16::from(b'\\'));
+        }
+        name.extend(own);
+        name
+    }
+
     fn is_created(&self) -> bool {
         self.created.load(std::sync::atomic::Ordering::Acquire)
     }

@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use abi::NTSTATUS;
 
-use super::asynchronous::{Caller, Control, Notice, Transfer, start, start_control, start_transfer};
+use super::asynchronous::{Caller, Control, Notice, Target, Transfer, start, start_control, start_transfer};
+use super::file::File;
 use super::operation::Operation;
 use crate::ke::{ProcessorMode, Thread, Timeout};
 use crate::ob::{self, Object};
@@ -32,8 +33,10 @@ pub enum FileRequest {
 /// event, or the file. PASSIVE_LEVEL, special kernel APCs enabled.
 ///
 /// The status is the driver's, `STATUS_PENDING`, `STATUS_INVALID_HANDLE`, `STATUS_OBJECT_TYPE_MISMATCH`,
-/// `STATUS_INVALID_PARAMETER` without an offset on a file that keeps none, `STATUS_INSUFFICIENT_RESOURCES`, or
-/// `STATUS_NOT_IMPLEMENTED` with an APC routine.
+/// `STATUS_INVALID_PARAMETER` without an offset on a file that keeps none, or `STATUS_INSUFFICIENT_RESOURCES`.
+///
+/// The notice's APC routine is called with its context, the status block's address and 0, in this thread at PASSIVE_LEVEL:
+/// a normal kernel APC, as kernel mode is the requestor. (Confirm: ZwReadFile's page reserves the parameter for others.)
 ///
 /// # Errors
 /// An access violation in the caller's memory, of which nothing has been sent then, or how the driver's frames were left.
@@ -46,38 +49,50 @@ pub fn request_by_handle(
     request: &FileRequest,
     notice: Notice,
 ) -> Outcome<NTSTATUS> {
-    if notice.apc_routine != 0 {
-        return Ok(abi::STATUS_NOT_IMPLEMENTED);
-    }
     let process = match ob::current_process(kernel, thread) {
         Ok(process) => process,
         Err(status) => return Ok(status),
     };
     let caller = Caller { kernel, process: &process, thread, user_mode: false };
-    match request {
+    let status = match request {
         FileRequest::Read(transfer) => start_transfer(caller, abi::IRP_MJ_READ, transfer, notice),
         FileRequest::Write(transfer) => start_transfer(caller, abi::IRP_MJ_WRITE, transfer, notice),
         FileRequest::Control(control) => start_control(caller, control, notice),
-        FileRequest::Flush(handle) => flush(caller, *handle, notice),
-    }
+        FileRequest::Flush(handle) => {
+            wait_for(caller, Target::Handle(*handle), notice, |_, _| Ok(Operation::flush()))
+        }
+    }?;
+    kernel.ke.deliver_kernel_apcs(kernel, thread)?;
+    Ok(status)
 }
 
-fn flush(caller: Caller<'_>, handle: u64, notice: Notice) -> Outcome<NTSTATUS> {
+/// Makes the request that `plan` says, and waits for its end on every file.
+///
+/// # Errors
+/// As for [`request_by_handle`].
+pub(super) fn wait_for(
+    caller: Caller<'_>,
+    target: Target,
+    notice: Notice,
+    plan: impl FnOnce(&File, u32) -> Result<Operation, NTSTATUS>,
+) -> Outcome<NTSTATUS> {
     let kernel = caller.kernel;
     let event = match ex::event_object(kernel, abi::NotificationEvent, false) {
         Ok(event) => event,
-        Err(status) => return Ok(status),
+        Err(status) => {
+            target.release(kernel);
+            return Ok(status);
+        }
     };
     // Its maker's reference keeps it while this waits.
     assert!(event.try_reference(), "it is new");
-    let plan = |_: &_, _| Ok(Operation::flush());
-    let flushed = start(caller, handle, (notice, Some(event.clone())), &[], plan).and_then(|status| {
+    let ended = start(caller, target, (notice, Some(event.clone())), &[], plan).and_then(|status| {
         if status == abi::STATUS_PENDING { wait_for_end(caller, &event, notice) } else { Ok(status) }
     });
-    if !matches!(flushed, Err(Unwind::Halt)) {
+    if !matches!(ended, Err(Unwind::Halt)) {
         event.dereference(kernel);
     }
-    flushed
+    ended
 }
 
 fn wait_for_end(caller: Caller<'_>, event: &Arc<Object>, notice: Notice) -> Outcome<NTSTATUS> {

@@ -18,8 +18,10 @@ mod dispatch;
 mod driver;
 mod driver_extension;
 mod file;
+mod information;
 mod irp;
 mod kernel_file;
+mod library;
 mod mdl;
 mod open;
 mod operation;
@@ -77,8 +79,10 @@ pub use driver_extension::{
     allocate_driver_object_extension, driver_object_extension, register_reinitialization,
 };
 pub use file::File;
+pub use information::{FileQuery, query_by_object, query_file, query_volume, set_file};
 pub use irp::{allocate_irp, free_irp, initialize_irp, make_associated_irp, reuse_irp};
 pub use kernel_file::{FileRequest, request_by_handle};
+pub use library::{Library, LibraryError, LibraryImage, load_library, unload_library};
 pub use mdl::{allocate_mdl, free_mdl, mdl_outcome};
 pub use open::{OpenRequest, create_file, open_file};
 pub use packet::{CANCEL_PATIENCE, current_irp};
@@ -108,6 +112,7 @@ const LOCKS_TAG: u32 = u32::from_le_bytes(*b"IoLk");
 #[derive(Debug)]
 pub struct IoManager {
     drivers: RwLock<Vec<Arc<Driver>>>,
+    libraries: RwLock<Vec<Arc<Library>>>,
     packets: Arc<PacketTable>,
     driver_irps: DriverIrps,
     workers: Workers,
@@ -131,6 +136,7 @@ impl IoManager {
         let locks = memory.pool.allocate_zeroed(16, LOCKS_TAG, PoolOwner::default())?;
         Some(Self {
             drivers: RwLock::default(),
+            libraries: RwLock::default(),
             packets: Arc::default(),
             driver_irps: DriverIrps::default(),
             workers: Workers::default(),
@@ -169,6 +175,16 @@ impl IoManager {
         self.drivers.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// All loaded export drivers, in the order of loading.
+    #[must_use]
+    pub fn libraries(&self) -> Vec<Arc<Library>> {
+        self.libraries.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn change_libraries(&self, change: impl FnOnce(&mut Vec<Arc<Library>>)) {
+        change(&mut self.libraries.write().unwrap_or_else(PoisonError::into_inner));
+    }
+
     /// The driver with this service name, without regard to case.
     #[must_use]
     pub fn driver(&self, name: &str) -> Option<Arc<Driver>> {
@@ -181,7 +197,7 @@ impl IoManager {
         self.drivers().into_iter().find(|driver| driver.object.address() == address)
     }
 
-    /// The driver that the calling code belongs to: by the return address of the export it called, else by whose
+    /// The driver, or export driver, that the calling code belongs to: by the return address of the export it called, else by whose
     /// routine the kernel called last on this thread.
     #[must_use]
     pub fn calling_driver(&self) -> Option<u32> {
@@ -192,6 +208,11 @@ impl IoManager {
             let drivers = self.drivers.read().unwrap_or_else(PoisonError::into_inner);
             if let Some(driver) = drivers.iter().find(|driver| driver.range.contains(&address)) {
                 return Some(driver.id);
+            }
+            drop(drivers);
+            let libraries = self.libraries.read().unwrap_or_else(PoisonError::into_inner);
+            if let Some(library) = libraries.iter().find(|library| library.range.contains(&address)) {
+                return Some(library.id);
             }
         }
         dispatch::running_driver()

@@ -8,7 +8,7 @@ use abi::NTSTATUS;
 use platform::scheduler::Lock;
 
 use super::file::File;
-use super::{Device, device, request};
+use super::{Device, device, information, request};
 use crate::Kernel;
 use crate::mm::{PoolBlock, PoolOwner};
 use crate::ob::{Found, Object};
@@ -22,10 +22,12 @@ pub(super) const FILE_TAG: u32 = u32::from_le_bytes(*b"File");
 const MAX_PATH_UNITS: usize = 32_767;
 
 /// What `NtCreateFile` is asked for.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct OpenRequest<'a> {
-    /// NT path.
+    /// NT path; with a related file, a name without a backslash in front, or none.
     pub path: &'a [u16],
+    /// The open file that the name is relative to (OBJECT_ATTRIBUTES.RootDirectory).
+    pub related: Option<&'a Arc<Object>>,
     /// Access mask; generic bits allowed.
     pub desired_access: u32,
     /// FILE_ATTRIBUTE_*.
@@ -38,6 +40,15 @@ pub struct OpenRequest<'a> {
     pub create_options: u32,
     /// Whether the caller is an application (`UserMode`).
     pub user_mode: bool,
+    /// Whether rights are checked for kernel mode too (IO_FORCE_ACCESS_CHECK, OBJ_FORCE_ACCESS_CHECK).
+    pub force_access_check: bool,
+}
+
+impl OpenRequest<'_> {
+    /// Whether the caller's rights decide.
+    fn is_checked(&self) -> bool {
+        self.user_mode || self.force_access_check
+    }
 }
 
 /// Opens a device and returns the handle in `process`'s table and the create request's information.
@@ -68,15 +79,21 @@ pub fn create_file(
 /// As [`create_file`], without a handle: the file object with its maker's reference, the rights granted, and the create
 /// request's information.
 ///
+/// An open that is relative to a file goes to that file's device; the driver finds the file in `RelatedFileObject` while it
+/// handles the create request.
+///
 /// # Errors
-/// As for [`create_file`].
+/// As for [`create_file`]; `STATUS_OBJECT_TYPE_MISMATCH` when the related object is no file, `STATUS_OBJECT_PATH_SYNTAX_BAD`
+/// when a relative name begins with a backslash. (Confirm: NT may leave that to the driver.)
+///
+/// Source: ddi, InitializeObjectAttributes; FILE_OBJECT.
 pub fn open_file(
     kernel: &Kernel,
     process: &Process,
     request: &OpenRequest<'_>,
 ) -> Result<(Arc<Object>, u32, u64), NTSTATUS> {
     check(request)?;
-    let found = kernel.ob.find(request.path, false)?;
+    let found = find(kernel, request)?;
     let device = found.object.body::<Device>().ok_or(abi::STATUS_OBJECT_TYPE_MISMATCH)?;
     let granted = decide(&found, device, process, request)?;
     if !found.object.try_reference() {
@@ -104,9 +121,19 @@ pub fn open_file(
     }
 }
 
+/// The device, and what of the name is its driver's.
+fn find(kernel: &Kernel, request: &OpenRequest<'_>) -> Result<Found, NTSTATUS> {
+    let Some(related) = request.related else { return kernel.ob.find(request.path, false) };
+    let file = related.body::<File>().ok_or(abi::STATUS_OBJECT_TYPE_MISMATCH)?;
+    if request.path.first() == Some(&u16::from(b'\\')) {
+        return Err(abi::STATUS_OBJECT_PATH_SYNTAX_BAD);
+    }
+    Ok(Found { object: file.device_object.clone(), rest: request.path.to_vec() })
+}
+
 /// What the handle will be granted. The device's descriptor decides about the device itself, and about names below it
-/// where the device asks for that (FILE_DEVICE_SECURE_OPEN, read at each open, since drivers set it late); all other
-/// names are the driver's to judge, and their opens get what they ask for. Traversing directories is not checked: every
+/// and opens relative to its files where the device asks for that (FILE_DEVICE_SECURE_OPEN, read at each open, since drivers
+/// set it late); all other names are the driver's to judge, and their opens get what they ask for. Traversing directories is not checked: every
 /// token but the anonymous one has SeChangeNotifyPrivilege.
 ///
 /// Source: "Controlling Device Namespace Access"; kernel, "Securing Device Objects".
@@ -118,10 +145,11 @@ fn decide(
 ) -> Result<u32, NTSTATUS> {
     let object_type = found.object.object_type();
     let characteristics = device.object.characteristics().map_err(|_| abi::STATUS_NO_SUCH_DEVICE)?;
-    if !found.rest.is_empty() && characteristics & abi::FILE_DEVICE_SECURE_OPEN == 0 {
+    let is_below = !found.rest.is_empty() || request.related.is_some();
+    if is_below && characteristics & abi::FILE_DEVICE_SECURE_OPEN == 0 {
         return Ok(object_type.map_access(request.desired_access));
     }
-    se::check_object(&found.object, &process.token, request.desired_access, request.user_mode)
+    se::check_object(&found.object, &process.token, request.desired_access, request.is_checked())
 }
 
 fn check(request: &OpenRequest<'_>) -> Result<(), NTSTATUS> {
@@ -186,11 +214,18 @@ fn make_file(
             name,
             completion: OnceLock::new(),
             skips: AtomicU32::new(0),
+            relative_to: request.related.map(|related| below_device(related)).unwrap_or_default(),
             created: AtomicBool::new(false),
         },
     );
     kernel.ob.remember(&file);
     Ok(file)
+}
+
+/// A file's name below its device, whatever it was opened relative to.
+fn below_device(object: &Object) -> Vec<u16> {
+    let Some(file) = object.body::<File>() else { return Vec::new() };
+    file.name_below_device()
 }
 
 fn initialize(
@@ -206,14 +241,8 @@ fn initialize(
     object.set_object_type(abi::IO_TYPE_FILE.cast_unsigned())?;
     object.set_size(u16::try_from(FileObject::SIZE).unwrap_or(0))?;
     object.set_device_object(device.object.address())?;
-    let mut flags = 0;
-    if request.create_options & abi::FILE_SYNCHRONOUS_IO_NONALERT != 0 {
-        flags |= abi::FO_SYNCHRONOUS_IO;
-    }
-    if request.create_options & abi::FILE_SYNCHRONOUS_IO_ALERT != 0 {
-        flags |= abi::FO_SYNCHRONOUS_IO | abi::FO_ALERTABLE_IO;
-    }
-    object.set_flags(flags)?;
+    object.set_flags(information::flags_of(request.create_options))?;
+    object.set_related_file_object(request.related.map_or(0, |related| related.address))?;
     object.set_read_access(u8::from(granted & (abi::FILE_READ_DATA | abi::FILE_EXECUTE) != 0))?;
     object.set_write_access(u8::from(granted & (abi::FILE_WRITE_DATA | abi::FILE_APPEND_DATA) != 0))?;
     object.set_delete_access(u8::from(granted & abi::DELETE != 0))?;
@@ -245,10 +274,12 @@ fn send_create(
     let file = object.body::<File>().ok_or(abi::STATUS_OBJECT_TYPE_MISMATCH)?;
     let context = SecurityContext::new(kernel, process, request, granted)?;
     let options = (request.create_disposition << 24) | (request.create_options & 0x00FF_FFFF);
+    let force = if request.force_access_check { abi::SL_FORCE_ACCESS_CHECK } else { 0 };
     let word = u64::from(request.file_attributes & 0xFFFF) | (u64::from(request.share_access & 0xFFFF) << 16);
     let parameters = [context.address, u64::from(options), word, 0];
     let result = request::send_plain(kernel, file, request.user_mode, |irp, location| {
         location.set_major_function(abi::IRP_MJ_CREATE)?;
+        location.set_flags(force)?;
         irp.set_flags(abi::IRP_CREATE_OPERATION | abi::IRP_SYNCHRONOUS_API)?;
         for (index, parameter) in (0..).zip(parameters) {
             location.set_parameter(index, parameter)?;
@@ -256,6 +287,8 @@ fn send_create(
         Ok(())
     });
     context.free(kernel);
+    // It means something in create requests alone, and nothing keeps that file.
+    let _freed_by_driver = file.object.set_related_file_object(0);
     // The create request may end with a warning or information; only errors leave no handle.
     if !result.status.is_success() {
         return Err(result.status);

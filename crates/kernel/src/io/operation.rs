@@ -33,7 +33,13 @@ pub(super) struct Operation {
 enum Kind {
     Transfer { major: u8, position: u64, data: Bytes },
     Control { code: u32, input: Bytes, output: Bytes },
+    Information { major: u8, class: i32, data: Bytes },
     Flush,
+}
+
+/// Whether a request with this major function changes what it names.
+fn is_change(major: u8) -> bool {
+    major == abi::IRP_MJ_SET_INFORMATION || major == abi::IRP_MJ_SET_VOLUME_INFORMATION
 }
 
 impl Operation {
@@ -64,6 +70,11 @@ impl Operation {
         Self { kind: Kind::Flush, mode: BufferMode::Neither }
     }
 
+    /// A query, or a change, of what a file or volume is (`major`: IRP_MJ_QUERY_INFORMATION and its like).
+    pub(super) fn information(major: u8, class: i32, data: Bytes) -> Self {
+        Self { kind: Kind::Information { major, class, data }, mode: BufferMode::Buffered }
+    }
+
     /// What its packet must have.
     pub(super) fn needs(&self) -> Needs {
         let (copied_in, copied_out) = (self.copied_in().1, self.copied_out().1);
@@ -77,6 +88,8 @@ impl Operation {
         match (self.kind, self.mode) {
             (Kind::Control { input, .. }, BufferMode::Buffered | BufferMode::Direct) => input,
             (Kind::Transfer { major: abi::IRP_MJ_WRITE, data, .. }, BufferMode::Buffered) => data,
+            // A query of everything finds there what the I/O manager has answered of it.
+            (Kind::Information { data, .. }, _) => data,
             _ => NO_BYTES,
         }
     }
@@ -86,6 +99,7 @@ impl Operation {
         match (self.kind, self.mode) {
             (Kind::Control { output, .. }, BufferMode::Buffered) => output,
             (Kind::Transfer { major: abi::IRP_MJ_READ, data, .. }, BufferMode::Buffered) => data,
+            (Kind::Information { major, data, .. }, _) if !is_change(major) => data,
             _ => NO_BYTES,
         }
     }
@@ -104,7 +118,7 @@ impl Operation {
         match self.kind {
             Kind::Transfer { major, .. } => major == abi::IRP_MJ_READ,
             Kind::Control { code, .. } => code & 3 == abi::METHOD_OUT_DIRECT,
-            Kind::Flush => false,
+            Kind::Flush | Kind::Information { .. } => false,
         }
     }
 
@@ -141,6 +155,16 @@ impl Operation {
                 if self.mode == BufferMode::Neither {
                     location.set_parameter(3, input.0)?;
                     irp.set_user_buffer(output.0)?;
+                }
+            }
+            Kind::Information { major, class, data: (_, length) } => {
+                location.set_major_function(major)?;
+                location.set_parameter(0, u64::from(length))?;
+                location.set_parameter(1, u64::from(class.cast_unsigned()))?;
+                if is_change(major) {
+                    location.set_parameter(2, 0)?;
+                } else {
+                    flags |= abi::IRP_INPUT_OPERATION;
                 }
             }
             Kind::Flush => location.set_major_function(abi::IRP_MJ_FLUSH_BUFFERS)?,

@@ -145,6 +145,7 @@ fn rig_with(machine: &Machine, create_options: u32) -> Rig {
             create_disposition: abi::FILE_OPEN,
             create_options,
             user_mode: true,
+            ..OpenRequest::default()
         };
         let (handle, _) = io::create_file(kernel, &process, &request).expect("opens");
         let object = process.handles.get(handle).expect("is open").object;

@@ -220,7 +220,7 @@ fn execute(kernel: &Kernel, work: Work) -> Outcome<()> {
         let _no_longer_queued = raw::write(work.item, 0_u64);
         let call = || kernel.ke.call(kernel, work.routine, &arguments[..work.count]);
         let called = match &owner {
-            Some(driver) => dispatch::as_driver(driver, call),
+            Some(driver) => dispatch::as_owner(driver.id, call),
             None => call(),
         };
         if let Err(unwind) = called {

@@ -6,6 +6,7 @@
 use abi::{DISPATCH_LEVEL, HIGH_LEVEL};
 use platform::entry::{self, Region};
 
+use super::waiter::Waiter;
 use super::{Dispatcher, Thread};
 use crate::raw::{self, Outcome};
 use crate::{Kernel, Unwind};
@@ -44,14 +45,21 @@ impl Dispatcher {
         }
         region.set_irql(irql);
         if irql < DISPATCH_LEVEL && note_irql(irql) {
-            self.let_special_apcs_in(kernel);
+            self.let_apcs_in(kernel);
         }
     }
 
-    /// Runs the special APCs that waited for the thread to come below APC_LEVEL.
+    /// Runs the APCs that waited for the thread to come below APC_LEVEL.
     #[cold]
-    fn let_special_apcs_in(&self, kernel: &Kernel) {
-        Kernel::with_current(|_, thread| self.deliver_special_apcs(kernel, thread));
+    fn let_apcs_in(&self, kernel: &Kernel) {
+        Kernel::with_current(|_, thread| {
+            self.deliver_special_apcs(kernel, thread);
+            if let Err(Unwind::Exit(status)) = self.deliver_kernel_apcs(kernel, thread) {
+                // The instruction that lowered the IRQL cannot be left for the thread's end.
+                let status = u64::from(status.bits());
+                kernel.bug_check(abi::KERNEL_APC_PENDING_DURING_EXIT, [0, 0, 0, status]);
+            }
+        });
     }
 
     /// Raises the IRQL and returns the old one (`ddi: KeRaiseIrql`, exported as KfRaiseIrql).
@@ -103,7 +111,7 @@ impl Dispatcher {
                     region.set_irql(irql);
                 }
                 if note_irql(irql) {
-                    self.let_special_apcs_in(kernel);
+                    self.let_apcs_in(kernel);
                 }
             } else if !owns && irql >= DISPATCH_LEVEL {
                 self.take_processor(kernel, thread, region);
@@ -210,10 +218,13 @@ impl Dispatcher {
     }
 }
 
-/// Tells the calling thread's special APCs its IRQL, below DISPATCH_LEVEL. True when some may have waited for it.
+/// Tells the calling thread's APCs its IRQL, below DISPATCH_LEVEL. True when some may have waited for it.
 #[inline]
 fn note_irql(irql: u8) -> bool {
-    Kernel::with_current(|_, thread| thread.waiter().special_apcs.note_irql(irql)).unwrap_or(false)
+    let note = |waiter: &Waiter| {
+        waiter.special_apcs.note_irql(irql) || irql == abi::PASSIVE_LEVEL && waiter.kernel_apcs.are_pending()
+    };
+    Kernel::with_current(|_, thread| note(thread.waiter())).unwrap_or(false)
 }
 
 #[cold]

@@ -6,8 +6,9 @@
 //!
 //! - `dispatcher`: the machine's state, and stopping it. `wait`, `waiter`, `wait_list`: waiting.
 //! - `object`: what all dispatcher objects share. `event`, `mutant`, `semaphore`, `timer`, `queue`: one kind each.
-//! - `irql`, `processors`, `dpc`, `spin_lock`: code at DISPATCH_LEVEL.
-//! - `thread`, `apc`, `special_apc`, `time`: threads, what ends their waits early, what is finished in their context, clocks.
+//! - `irql`, `processors`, `dpc`, `spin_lock`, `shared_spin_lock`: code at DISPATCH_LEVEL.
+//! - `thread`, `apc`, `special_apc`, `kernel_apc`, `time`: threads, what ends their waits early, what is finished in their
+//!   context and by their drivers there, clocks.
 //!   `idle`, `clock`: threads of the machine's own.
 
 mod apc;
@@ -17,11 +18,13 @@ mod dpc;
 mod event;
 mod idle;
 mod irql;
+mod kernel_apc;
 mod mutant;
 mod object;
 mod processors;
 mod queue;
 mod semaphore;
+mod shared_spin_lock;
 mod special_apc;
 mod spin_lock;
 mod thread;
@@ -37,11 +40,13 @@ pub(crate) mod tests;
 pub use apc::UserApc;
 pub use dispatcher::Dispatcher;
 pub use dpc::Kdpc;
+pub use kernel_apc::KernelApc;
 pub use mutant::Kmutant;
 pub use object::initialize_header;
 pub use processors::MAXIMUM_PROCESSORS;
 pub use queue::{Kqueue, QueueEnd, Removed};
 pub use semaphore::Ksemaphore;
+pub use shared_spin_lock::SpinAccess;
 pub use special_apc::ApcTarget;
 pub use spin_lock::{HeldSpinLocks, LockQueueHandle};
 pub use thread::{Thread, ThreadId};

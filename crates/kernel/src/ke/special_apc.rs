@@ -53,7 +53,7 @@ impl ApcTarget {
 }
 
 impl SpecialApcs {
-    fn are_held_up(&self) -> bool {
+    pub(super) fn are_held_up(&self) -> bool {
         self.disable.load(Ordering::SeqCst) != 0 || self.at_apc_level.load(Ordering::SeqCst)
     }
 
@@ -96,6 +96,15 @@ impl Thread {
     }
 }
 
+/// Stops the machine for what an APC has raised.
+pub(super) fn nobody_takes(kernel: &Kernel, record: &abi::EXCEPTION_RECORD) {
+    let status = u64::from(record.ExceptionCode.bits());
+    let address = record.ExceptionAddress.addr() as u64;
+    let information = record.ExceptionInformation;
+    let parameters = [status, address, information[0] as u64, information[1] as u64];
+    kernel.bug_check(abi::KMODE_EXCEPTION_NOT_HANDLED, parameters);
+}
+
 impl Dispatcher {
     /// Has `routine` run in the context of the target's process: now, on the calling thread, or, when the target holds
     /// special APCs up, as soon as it lets them in. IRQL <= DISPATCH_LEVEL.
@@ -128,12 +137,7 @@ impl Dispatcher {
             return;
         }
         if let Err(Unwind::Raise(raise)) = self.run_queued(kernel, apcs) {
-            let record = &raise.record;
-            let status = u64::from(record.ExceptionCode.bits());
-            let address = record.ExceptionAddress.addr() as u64;
-            let information = record.ExceptionInformation;
-            let parameters = [status, address, information[0] as u64, information[1] as u64];
-            kernel.bug_check(abi::KMODE_EXCEPTION_NOT_HANDLED, parameters);
+            nobody_takes(kernel, &raise.record);
         }
     }
 

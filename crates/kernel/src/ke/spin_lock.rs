@@ -39,11 +39,11 @@ impl HeldSpinLocks {
         self.slots.iter().map(|slot| slot.load(Ordering::Relaxed)).filter(|lock| *lock != 0)
     }
 
-    fn add(&self, lock: u64) {
+    pub(super) fn add(&self, lock: u64) {
         self.replace(0, lock);
     }
 
-    fn remove(&self, lock: u64) {
+    pub(super) fn remove(&self, lock: u64) {
         self.replace(lock, 0);
     }
 
@@ -236,7 +236,7 @@ impl Dispatcher {
 
 /// Spins until `done`, letting other threads run after the first rounds.
 #[cold]
-fn spin(kernel: &Kernel, mut done: impl FnMut() -> Outcome<bool>) -> Outcome<()> {
+pub(super) fn spin(kernel: &Kernel, mut done: impl FnMut() -> Outcome<bool>) -> Outcome<()> {
     let mut round = 0_u32;
     while !done()? {
         if kernel.is_halted() {
@@ -248,7 +248,7 @@ fn spin(kernel: &Kernel, mut done: impl FnMut() -> Outcome<bool>) -> Outcome<()>
     Ok(())
 }
 
-fn own_lock_check(kernel: &Kernel, thread: &Thread, lock: u64) -> Outcome<()> {
+pub(super) fn own_lock_check(kernel: &Kernel, thread: &Thread, lock: u64) -> Outcome<()> {
     if thread.held_spin_locks().iter().any(|held| held == lock) {
         return already_owned(kernel, lock);
     }

@@ -43,6 +43,8 @@ pub struct Thread {
     pub stack: KernelStack,
     /// Whether it is a system thread (`PsIsSystemThread`).
     pub is_system: bool,
+    /// Whether the present system service was called by kernel code, as a driver's Zw routine is.
+    called_by_kernel: AtomicBool,
     pub(super) object: u64,
     /// Where the object's memory goes back to.
     pool: Arc<Pool>,
@@ -83,6 +85,7 @@ impl Thread {
             process_id,
             stack,
             is_system,
+            called_by_kernel: AtomicBool::new(is_system),
             object,
             pool,
             waiter: Arc::new(Waiter::new(object)),
@@ -111,6 +114,21 @@ impl Thread {
     #[must_use]
     pub(crate) fn executive_event(&self) -> DispatcherHeader {
         DispatcherHeader::at(self.object + EXECUTIVE_EVENT)
+    }
+
+    /// Whether who called the present system service is kernel code (`ddi: ExGetPreviousMode`): always for system threads,
+    /// in an application's thread while a driver's Zw routine runs.
+    #[must_use]
+    pub fn is_called_by_kernel(&self) -> bool {
+        self.called_by_kernel.load(Ordering::Relaxed)
+    }
+
+    /// Runs `body`, a system service that kernel code has called.
+    pub fn called_by_kernel<R>(&self, body: impl FnOnce() -> R) -> R {
+        let before = self.called_by_kernel.swap(true, Ordering::Relaxed);
+        let result = body();
+        self.called_by_kernel.store(before, Ordering::Relaxed);
+        result
     }
 
     pub(super) fn waiter(&self) -> &Arc<Waiter> {

@@ -192,6 +192,24 @@ impl Dispatcher {
     }
 
     fn wait(&self, kernel: &Kernel, thread: &Thread, wait: &Wait<'_>) -> Outcome<NTSTATUS> {
+        let deadline = wait.timeout.deadline(&*kernel.platform);
+        loop {
+            let status = self.wait_once(kernel, thread, wait, deadline)?;
+            if status != abi::STATUS_KERNEL_APC {
+                return Ok(status);
+            }
+            self.deliver_kernel_apcs(kernel, thread)?;
+        }
+    }
+
+    /// As [`Self::wait`], up to the next normal kernel APC that can be run: STATUS_KERNEL_APC.
+    fn wait_once(
+        &self,
+        kernel: &Kernel,
+        thread: &Thread,
+        wait: &Wait<'_>,
+        deadline: Option<u64>,
+    ) -> Outcome<NTSTATUS> {
         let looks_only = wait.timeout == Timeout::At(0);
         let highest = if looks_only { DISPATCH_LEVEL } else { abi::APC_LEVEL };
         if self.current_irql() > highest {
@@ -200,11 +218,13 @@ impl Dispatcher {
                 .map(|()| abi::STATUS_TIMEOUT);
         }
         let waiter = thread.waiter();
-        let deadline = wait.timeout.deadline(&*kernel.platform);
         {
             let mut state = self.lock(kernel);
             if kernel.is_halted() {
                 return Err(Unwind::Halt);
+            }
+            if waiter.has_kernel_apc() && self.current_irql() == abi::PASSIVE_LEVEL {
+                return Ok(abi::STATUS_KERNEL_APC);
             }
             if let Some(status) = try_acquire(wait.objects, wait.kind, waiter)? {
                 return Ok(status);

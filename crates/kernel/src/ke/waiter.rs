@@ -8,6 +8,7 @@ use abi::NTSTATUS;
 use platform::Parker;
 
 use super::apc::UserApc;
+use super::kernel_apc::KernelApcs;
 use super::processors::NO_PROCESSOR;
 use super::special_apc::SpecialApcs;
 use super::wait::{ProcessorMode, WaitType};
@@ -30,6 +31,7 @@ pub(super) struct Waiter {
     pub(super) special_apcs: SpecialApcs,
     /// Address of the `KQUEUE` that the thread belongs to, or 0. Changed under the dispatcher's lock only.
     pub(super) queue: AtomicU64,
+    pub(super) kernel_apcs: KernelApcs,
     /// Changed under the dispatcher's lock only, which is always taken first.
     state: Mutex<WaiterState>,
 }
@@ -64,6 +66,7 @@ impl Waiter {
             kernel_apc_disable: AtomicI32::new(0),
             special_apcs: SpecialApcs::default(),
             queue: AtomicU64::new(0),
+            kernel_apcs: KernelApcs::default(),
             state: Mutex::new(WaiterState {
                 blocks: Vec::new(),
                 objects: Vec::new(),

@@ -4,7 +4,7 @@ use super::*;
 use crate::io::{Control, Notice, Transfer};
 use crate::ke::{ProcessorMode, Timeout, UserApc};
 use crate::mm::UserBuffer;
-use crate::raw::DispatcherHeader;
+use crate::raw::{DispatcherHeader, Mdl};
 
 /// Status of a block that nobody has written.
 const UNTOUCHED: u32 = 0x1234_5678;
@@ -154,6 +154,63 @@ fn addresses_outside_of_the_process_are_access_violations_and_reach_no_driver() 
                 assert_eq!(status, abi::STATUS_ACCESS_VIOLATION, "{buffer:#x} {block:#x}");
             }
             assert_eq!(raw::read::<u32>(extension() + COMPLETIONS).expect("readable"), 0);
+        });
+    });
+}
+
+/// Sends a direct control request for `buffer`, which the driver keeps; where its MDL says that the data is.
+fn start_direct(application: &Application, kernel: &Kernel, thread: &Thread, buffer: &UserBuffer) -> u64 {
+    let code = abi::CTL_CODE(abi::FILE_DEVICE_UNKNOWN, 0x800, abi::METHOD_OUT_DIRECT, 0);
+    let handle = u64::from(application.rig.handle);
+    let control = Control { handle, code, input: (0, 0), output: (buffer.address(), buffer.len()) };
+    let notice = application.notice();
+    let started = io::start_device_control(kernel, &application.rig.process, thread, &control, notice);
+    assert_eq!(started, abi::STATUS_PENDING);
+    let kept = Irp::at(raw::read(extension() + KEPT).expect("readable"));
+    Mdl::at(kept.mdl().expect("readable")).mapped_system_va().expect("readable")
+}
+
+#[test]
+fn pages_of_a_pended_direct_request_stay_when_the_application_gives_them_back() {
+    on_mock(0..1, 1, |machine| {
+        let application = Application::new(machine);
+        machine.inside(move |kernel, thread| {
+            let space = &application.rig.process.user_space;
+            let buffer = UserBuffer::new(space, 8192).expect("room");
+            let data = start_direct(&application, kernel, thread, &buffer);
+            assert_eq!(space.locked_pages(), 2);
+            drop(buffer);
+            let other = UserBuffer::new(space, 8192).expect("room");
+            raw::fill(data, 0x5A, 8192).expect("what the driver was given is still there");
+            for offset in [0, 4096, 8191] {
+                assert_eq!(raw::read::<u8>(other.address() + offset).expect("its own"), 0, "not another's");
+            }
+            serve(kernel);
+            assert_eq!((application.block().0, space.locked_pages()), (SUCCESS, 0));
+            assert!(raw::read::<u8>(data).is_err(), "and goes with the request");
+            assert_eq!(kernel.bugcheck().map(|stop| stop.stop.code), None);
+        });
+    });
+}
+
+#[test]
+fn pages_of_a_direct_request_that_is_cancelled_or_refused_are_unlocked() {
+    on_mock(0..1, 1, |machine| {
+        let application = Application::new(machine);
+        machine.inside(move |kernel, thread| {
+            let process = application.rig.process.clone();
+            let buffer = UserBuffer::new(&process.user_space, 64).expect("room");
+            start_direct(&application, kernel, thread, &buffer);
+            io::cancel_file_irps(kernel, thread, application.rig.file, None).expect("running");
+            assert_eq!(application.block().0, abi::STATUS_CANCELLED.bits());
+            assert_eq!(process.user_space.locked_pages(), 0);
+            io::end_process(kernel, &process);
+            let code = abi::CTL_CODE(abi::FILE_DEVICE_UNKNOWN, 0x800, abi::METHOD_IN_DIRECT, 0);
+            let (handle, output) = (u64::from(application.rig.handle), (buffer.address(), buffer.len()));
+            let control = Control { handle, code, input: (0, 0), output };
+            let started = io::start_device_control(kernel, &process, thread, &control, application.notice());
+            assert_eq!(started, abi::STATUS_CANCELLED, "its process ends");
+            assert_eq!(process.user_space.locked_pages(), 0);
         });
     });
 }

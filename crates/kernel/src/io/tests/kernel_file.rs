@@ -1,8 +1,11 @@
 //! Requests of drivers by handle: on files for asynchronous I/O they return at once, and their end is told.
 
+use std::sync::atomic::AtomicU64;
+
 use super::*;
 use crate::ex;
 use crate::io::{Control, FileRequest, Notice, Transfer};
+use crate::ke::{ProcessorMode, Timeout};
 use crate::mm::{PoolBlock, PoolOwner};
 use crate::ob;
 use crate::raw::{DispatcherHeader, Mdl};
@@ -136,17 +139,60 @@ fn a_fault_in_a_drivers_addresses_is_raised_and_reaches_no_driver() {
     });
 }
 
+/// What the APC routine has seen: how often it ran, its second argument, the thread.
+struct Ran {
+    times: AtomicUsize,
+    block: AtomicU64,
+    thread: AtomicU64,
+}
+
+extern "win64" fn apc(context: u64, block: u64, _reserved: u64) {
+    Kernel::with_current(|kernel, thread| {
+        assert_eq!(kernel.ke.current_irql(), abi::PASSIVE_LEVEL);
+        // The event that ends the wait of the thread that this runs in.
+        kernel.ke.set_event(kernel, DispatcherHeader::at(context), 0).expect("running");
+        RAN.times.fetch_add(1, Ordering::SeqCst);
+        RAN.block.store(block, Ordering::SeqCst);
+        RAN.thread.store(thread.object(), Ordering::SeqCst);
+    });
+}
+
+static RAN: Ran = Ran { times: AtomicUsize::new(0), block: AtomicU64::new(0), thread: AtomicU64::new(0) };
+
 #[test]
-fn an_apc_routine_of_a_driver_is_not_implemented() {
-    on_mock(0..1, 1, |machine| {
+fn an_apc_routine_of_a_driver_runs_in_its_thread_and_its_wait_goes_on() {
+    static EXPECTED: AtomicUsize = AtomicUsize::new(0);
+    on_mock(SEEDS, 1, |machine| {
         let rig = rig_with(machine, 0);
-        machine.inside(move |kernel, thread| {
+        machine.spawn("device", |kernel, _| {
+            while raw::read::<u32>(extension() + COMPLETIONS).expect("readable") == 0 {
+                serve(kernel);
+                kernel.platform.relax(0);
+            }
+        });
+        machine.spawn("driver", move |kernel, thread| {
             let driver = Driver::new(kernel, thread, &rig);
-            let notice = Notice { apc_routine: 0x10, ..driver.notice() };
+            let event = ex::event_object(kernel, abi::NotificationEvent, false).expect("memory");
+            let apc_routine = apc as *const () as u64;
+            let notice = Notice { apc_routine, apc_context: event.address, ..driver.notice() };
             let request = driver.control(abi::METHOD_BUFFERED, (0, 0));
-            let sent = io::request_by_handle(kernel, thread, &request, notice).expect("nothing raised");
-            assert_eq!(sent, abi::STATUS_NOT_IMPLEMENTED);
-            assert!(kept().is_null());
+            let sent = io::request_by_handle(kernel, thread, &request, notice);
+            assert_eq!(sent.expect("nothing raised"), abi::STATUS_PENDING);
+            let (mode, alertable) = (ProcessorMode::Kernel, false);
+            let waited = kernel.ke.wait_for_single_object(
+                kernel,
+                thread,
+                event.address,
+                mode,
+                alertable,
+                Timeout::Never,
+            );
+            assert_eq!(waited.expect("running"), abi::STATUS_SUCCESS);
+            let expected = EXPECTED.fetch_add(1, Ordering::SeqCst) + 1;
+            assert_eq!(RAN.times.load(Ordering::SeqCst), expected);
+            assert_eq!(RAN.block.load(Ordering::SeqCst), notice.io_status_block);
+            assert_eq!(RAN.thread.load(Ordering::SeqCst), thread.object());
+            assert_eq!(driver.status(), 0);
         });
     });
 }

@@ -8,6 +8,7 @@ mod mutants;
 mod processors;
 mod queues;
 mod semaphores;
+mod shared_spin_locks;
 mod special_apcs;
 mod spin_locks;
 mod threads;
