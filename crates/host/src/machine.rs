@@ -35,7 +35,7 @@ pub struct Machine {
     pub(crate) kernel: Arc<Kernel>,
     pub(crate) data: DataExports,
     pub(crate) images: Arc<MachineImages>,
-    pub(crate) libraries: Libraries,
+    pub(crate) libraries: Box<Libraries>,
 }
 
 /// How to load a driver.
@@ -95,7 +95,7 @@ impl Machine {
         kernel.set_stack_walker(Arc::new(LoaderWalker));
         let data = DataExports::new(&kernel).map_err(|_| StartError::NoMemory)?;
         let images = Arc::new(MachineImages::new(kernel.mm.space.clone()));
-        Ok(Self { kernel, data, images, libraries: Libraries::new() })
+        Ok(Self { kernel, data, images, libraries: Box::new(Libraries::new()) })
     }
 
     /// Tells `observer` of everything that happens from now on.
