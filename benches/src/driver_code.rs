@@ -7,7 +7,7 @@ use app::{ControlCode, Device};
 use host::{LoadOptions, Machine};
 
 use crate::driver;
-use crate::measure::nanoseconds;
+use crate::measure::{batch, beside};
 use crate::table::Row;
 
 /// Case `number` of `cpu` (tests/drivers/cases.h).
@@ -29,18 +29,18 @@ pub(crate) fn p14() -> Result<Vec<Row>> {
         let mut answer = [0; ANSWER];
         device.control(case(number), &u64::from(rounds).to_le_bytes(), &mut answer).map(drop)
     };
-    let each = |number: u32| nanoseconds(|| once(number, ROUNDS)) / f64::from(ROUNDS);
     let first = |number: u32| -> Result<f64> {
         let start = Instant::now();
         once(number, 1)?;
         Ok(start.elapsed().as_secs_f64() * 1e9)
     };
-    let floor = each(8);
     let [first_cr8, first_load] = [first(6)?, first(9)?];
+    let times = beside([8, 6, 9].map(|number| batch(move || once(number, ROUNDS))));
+    let [floor, cr8, load] = times.map(|time| time / f64::from(ROUNDS));
     let row = |work, value| Row::new("P14", work, value, "ns", "inlined load", floor);
     Ok(vec![
-        row("mov reg, cr8, executed again", each(6)).at_most_value(5.0),
-        row("KUSER_SHARED_DATA load, executed again", each(9)).at_most_value(5.0),
+        row("mov reg, cr8, executed again", cr8).at_most_value(5.0),
+        row("KUSER_SHARED_DATA load, executed again", load).at_most_value(5.0),
         row("the first mov reg, cr8: decoded, patched", first_cr8),
         row("the first KUSER_SHARED_DATA load", first_load),
     ])

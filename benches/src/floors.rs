@@ -3,21 +3,18 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use crate::measure::nanoseconds;
+use crate::measure::{Batch, batch};
 
 /// A system call that does nothing: `getppid`.
-pub(crate) fn system_call() -> f64 {
-    nanoseconds(rustix::process::getppid)
+pub(crate) fn system_call() -> Batch<'static> {
+    batch(rustix::process::getppid)
 }
 
-/// A cache-line ping-pong: two threads, pinned to two processors if there are two, hand a line to and fro.
-/// Returns nanoseconds of one round trip.
-pub(crate) fn cache_line_ping_pong() -> f64 {
-    const ROUNDS: u64 = 200_000;
+/// A cache-line ping-pong: two threads, pinned to two processors if there are two, hand a line to and fro; a round trip.
+pub(crate) fn cache_line_ping_pong() -> Batch<'static> {
+    const ROUNDS: u64 = 20_000;
     let line = CacheLine(AtomicU64::new(0));
-    let mut medians: Vec<f64> = (0..11).map(|_| ping_pong_once(&line, ROUNDS)).collect();
-    medians.sort_by(f64::total_cmp);
-    medians[medians.len() / 2]
+    Box::new(move || ping_pong_once(&line, ROUNDS))
 }
 
 #[repr(align(64))]

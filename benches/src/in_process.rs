@@ -1,11 +1,13 @@
 //! Rows within one process.
 
+use std::cell::RefCell;
+
 use abi::FILE_READ_DATA;
 use anyhow::Result;
 use app::{ControlCode, Device, OpenOptions, Transport};
 use host::{InputBuffer, LoadOptions, Machine};
 
-use crate::measure::nanoseconds;
+use crate::measure::{batch, beside};
 use crate::table::Row;
 use crate::{driver, floors};
 
@@ -25,10 +27,12 @@ pub(crate) fn p1() -> Result<Vec<Row>> {
     let input = [0x55_u8; 64];
     let mut output = [0_u8; 64];
     device.control(ECHO, &input, &mut output)?;
-    let floor = floors::system_call();
-    let value = nanoseconds(|| process.device_control(device.handle(), ECHO.0, &input, &mut output));
-    let small = nanoseconds(|| process.device_control(device.handle(), ECHO.0, &[], &mut []));
-    let refused = nanoseconds(|| process.device_control(reader.handle(), ECHO_CHECKED.0, &[], &mut []));
+    let [floor, value, small, refused] = beside([
+        floors::system_call(),
+        batch(|| process.device_control(device.handle(), ECHO.0, &input, &mut output)),
+        batch(|| process.device_control(device.handle(), ECHO.0, &[], &mut [])),
+        batch(|| process.device_control(reader.handle(), ECHO_CHECKED.0, &[], &mut [])),
+    ]);
     let part = |work, nanoseconds| Row::new("P1", work, nanoseconds, "ns", "system call", floor);
     Ok(vec![
         part("buffered control call, 64 B, in process", value).at_most(0.4),
@@ -49,17 +53,20 @@ pub(crate) fn p4() -> Result<Vec<Row>> {
     let process = machine.process("bench");
     let device = Device::open(&process, r"\\.\RbDirect")?;
     let handle = device.handle();
-    let mut window = process.allocate(LENGTH).map_err(|status| anyhow::anyhow!("no window: {status:?}"))?;
-    let mut call = |length| {
+    let window = process.allocate(LENGTH).map_err(|status| anyhow::anyhow!("no window: {status:?}"))?;
+    let window = RefCell::new(window);
+    let call = |length| {
         let nothing = InputBuffer::from_slice(&[]).expect("no bytes are not too many");
-        process.control_buffers(handle, TOUCH.0, nothing, window.output(0..length))
+        process.control_buffers(handle, TOUCH.0, nothing, window.borrow_mut().output(0..length))
     };
     anyhow::ensure!(call(LENGTH).information == u64::from(LENGTH), "the driver did not take the buffer");
-    let floor = nanoseconds(|| call(0));
-    let value = nanoseconds(|| call(LENGTH));
-    let page = nanoseconds(|| call(1));
     let mut heap = vec![0; LENGTH as usize];
-    let copied = nanoseconds(|| process.device_control(handle, TOUCH.0, &[], &mut heap));
+    let [floor, value, page, copied] = beside([
+        batch(|| call(0)),
+        batch(|| call(LENGTH)),
+        batch(|| call(1)),
+        batch(|| process.device_control(handle, TOUCH.0, &[], &mut heap)),
+    ]);
     let part = |work, nanoseconds| Row::new("P4", work, nanoseconds, "ns", "its own 0 B case", floor);
     Ok(vec![
         part("direct control call, 64 KiB in the window", value).at_most_more(15.0),

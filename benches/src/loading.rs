@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use host::{LoadOptions, Machine};
 
 use crate::driver;
-use crate::measure::nanoseconds;
+use crate::measure::{batch, beside};
 use crate::table::Row;
 
 pub(crate) fn p11() -> Result<Vec<Row>> {
@@ -22,13 +22,17 @@ pub(crate) fn p11() -> Result<Vec<Row>> {
         unload().map(drop)
     };
     once()?;
-    let value = nanoseconds(|| once().expect("as the first time"));
-    let from_memory = nanoseconds(|| {
-        machine.load_image("load", "load.sys", &bytes, LoadOptions::default()).expect("as the first time");
-        unload()
-    });
-    let read = nanoseconds(|| std::fs::read(&path));
-    let inspect = nanoseconds(|| loader::pe::inspect(&bytes));
+    let [value, from_memory, read, inspect] = beside([
+        batch(|| once().expect("as the first time")),
+        batch(|| {
+            machine
+                .load_image("load", "load.sys", &bytes, LoadOptions::default())
+                .expect("as the first time");
+            unload()
+        }),
+        batch(|| std::fs::read(&path)),
+        batch(|| loader::pe::inspect(&bytes)),
+    ]);
     let row = |work, value| Row::new("P11", work, value, "ns", "dlopen, entry, dlclose", floor);
     Ok(vec![
         row("load, DriverEntry, unload", value).at_most(3.0),

@@ -1,4 +1,5 @@
-//! Timing: the median of many batches.
+//! Timing: medians of many batches. What is compared is timed in turns, so that a machine that slows down for a while slows
+//! all of it.
 
 use std::hint::black_box;
 use std::time::Instant;
@@ -8,8 +9,11 @@ const BATCHES: usize = 41;
 /// Nanoseconds that a batch should take at least.
 const BATCH_TIME: u128 = 2_000_000;
 
-/// Median nanoseconds of one run of `work`.
-pub(crate) fn nanoseconds<R>(mut work: impl FnMut() -> R) -> f64 {
+/// Times one batch: nanoseconds of one run.
+pub(crate) type Batch<'a> = Box<dyn FnMut() -> f64 + 'a>;
+
+/// Batches of as many runs of `work` as take some milliseconds.
+pub(crate) fn batch<'a, R>(mut work: impl FnMut() -> R + 'a) -> Batch<'a> {
     let mut rounds = 64_u32;
     loop {
         let start = Instant::now();
@@ -21,15 +25,25 @@ pub(crate) fn nanoseconds<R>(mut work: impl FnMut() -> R) -> f64 {
         }
         rounds *= 2;
     }
-    let mut batches: Vec<f64> = (0..BATCHES)
-        .map(|_| {
-            let start = Instant::now();
-            for _ in 0..rounds {
-                black_box(work());
-            }
-            start.elapsed().as_secs_f64() * 1e9 / f64::from(rounds)
-        })
-        .collect();
-    batches.sort_by(f64::total_cmp);
-    batches[BATCHES / 2]
+    Box::new(move || {
+        let start = Instant::now();
+        for _ in 0..rounds {
+            black_box(work());
+        }
+        start.elapsed().as_secs_f64() * 1e9 / f64::from(rounds)
+    })
+}
+
+/// Median nanoseconds of each, timed in turns.
+pub(crate) fn beside<const N: usize>(mut batches: [Batch<'_>; N]) -> [f64; N] {
+    let mut times: [Vec<f64>; N] = std::array::from_fn(|_| Vec::with_capacity(BATCHES));
+    for _ in 0..BATCHES {
+        for (batch, times) in batches.iter_mut().zip(&mut times) {
+            times.push(batch());
+        }
+    }
+    times.map(|mut times| {
+        times.sort_by(f64::total_cmp);
+        times[BATCHES / 2]
+    })
 }

@@ -11,7 +11,7 @@ use host::{LoadOptions, Machine};
 use crate::driver;
 use crate::floors;
 use crate::in_process::ECHO;
-use crate::measure::nanoseconds;
+use crate::measure::{batch, beside};
 use crate::table::Row;
 
 /// Serves `hello` at `socket` until standard input ends: what the other process does.
@@ -76,9 +76,11 @@ pub(crate) fn p2() -> Result<Vec<Row>> {
     // Both sides can run only on processors of their own, as in the floor. The host has the call's thread by now.
     floors::pin(0);
     host.pin(1)?;
-    let floor = floors::cache_line_ping_pong();
-    let value = nanoseconds(|| device.control(ECHO, &input, &mut output));
-    let small = nanoseconds(|| device.control(ECHO, &[], &mut []));
+    let [floor, value, small] = beside([
+        floors::cache_line_ping_pong(),
+        batch(|| device.control(ECHO, &input, &mut output)),
+        batch(|| device.control(ECHO, &[], &mut [])),
+    ]);
     let beside = "cache-line ping-pong";
     Ok(vec![
         Row::new("P2", "P1's call, application in another process", value, "ns", beside, floor).at_most(2.3),

@@ -128,6 +128,12 @@
 //! A panic in a driver is a bug check of its machine, with stop code [`RUST_PANIC`]: on Windows the computer's, on
 //! Linux that of the Ringbridge machine, never the end of the process.
 //!
+//! # Memory
+//!
+//! [`PoolBox`] and [`PoolArc`] are in non-paged pool, [`PagedBox`] in paged pool, which asks for a [`PassiveLevel`] at each look. What is
+//! allocated over and over comes from a [`Lookaside`]; what several threads and DPCs hand on goes through a [`SequencedList`]. An
+//! [`Mdl`] describes a buffer of the driver's own.
+//!
 //! # Contexts
 //!
 //! What belongs to the device is in its context, under a [`SpinLock`] or a [`Mutex`]. What belongs to an open file is in
@@ -168,8 +174,8 @@
 //!
 //! # What this crate leaves to others
 //!
-//! Layouts and status codes are `abi`'s, behaviour is the kernel's. MDLs of a driver's own and device stacks
-//! join here as modules beside [`Read`] and its kin; until then [`nt`] has the raw calls, and is `unsafe`.
+//! Layouts and status codes are `abi`'s, behaviour is the kernel's. What is not here yet may be in [`nt`], which has the raw
+//! calls and is `unsafe`.
 #![no_std]
 #![expect(unsafe_code, reason = "the room where NT's raw interface becomes a safe one")]
 
@@ -196,8 +202,11 @@ mod held_queue;
 mod irp;
 mod irql;
 mod locked;
+mod lookaside;
+mod mdl;
 mod mutex;
 pub mod nt;
+mod paged;
 mod parameters;
 mod pended;
 mod plain;
@@ -209,6 +218,7 @@ mod remove_lock;
 mod request;
 mod resource;
 mod semaphore;
+mod slist;
 mod spin_lock;
 mod stack;
 mod string;
@@ -238,7 +248,10 @@ pub use held_queue::HeldQueue;
 pub use irp::Answered;
 pub use irql::PassiveLevel;
 pub use locked::LockedData;
+pub use lookaside::{Lookaside, LookasideBox, PagedLookaside, PagedLookasideBox};
+pub use mdl::{Mdl, PartialMdl};
 pub use mutex::{Mutex, MutexGuard};
+pub use paged::PagedBox;
 pub use parameters::Parameters;
 pub use pended::{Pendable, Pended};
 pub use plain::{FlushBuffers, OtherRequest, Shutdown};
@@ -250,6 +263,7 @@ pub use remove_lock::{RemoveGuard, RemoveLock};
 pub use request::{Buffered, Cleanup, Close, Create, Direct, Mode, Neither, Read, Write};
 pub use resource::Resource;
 pub use semaphore::Semaphore;
+pub use slist::SequencedList;
 pub use spin_lock::{QueuedSpinLock, SpinLock};
 pub use stack::{FilterBuilder, FilterDevice};
 pub use string::{UnicodeStr, Utf16};

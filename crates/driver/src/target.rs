@@ -75,12 +75,13 @@ impl Target {
         unsafe { NonNull::new_unchecked(top) }
     }
 
-    /// IRP_MJ_DEVICE_CONTROL, and waits; returns `Information`, the bytes of `output` that the driver wrote.
+    /// IRP_MJ_DEVICE_CONTROL, and waits; returns `Information`, the bytes of `output` that the driver wrote (with METHOD_IN_DIRECT: has
+    /// read there).
     ///
     /// # Errors
     ///
-    /// The driver's status; STATUS_INSUFFICIENT_RESOURCES, also for the methods that need an MDL, where it is not
-    /// implemented to make one; STATUS_INVALID_PARAMETER for METHOD_NEITHER, whose addresses are the requester's.
+    /// The driver's status; STATUS_INSUFFICIENT_RESOURCES; STATUS_INVALID_PARAMETER for METHOD_NEITHER, whose addresses are the
+    /// requester's.
     pub fn control(
         &self,
         _level: PassiveLevel,

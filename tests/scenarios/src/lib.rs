@@ -57,6 +57,9 @@ pub const DELAY: SampleDriver = SampleDriver { name: "delay", entry: sample_dela
 /// The sample `vault`.
 pub const VAULT: SampleDriver = SampleDriver { name: "vault", entry: sample_vault::DRIVER_ENTRY };
 
+/// The test driver `memory`, of a driver's own memory.
+pub const MEMORY: SampleDriver = SampleDriver { name: "memory", entry: test_memory::DRIVER_ENTRY };
+
 /// Where the built file of a driver is.
 ///
 /// # Panics

@@ -180,9 +180,14 @@ rows! {
     }
 
     /// Frees the blocks that a lookaside list keeps.
-    irql(DISPATCH_LEVEL)
-        alias("ExDeletePagedLookasideList", "ExDeleteLookasideListEx", "ExFlushLookasideListEx")
+    irql(DISPATCH_LEVEL) alias("ExDeletePagedLookasideList")
     fn ExDeleteNPagedLookasideList(call, lookaside: u64) -> () {
+        empty(call, lookaside)
+    }
+
+    /// Frees the blocks that a lookaside list keeps whose routines receive it.
+    irql(DISPATCH_LEVEL) alias("ExFlushLookasideListEx")
+    fn ExDeleteLookasideListEx(call, lookaside: u64) -> () {
         empty(call, lookaside)
     }
 

@@ -438,11 +438,13 @@ pub(super) struct InFlight {
     pub(super) buffer: u64,
     /// Room for its MDL; NULL when it needs none.
     pub(super) mdl: Mdl,
-    /// Whether the buffer is larger than the packet's own, and was allocated for it.
-    large: bool,
-    /// The same for the MDL.
-    large_mdl: bool,
+    /// What is larger than the packet's own, and was allocated for it: [`LARGE_BUFFER`], [`LARGE_MDL`]. A whole word, as the
+    /// others are: the processor is slow to read a structure as words that was just written in smaller parts.
+    large: u64,
 }
+
+const LARGE_BUFFER: u64 = 1;
+const LARGE_MDL: u64 = 2;
 
 /// Puts a packet of the calling thread's in flight: its IRP as `heading` says, and what it `needs` besides.
 ///
@@ -472,7 +474,7 @@ pub(super) fn begin(kernel: &Kernel, heading: Heading, needs: Needs) -> Result<I
         return begin_with_more(kernel, irp, location, needs);
     }
     let buffer = if needs.buffer == 0 { 0 } else { own_buffer };
-    Ok(InFlight { irp, location, buffer, mdl: Mdl::at(0), large: false, large_mdl: false })
+    Ok(InFlight { irp, location, buffer, mdl: Mdl::at(0), large: 0 })
 }
 
 /// [`begin`] for a request with an MDL, or with a buffer for which pool is taken. Apart, since the values of the others
@@ -490,20 +492,20 @@ fn begin_with_more(
     });
     let buffer = if needs.buffer == 0 { 0 } else { own_buffer };
     let mdl = Mdl::at(if needs.pages == 0 { 0 } else { own_mdl });
-    let mut request = InFlight { irp, location, buffer, mdl, large: false, large_mdl: false };
+    let mut request = InFlight { irp, location, buffer, mdl, large: 0 };
     let pool = &kernel.mm.pool;
     let mut enough = true;
     if needs.buffer as usize > KEPT_BUFFER {
         let block = pool.allocate(needs.buffer as usize, BUFFER_TAG, PoolOwner::default(), false);
         request.buffer = block.map_or(0, |block| block.address);
-        request.large = block.is_some();
-        enough = request.large;
+        enough = block.is_some();
+        request.large |= if enough { LARGE_BUFFER } else { 0 };
     }
     if enough && needs.pages > KEPT_PAGES {
         let mdl = allocate_mdl(pool, needs.pages);
         request.mdl = Mdl::at(mdl.unwrap_or(0));
-        request.large_mdl = mdl.is_some();
-        enough = request.large_mdl;
+        enough = mdl.is_some();
+        request.large |= if enough { LARGE_MDL } else { 0 };
     }
     if enough {
         return Ok(request);
@@ -528,13 +530,13 @@ pub(super) fn end(kernel: &Kernel, request: InFlight, reuse: bool) -> bool {
             kept.table.remove(&slot.packet);
         }
     });
-    !(request.large | request.large_mdl) || !reuse || free_large(kernel, request)
+    request.large == 0 || !reuse || free_large(kernel, request)
 }
 
 #[cold]
 fn free_large(kernel: &Kernel, request: InFlight) -> bool {
-    (!request.large || super::free_own(kernel, request.buffer))
-        && (!request.large_mdl || super::free_own(kernel, request.mdl.address()))
+    (request.large & LARGE_BUFFER == 0 || super::free_own(kernel, request.buffer))
+        && (request.large & LARGE_MDL == 0 || super::free_own(kernel, request.mdl.address()))
 }
 
 /// Marks `irp` completed if it is the calling thread's innermost request: `Some(false)` when it was already.
@@ -590,7 +592,7 @@ pub(super) fn detach(kernel: &Kernel, request: InFlight, pended: Pended) -> Deta
 /// Keeps the packet of a request that went on and has ended for others, unless somebody still looks at it. Frees what the
 /// request had besides.
 pub(super) fn recycle(kernel: &Kernel, packet: Arc<Packet>, request: InFlight) {
-    if request.large | request.large_mdl {
+    if request.large != 0 {
         // What a driver did to them has stopped the machine.
         let _intact = free_large(kernel, request);
     }
