@@ -60,7 +60,7 @@ pub(crate) fn run(args: &Args) -> ExitCode {
 fn cannot_be_other_users() -> Option<String> {
     let own = fs::metadata("/proc/self").map(|own| own.uid());
     (!matches!(own, Ok(0)))
-        .then(|| "only root can start them; the tests of users.rs pass without doing so".to_owned())
+        .then(|| "only root can start them; tests that need them pass and say SKIPPED".to_owned())
 }
 
 /// What became of the parts so far.

@@ -10,7 +10,7 @@ use abi::NTSTATUS;
 use crate::transport::{Handle, IoStatus};
 
 /// Bytes of the application that a request reads or writes while it goes on: in the session's window, where both sides and
-/// drivers see them at the same address. See [`Transport::allocate`](crate::Transport::allocate).
+/// drivers see them at the same address. See [`Transport::allocate_memory`](crate::Transport::allocate_memory).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Memory {
     /// Where they start.

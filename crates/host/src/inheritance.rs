@@ -2,12 +2,13 @@
 //! somebody shows their ticket.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use abi::NTSTATUS;
 use gate::{Handle, Inheritance, Ticket, Transport};
 
 use crate::process::Process;
+use crate::server::Session;
 
 /// The most offers of one session that nobody has taken.
 const OFFERS: usize = 64;
@@ -38,13 +39,7 @@ impl Offers {
     }
 }
 
-/// One session's way to give and to take.
-pub(crate) struct Heir {
-    pub(crate) offers: Arc<Offers>,
-    pub(crate) process: Arc<Process>,
-}
-
-impl Inheritance for Heir {
+impl Inheritance for Session {
     fn offer_handles(&self, handles: &[Handle]) -> Result<Ticket, NTSTATUS> {
         let of = self.process.id();
         let count = self.offers.waiting().values().filter(|offer| offer.of == of).count();

@@ -14,7 +14,7 @@ use kernel::raw::{InputBuffer, OutputBuffer};
 use kernel::se::Token;
 use thiserror::Error;
 
-use crate::inheritance::{Heir, Offers};
+use crate::inheritance::Offers;
 use crate::machine::Machine;
 use crate::management::Drivers;
 use crate::process::Process;
@@ -97,9 +97,9 @@ impl Server {
 }
 
 /// One application.
-struct Session {
-    process: Arc<Process>,
-    heir: Heir,
+pub(crate) struct Session {
+    pub(crate) process: Process,
+    pub(crate) offers: Arc<Offers>,
     /// What an administrator may manage.
     management: Option<Drivers>,
 }
@@ -111,8 +111,7 @@ impl Session {
         let keep = Box::new(peer.window.clone());
         let management = token.is_administrator().then(|| Drivers(machine.share()));
         let process = Process::in_window(machine.kernel().clone(), &name, token, window, keep);
-        let process = Arc::new(process);
-        Self { heir: Heir { offers, process: process.clone() }, process, management }
+        Self { process, offers, management }
     }
 }
 
@@ -140,11 +139,11 @@ impl Service for Session {
     }
 
     fn close(&self, handle: Handle) -> NTSTATUS {
-        Transport::close(&*self.process, handle)
+        Transport::close(&self.process, handle)
     }
 
     fn duplicate_handle(&self, handle: Handle, access: u32, options: u32) -> Result<Handle, NTSTATUS> {
-        Transport::duplicate_handle(&*self.process, handle, access, options)
+        Transport::duplicate_handle(&self.process, handle, access, options)
     }
 
     fn read(&self, handle: Handle, buffer: WindowBuffer, offset: Option<u64>) -> IoStatus {
@@ -188,7 +187,7 @@ impl Service for Session {
     }
 
     fn inheritance(&self) -> Result<&dyn Inheritance, NTSTATUS> {
-        Ok(&self.heir)
+        Ok(self)
     }
 
     fn session_ending(&self) {
@@ -196,7 +195,7 @@ impl Service for Session {
     }
 
     fn session_ended(&self) {
-        self.heir.offers.withdraw(self.process.id());
+        self.offers.withdraw(self.process.id());
         self.process.end();
     }
 }

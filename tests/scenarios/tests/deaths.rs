@@ -9,7 +9,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use abi::STATUS_DEVICE_NOT_CONNECTED;
-use app::{Device, Win32Error};
+use app::{Buffer, Device, Event, EventKind, OpenOptions, Overlapped, Win32Error};
 use gate::Client;
 use ringbridge_scenarios::{
     APPS, AppsWitness, Beside, application, application_socket, apps_nothing, apps_pend, apps_sleep,
@@ -24,9 +24,12 @@ const ATTEMPTS: usize = 5;
 
 // ---- applications ------------------------------------------------------------------------------------------------------
 
-/// Handles that the application below has: so many of its own, with as many duplicates, and three that it only keeps.
+/// Files that the application below has, each with a duplicate of its handle: some with a request that waits, some that it only
+/// keeps; and one for asynchronous I/O with several requests, and one whose driver sleeps.
 const PENDING: u64 = 4;
 const IDLE: u64 = 3;
+const OVERLAPPED: u64 = 5;
+const FILES: u64 = PENDING + IDLE + 2;
 
 #[test]
 fn application_that_is_killed_in_its_calls() {
@@ -40,6 +43,18 @@ fn application_that_is_killed_in_its_calls() {
     }
     for _ in 0..IDLE {
         std::mem::forget(open(client, APPS).try_clone().expect("is duplicated"));
+    }
+    let asynchronous = OpenOptions::new().overlapped(true).open(client, APPS).expect("opens");
+    for _ in 0..OVERLAPPED {
+        let nothing = || Buffer::new(client, 0).expect("room");
+        let begun = asynchronous.control_overlapped(apps_pend(), nothing(), nothing(), &Overlapped::new());
+        std::mem::forget(begun.expect("is pended"));
+    }
+    std::mem::forget(asynchronous);
+    // Two threads are not in a driver: they wait for events that nobody sets.
+    for kind in [EventKind::ManualReset, EventKind::AutoReset] {
+        let event = Event::new(client, kind, false).expect("is created");
+        thread::spawn(move || event.wait(None));
     }
     let sleeper = ManuallyDrop::new(open(client, APPS));
     thread::spawn(move || sleeper.control(apps_sleep(), &words(&[300]), &mut []));
@@ -58,14 +73,14 @@ fn a_killed_application_has_its_requests_cancelled_and_each_file_cleaned_up_and_
         let application = Beside::start("application_that_is_killed_in_its_calls", server.path());
         // Files, not handles: duplicates stand for the same file, which one CLEANUP ends. A synchronous file is locked
         // while a request of it waits, so of each pair of requests one waits in the driver.
-        let before =
-            witness.wait_until("all calls", |counts| counts.pending == PENDING && counts.sleeping == 1);
-        assert_eq!(before.creates - 1, round * (PENDING + IDLE + 1));
+        let before = witness
+            .wait_until("all calls", |counts| counts.pending == PENDING + OVERLAPPED && counts.sleeping == 1);
+        assert_eq!(before.creates - 1, round * FILES);
         application.kill();
         let after = witness.wait_until_alone();
-        assert_eq!(after.closes, round * (PENDING + IDLE + 1));
+        assert_eq!(after.closes, round * FILES);
         // One of each pair was in the driver; the other may have come to it when the first was cancelled.
-        let cancelled = after.cancelled - before.cancelled;
+        let cancelled = after.cancelled - before.cancelled - OVERLAPPED;
         assert!((PENDING..=2 * PENDING).contains(&cancelled), "{cancelled}");
         wait_for_sessions(&server, 0);
     }
@@ -86,6 +101,7 @@ fn wait_for_sessions(server: &host::Server, count: usize) {
 fn application_under_load() {
     let Some(client) = application() else { return };
     let client = &client;
+    let nothing = || Buffer::new(client, 0).expect("room");
     let start = Barrier::new(5);
     thread::scope(|scope| {
         for thread in 0..4 {
@@ -97,6 +113,11 @@ fn application_under_load() {
                     let copy = device.try_clone().expect("is duplicated");
                     for _ in 0..20 {
                         device.control(apps_nothing(), &[], &mut [0; 8]).expect("answers");
+                    }
+                    if thread == 1 {
+                        // Dropping the operation cancels it, unless this process is killed before.
+                        let file = OpenOptions::new().overlapped(true).open(client, APPS).expect("opens");
+                        drop(file.control_overlapped(apps_pend(), nothing(), nothing(), &Overlapped::new()));
                     }
                     if thread == 0 && round % 64 == 63 {
                         // This thread is in the driver for the rest of its life.
@@ -198,6 +219,8 @@ enum Doing {
     Sleeping,
     /// One request after another.
     Asking,
+    /// In a wait for an event that nobody sets.
+    Waiting,
 }
 
 /// Runs an application of a host in another process, with threads in all sorts of calls, until `end` ends the host. Every
@@ -207,26 +230,26 @@ fn how_late_all_calls_fail(end: impl FnOnce(Beside, &Device<'_>) -> Instant) -> 
     let socket = folder.path().join("ringbridge.sock");
     let host = Beside::start("host_of_apps", &socket);
     let client = Client::connect(&socket).expect("connects");
-    let kinds =
-        [Doing::Pending, Doing::Pending, Doing::Sleeping, Doing::Sleeping, Doing::Asking, Doing::Asking];
+    let kinds = [Doing::Pending, Doing::Sleeping, Doing::Asking, Doing::Waiting].repeat(2);
     let devices: Vec<_> = kinds.iter().map(|_| open(&client, APPS)).collect();
     let last = open(&client, APPS);
     let witness = AppsWitness::new(&client);
-    let (asked, asking) = (AtomicU64::new(0), kinds.len() - 4);
+    let event = Event::new(&client, EventKind::ManualReset, false).expect("is created");
+    let asked = AtomicU64::new(0);
     let (ended, failed) = thread::scope(|scope| {
         let calls: Vec<_> = kinds
             .into_iter()
             .zip(&devices)
             .map(|(doing, device)| {
-                let asked = &asked;
+                let (asked, event) = (&asked, &event);
                 scope.spawn(move || {
-                    let error = call_until_it_fails(doing, device, asked);
+                    let error = call_until_it_fails(doing, device, event, asked);
                     (doing, error, Instant::now())
                 })
             })
             .collect();
         witness.wait_until("all calls", |counts| {
-            counts.pending == 2 && counts.sleeping == 2 && asked.load(Ordering::Relaxed) > asking as u64
+            counts.pending == 2 && counts.sleeping == 2 && asked.load(Ordering::Relaxed) > 2
         });
         let ended = end(host, &last);
         (ended, calls.into_iter().map(|call| call.join().expect("returns")).collect::<Vec<_>>())
@@ -254,12 +277,18 @@ fn all_calls_fail_soon(how_late: impl Fn() -> Duration) {
     }
 }
 
-fn call_until_it_fails(doing: Doing, device: &Device<'_>, asked: &AtomicU64) -> Win32Error {
+fn call_until_it_fails(
+    doing: Doing,
+    device: &Device<'_>,
+    event: &Event<'_>,
+    asked: &AtomicU64,
+) -> Win32Error {
     match doing {
         Doing::Pending => device.control(apps_pend(), &[], &mut []).expect_err("nobody completes it"),
         Doing::Sleeping => {
             device.control(apps_sleep(), &words(&[600_000]), &mut []).expect_err("nobody sleeps so long")
         }
+        Doing::Waiting => event.wait(None).expect_err("nobody sets it"),
         Doing::Asking => loop {
             match device.control(apps_nothing(), &[], &mut [0; 8]) {
                 Ok(_) => asked.fetch_add(1, Ordering::Relaxed),
@@ -310,12 +339,13 @@ fn killed_once(socket: &Path) {
     let host = Beside::start("host_of_apps", socket);
     let client = Client::connect(socket).expect("connects");
     let devices = [(); 3].map(|()| open(&client, APPS));
+    let event = &Event::new(&client, EventKind::ManualReset, false).expect("is created");
     let asked = &AtomicU64::new(0);
     thread::scope(|scope| {
-        let calls: Vec<_> = [Doing::Pending, Doing::Asking, Doing::Asking]
+        let calls: Vec<_> = [Doing::Pending, Doing::Asking, Doing::Waiting]
             .into_iter()
             .zip(&devices)
-            .map(|(doing, device)| scope.spawn(move || call_until_it_fails(doing, device, asked)))
+            .map(|(doing, device)| scope.spawn(move || call_until_it_fails(doing, device, event, asked)))
             .collect();
         while asked.load(Ordering::Relaxed) < 10 {
             thread::yield_now();
