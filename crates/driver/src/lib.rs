@@ -128,12 +128,6 @@
 //! A panic in a driver is a bug check of its machine, with stop code [`RUST_PANIC`]: on Windows the computer's, on
 //! Linux that of the Ringbridge machine, never the end of the process.
 //!
-//! # Memory
-//!
-//! [`PoolBox`] and [`PoolArc`] are in non-paged pool, [`PagedBox`] in paged pool, which asks for a [`PassiveLevel`] at each look. What is
-//! allocated over and over comes from a [`Lookaside`]; what several threads and DPCs hand on goes through a [`SequencedList`]. An
-//! [`Mdl`] describes a buffer of the driver's own.
-//!
 //! # Contexts
 //!
 //! What belongs to the device is in its context, under a [`SpinLock`] or a [`Mutex`]. What belongs to an open file is in
@@ -209,12 +203,9 @@ mod held_queue;
 mod irp;
 mod irql;
 mod locked;
-mod lookaside;
-mod mdl;
 mod mutex;
 pub mod nt;
 mod packet;
-mod paged;
 mod parameters;
 mod pended;
 mod physical;
@@ -227,7 +218,6 @@ mod remove_lock;
 mod request;
 mod resource;
 mod semaphore;
-mod slist;
 mod spin_lock;
 mod stack;
 mod string;
@@ -259,11 +249,8 @@ pub use held_queue::HeldQueue;
 pub use irp::Answered;
 pub use irql::PassiveLevel;
 pub use locked::LockedData;
-pub use lookaside::{Lookaside, LookasideBox, PagedLookaside, PagedLookasideBox};
-pub use mdl::{Mdl, PartialMdl};
 pub use mutex::{Mutex, MutexGuard};
 pub use packet::{Current, Packet, StartIo};
-pub use paged::PagedBox;
 pub use parameters::Parameters;
 pub use pended::{Pendable, Pended};
 pub use physical::{AddDevice, PhysicalDevice};
@@ -276,7 +263,6 @@ pub use remove_lock::{RemoveGuard, RemoveLock};
 pub use request::{Buffered, Cleanup, Close, Create, Direct, Mode, Neither, Read, Write};
 pub use resource::Resource;
 pub use semaphore::Semaphore;
-pub use slist::SequencedList;
 pub use spin_lock::{QueuedSpinLock, SpinLock};
 pub use stack::{FilterBuilder, FilterDevice};
 pub use string::{UnicodeStr, Utf16};

@@ -17,7 +17,7 @@ use crate::nt::MmMapLockedPagesSpecifyCache;
 /// # Safety
 ///
 /// `mdl` describes locked pages.
-pub(crate) unsafe fn system_address(mdl: *mut MDL) -> Result<*mut u8, NTSTATUS> {
+unsafe fn system_address(mdl: *mut MDL) -> Result<*mut u8, NTSTATUS> {
     // SAFETY: a valid MDL.
     let MDL { MdlFlags: flags, MappedSystemVa: mapped, .. } = unsafe { *mdl };
     if flags & (MDL_MAPPED_TO_SYSTEM_VA | MDL_SOURCE_IS_NONPAGED_POOL) != 0 {

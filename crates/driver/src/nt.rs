@@ -11,12 +11,11 @@ use abi::{
     EVENT_TYPE, FAST_MUTEX, FILE_OBJECT, HANDLE, IO_CSQ, IO_CSQ_IRP_CONTEXT, IO_REMOVE_LOCK, IO_STATUS_BLOCK,
     IO_WORKITEM, IO_WORKITEM_ROUTINE, IRP, KDEFERRED_ROUTINE, KDEVICE_QUEUE, KDEVICE_QUEUE_ENTRY, KDPC,
     KEVENT, KEY_VALUE_INFORMATION_CLASS, KIRQL, KLOCK_QUEUE_HANDLE, KMUTANT, KPRIORITY, KPROCESSOR_MODE,
-    KSEMAPHORE, KSPIN_LOCK, KSTART_ROUTINE, KTHREAD, KTIMER, KWAIT_BLOCK, KWAIT_REASON, LARGE_INTEGER,
-    LOOKASIDE_LIST_EX, MDL, MEMORY_CACHING_TYPE, NTSTATUS, OBJECT_ATTRIBUTES, OBJECT_HANDLE_INFORMATION,
-    OBJECT_TYPE, PALLOCATE_FUNCTION_EX, PFREE_FUNCTION_EX, PIO_CSQ_ACQUIRE_LOCK,
-    PIO_CSQ_COMPLETE_CANCELED_IRP, PIO_CSQ_INSERT_IRP, PIO_CSQ_INSERT_IRP_EX, PIO_CSQ_PEEK_NEXT_IRP,
-    PIO_CSQ_RELEASE_LOCK, PIO_CSQ_REMOVE_IRP, POOL_TYPE, SLIST_ENTRY, SLIST_HEADER, TIMER_TYPE,
-    UNICODE_STRING, WAIT_TYPE, WORK_QUEUE_TYPE,
+    KSEMAPHORE, KSPIN_LOCK, KSTART_ROUTINE, KTHREAD, KTIMER, KWAIT_BLOCK, KWAIT_REASON, LARGE_INTEGER, MDL,
+    MEMORY_CACHING_TYPE, NTSTATUS, OBJECT_ATTRIBUTES, OBJECT_HANDLE_INFORMATION, OBJECT_TYPE,
+    PIO_CSQ_ACQUIRE_LOCK, PIO_CSQ_COMPLETE_CANCELED_IRP, PIO_CSQ_INSERT_IRP, PIO_CSQ_INSERT_IRP_EX,
+    PIO_CSQ_PEEK_NEXT_IRP, PIO_CSQ_RELEASE_LOCK, PIO_CSQ_REMOVE_IRP, POOL_TYPE, TIMER_TYPE, UNICODE_STRING,
+    WAIT_TYPE, WORK_QUEUE_TYPE,
 };
 
 macro_rules! ntoskrnl {
@@ -393,27 +392,4 @@ ntoskrnl! {
         BugCheckParameter3: usize,
         BugCheckParameter4: usize,
     ) -> !;
-    /// Makes a lookaside list whose routines receive it. IRQL: up to DISPATCH_LEVEL.
-    fn ExInitializeLookasideListEx(
-        Lookaside: *mut LOOKASIDE_LIST_EX,
-        Allocate: PALLOCATE_FUNCTION_EX,
-        Free: PFREE_FUNCTION_EX,
-        PoolType: POOL_TYPE,
-        Flags: u32,
-        Size: usize,
-        Tag: u32,
-        Depth: u16,
-    ) -> NTSTATUS;
-    /// Frees what a lookaside list keeps. IRQL: up to DISPATCH_LEVEL.
-    fn ExDeleteLookasideListEx(Lookaside: *mut LOOKASIDE_LIST_EX);
-    /// Puts an entry in front of a sequenced list; returns the one that was there. IRQL: up to DISPATCH_LEVEL.
-    fn ExpInterlockedPushEntrySList(ListHead: *mut SLIST_HEADER, ListEntry: *mut SLIST_ENTRY) -> *mut SLIST_ENTRY;
-    /// Takes the first entry of a sequenced list; null for none. IRQL: up to DISPATCH_LEVEL.
-    fn ExpInterlockedPopEntrySList(ListHead: *mut SLIST_HEADER) -> *mut SLIST_ENTRY;
-    /// Takes all entries of a sequenced list, which stay linked. IRQL: up to DISPATCH_LEVEL.
-    fn ExpInterlockedFlushSList(ListHead: *mut SLIST_HEADER) -> *mut SLIST_ENTRY;
-    /// How many entries a sequenced list has. IRQL: up to DISPATCH_LEVEL.
-    fn ExQueryDepthSList(ListHead: *mut SLIST_HEADER) -> u16;
-    /// Fills an MDL of non-paged pool. IRQL: up to DISPATCH_LEVEL.
-    fn MmBuildMdlForNonPagedPool(MemoryDescriptorList: *mut MDL);
 }

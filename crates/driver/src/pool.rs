@@ -1,11 +1,11 @@
-//! Pool with an owner. Unlike `alloc`'s collections it can fail, and it is NT's pool on every system, so that
+//! Non-paged pool with an owner. Unlike `alloc`'s collections it can fail, and it is NT's pool on every system, so that
 //! what a driver leaks is reported by its tag.
 
 use core::marker::PhantomData;
 use core::ops::{Deref, DerefMut};
 use core::ptr::{self, NonNull};
 
-use abi::{NTSTATUS, NonPagedPoolNx, POOL_TYPE, STATUS_INSUFFICIENT_RESOURCES};
+use abi::{NTSTATUS, NonPagedPoolNx, STATUS_INSUFFICIENT_RESOURCES};
 
 use crate::nt::{ExAllocatePoolWithTag, ExFreePoolWithTag};
 
@@ -57,11 +57,7 @@ unsafe impl<T: ?Sized + Sync> Sync for PoolBox<T> {}
 impl<T> PoolBox<T> {
     /// Moves `value` into pool. Fails with STATUS_INSUFFICIENT_RESOURCES.
     pub fn new(tag: Tag, value: T) -> Result<Self, NTSTATUS> {
-        Self::new_in(NonPagedPoolNx, tag, value)
-    }
-
-    pub(crate) fn new_in(kind: POOL_TYPE, tag: Tag, value: T) -> Result<Self, NTSTATUS> {
-        let memory = allocate::<T>(kind, tag, size_of::<T>())?;
+        let memory = allocate::<T>(tag, size_of::<T>())?;
         // SAFETY: fresh memory for a `T`.
         unsafe { memory.write(value) };
         Ok(Self { memory, tag, owned: PhantomData })
@@ -98,7 +94,7 @@ impl<T> PoolBox<T> {
 impl<T: Copy> PoolBox<[T]> {
     /// Copies `values` into pool; an empty slice takes no block. Fails with STATUS_INSUFFICIENT_RESOURCES.
     pub fn copy_of(tag: Tag, values: &[T]) -> Result<Self, NTSTATUS> {
-        let memory = allocate::<T>(NonPagedPoolNx, tag, size_of_val(values))?;
+        let memory = allocate::<T>(tag, size_of_val(values))?;
         // SAFETY: fresh memory for as many values.
         unsafe { ptr::copy_nonoverlapping(values.as_ptr(), memory.as_ptr(), values.len()) };
         Ok(Self { memory: NonNull::slice_from_raw_parts(memory, values.len()), tag, owned: PhantomData })
@@ -108,11 +104,7 @@ impl<T: Copy> PoolBox<[T]> {
 impl PoolBox<[u8]> {
     /// `length` bytes of 0; none take no block. Fails with STATUS_INSUFFICIENT_RESOURCES.
     pub fn zeroed(tag: Tag, length: usize) -> Result<Self, NTSTATUS> {
-        Self::zeroed_in(NonPagedPoolNx, tag, length)
-    }
-
-    pub(crate) fn zeroed_in(kind: POOL_TYPE, tag: Tag, length: usize) -> Result<Self, NTSTATUS> {
-        let memory = allocate::<u8>(kind, tag, length)?;
+        let memory = allocate::<u8>(tag, length)?;
         // SAFETY: fresh memory of that length.
         unsafe { ptr::write_bytes(memory.as_ptr(), 0, length) };
         Ok(Self { memory: NonNull::slice_from_raw_parts(memory, length), tag, owned: PhantomData })
@@ -134,13 +126,13 @@ impl<T> Default for PoolBox<[T]> {
     }
 }
 
-fn allocate<T>(kind: POOL_TYPE, tag: Tag, bytes: usize) -> Result<NonNull<T>, NTSTATUS> {
+fn allocate<T>(tag: Tag, bytes: usize) -> Result<NonNull<T>, NTSTATUS> {
     const { assert!(align_of::<T>() <= POOL_ALIGNMENT, "pool blocks are 16-byte aligned") };
     if bytes == 0 {
         return Ok(NonNull::dangling());
     }
-    // SAFETY: callable up to DISPATCH_LEVEL, for paged pool up to APC_LEVEL, which its callers see to.
-    let memory = unsafe { ExAllocatePoolWithTag(kind, bytes, tag.value()) };
+    // SAFETY: callable up to DISPATCH_LEVEL.
+    let memory = unsafe { ExAllocatePoolWithTag(NonPagedPoolNx, bytes, tag.value()) };
     NonNull::new(memory.cast()).ok_or(STATUS_INSUFFICIENT_RESOURCES)
 }
 

@@ -57,9 +57,6 @@ pub const DELAY: SampleDriver = SampleDriver { name: "delay", entry: sample_dela
 /// The sample `vault`.
 pub const VAULT: SampleDriver = SampleDriver { name: "vault", entry: sample_vault::DRIVER_ENTRY };
 
-/// The test driver `memory`, of a driver's own memory.
-pub const MEMORY: SampleDriver = SampleDriver { name: "memory", entry: test_memory::DRIVER_ENTRY };
-
 /// The test driver `tower`, of Plug and Play devices.
 pub const TOWER: SampleDriver = SampleDriver { name: "tower", entry: test_tower::DRIVER_ENTRY };
 

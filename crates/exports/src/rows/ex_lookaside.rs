@@ -180,14 +180,9 @@ rows! {
     }
 
     /// Frees the blocks that a lookaside list keeps.
-    irql(DISPATCH_LEVEL) alias("ExDeletePagedLookasideList")
+    irql(DISPATCH_LEVEL)
+        alias("ExDeletePagedLookasideList", "ExDeleteLookasideListEx", "ExFlushLookasideListEx")
     fn ExDeleteNPagedLookasideList(call, lookaside: u64) -> () {
-        empty(call, lookaside)
-    }
-
-    /// Frees the blocks that a lookaside list keeps whose routines receive it.
-    irql(DISPATCH_LEVEL) alias("ExFlushLookasideListEx")
-    fn ExDeleteLookasideListEx(call, lookaside: u64) -> () {
         empty(call, lookaside)
     }
 
