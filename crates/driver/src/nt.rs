@@ -11,8 +11,8 @@ use abi::{
     FAST_MUTEX, FILE_OBJECT, HANDLE, IO_CSQ, IO_CSQ_IRP_CONTEXT, IO_REMOVE_LOCK, IO_STATUS_BLOCK,
     IO_WORKITEM, IO_WORKITEM_ROUTINE, IRP, KDEFERRED_ROUTINE, KDPC, KEVENT, KEY_VALUE_INFORMATION_CLASS,
     KIRQL, KLOCK_QUEUE_HANDLE, KMUTANT, KPRIORITY, KPROCESSOR_MODE, KSEMAPHORE, KSPIN_LOCK, KSTART_ROUTINE,
-    KTHREAD, KTIMER, KWAIT_BLOCK, KWAIT_REASON, LARGE_INTEGER, LIST_ENTRY, LOOKASIDE_LIST_EX, MDL,
-    MEMORY_CACHING_TYPE, NTSTATUS, OBJECT_ATTRIBUTES, OBJECT_HANDLE_INFORMATION, OBJECT_TYPE,
+    KTHREAD, KTIMER, KWAIT_BLOCK, KWAIT_REASON, LARGE_INTEGER, LIST_ENTRY, LOCK_OPERATION, LOOKASIDE_LIST_EX,
+    MDL, MEMORY_CACHING_TYPE, NTSTATUS, OBJECT_ATTRIBUTES, OBJECT_HANDLE_INFORMATION, OBJECT_TYPE,
     PALLOCATE_FUNCTION_EX, PFREE_FUNCTION_EX, PIO_CSQ_ACQUIRE_LOCK, PIO_CSQ_COMPLETE_CANCELED_IRP,
     PIO_CSQ_INSERT_IRP, PIO_CSQ_INSERT_IRP_EX, PIO_CSQ_PEEK_NEXT_IRP, PIO_CSQ_RELEASE_LOCK,
     PIO_CSQ_REMOVE_IRP, POOL_TYPE, SLIST_ENTRY, SLIST_HEADER, TIMER_TYPE, UNICODE_STRING, WAIT_TYPE,
@@ -372,6 +372,37 @@ ntoskrnl! {
         BugCheckOnFailure: u32,
         Priority: u32,
     ) -> *mut c_void;
+    /// Undoes MmMapLockedPagesSpecifyCache. IRQL: up to DISPATCH_LEVEL.
+    fn MmUnmapLockedPages(BaseAddress: *mut c_void, MemoryDescriptorList: *mut MDL);
+    /// Allocates an MDL for a buffer, and puts it into an IRP's chain if there is one. IRQL: up to DISPATCH_LEVEL.
+    fn IoAllocateMdl(
+        VirtualAddress: *mut c_void,
+        Length: u32,
+        SecondaryBuffer: BOOLEAN,
+        ChargeQuota: BOOLEAN,
+        Irp: *mut IRP,
+    ) -> *mut MDL;
+    /// Frees an MDL. IRQL: up to DISPATCH_LEVEL.
+    fn IoFreeMdl(Mdl: *mut MDL);
+    /// Makes an MDL describe the pages of non-paged pool. IRQL: up to DISPATCH_LEVEL.
+    fn MmBuildMdlForNonPagedPool(MemoryDescriptorList: *mut MDL);
+    /// Makes an MDL describe a part of what another describes. IRQL: up to DISPATCH_LEVEL.
+    fn IoBuildPartialMdl(SourceMdl: *mut MDL, TargetMdl: *mut MDL, VirtualAddress: *mut c_void, Length: u32);
+    /// Allocates pages with an MDL; null without. IRQL: up to APC_LEVEL.
+    fn MmAllocatePagesForMdlEx(
+        LowAddress: LARGE_INTEGER,
+        HighAddress: LARGE_INTEGER,
+        SkipBytes: LARGE_INTEGER,
+        TotalBytes: usize,
+        CacheType: MEMORY_CACHING_TYPE,
+        Flags: u32,
+    ) -> *mut MDL;
+    /// Frees pages that MmAllocatePagesForMdlEx allocated, not the MDL. IRQL: up to APC_LEVEL.
+    fn MmFreePagesFromMdl(MemoryDescriptorList: *mut MDL);
+    /// Locks the pages of a buffer; raises when that fails. IRQL: up to APC_LEVEL for pageable memory.
+    fn MmProbeAndLockPages(MemoryDescriptorList: *mut MDL, AccessMode: KPROCESSOR_MODE, Operation: LOCK_OPERATION);
+    /// Unlocks the pages that an MDL locks. IRQL: up to DISPATCH_LEVEL.
+    fn MmUnlockPages(MemoryDescriptorList: *mut MDL);
     /// Raises unless a range lies in user space and is aligned. IRQL: up to APC_LEVEL.
     fn ProbeForRead(Address: *const c_void, Length: usize, Alignment: u32);
     /// As ProbeForRead, and unless every page of it can be written. IRQL: up to APC_LEVEL.

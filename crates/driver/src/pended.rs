@@ -6,10 +6,12 @@ use core::ops::{Deref, DerefMut};
 use abi::{NTSTATUS, STATUS_CANCELLED};
 
 use crate::irp::{self, Answered, Irp};
-use crate::{Buffered, BufferedControl, Direct, InDirectControl, OutDirectControl, Read, Write};
+use crate::{
+    Buffered, BufferedControl, Direct, InDirectControl, LockedControl, OutDirectControl, Read, Write,
+};
 
-/// A request that can be answered outside its dispatch call. Those that are neither buffered nor direct cannot: their
-/// addresses mean something only in the requesting thread.
+/// A request that can be answered outside its dispatch call. Those that are neither buffered nor direct cannot, before
+/// they are [locked](crate::Read::lock): their addresses mean something only in the requesting thread.
 pub trait Pendable: sealed::Request {}
 
 pub(crate) mod sealed {
@@ -149,4 +151,5 @@ pendable! {
     BufferedControl: complete(), complete_with(status: NTSTATUS), complete_in_place();
     InDirectControl: complete();
     OutDirectControl: complete(), complete_with(status: NTSTATUS);
+    LockedControl: complete(), complete_with(status: NTSTATUS);
 }
