@@ -89,8 +89,8 @@ impl Read<Neither> {
     /// # Errors
     ///
     /// The request, with STATUS_ACCESS_VIOLATION or what else locking raises, STATUS_INSUFFICIENT_RESOURCES, or
-    /// STATUS_INVALID_DEVICE_REQUEST for a request that a driver above sent with an MDL. Compiled into a Linux process locking
-    /// does not raise for an application's request: Ringbridge has checked its buffers.
+    /// STATUS_INVALID_DEVICE_REQUEST for a request that a driver above sent with an MDL. Compiled into a Linux process there is no
+    /// handler: where locking raises, because nothing is allocated at an address in the application's window, the machine stops.
     pub fn lock(self) -> Result<Read<Direct>, (Self, NTSTATUS)> {
         match lock_one(&self.irp, self.length(), IoWriteAccess) {
             Ok(()) => {
@@ -329,7 +329,7 @@ mod raise {
         mode: KPROCESSOR_MODE,
         operation: LOCK_OPERATION,
     ) -> Result<(), NTSTATUS> {
-        // SAFETY: the caller's contract; Ringbridge has checked the request's buffers, which stay until it is completed.
+        // SAFETY: the caller's contract; what is raised does not come back here: it stops the machine.
         unsafe { MmProbeAndLockPages(mdl, mode, operation) };
         Ok(())
     }

@@ -140,7 +140,7 @@ scenario! {
     }
 }
 
-/// Compiled into the process there is no handler, and what reaches a driver has been checked.
+/// Compiled into the process there is no handler, and the machine stops.
 #[test]
 fn locking_where_nothing_is_fails_the_request_of_a_sys_file_with_an_access_violation_and_locks_nothing() {
     let machine = MEMORY.machine(Form::Sys);
