@@ -310,6 +310,14 @@ impl OutDirectControl {
 }
 
 impl NeitherControl {
+    pub(crate) fn input_address(&self) -> *const u8 {
+        self.input_address
+    }
+
+    pub(crate) fn written(&self) -> usize {
+        self.written
+    }
+
     /// The input, at the application's address.
     #[must_use]
     pub fn input(&self) -> UserData<'_> {

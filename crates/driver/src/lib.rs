@@ -152,6 +152,13 @@
 //! does not. One wait can be for several objects ([`wait_any`], [`wait_all`]). Everything else says in its documentation
 //! up to which IRQL it may be called; where nothing is said, it is DISPATCH_LEVEL.
 //!
+//! # Memory
+//!
+//! [`PoolBox`] and [`PoolArc`] are non-paged pool, [`PagedBox`] is paged. [`Lookaside`] and [`PagedLookaside`] keep blocks of
+//! one type; [`SequencedList`] and [`InterlockedList`] queue boxes without allocating. A buffer gets an MDL as [`Mdl`] or
+//! [`PagesMdl`]. The application's memory of neither I/O is locked by [`Read::lock`] and its kin, and the request can then be
+//! pended as others. The sample `memory` has all of them.
+//!
 //! # Filters
 //!
 //! A driver can put a device above another driver's ([`DriverObject::filter`]); its requests come to a [`Filter`]'s methods, and those that
@@ -174,8 +181,8 @@
 //!
 //! # What this crate leaves to others
 //!
-//! Layouts and status codes are `abi`'s, behaviour is the kernel's. What is not here yet may be in [`nt`], which has the raw
-//! calls and is `unsafe`.
+//! Layouts and status codes are `abi`'s, behaviour is the kernel's. For what has no safe form here [`nt`] has the raw calls,
+//! and is `unsafe`.
 #![no_std]
 #![expect(unsafe_code, reason = "the room where NT's raw interface becomes a safe one")]
 
@@ -202,10 +209,15 @@ mod filtered_kinds;
 mod held_queue;
 mod irp;
 mod irql;
+mod linked;
 mod locked;
+mod lookaside;
+mod mdl;
 mod mutex;
+mod neither;
 pub mod nt;
 mod packet;
+mod paged;
 mod parameters;
 mod pended;
 mod physical;
@@ -248,9 +260,14 @@ pub use filtered::{Completed, Filtered, Held, InHand, Returned, Upward};
 pub use held_queue::HeldQueue;
 pub use irp::Answered;
 pub use irql::PassiveLevel;
+pub use linked::{InterlockedList, Linked, SequencedList, TakenEntries};
 pub use locked::LockedData;
+pub use lookaside::{Lookaside, LookasideBox, PagedLookaside, PagedLookasideBox};
+pub use mdl::{Mdl, PagesMdl, PartialMdl};
 pub use mutex::{Mutex, MutexGuard};
+pub use neither::LockedControl;
 pub use packet::{Current, Packet, StartIo};
+pub use paged::PagedBox;
 pub use parameters::Parameters;
 pub use pended::{Pendable, Pended};
 pub use physical::{AddDevice, PhysicalDevice};

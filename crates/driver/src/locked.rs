@@ -17,7 +17,7 @@ use crate::nt::MmMapLockedPagesSpecifyCache;
 /// # Safety
 ///
 /// `mdl` describes locked pages.
-unsafe fn system_address(mdl: *mut MDL) -> Result<*mut u8, NTSTATUS> {
+pub(crate) unsafe fn system_address(mdl: *mut MDL) -> Result<*mut u8, NTSTATUS> {
     // SAFETY: a valid MDL.
     let MDL { MdlFlags: flags, MappedSystemVa: mapped, .. } = unsafe { *mdl };
     if flags & (MDL_MAPPED_TO_SYSTEM_VA | MDL_SOURCE_IS_NONPAGED_POOL) != 0 {
@@ -33,12 +33,19 @@ unsafe fn system_address(mdl: *mut MDL) -> Result<*mut u8, NTSTATUS> {
 
 /// The bytes of a request's MDL, `length` of them.
 pub(crate) fn bytes(irp: &Irp, length: usize) -> Result<*mut u8, NTSTATUS> {
-    let mdl = irp.mdl();
+    // SAFETY: the MDL of a direct request; its pages are locked until the request is completed.
+    unsafe { bytes_of(irp.mdl(), length) }
+}
+
+/// # Safety
+///
+/// `mdl` is null, or its pages are locked.
+unsafe fn bytes_of(mdl: *mut MDL, length: usize) -> Result<*mut u8, NTSTATUS> {
     // NT makes no MDL for a buffer of no bytes.
     if length == 0 || mdl.is_null() {
         return Ok(ptr::null_mut());
     }
-    // SAFETY: the I/O manager's MDL of a direct request; its pages are locked until the request is completed.
+    // SAFETY: the caller's contract.
     unsafe { system_address(mdl) }
 }
 
@@ -52,7 +59,18 @@ pub(crate) fn output<'a>(irp: &Irp, length: usize, written: &'a mut usize) -> Re
 
 /// The locked memory of a request, to read from.
 pub(crate) fn data(irp: &Irp, length: usize) -> Result<LockedData<'_>, NTSTATUS> {
-    let address = bytes(irp, length)?;
+    // SAFETY: as in `bytes`.
+    unsafe { data_of(irp.mdl(), length) }
+}
+
+/// The locked memory of an MDL, to read from.
+///
+/// # Safety
+///
+/// `mdl` is null, or its pages, `length` bytes of them, are locked for `'a`.
+pub(crate) unsafe fn data_of<'a>(mdl: *mut MDL, length: usize) -> Result<LockedData<'a>, NTSTATUS> {
+    // SAFETY: the caller's contract.
+    let address = unsafe { bytes_of(mdl, length) }?;
     let length = if address.is_null() { 0 } else { length };
     Ok(LockedData { address, length, borrowed: PhantomData })
 }

@@ -11,11 +11,12 @@ use abi::{
     EVENT_TYPE, FAST_MUTEX, FILE_OBJECT, HANDLE, IO_CSQ, IO_CSQ_IRP_CONTEXT, IO_REMOVE_LOCK, IO_STATUS_BLOCK,
     IO_WORKITEM, IO_WORKITEM_ROUTINE, IRP, KDEFERRED_ROUTINE, KDEVICE_QUEUE, KDEVICE_QUEUE_ENTRY, KDPC,
     KEVENT, KEY_VALUE_INFORMATION_CLASS, KIRQL, KLOCK_QUEUE_HANDLE, KMUTANT, KPRIORITY, KPROCESSOR_MODE,
-    KSEMAPHORE, KSPIN_LOCK, KSTART_ROUTINE, KTHREAD, KTIMER, KWAIT_BLOCK, KWAIT_REASON, LARGE_INTEGER, MDL,
-    MEMORY_CACHING_TYPE, NTSTATUS, OBJECT_ATTRIBUTES, OBJECT_HANDLE_INFORMATION, OBJECT_TYPE,
-    PIO_CSQ_ACQUIRE_LOCK, PIO_CSQ_COMPLETE_CANCELED_IRP, PIO_CSQ_INSERT_IRP, PIO_CSQ_INSERT_IRP_EX,
-    PIO_CSQ_PEEK_NEXT_IRP, PIO_CSQ_RELEASE_LOCK, PIO_CSQ_REMOVE_IRP, POOL_TYPE, TIMER_TYPE, UNICODE_STRING,
-    WAIT_TYPE, WORK_QUEUE_TYPE,
+    KSEMAPHORE, KSPIN_LOCK, KSTART_ROUTINE, KTHREAD, KTIMER, KWAIT_BLOCK, KWAIT_REASON, LARGE_INTEGER,
+    LIST_ENTRY, LOCK_OPERATION, LOOKASIDE_LIST_EX, MDL, MEMORY_CACHING_TYPE, NTSTATUS, OBJECT_ATTRIBUTES,
+    OBJECT_HANDLE_INFORMATION, OBJECT_TYPE, PALLOCATE_FUNCTION_EX, PFREE_FUNCTION_EX, PIO_CSQ_ACQUIRE_LOCK,
+    PIO_CSQ_COMPLETE_CANCELED_IRP, PIO_CSQ_INSERT_IRP, PIO_CSQ_INSERT_IRP_EX, PIO_CSQ_PEEK_NEXT_IRP,
+    PIO_CSQ_RELEASE_LOCK, PIO_CSQ_REMOVE_IRP, POOL_TYPE, SLIST_ENTRY, SLIST_HEADER, TIMER_TYPE,
+    UNICODE_STRING, WAIT_TYPE, WORK_QUEUE_TYPE,
 };
 
 macro_rules! ntoskrnl {
@@ -196,6 +197,41 @@ ntoskrnl! {
     fn ExAllocatePoolWithTag(PoolType: POOL_TYPE, NumberOfBytes: usize, Tag: u32) -> *mut c_void;
     /// Frees pool. IRQL: up to DISPATCH_LEVEL (paged pool: APC_LEVEL).
     fn ExFreePoolWithTag(P: *mut c_void, Tag: u32);
+    /// Initialises a lookaside list. IRQL: up to DISPATCH_LEVEL.
+    fn ExInitializeLookasideListEx(
+        Lookaside: *mut LOOKASIDE_LIST_EX,
+        Allocate: PALLOCATE_FUNCTION_EX,
+        Free: PFREE_FUNCTION_EX,
+        PoolType: POOL_TYPE,
+        Flags: u32,
+        Size: usize,
+        Tag: u32,
+        Depth: u16,
+    ) -> NTSTATUS;
+    /// Frees a lookaside list's blocks, and ends its use. IRQL: up to DISPATCH_LEVEL (paged: APC_LEVEL).
+    fn ExDeleteLookasideListEx(Lookaside: *mut LOOKASIDE_LIST_EX);
+    /// Pushes an entry on a sequenced list; the first one before, or null. IRQL: up to DISPATCH_LEVEL.
+    fn ExpInterlockedPushEntrySList(ListHead: *mut SLIST_HEADER, ListEntry: *mut SLIST_ENTRY) -> *mut SLIST_ENTRY;
+    /// Pops the first entry of a sequenced list, or null. IRQL: up to DISPATCH_LEVEL.
+    fn ExpInterlockedPopEntrySList(ListHead: *mut SLIST_HEADER) -> *mut SLIST_ENTRY;
+    /// Empties a sequenced list: the first of its entries, or null. IRQL: up to DISPATCH_LEVEL.
+    fn ExpInterlockedFlushSList(ListHead: *mut SLIST_HEADER) -> *mut SLIST_ENTRY;
+    /// How many entries a sequenced list has. IRQL: up to DISPATCH_LEVEL.
+    fn ExQueryDepthSList(ListHead: *mut SLIST_HEADER) -> u16;
+    /// Puts an entry at the front of a list; the first one before, or null. IRQL: any.
+    fn ExInterlockedInsertHeadList(
+        ListHead: *mut LIST_ENTRY,
+        ListEntry: *mut LIST_ENTRY,
+        Lock: *mut KSPIN_LOCK,
+    ) -> *mut LIST_ENTRY;
+    /// Puts an entry at the end of a list; the last one before, or null. IRQL: any.
+    fn ExInterlockedInsertTailList(
+        ListHead: *mut LIST_ENTRY,
+        ListEntry: *mut LIST_ENTRY,
+        Lock: *mut KSPIN_LOCK,
+    ) -> *mut LIST_ENTRY;
+    /// Takes the first entry of a list, or null. IRQL: any.
+    fn ExInterlockedRemoveHeadList(ListHead: *mut LIST_ENTRY, Lock: *mut KSPIN_LOCK) -> *mut LIST_ENTRY;
     /// Raises IRQL to DISPATCH_LEVEL and takes the lock; returns the IRQL before. IRQL: up to DISPATCH_LEVEL.
     fn KeAcquireSpinLockRaiseToDpc(SpinLock: *mut KSPIN_LOCK) -> KIRQL;
     /// Releases the lock and goes back to the IRQL before. IRQL: DISPATCH_LEVEL.
@@ -380,6 +416,23 @@ ntoskrnl! {
         BugCheckOnFailure: u32,
         Priority: u32,
     ) -> *mut c_void;
+    /// Makes an MDL describe the pages of non-paged pool. IRQL: up to DISPATCH_LEVEL.
+    fn MmBuildMdlForNonPagedPool(MemoryDescriptorList: *mut MDL);
+    /// Allocates pages with an MDL; null without. IRQL: up to APC_LEVEL.
+    fn MmAllocatePagesForMdlEx(
+        LowAddress: LARGE_INTEGER,
+        HighAddress: LARGE_INTEGER,
+        SkipBytes: LARGE_INTEGER,
+        TotalBytes: usize,
+        CacheType: MEMORY_CACHING_TYPE,
+        Flags: u32,
+    ) -> *mut MDL;
+    /// Frees pages that MmAllocatePagesForMdlEx allocated, not the MDL. IRQL: up to APC_LEVEL.
+    fn MmFreePagesFromMdl(MemoryDescriptorList: *mut MDL);
+    /// Locks the pages of a buffer; raises when that fails. IRQL: up to APC_LEVEL for pageable memory.
+    fn MmProbeAndLockPages(MemoryDescriptorList: *mut MDL, AccessMode: KPROCESSOR_MODE, Operation: LOCK_OPERATION);
+    /// Unlocks the pages that an MDL locks. IRQL: up to DISPATCH_LEVEL.
+    fn MmUnlockPages(MemoryDescriptorList: *mut MDL);
     /// Raises unless a range lies in user space and is aligned. IRQL: up to APC_LEVEL.
     fn ProbeForRead(Address: *const c_void, Length: usize, Alignment: u32);
     /// As ProbeForRead, and unless every page of it can be written. IRQL: up to APC_LEVEL.

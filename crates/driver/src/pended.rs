@@ -7,11 +7,12 @@ use abi::{NTSTATUS, STATUS_CANCELLED};
 
 use crate::irp::{self, Answered, Irp};
 use crate::{
-    Buffered, BufferedControl, Direct, InDirectControl, Mode, OutDirectControl, Read, Write, packet,
+    Buffered, BufferedControl, Direct, InDirectControl, LockedControl, Mode, OutDirectControl, Read, Write,
+    packet,
 };
 
-/// A request that can be answered outside its dispatch call. Those that are neither buffered nor direct cannot: their
-/// addresses mean something only in the requesting thread.
+/// A request that can be answered outside its dispatch call. Those that are neither buffered nor direct cannot, before
+/// they are [locked](crate::Read::lock): their addresses mean something only in the requesting thread.
 pub trait Pendable: sealed::Request {}
 
 pub(crate) mod sealed {
@@ -128,6 +129,7 @@ requests! {
     [] BufferedControl;
     [] InDirectControl;
     [] OutDirectControl;
+    [] LockedControl;
 }
 
 macro_rules! pendable {
@@ -173,4 +175,5 @@ pendable! {
     BufferedControl: complete(), complete_with(status: NTSTATUS), complete_in_place();
     InDirectControl: complete();
     OutDirectControl: complete(), complete_with(status: NTSTATUS);
+    LockedControl: complete(), complete_with(status: NTSTATUS);
 }

@@ -8,8 +8,8 @@ use abi::*;
 use crate::bugcheck::guard;
 use crate::nt::{
     ExFreePoolWithTag, IoBuildAsynchronousFsdRequest, IoBuildDeviceIoControlRequest,
-    IoBuildSynchronousFsdRequest, IoFreeIrp, IoGetDeviceObjectPointer, IoGetRelatedDeviceObject,
-    IofCallDriver, KeInitializeEvent, ObfDereferenceObject,
+    IoBuildSynchronousFsdRequest, IoFreeIrp, IoFreeMdl, IoGetDeviceObjectPointer, IoGetRelatedDeviceObject,
+    IofCallDriver, KeInitializeEvent, MmUnlockPages, ObfDereferenceObject,
 };
 use crate::remove_lock::{KeptGuard, RemoveLock};
 use crate::wait::{Waiter, wait};
@@ -85,13 +85,17 @@ impl Target {
         self.file.0.as_ptr()
     }
 
-    /// IRP_MJ_DEVICE_CONTROL, and waits; returns `Information`, the bytes of `output` that the driver wrote (with METHOD_IN_DIRECT: has
-    /// read there).
+    /// IRP_MJ_DEVICE_CONTROL, and waits; returns `Information`, the bytes of `output` that the driver wrote.
+    ///
+    /// Every method will do. For the direct ones `output` is the second buffer, which METHOD_OUT_DIRECT fills;
+    /// [`control_with_data`](Self::control_with_data) has a form for METHOD_IN_DIRECT that leaves it alone. With METHOD_NEITHER the
+    /// driver gets the addresses of `input` and `output` themselves: they are the system's, which mean the same in every
+    /// thread, the request is the kernel's (`RequestorMode`), and this waits for its end, so they stay as long as it does. A
+    /// driver that probes them as an application's all the same fails the request.
     ///
     /// # Errors
     ///
-    /// The driver's status; STATUS_INSUFFICIENT_RESOURCES; STATUS_INVALID_PARAMETER for METHOD_NEITHER, whose addresses are the
-    /// requester's.
+    /// The driver's status; STATUS_INSUFFICIENT_RESOURCES, also when the pages of a direct method cannot be locked.
     pub fn control(
         &self,
         _level: PassiveLevel,
@@ -99,7 +103,28 @@ impl Target {
         input: &[u8],
         output: &mut [u8],
     ) -> Result<usize, NTSTATUS> {
-        self.send_control(code, input, output, FALSE)
+        let length = length_of(output)?;
+        self.send_control(code, input, (output.as_mut_ptr(), length), FALSE)
+    }
+
+    /// As [`control`](Self::control), METHOD_IN_DIRECT: `data` is the second buffer, from which the driver reads. Returns
+    /// `Information`.
+    ///
+    /// # Errors
+    ///
+    /// As for [`control`](Self::control); STATUS_INVALID_PARAMETER for another method.
+    pub fn control_with_data(
+        &self,
+        _level: PassiveLevel,
+        code: u32,
+        input: &[u8],
+        data: &[u8],
+    ) -> Result<usize, NTSTATUS> {
+        if METHOD_FROM_CTL_CODE(code) != METHOD_IN_DIRECT {
+            return Err(STATUS_INVALID_PARAMETER);
+        }
+        // Locked for reading alone.
+        self.send_control(code, input, (data.as_ptr().cast_mut(), length_of(data)?), FALSE)
     }
 
     /// As [`control`](Self::control), IRP_MJ_INTERNAL_DEVICE_CONTROL.
@@ -114,21 +139,19 @@ impl Target {
         input: &[u8],
         output: &mut [u8],
     ) -> Result<usize, NTSTATUS> {
-        self.send_control(code, input, output, TRUE)
+        let length = length_of(output)?;
+        self.send_control(code, input, (output.as_mut_ptr(), length), TRUE)
     }
 
     fn send_control(
         &self,
         code: u32,
         input: &[u8],
-        output: &mut [u8],
+        (output, output_length): (*mut u8, u32),
         internal: BOOLEAN,
     ) -> Result<usize, NTSTATUS> {
-        if METHOD_FROM_CTL_CODE(code) == METHOD_NEITHER {
-            return Err(STATUS_INVALID_PARAMETER);
-        }
-        let (input_length, output_length) = (length_of(input)?, length_of(output)?);
-        let (input, output) = (input.as_ptr().cast_mut().cast(), output.as_mut_ptr().cast());
+        let input_length = length_of(input)?;
+        let (input, output) = (input.as_ptr().cast_mut().cast(), output.cast());
         self.send_and_wait(|top, event, block| {
             // SAFETY: buffers, event and status block stay until the request has ended.
             unsafe {
@@ -319,7 +342,8 @@ where
     D: FnOnce(PoolBox<[u8]>, Result<usize, NTSTATUS>) + Send + 'static,
 {
     // SAFETY: a completion routine's IRP.
-    let IRP { IoStatus: block, AssociatedIrp: associated, Flags: flags, .. } = unsafe { *irp };
+    let IRP { IoStatus: block, AssociatedIrp: associated, Flags: flags, MdlAddress: mdl, .. } =
+        unsafe { *irp };
     // SAFETY: what `transfer_later` leaked.
     let later = unsafe { NonNull::new_unchecked(context.cast::<Later<D>>()) };
     // SAFETY: as above.
@@ -339,11 +363,30 @@ where
         // SAFETY: the driver frees it, whose request this is.
         unsafe { ExFreePoolWithTag(system_buffer, 0) };
     }
+    // SAFETY: the MDLs of the driver's own request, whose pages are locked.
+    unsafe { release_mdls(mdl) };
     // SAFETY: the driver's own IRP, which nobody else has.
     unsafe { IoFreeIrp(irp) };
     guard(|| done(buffer, result));
     drop(under_way);
     STATUS_MORE_PROCESSING_REQUIRED
+}
+
+/// Unlocks and frees the MDLs of a request that its driver frees: of a device with direct I/O it has one.
+///
+/// # Safety
+///
+/// `mdl` is null, or the first of the chain of a completed request's, whose pages are locked.
+unsafe fn release_mdls(mut mdl: *mut MDL) {
+    while !mdl.is_null() {
+        // SAFETY: the caller's contract.
+        let next = unsafe { (*mdl).Next };
+        // SAFETY: the caller's contract.
+        unsafe { MmUnlockPages(mdl) };
+        // SAFETY: of the chain, and used no more.
+        unsafe { IoFreeMdl(mdl) };
+        mdl = next;
+    }
 }
 
 fn length_of(bytes: &[u8]) -> Result<u32, NTSTATUS> {

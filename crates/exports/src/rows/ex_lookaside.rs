@@ -181,8 +181,14 @@ rows! {
 
     /// Frees the blocks that a lookaside list keeps.
     irql(DISPATCH_LEVEL)
-        alias("ExDeletePagedLookasideList", "ExDeleteLookasideListEx", "ExFlushLookasideListEx")
+        alias("ExDeletePagedLookasideList", "ExFlushLookasideListEx")
     fn ExDeleteNPagedLookasideList(call, lookaside: u64) -> () {
+        empty(call, lookaside)
+    }
+
+    /// Frees the blocks that a lookaside list keeps, with routines that receive it.
+    irql(DISPATCH_LEVEL)
+    fn ExDeleteLookasideListEx(call, lookaside: u64) -> () {
         empty(call, lookaside)
     }
 
