@@ -7,7 +7,9 @@ mod floors;
 mod in_process;
 mod loading;
 mod measure;
+mod streams;
 mod table;
+mod threads;
 mod two_processes;
 
 use std::path::PathBuf;
@@ -25,9 +27,21 @@ struct Arguments {
     /// One JSON object a row.
     #[arg(long)]
     json: bool,
-    /// Serve the drivers that rows between two processes need, at this socket.
+    /// Serve the drivers that are named, at this socket.
     #[arg(long, hide = true)]
     serve: Option<PathBuf>,
+    /// Serve without looking for requests before sleeping.
+    #[arg(long, hide = true)]
+    park: bool,
+    /// Read what P5 writes, from the host at this socket.
+    #[arg(long, hide = true)]
+    read_pipe: Option<PathBuf>,
+    /// Read what P5 writes, from standard input.
+    #[arg(long, hide = true)]
+    read_linux_pipe: bool,
+    /// Where to read.
+    #[arg(long, hide = true, default_value_t = 0)]
+    processor: usize,
 }
 
 /// Where driver files are.
@@ -46,15 +60,27 @@ type Measure = fn() -> Result<Vec<Row>>;
 const ROWS: &[(&str, Measure)] = &[
     ("P1", in_process::p1),
     ("P2", two_processes::p2),
+    ("P3", two_processes::p3),
     ("P4", in_process::p4),
+    ("P5", streams::p5),
+    ("P8", threads::p8),
+    ("P9", threads::p9),
     ("P11", loading::p11),
+    ("P13", two_processes::p13),
     ("P14", driver_code::p14),
 ];
 
 fn main() -> Result<()> {
     let arguments = Arguments::parse();
     if let Some(socket) = &arguments.serve {
-        return two_processes::serve(socket);
+        let spin = if arguments.park { gate::Spin::Never } else { gate::Spin::Adaptive };
+        return two_processes::serve(socket, &arguments.rows, spin);
+    }
+    if let Some(socket) = &arguments.read_pipe {
+        return streams::read_pipe(socket, arguments.processor);
+    }
+    if arguments.read_linux_pipe {
+        return streams::read_linux_pipe(arguments.processor);
     }
     let wanted =
         |id: &str| arguments.rows.is_empty() || arguments.rows.iter().any(|row| row.eq_ignore_ascii_case(id));

@@ -19,6 +19,7 @@ enum Goal {
     Ratio(f64),
     More(f64),
     Value(f64),
+    AtLeast(f64),
 }
 
 impl Row {
@@ -51,6 +52,12 @@ impl Row {
         self
     }
 
+    /// The goal: the ratio to the floor is at least this.
+    pub(crate) fn at_least(mut self, ratio: f64) -> Self {
+        self.goal = Some(Goal::AtLeast(ratio));
+        self
+    }
+
     fn ratio(&self) -> f64 {
         self.value / self.floor
     }
@@ -60,6 +67,7 @@ impl Row {
             Goal::Ratio(most) => self.ratio() <= most,
             Goal::More(most) => self.value - self.floor <= most,
             Goal::Value(most) => self.value <= most,
+            Goal::AtLeast(least) => self.ratio() >= least,
         })
     }
 
@@ -68,6 +76,7 @@ impl Row {
             Goal::Ratio(most) => format!("≤ {most}×"),
             Goal::More(most) => format!("≤ +{most} {}", self.unit),
             Goal::Value(most) => format!("≤ {most} {}", self.unit),
+            Goal::AtLeast(least) => format!("≥ {least}×"),
         })
     }
 }

@@ -6,7 +6,8 @@ use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context, Result};
 use app::Device;
-use host::{LoadOptions, Machine};
+use gate::{ConnectOptions, Spin};
+use host::{LoadOptions, Machine, ServeOptions};
 
 use crate::driver;
 use crate::floors;
@@ -14,11 +15,13 @@ use crate::in_process::ECHO;
 use crate::measure::{batch, beside};
 use crate::table::Row;
 
-/// Serves `hello` at `socket` until standard input ends: what the other process does.
-pub(crate) fn serve(socket: &Path) -> Result<()> {
+/// Serves the drivers `names` at `socket` until standard input ends: what the other process does.
+pub(crate) fn serve(socket: &Path, names: &[String], spin: Spin) -> Result<()> {
     let machine = Machine::new()?;
-    machine.load(&driver("hello")?, LoadOptions::default())?;
-    let server = machine.serve(socket)?;
+    for name in names {
+        machine.load(&driver(name)?, LoadOptions::default())?;
+    }
+    let server = machine.serve_to(socket, ServeOptions { spin, ..ServeOptions::default() })?;
     println!("ready");
     std::io::stdin().lines().for_each(drop);
     server.stop();
@@ -26,21 +29,27 @@ pub(crate) fn serve(socket: &Path) -> Result<()> {
 }
 
 /// A host in another process; it ends with this.
-struct Host(Child);
+pub(crate) struct Host(Child);
 
 impl Host {
-    fn start(socket: &Path) -> Result<Self> {
-        let mut child = Command::new(std::env::current_exe()?)
-            .arg("--serve")
-            .arg(socket)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()?;
+    /// Starts one that serves these drivers.
+    pub(crate) fn start(socket: &Path, drivers: &[&str], spin: Spin) -> Result<Self> {
+        let mut command = Command::new(std::env::current_exe()?);
+        command.arg("--serve").arg(socket).args(drivers);
+        if spin == Spin::Never {
+            command.arg("--park");
+        }
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
         let output = child.stdout.take().context("the host's output is a pipe")?;
         let mut line = String::new();
         BufReader::new(output).read_line(&mut line)?;
         anyhow::ensure!(line.trim() == "ready", "the host did not start");
         Ok(Self(child))
+    }
+
+    /// Its process.
+    pub(crate) fn id(&self) -> u32 {
+        self.0.id()
     }
 }
 
@@ -67,7 +76,7 @@ impl Drop for Host {
 pub(crate) fn p2() -> Result<Vec<Row>> {
     let folder = tempfile::tempdir()?;
     let socket = folder.path().join("bench.sock");
-    let host = Host::start(&socket)?;
+    let host = Host::start(&socket, &["hello"], Spin::Adaptive)?;
     let client = gate::Client::connect(&socket)?;
     let device = Device::open(&client, r"\\.\My_Device")?;
     let input = [0x55_u8; 64];
@@ -86,4 +95,82 @@ pub(crate) fn p2() -> Result<Vec<Row>> {
         Row::new("P2", "P1's call, application in another process", value, "ns", beside, floor).at_most(2.3),
         Row::new("P2", "the same without data", small, "ns", beside, floor),
     ])
+}
+
+/// P3: the same call while both sides sleep between requests, on one processor and on two.
+pub(crate) fn p3() -> Result<Vec<Row>> {
+    let mut rows = Vec::new();
+    for (work, floor_name, processors) in [
+        ("P2's call, both sides parked, one processor", "futex ping-pong, one", [0, 0]),
+        ("the same across two processors", "futex ping-pong, two", [0, 1]),
+    ] {
+        let folder = tempfile::tempdir()?;
+        let socket = folder.path().join("bench.sock");
+        let host = Host::start(&socket, &["hello"], Spin::Never)?;
+        let client = gate::Client::connect_with(
+            &socket,
+            ConnectOptions { spin: Spin::Never, ..ConnectOptions::default() },
+        )?;
+        let device = Device::open(&client, r"\\.\My_Device")?;
+        let input = [0x55_u8; 64];
+        let mut output = [0_u8; 64];
+        device.control(ECHO, &input, &mut output)?;
+        floors::pin(processors[0]);
+        host.pin(processors[1])?;
+        let [floor, value] = beside([
+            floors::futex_ping_pong(processors),
+            batch(|| device.control(ECHO, &input, &mut output)),
+        ]);
+        rows.push(Row::new("P3", work, value, "ns", floor_name, floor).at_most(1.15));
+    }
+    Ok(rows)
+}
+
+/// P13: the resident memory of a host with one driver, and what each further application adds to it.
+pub(crate) fn p13() -> Result<Vec<Row>> {
+    const APPLICATIONS: usize = 16;
+    const MIB: f64 = 1024.0;
+    let folder = tempfile::tempdir()?;
+    let socket = folder.path().join("bench.sock");
+    let host = Host::start(&socket, &["hello"], Spin::Adaptive)?;
+    let idle = resident(host.id())?;
+    let mut output = [0_u8; 64];
+    let mut clients = Vec::new();
+    let mut first = idle;
+    for number in 0..=APPLICATIONS {
+        let client = gate::Client::connect(&socket)?;
+        Device::open(&client, r"\\.\My_Device")?.control(ECHO, &[1; 64], &mut output)?;
+        clients.push(client);
+        if number == 0 {
+            first = resident(host.id())?;
+        }
+    }
+    #[expect(clippy::cast_precision_loss, reason = "few")]
+    let each = (resident(host.id())? - first) / APPLICATIONS as f64;
+    // What a process of this language has that does nothing: this one, before it measured anything, is no measure.
+    let floor = resident_of_nothing()?;
+    let beside = "an idle process";
+    Ok(vec![
+        Row::new("P13", "resident memory, idle host, one driver", idle / MIB, "MiB", beside, floor / MIB)
+            .at_most_value(8.0),
+        Row::new("P13", "each further application, in the host", each, "KiB", beside, floor)
+            .at_most_value(128.0),
+    ])
+}
+
+/// Resident memory of a process, in KiB.
+fn resident(process: u32) -> Result<f64> {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("it has a size")?;
+    line.trim().trim_end_matches("kB").trim().parse().context("a number")
+}
+
+/// That of `sleep`, a program that does nothing.
+fn resident_of_nothing() -> Result<f64> {
+    let mut sleep = Command::new("sleep").arg("60").spawn()?;
+    std::thread::sleep(std::time::Duration::from_millis(100));
+    let size = resident(sleep.id());
+    let _ended = sleep.kill();
+    let _ended = sleep.wait();
+    size
 }

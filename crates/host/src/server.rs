@@ -38,6 +38,8 @@ pub struct ServeOptions {
     /// A Linux group whose members are administrators of the machine (`BUILTIN\Administrators`), as root and the user who
     /// serves are. It admits nobody by itself.
     pub administrators: Option<u32>,
+    /// Whether host threads look for the next request before they sleep.
+    pub spin: gate::Spin,
 }
 
 impl ServeOptions {
@@ -71,7 +73,8 @@ impl Server {
     pub(crate) fn start(machine: Machine, path: &Path, options: ServeOptions) -> Result<Self, ServeError> {
         let listener = Listener::bind_for(path, options.admission)?;
         let offers = Arc::new(Offers::default());
-        let server = listener.serve(ServerOptions::default(), move |peer| {
+        let gate_options = ServerOptions { spin: options.spin, ..ServerOptions::default() };
+        let server = listener.serve(gate_options, move |peer| {
             let token = options.token_of(peer);
             Ok(Arc::new(Session::new(&machine, peer, token, offers.clone())) as Arc<dyn Service>)
         })?;
