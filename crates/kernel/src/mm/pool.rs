@@ -85,6 +85,11 @@ const CLASSES: [usize; 13] = [32, 64, 96, 128, 192, 256, 384, 512, 768, 1024, 13
 const FILL: u8 = 0x1C;
 /// Bytes that at least stand behind each block smaller than a page.
 const MARGIN: usize = 8;
+/// The largest blocks of whole pages whose pages are kept when they are freed, in bytes: those of the kernel's own, since large
+/// transfers take one for each request. A driver's pages are given back, so that its use of them after that faults.
+const KEPT_BLOCK: usize = 256 * 1024;
+/// Bytes of pages that are kept.
+const KEPT_PAGES: usize = 8 * 1024 * 1024;
 /// Pages taken from system space at once for small blocks.
 const CHUNK: usize = 64 * 1024;
 
@@ -103,6 +108,9 @@ struct Inner {
     free: [Vec<u64>; CLASSES.len()],
     pages: Vec<u64>,
     chunks: Vec<SystemRange>,
+    /// Committed pages, each with its guard page, and how many bytes are committed.
+    kept: Vec<(usize, SystemRange)>,
+    kept_bytes: usize,
     bytes: usize,
 }
 
@@ -137,7 +145,8 @@ impl Pool {
         if size > self.limit - inner.bytes.min(self.limit) {
             return None;
         }
-        let (address, home) = if size < PAGE_SIZE { self.cut(&mut inner, size)? } else { self.map(size)? };
+        let (address, home) =
+            if size < PAGE_SIZE { self.cut(&mut inner, size)? } else { self.map(&mut inner, size)? };
         let block = PoolBlock { address, size, tag, owner, paged };
         inner.bytes += size;
         inner.usage.entry((owner, tag)).or_default().add(&block);
@@ -176,8 +185,15 @@ impl Pool {
         match live.home {
             Home::Class(class) => inner.free[class].push(address),
             Home::Pages(range) => {
-                drop(inner);
-                drop(range);
+                let committed = block.size.next_multiple_of(PAGE_SIZE);
+                let is_own = block.owner == PoolOwner::default() && committed <= KEPT_BLOCK;
+                if is_own && inner.kept_bytes + committed <= KEPT_PAGES {
+                    inner.kept_bytes += committed;
+                    inner.kept.push((committed, range));
+                } else {
+                    drop(inner);
+                    drop(range);
+                }
             }
         }
         Ok(block)
@@ -224,8 +240,14 @@ impl Pool {
         inner.pages.pop()
     }
 
-    fn map(&self, size: usize) -> Option<(u64, Home)> {
+    fn map(&self, inner: &mut Inner, size: usize) -> Option<(u64, Home)> {
         let committed = size.checked_next_multiple_of(PAGE_SIZE)?;
+        // The last one that was freed is the one that is still in the processor's caches.
+        if let Some(index) = inner.kept.iter().rposition(|(bytes, _)| *bytes == committed) {
+            let (bytes, range) = inner.kept.remove(index);
+            inner.kept_bytes -= bytes;
+            return Some((range.base() as u64, Home::Pages(range)));
+        }
         let range = self.space.allocate(committed.checked_add(PAGE_SIZE)?).ok()?;
         range.commit(0, committed, Protection::ReadWrite).ok()?;
         Some((range.base() as u64, Home::Pages(range)))
