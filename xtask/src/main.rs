@@ -14,6 +14,7 @@ mod fuzz;
 mod layers;
 mod named_tests;
 mod scenarios;
+mod soak;
 mod sys;
 mod test;
 mod tools;
@@ -46,6 +47,7 @@ enum Task {
     Scenarios(scenarios::Args),
     Docs(docs::Args),
     Wine(wine::Args),
+    Soak(soak::Args),
 }
 
 fn main() -> ExitCode {
@@ -59,6 +61,7 @@ fn main() -> ExitCode {
         Task::Scenarios(args) => scenarios::run(&args),
         Task::Docs(args) => docs::run(&args),
         Task::Wine(args) => wine::run(&args),
+        Task::Soak(args) => soak::run(&args),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

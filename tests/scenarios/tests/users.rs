@@ -90,7 +90,7 @@ scenario! {
         let Some(folder) = PublicFolder::for_other_users() else { return };
         let machine = VAULT.machine(form);
         let socket = folder.path("host.sock");
-        let options = ServeOptions { admission: Admission::Everyone, administrators: Some(ADMINISTRATORS) };
+        let options = ServeOptions { admission: Admission::Everyone, administrators: Some(ADMINISTRATORS), ..ServeOptions::default() };
         let server = machine.serve_to(&socket, options).expect("serves");
         let holder = machine.process("holder");
         let cell = open(&holder, CELL);
@@ -117,7 +117,8 @@ fn a_driver_sees_the_token_of_the_linux_user_that_it_works_for() {
     let Some(folder) = PublicFolder::for_other_users() else { return };
     let machine = machine_with("secure");
     let socket = folder.path("host.sock");
-    let options = ServeOptions { admission: Admission::Everyone, administrators: None };
+    let options =
+        ServeOptions { admission: Admission::Everyone, administrators: None, ..ServeOptions::default() };
     let server = machine.serve_to(&socket, options).expect("serves");
     folder.run_as(STRANGER, OTHERS, "application_that_asks_who_it_is", &socket);
     folder.run_as(0, 0, "application_that_asks_who_it_is", &socket);
@@ -153,7 +154,7 @@ fn the_socket_admits_whom_the_host_says() {
         (Admission::Group(MEMBERS), 0o660, admitted, away),
         (Admission::Everyone, 0o666, admitted, admitted),
     ] {
-        let options = ServeOptions { admission, administrators: None };
+        let options = ServeOptions { admission, administrators: None, ..ServeOptions::default() };
         let server = machine.serve_to(&socket, options).expect("serves");
         let file = fs::metadata(&socket).expect("the socket is there");
         assert_eq!(file.permissions().mode() & 0o777, mode, "{admission:?}");
