@@ -74,7 +74,7 @@ impl Args {
         } else {
             group.map_or(Admission::Owner, Admission::Group)
         };
-        ServeOptions { admission, administrators: self.administrators }
+        ServeOptions { admission, administrators: self.administrators, ..ServeOptions::default() }
     }
 }
 
