@@ -21,12 +21,12 @@ pub(super) fn show(folder: &Path, output: &mut Output) -> Result<Part> {
         Err(skipped) => return Ok(skipped),
     };
     let room = Room::new()?;
-    let socket = room.0.join("gate");
+    let socket = room.path().join("gate");
     let shown = format!("$ ringbridge serve {} --socket {}", path.display(), socket.display());
     output.line(format_args!("   {}", output.paint(Tone::Good, shown)))?;
     // Whatever is buffered must not appear behind what the other process makes us wait for.
     output.flush()?;
-    let (host, ready) = Host::start(&path, &socket)?;
+    let (host, ready) = Host::start(&[&path], &socket)?;
     output.line(format_args!("      {ready}"))?;
     talk(&socket, output)?;
     stop(host, output)?;
@@ -56,7 +56,7 @@ fn talk(socket: &Path, output: &mut Output) -> Result<()> {
     call(output, "CloseHandle", "closed")
 }
 
-fn stop(host: Host, output: &mut Output) -> Result<()> {
+pub(super) fn stop(host: Host, output: &mut Output) -> Result<()> {
     output.line(format_args!(
         "   {}",
         output.paint(Tone::Good, format_args!("$ kill -TERM {}", host.child.id()))
@@ -70,17 +70,17 @@ fn stop(host: Host, output: &mut Output) -> Result<()> {
 }
 
 /// A running host. Dropping it ends it.
-struct Host {
+pub(super) struct Host {
     child: Child,
     stdout: BufReader<ChildStdout>,
 }
 
 impl Host {
     /// Starts a host and waits for the line that says it is ready.
-    fn start(driver: &Path, socket: &Path) -> Result<(Self, String)> {
+    pub(super) fn start(drivers: &[&Path], socket: &Path) -> Result<(Self, String)> {
         let program = std::env::current_exe().context("this program's file cannot be found")?;
         let mut command = Command::new(program);
-        command.arg("serve").arg(driver).arg("--socket").arg(socket);
+        command.arg("serve").args(drivers).arg("--socket").arg(socket);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().context("a second process cannot be started")?;
         let stdout = child.stdout.take().context("the second process has no output")?;
@@ -124,10 +124,14 @@ impl Drop for Host {
 }
 
 /// A folder that only this user can look into, for the socket. Dropping it removes it.
-struct Room(PathBuf);
+pub(super) struct Room(PathBuf);
 
 impl Room {
-    fn new() -> Result<Self> {
+    pub(super) fn path(&self) -> &Path {
+        &self.0
+    }
+
+    pub(super) fn new() -> Result<Self> {
         let path = std::env::temp_dir().join(format!("ringbridge-demo-{}", process::id()));
         let made = DirBuilder::new().mode(0o700).create(&path);
         made.with_context(|| format!("cannot create {}", path.display()))?;
