@@ -12,7 +12,8 @@ use crate::{docs, layers, sys, tools, wine};
 
 /// Run everything that a change must pass.
 ///
-/// In order: formatting, clippy, layers, drivers to .sys, applications for Windows, a sample under Wine, documentation builds, generated pages are current, doc tests, and
+/// In order: formatting, clippy, layers, drivers to .sys, applications for Windows, a sample under Wine, the models of the
+/// hand-over between processes, dependencies, documentation builds, generated pages are current, doc tests, and
 /// then unit and scenario tests (with cargo-nextest where it is installed, else `cargo test`). A part that fails does not
 /// stop those after it; a part whose tool is missing is skipped, and listed with the reason before the tests start. The exit
 /// status is 0 only when nothing failed. .ci/run calls exactly this.
@@ -40,6 +41,8 @@ pub(crate) fn run(args: &Args) -> ExitCode {
     gate.part("sys", || sys::build(&workspace, &[]).map(|report| report.skipped));
     gate.part("windows", || windows(&workspace));
     gate.part("wine", || wine::check(&workspace));
+    gate.part("loom", || loom(&workspace).map(done));
+    gate.part("deny", || deny(&workspace));
     gate.part("doc", || if args.quick { Ok(vec!["--quick".to_owned()]) } else { doc(&workspace).map(done) });
     gate.part("docs --check", || docs::run(&docs::Args { check: true }).map(done));
     gate.part("doc tests", || {
@@ -124,6 +127,23 @@ fn windows(workspace: &Workspace) -> Result<Vec<String>> {
     let mut command = workspace.cargo();
     command.arg("clippy").args(PACKAGES).args(["--target", tools::WINDOWS, "--", "-D", "warnings"]);
     tools::succeed(&mut command).map(done)
+}
+
+/// Every interleaving of the hand-over's words (decision 12). Compiled for that alone, so it has a folder of its own.
+fn loom(workspace: &Workspace) -> Result<()> {
+    let mut command = workspace.cargo();
+    command.args(["test", "--quiet", "--release", "--package", "ringbridge-gate", "--lib", "--target-dir"]);
+    command.arg(workspace.target.join("loom")).arg("loom").env("RUSTFLAGS", "--cfg loom");
+    tools::succeed(&mut command)
+}
+
+/// What `deny.toml` says of licences, sources and versions. Advisories are left to who has their database.
+fn deny(workspace: &Workspace) -> Result<Vec<String>> {
+    if !tools::cargo_has("deny") {
+        return Ok(vec!["`cargo deny` is not installed (cargo install cargo-deny)".to_owned()]);
+    }
+    let mut command = workspace.cargo();
+    tools::succeed(command.args(["deny", "--offline", "check", "bans", "licenses", "sources"])).map(done)
 }
 
 fn doc(workspace: &Workspace) -> Result<()> {

@@ -44,8 +44,7 @@ fn from_one_to_another(client: &Client, socket: &Path, output: &mut Output) -> R
     writer.args(["write", PIPE, "from a process of its own", "--socket"]).arg(socket);
     output.line(format_args!(
         "   {}",
-        output
-            .paint(Tone::Good, format_args!("$ ringbridge write '{PIPE}' 'from a process of its own'"))
+        output.paint(Tone::Good, format_args!("$ ringbridge write '{PIPE}' 'from a process of its own'"))
     ))?;
     output.flush()?;
     let written = writer.stdin(Stdio::null()).output().context("a third process cannot be started")?;
