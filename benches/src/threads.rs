@@ -1,7 +1,8 @@
 //! Rows of requests that other threads answer, and of several applications at once.
 
+use std::hint::black_box;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use abi::GENERIC_READ;
 use anyhow::Result;
@@ -42,32 +43,44 @@ pub(crate) fn p8() -> Result<Vec<Row>> {
     Ok(rows)
 }
 
-/// Calls a microsecond that these processes make together, each in a thread of its own, on the device of its own.
-fn calls(devices: &[Device<'_>]) -> f64 {
+/// How often a microsecond `work` is done by so many threads together, each on a processor of its own.
+fn rate(threads: usize, work: impl Fn(usize) + Sync) -> f64 {
     const TIME: Duration = Duration::from_millis(300);
     let (stop, total) = (AtomicBool::new(false), AtomicU64::new(0));
     std::thread::scope(|scope| {
-        for (processor, device) in devices.iter().enumerate() {
-            let (stop, total) = (&stop, &total);
+        for number in 0..threads {
+            let (stop, total, work) = (&stop, &total, &work);
             scope.spawn(move || {
-                floors::pin(processor);
-                let mut output = [0_u8; 64];
+                floors::pin(number);
                 let mut count = 0_u64;
                 while !stop.load(Ordering::Relaxed) {
-                    let _echoed = device.control(ECHO, &[1; 64], &mut output);
+                    work(number);
                     count += 1;
                 }
                 total.fetch_add(count, Ordering::Relaxed);
             });
         }
-        let start = Instant::now();
         std::thread::sleep(TIME);
         stop.store(true, Ordering::Relaxed);
-        start.elapsed()
     });
     #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
     let count = total.load(Ordering::Relaxed) as f64;
     count / TIME.as_secs_f64() / 1e6
+}
+
+fn calls(devices: &[Device<'_>]) -> f64 {
+    rate(devices.len(), |number| {
+        let _echoed = devices[number].control(ECHO, &[1; 64], &mut [0; 64]);
+    })
+}
+
+/// Arithmetic of about a call's length, which shares nothing but the processors.
+fn arithmetic(_number: usize) {
+    let mut word = black_box(1_u64);
+    for _ in 0..100 {
+        word = word.wrapping_mul(6_364_136_223_846_793_005).rotate_left(7);
+    }
+    black_box(word);
 }
 
 /// P9: two embedded applications on two devices, beside one.
@@ -82,13 +95,15 @@ pub(crate) fn p9() -> Result<Vec<Row>> {
     let open = |process| Device::open(process, r"\\.\My_Device");
     let together = [open(&processes[0])?, open(&processes[1])?];
     let separate = [open(&apart[0])?, open(&apart[1])?];
-    let (mut one, mut two, mut two_apart) = (Vec::new(), Vec::new(), Vec::new());
+    let mut rates: [Vec<f64>; 5] = std::array::from_fn(|_| Vec::new());
     for _ in 0..ROUNDS {
-        one.push(calls(&together[..1]));
-        two.push(calls(&together));
-        two_apart.push(calls(&separate));
+        rates[0].push(calls(&together[..1]));
+        rates[1].push(calls(&together));
+        rates[2].push(calls(&separate));
+        rates[3].push(rate(1, arithmetic));
+        rates[4].push(rate(2, arithmetic));
     }
-    let [one, two, two_apart] = [one, two, two_apart].map(|mut rates| {
+    let [one, two, two_apart, alone, pair] = rates.map(|mut rates| {
         rates.sort_by(f64::total_cmp);
         rates[ROUNDS / 2]
     });
@@ -96,5 +111,6 @@ pub(crate) fn p9() -> Result<Vec<Row>> {
     Ok(vec![
         row("two applications, two handles, one machine", two).at_least(1.9),
         row("two applications of two machines", two_apart),
+        Row::new("P9", "arithmetic in two threads", pair, "times/µs", "in one thread", alone),
     ])
 }
