@@ -5,8 +5,8 @@ use std::cell::RefCell;
 use std::future::{Future, poll_fn};
 use std::path::Path;
 use std::pin::Pin;
-use std::sync::Arc;
-use std::task::Poll;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Wake, Waker};
 use std::time::{Duration, Instant};
 
 use app::{
@@ -373,6 +373,33 @@ everywhere! {
         assert_eq!(won, "the read of a millisecond");
         assert_eq!(device.device().cancel_all().expect_err("nothing is left").code, ERROR_NOT_FOUND);
     }
+}
+
+/// What goes with the last waker of a task: the futures in it.
+struct Task {
+    _futures: Mutex<Option<Request<'static>>>,
+}
+
+impl Wake for Task {
+    fn wake(self: Arc<Self>) {}
+}
+
+#[test]
+fn the_last_waker_of_a_task_may_take_other_requests_with_it() {
+    let machine = DELAY.machine(Form::Native);
+    let reactor = Reactor::new(Arc::new(machine.process("application"))).expect("listens");
+    // Wakers live for ever, and so does what they hold.
+    let reactor: &'static Reactor = Box::leak(Box::new(reactor));
+    let device: &'static AsyncDevice<'static> = Box::leak(Box::new(open_async(reactor)));
+    set(device.device(), Way::Timer, HOUR);
+    let read = || device.read(buffer(reactor.transport(), 1), 0);
+    let (mut request, other) = (read(), read());
+    let waker = Waker::from(Arc::new(Task { _futures: Mutex::new(Some(other)) }));
+    assert!(Pin::new(&mut request).poll(&mut Context::from_waker(&waker)).is_pending());
+    drop(waker);
+    assert!(Pin::new(&mut request).poll(&mut Context::from_waker(Waker::noop())).is_pending());
+    drop(request);
+    assert_eq!(device.device().cancel_all().expect_err("nothing is left").code, ERROR_NOT_FOUND);
 }
 
 everywhere! {
