@@ -181,6 +181,38 @@ everywhere! {
 }
 
 everywhere! {
+    fn a_wait_that_fails_is_no_end_of_the_request(transport) {
+        let device = open(transport);
+        let name = r"Global\RbScenarioModifyOnly";
+        let (_owner, _) = Event::named(transport, name, EventKind::ManualReset, false).expect("creates");
+        let event = Event::open(transport, name, abi::EVENT_MODIFY_STATE).expect("opens");
+        set(&device, Way::Timer, 50);
+        let overlapped = Overlapped::new().event(&event);
+        let operation = device.read_overlapped(buffer(transport, 10), &overlapped).expect("begins");
+        let error = operation.wait(PATIENCE).expect_err("the event may be set, and not waited for");
+        assert_eq!(error.code, 5);
+        // The buffer is the driver's until the end.
+        let finished = operation.finish();
+        assert_eq!(finished.result, Ok(10));
+        assert_eq!(finished.buffer.to_vec(3), [Way::Timer.letter(); 3]);
+    }
+}
+
+everywhere! {
+    fn a_request_ends_also_when_neither_an_event_nor_the_device_is_signaled(transport) {
+        let device = open(transport);
+        set(&device, Way::Timer, 20);
+        let modes = NotificationModes { skip_signaling_the_device: true, ..NotificationModes::default() };
+        device.set_notification_modes(modes).expect("is overlapped");
+        let start = Instant::now();
+        let operation = device.read_overlapped(buffer(transport, 10), &Overlapped::new()).expect("begins");
+        assert_eq!(operation.wait(PATIENCE), Ok(true));
+        assert!(start.elapsed() < Duration::from_secs(10), "it was not told");
+        assert_eq!(operation.finish().result, Ok(10));
+    }
+}
+
+everywhere! {
     fn a_refused_request_gives_its_buffer_back_and_signals_nothing(transport) {
         let device = open(transport);
         let event = Event::new(transport, EventKind::ManualReset, false).expect("an event");
@@ -211,7 +243,7 @@ everywhere! {
         assert_eq!(port.associate(&device, 78).expect_err("has one").code, ERROR_INVALID_PARAMETER);
         let event = Event::new(transport, EventKind::ManualReset, false).expect("an event");
         let setting = [0_u32, 0].map(u32::to_le_bytes).concat();
-        let begin = |overlapped: Overlapped<'_>| {
+        let begin = |overlapped| {
             let input = Buffer::from_bytes(transport, &setting).expect("memory");
             let code = ControlCode(IOCTL_SET);
             device.control_overlapped(code, input, buffer(transport, 0), &overlapped).expect("succeeds")
