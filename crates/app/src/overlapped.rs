@@ -291,6 +291,13 @@ impl Operation<'_> {
         }
     }
 
+    /// Something may look at its buffers even after its end: they are given up.
+    pub(crate) fn abandon(mut self) {
+        if sys::is_connected(self.transport) {
+            std::mem::forget(self.buffers.take());
+        }
+    }
+
     /// Nobody will tell its end any more. While the machine runs it is cancelled, and its end is waited for.
     pub(crate) fn give_up(mut self) -> Finished {
         if sys::is_connected(self.transport) {

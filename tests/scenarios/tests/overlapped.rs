@@ -470,3 +470,24 @@ everywhere! {
         assert_eq!(refused.error.code, ERROR_INVALID_PARAMETER);
     }
 }
+
+everywhere! {
+    fn routines_that_are_dropped_take_their_requests_with_them_and_leave_the_others_alone(transport) {
+        let device = open(transport);
+        let others = CompletionRoutines::new(transport);
+        {
+            let routines = CompletionRoutines::new(transport);
+            set(&device, Way::Timer, HOUR);
+            routines.read(&device, buffer(transport, 1), 0, |_| panic!("does not run")).expect("begins");
+            set(&device, Way::Timer, 1);
+            routines.read(&device, buffer(transport, 2), 0, |_| panic!("does not run")).expect("begins");
+            others.read(&device, buffer(transport, 3), 0, |_| ()).expect("begins");
+            // Until their ends are told to this thread.
+            let never = Event::new(transport, EventKind::ManualReset, false).expect("an event");
+            assert_eq!(never.wait(Some(Duration::from_millis(50))), Ok(false));
+        }
+        assert_eq!(device.cancel_all().expect_err("nothing is left").code, ERROR_NOT_FOUND);
+        assert_eq!((others.waiting(), others.sleep(PATIENCE)), (1, Ok(Waited::CompletionRoutine)));
+        assert_eq!((others.waiting(), others.sleep(Some(Duration::ZERO))), (0, Ok(Waited::TimedOut)));
+    }
+}
