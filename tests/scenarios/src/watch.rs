@@ -50,6 +50,18 @@ impl Watch {
     }
 }
 
+/// Unloads a driver that nothing keeps.
+///
+/// # Panics
+/// When something keeps it, or it leaves anything behind.
+pub fn unload_cleanly(machine: &Machine, name: &str) {
+    let outcome = machine.unload(name);
+    let Ok(UnloadOutcome::Unloaded(report)) = outcome else {
+        panic!("{name}: {outcome:?}, {:?}", machine.bugcheck())
+    };
+    assert!(report.is_clean(), "{name}: {report:?}");
+}
+
 /// Unloads a driver whose files have been closed. The end of a request may hold the file a moment longer than its application.
 ///
 /// # Panics
