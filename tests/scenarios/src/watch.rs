@@ -71,9 +71,13 @@ pub fn unload_when_closed(machine: &Machine, name: &str) {
     let outcome = machine.unload(name).expect("unloads");
     let mut reports = Vec::new();
     if let UnloadOutcome::Pending { .. } = outcome {
-        watch.wait_for(1, |event| matches!(event, Event::DriverUnloaded { .. }));
+        let is_its =
+            |event: &Event| matches!(event, Event::DriverUnloaded { report } if report.driver == name);
+        watch.wait_for(1, is_its);
         for event in watch.events() {
-            if let Event::DriverUnloaded { report } = event {
+            if let Event::DriverUnloaded { report } = event
+                && report.driver == name
+            {
                 reports.push(report);
             }
         }
