@@ -138,14 +138,18 @@ impl<'a> CompletionRoutines<'a> {
     fn run(&self) -> bool {
         let before = self.count.get();
         while let Some(apc) = self.next() {
-            let found = self.waiting.borrow_mut().remove(&apc.overlapped);
-            if let Some((operation, routine)) = found {
+            if let Some((operation, routine)) = self.take(apc) {
                 self.count.set(self.count.get() + 1);
                 // The routine may begin requests, and wait.
                 routine(operation.finish());
             }
         }
         self.count.get() != before
+    }
+
+    /// Takes the request that an APC tells of.
+    fn take(&self, apc: Apc) -> Option<(Operation<'a>, Routine<'a>)> {
+        self.waiting.borrow_mut().remove(&apc.overlapped)
     }
 
     fn next(&self) -> Option<Apc> {
@@ -161,6 +165,25 @@ impl<'a> CompletionRoutines<'a> {
                 return Some(apc);
             }
             OTHERS.with_borrow_mut(|others| others.push(apc));
+        }
+    }
+}
+
+impl Drop for CompletionRoutines<'_> {
+    fn drop(&mut self) {
+        for (operation, _) in
+            self.waiting.get_mut().values().filter(|(operation, _)| !operation.has_completed())
+        {
+            let _has_ended_meanwhile = operation.cancel();
+        }
+        // The APCs that are due, so that they are not kept for ever.
+        let _whether_there_are = sys::sleep(self.transport, true, Some(Duration::ZERO));
+        while let Some(apc) = self.next() {
+            drop(self.take(apc));
+        }
+        // On Windows an APC that comes later looks at its OVERLAPPED.
+        for (operation, _) in self.waiting.take().into_values() {
+            operation.abandon();
         }
     }
 }

@@ -51,7 +51,8 @@ impl OpenOptions {
     ///
     /// # Errors
     /// ERROR_FILE_NOT_FOUND (2) when there is no such device, ERROR_PATH_NOT_FOUND (3) when there is no such directory,
-    /// ERROR_ACCESS_DENIED (5) when it is open exclusively, or what the driver's create routine says.
+    /// ERROR_ACCESS_DENIED (5) when it is open exclusively or its security descriptor says so, or what the driver's create
+    /// routine says.
     pub fn open<'a>(&self, transport: &'a dyn Transport, path: &str) -> Result<Device<'a>, Win32Error> {
         let handle = sys::create_file(transport, path, self.access, self.share, self.overlapped)?;
         Ok(Device { transport, handle })

@@ -27,12 +27,16 @@ impl Win32Error {
     /// What the user can do, when the code alone says it.
     fn advice(&self) -> &'static str {
         match self.status {
+            abi::STATUS_OBJECT_NAME_NOT_FOUND if self.function == "OpenEvent" => {
+                "no event has this name; one is there as long as somebody has it open"
+            }
             abi::STATUS_OBJECT_NAME_NOT_FOUND | abi::STATUS_OBJECT_PATH_NOT_FOUND => {
                 "no device has this name; check that the driver is loaded and created its symbolic link \
                  (`ringbridge ls '\\??'` lists the names)"
             }
             abi::STATUS_ACCESS_DENIED => {
-                "the handle lacks the access that the request needs, or the device is open exclusively"
+                "the handle lacks the access that the request needs, the device is open exclusively, or its security \
+                 descriptor keeps this user out"
             }
             abi::STATUS_INVALID_DEVICE_REQUEST => "the driver does not handle this request",
             abi::STATUS_INVALID_HANDLE => "the handle is closed, or was never opened",
@@ -78,3 +82,19 @@ impl fmt::Display for Win32Error {
 }
 
 impl std::error::Error for Win32Error {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_says_what_to_do_about_what_was_asked_for() {
+        let status = abi::STATUS_OBJECT_NAME_NOT_FOUND;
+        let said = |function| Win32Error::new(function, "Name", status).to_string();
+        let device = said("CreateFile");
+        assert!(device.starts_with("CreateFile(Name) failed with 2 ERROR_FILE_NOT_FOUND"), "{device}");
+        assert!(device.contains("check that the driver is loaded"), "{device}");
+        let event = said("OpenEvent");
+        assert!(event.contains("no event has this name") && !event.contains("device"), "{event}");
+    }
+}

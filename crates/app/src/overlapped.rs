@@ -40,6 +40,17 @@ impl<'a> Overlapped<'a> {
 
     /// `hEvent`: the event, which should be one with manual reset, is reset now and signaled at the end. Each of several
     /// requests that go on at the same time on one file should have its own.
+    ///
+    /// It is there until the request has ended: closed before, its handle would be waited for in vain, or be another object's.
+    ///
+    /// ```compile_fail,E0505
+    /// # use ringbridge_app::{Buffer, Device, Event, Overlapped};
+    /// # fn read(device: &Device<'_>, buffer: Buffer, event: Event<'_>) {
+    /// let operation = device.read_overlapped(buffer, &Overlapped::new().event(&event)).unwrap();
+    /// drop(event);
+    /// operation.finish();
+    /// # }
+    /// ```
     #[must_use]
     pub fn event(mut self, event: &'a Event<'a>) -> Self {
         self.event = Some(event);
@@ -126,7 +137,7 @@ impl<'a> Device<'a> {
     pub fn read_overlapped<'d>(
         &'d self,
         buffer: Buffer,
-        overlapped: &Overlapped<'_>,
+        overlapped: &Overlapped<'d>,
     ) -> Result<Operation<'d>, Refused> {
         let start = Start::Read { buffer: buffer.bytes(), offset: overlapped.offset };
         self.begin(start, overlapped, Buffers { buffer, input: None })
@@ -139,7 +150,7 @@ impl<'a> Device<'a> {
     pub fn write_overlapped<'d>(
         &'d self,
         buffer: Buffer,
-        overlapped: &Overlapped<'_>,
+        overlapped: &Overlapped<'d>,
     ) -> Result<Operation<'d>, Refused> {
         let start = Start::Write { buffer: buffer.bytes(), offset: overlapped.offset };
         self.begin(start, overlapped, Buffers { buffer, input: None })
@@ -154,7 +165,7 @@ impl<'a> Device<'a> {
         code: crate::ControlCode,
         input: Buffer,
         output: Buffer,
-        overlapped: &Overlapped<'_>,
+        overlapped: &Overlapped<'d>,
     ) -> Result<Operation<'d>, Refused> {
         let start = Start::Control { code: code.0, input: input.bytes(), output: output.bytes() };
         self.begin(start, overlapped, Buffers { buffer: output, input: Some(input) })
@@ -163,7 +174,7 @@ impl<'a> Device<'a> {
     fn begin<'d>(
         &'d self,
         start: Start,
-        overlapped: &Overlapped<'_>,
+        overlapped: &Overlapped<'d>,
         mut buffers: Buffers,
     ) -> Result<Operation<'d>, Refused> {
         buffers.buffer.set_pending();
@@ -199,8 +210,11 @@ impl<'a> Device<'a> {
     }
 }
 
-/// How long a wait for a file lasts that other requests signal, too.
+/// How soon to look again after a wait that has not told the end.
 const AGAIN: Duration = Duration::from_millis(1);
+/// The longest wait for a file: it may have been signaled for this request and reset by the next one meanwhile, or is never
+/// signaled ([`NotificationModes`](crate::NotificationModes)).
+const FILE_WAIT: Duration = Duration::from_millis(10);
 
 impl Operation<'_> {
     /// What completion packets call it by ([`CompletionPacket::overlapped`](crate::CompletionPacket::overlapped)): a number
@@ -230,15 +244,22 @@ impl Operation<'_> {
 
     /// Waits for its end: true when it comes in time; `None` waits for ever.
     ///
-    /// Without an event of its own it waits for the file, which other requests signal too.
+    /// Without an event of its own it waits for the file, which other requests signal too, and looks from time to time.
     ///
     /// # Errors
-    /// That the machine has stopped or the host is gone: no end will be told.
+    /// That the machine has stopped or the host is gone: no end will be told. ERROR_ACCESS_DENIED (5) for an event without
+    /// SYNCHRONIZE.
     pub fn wait(&self, timeout: Option<Duration>) -> Result<bool, Win32Error> {
         let started = std::time::Instant::now();
         let left = || timeout.map(|timeout| timeout.saturating_sub(started.elapsed()));
         while !self.has_completed() {
-            let signaled = wait_for(self.transport, self.event.unwrap_or(self.file), left())?;
+            let signaled = match self.event {
+                Some(event) => wait_for(self.transport, event, left())?,
+                None => {
+                    let time = left().map_or(FILE_WAIT, |left| left.min(FILE_WAIT));
+                    wait_for(self.transport, self.file, Some(time))?
+                }
+            };
             if self.has_completed() {
                 break;
             }
@@ -254,19 +275,35 @@ impl Operation<'_> {
     }
 
     /// `GetOverlappedResult(…, TRUE)`: waits for its end, and gives the result and the buffers. A machine that stops meanwhile, or a
-    /// host that dies, is an end too: ERROR_DEVICE_NOT_CONNECTED (1167).
+    /// host that dies, is an end too: ERROR_DEVICE_NOT_CONNECTED (1167). An event that cannot be waited for is none: then
+    /// it looks from time to time.
     #[must_use]
     pub fn finish(mut self) -> Finished {
-        let waited = self.wait(None);
-        let finished = self.take_finished();
-        match waited {
-            Ok(_) => finished,
-            Err(error) => Finished { result: Err(error), ..finished },
+        loop {
+            match self.wait(None) {
+                Ok(_) => return self.take_finished(),
+                // A driver may still write to the buffers.
+                Err(_) if sys::is_connected(self.transport) => {
+                    let _shorter_at_worst = sys::sleep(self.transport, false, Some(AGAIN));
+                }
+                Err(error) => return Finished { result: Err(error), ..self.take_finished() },
+            }
         }
     }
 
-    /// Nobody will tell its end any more.
+    /// Something may look at its buffers even after its end: they are given up.
+    pub(crate) fn abandon(mut self) {
+        if sys::is_connected(self.transport) {
+            std::mem::forget(self.buffers.take());
+        }
+    }
+
+    /// Nobody will tell its end any more. While the machine runs it is cancelled, and its end is waited for.
     pub(crate) fn give_up(mut self) -> Finished {
+        if sys::is_connected(self.transport) {
+            let _has_ended_meanwhile = self.cancel();
+            return self.finish();
+        }
         let error = Win32Error::new(self.function, "", abi::STATUS_DEVICE_NOT_CONNECTED);
         Finished { result: Err(error), ..self.take_finished() }
     }

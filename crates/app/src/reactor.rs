@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use crate::buffer::Buffer;
 use crate::completion_port::CompletionPort;
@@ -15,12 +16,14 @@ use crate::control_code::ControlCode;
 use crate::device::{Device, OpenOptions};
 use crate::error::Win32Error;
 use crate::overlapped::{Finished, Operation, Overlapped, Refused};
-use crate::sys::{Handle, Transport};
+use crate::sys::{self, Handle, Transport};
 
 /// The key of the packet that stops the reactor's thread; devices have 0.
 const STOP: u64 = u64::MAX;
 /// Packets that the thread takes at once.
 const PACKETS: usize = 64;
+/// How soon to try again what memory was missing for.
+const AGAIN: Duration = Duration::from_millis(1);
 
 /// A completion port and the thread that listens at it. Dropping it stops the thread.
 pub struct Reactor {
@@ -46,6 +49,18 @@ impl std::fmt::Debug for Reactor {
 impl Shared {
     fn wakers(&self) -> MutexGuard<'_, HashMap<u64, Waker>> {
         self.wakers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Wakes `waker` at the end of this request. The one before is dropped outside of the lock: with it a task may go that
+    /// has requests here.
+    fn listen_for(&self, id: u64, waker: Waker) {
+        let before = self.wakers().insert(id, waker);
+        drop(before);
+    }
+
+    fn forget(&self, id: u64) {
+        let waker = self.wakers().remove(&id);
+        drop(waker);
     }
 
     fn listen(&self) {
@@ -112,8 +127,11 @@ impl Reactor {
 impl Drop for Reactor {
     fn drop(&mut self) {
         let port = CompletionPort::from_handle(&*self.shared.transport, self.shared.port);
-        // A port that cannot be posted to has told its listener so.
-        let _deaf = port.post(STOP, 0, 0);
+        let told = || port.post(STOP, 0, 0).is_ok() || self.shared.deaf.load(Ordering::SeqCst);
+        // A port whose machine has stopped has told its listener so; one without memory for the packet is asked again.
+        while !told() && sys::is_connected(&*self.shared.transport) {
+            std::thread::sleep(AGAIN);
+        }
         let _thread_closes_it = port.into_handle();
         if let Some(thread) = self.thread.take() {
             let _panicked = thread.join();
@@ -198,18 +216,18 @@ impl Future for Request<'_> {
                     Err(operation) => operation,
                 };
                 let id = operation.id();
-                self.shared.wakers().insert(id, context.waker().clone());
+                self.shared.listen_for(id, context.waker().clone());
                 // The end is written before it is told: whoever missed the one sees the other.
                 let deaf = self.shared.deaf.load(Ordering::SeqCst);
                 let operation = match operation.try_finish() {
                     Ok(finished) => {
-                        self.shared.wakers().remove(&id);
+                        self.shared.forget(id);
                         return Poll::Ready(finished);
                     }
                     Err(operation) => operation,
                 };
                 if deaf {
-                    self.shared.wakers().remove(&id);
+                    self.shared.forget(id);
                     return Poll::Ready(operation.give_up());
                 }
                 self.state = State::GoesOn(operation);
@@ -224,7 +242,7 @@ impl Future for Request<'_> {
 impl Drop for Request<'_> {
     fn drop(&mut self) {
         if let State::GoesOn(operation) = &self.state {
-            self.shared.wakers().remove(&operation.id());
+            self.shared.forget(operation.id());
         }
     }
 }

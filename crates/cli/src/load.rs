@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use gate::{LoadDriver, Management};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::output::Output;
 use crate::parameter::{self, NamedParameter};
@@ -42,7 +42,7 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args, output: &mut Output) -> Result<()> {
     let client = args.host.connect()?;
     let mut loaded = Vec::new();
-    for path in &args.drivers {
+    let done = args.drivers.iter().try_for_each(|path| {
         let image = transfer::file(path)?;
         let name = path.file_stem().unwrap_or_default().to_string_lossy();
         let request = LoadDriver {
@@ -58,6 +58,7 @@ pub(crate) fn run(args: &Args, output: &mut Output) -> Result<()> {
             output.line(format_args!("{name} loaded"))?;
         }
         loaded.push(json!({ "name": name, "file": path.display().to_string() }));
-    }
-    if args.json { output.json(json!({ "drivers": Value::from(loaded) })) } else { Ok(()) }
+        Ok(())
+    });
+    output.drivers(args.json, loaded, done)
 }

@@ -102,6 +102,16 @@ impl Output {
         self.line(format_args!("{:#}", Value::Object(object)))
     }
 
+    /// Prints the drivers that something was done with as JSON, if that is wanted, also when not all was `done`.
+    pub(crate) fn drivers(&mut self, json: bool, drivers: Vec<Value>, done: Result<()>) -> Result<()> {
+        let printed = if json && (done.is_ok() || !drivers.is_empty()) {
+            self.json(serde_json::json!({ "drivers": drivers }))
+        } else {
+            Ok(())
+        };
+        done.and(printed)
+    }
+
     /// Hands everything over to whoever reads.
     pub(crate) fn flush(&mut self) -> Result<()> {
         self.out.flush().map_err(|error| Unwritten(error).into())

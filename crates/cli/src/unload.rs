@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use gate::{DriverUnload, Management};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::output::{self, Output};
 use crate::target::{HostArgs, refused};
@@ -30,19 +30,20 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args, output: &mut Output) -> Result<()> {
     let client = args.host.connect()?;
-    let mut done = Vec::new();
-    for name in &args.names {
+    let mut unloaded = Vec::new();
+    let done = args.names.iter().try_for_each(|name| {
         let outcome = client.unload_driver(name);
         let outcome = outcome.map_err(|refusal| refused(&format!("{name} is not unloaded"), &refusal))?;
         if !args.json {
             tell(name, &outcome, output)?;
         }
-        done.push(match outcome {
+        unloaded.push(match outcome {
             DriverUnload::Unloaded { left } => json!({ "name": name, "unloaded": true, "left": left }),
             DriverUnload::Pending { files } => json!({ "name": name, "unloaded": false, "files": files }),
         });
-    }
-    if args.json { output.json(json!({ "drivers": Value::from(done) })) } else { Ok(()) }
+        Ok(())
+    });
+    output.drivers(args.json, unloaded, done)
 }
 
 fn tell(name: &str, outcome: &DriverUnload, output: &mut Output) -> Result<()> {

@@ -80,8 +80,8 @@ macro_rules! splittable {
             ///
             /// # Errors
             ///
-            /// The request comes back, and no part was sent: STATUS_INVALID_PARAMETER without parts, for a part of no bytes, and for
-            /// more bytes than the request has; STATUS_NOT_SUPPORTED for a device without DO_DIRECT_IO;
+            /// The request comes back, and no part was sent: STATUS_INVALID_PARAMETER without parts, for a part of no bytes, for
+            /// more bytes than the request has, and for a request without memory; STATUS_NOT_SUPPORTED for a device without DO_DIRECT_IO;
             /// STATUS_INSUFFICIENT_RESOURCES.
             ///
             /// Source: ddi, IoMakeAssociatedIrp, IoBuildPartialMdl.
@@ -131,7 +131,8 @@ fn make(
     let total = parts.iter().try_fold(0_usize, |sum, part| sum.checked_add(part.length as usize));
     let total = total.filter(|total| *total <= length).ok_or(STATUS_INVALID_PARAMETER)?;
     let count = i32::try_from(parts.len()).map_err(|_| STATUS_INVALID_PARAMETER)?;
-    if count == 0 || parts.iter().any(|part| part.length == 0) {
+    // A driver above may have sent it without memory.
+    if count == 0 || mdl.is_null() || parts.iter().any(|part| part.length == 0) {
         return Err(STATUS_INVALID_PARAMETER);
     }
     let whole = Whole {

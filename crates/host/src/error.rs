@@ -100,7 +100,7 @@ fn missing_imports(missing: &[MissingImport]) -> String {
     let names: Vec<_> = missing.iter().map(|import| format!("\n  {import}")).collect();
     let count = if missing.len() == 1 { "an import" } else { "imports" };
     let advice = if missing.iter().all(|import| import.stub) {
-        "Load it with missing imports allowed to run it up to the first call of one."
+        "Load it with missing imports allowed (--allow-missing) to run it up to the first call of one."
     } else {
         "Those that are not marked as not implemented are no exports of NT that are known here, nor of an image that is \
          loaded or lies beside the driver: it cannot be loaded."

@@ -50,6 +50,18 @@ impl Watch {
     }
 }
 
+/// Unloads a driver that nothing keeps.
+///
+/// # Panics
+/// When something keeps it, or it leaves anything behind.
+pub fn unload_cleanly(machine: &Machine, name: &str) {
+    let outcome = machine.unload(name);
+    let Ok(UnloadOutcome::Unloaded(report)) = outcome else {
+        panic!("{name}: {outcome:?}, {:?}", machine.bugcheck())
+    };
+    assert!(report.is_clean(), "{name}: {report:?}");
+}
+
 /// Unloads a driver whose files have been closed. The end of a request may hold the file a moment longer than its application.
 ///
 /// # Panics
@@ -59,9 +71,13 @@ pub fn unload_when_closed(machine: &Machine, name: &str) {
     let outcome = machine.unload(name).expect("unloads");
     let mut reports = Vec::new();
     if let UnloadOutcome::Pending { .. } = outcome {
-        watch.wait_for(1, |event| matches!(event, Event::DriverUnloaded { .. }));
+        let is_its =
+            |event: &Event| matches!(event, Event::DriverUnloaded { report } if report.driver == name);
+        watch.wait_for(1, is_its);
         for event in watch.events() {
-            if let Event::DriverUnloaded { report } = event {
+            if let Event::DriverUnloaded { report } = event
+                && report.driver == name
+            {
                 reports.push(report);
             }
         }

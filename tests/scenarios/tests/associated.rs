@@ -7,8 +7,8 @@ use abi::{
 };
 use app::{ControlCode, Device};
 use gate::Transport;
-use host::{Event, Machine, Process, UnloadOutcome};
-use ringbridge_scenarios::{HELLO, STRIPES, Watch, open, scenario};
+use host::{Event, Process};
+use ringbridge_scenarios::{HELLO, STRIPES, Watch, open, scenario, unload_cleanly};
 use test_stripes::{FAIL, HALF, IOCTL_MODE, IOCTL_RELEASE, NORMAL, PEND};
 
 const WHOLE: &str = r"\\.\RbWhole";
@@ -30,14 +30,6 @@ fn is_pended(event: &Event) -> bool {
     matches!(event, Event::IrpReturned { status: STATUS_PENDING, .. })
 }
 
-fn unload_cleanly(machine: &Machine) {
-    let outcome = machine.unload("stripes");
-    let Ok(UnloadOutcome::Unloaded(report)) = outcome else {
-        panic!("{outcome:?}, {:?}", machine.bugcheck())
-    };
-    assert!(report.is_clean(), "{report:?}");
-}
-
 scenario! {
     fn a_request_is_completed_with_all_its_bytes_when_its_parts_have_been(form: Form) {
         let machine = STRIPES.machine(form);
@@ -55,7 +47,7 @@ scenario! {
         assert_eq!(&buffer, b"Left oneRight 1.Left twoRigh\0\0");
         drop((whole, left, right));
         drop(process);
-        unload_cleanly(&machine);
+        unload_cleanly(&machine, "stripes");
     }
 }
 
@@ -86,7 +78,7 @@ scenario! {
         });
         drop((whole, left, right));
         drop(process);
-        unload_cleanly(&machine);
+        unload_cleanly(&machine, "stripes");
     }
 }
 
@@ -107,7 +99,7 @@ scenario! {
         assert_eq!(read(&process, &whole, &mut buffer), (STATUS_SUCCESS, 28));
         drop((whole, left, right));
         drop(process);
-        unload_cleanly(&machine);
+        unload_cleanly(&machine, "stripes");
     }
 }
 
@@ -126,6 +118,6 @@ scenario! {
         assert_eq!(watch.events().iter().filter(|event| dispatched(event)).count(), 1);
         drop((whole, mixed));
         drop(process);
-        unload_cleanly(&machine);
+        unload_cleanly(&machine, "stripes");
     }
 }

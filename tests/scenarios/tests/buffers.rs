@@ -5,8 +5,10 @@ use std::path::Path;
 
 use abi::NTSTATUS;
 use app::{ControlCode, Device, Transport};
-use host::{Machine, UnloadOutcome};
-use ringbridge_scenarios::{application, failure, machine_with, open, run_application, words};
+use host::Machine;
+use ringbridge_scenarios::{
+    application, failure, machine_with, open, run_application, unload_cleanly, words,
+};
 
 const DEVICES: [&str; 3] = [r"\\.\RbBuffered", r"\\.\RbDirect", r"\\.\RbNeither"];
 const METHODS: [u32; 4] =
@@ -96,8 +98,7 @@ fn with_machine(body: impl FnOnce(&Machine)) {
     let machine = machine_with("mdl");
     body(&machine);
     assert!(machine.bugcheck().is_none(), "{:?}", machine.bugcheck());
-    let Ok(UnloadOutcome::Unloaded(report)) = machine.unload("mdl") else { panic!("no file is open") };
-    assert!(report.is_clean(), "{report:?}");
+    unload_cleanly(&machine, "mdl");
 }
 
 /// Runs `body` as an embedded application.

@@ -13,7 +13,7 @@ use app::{Buffer, Device, Event, EventKind, OpenOptions, Overlapped, Win32Error}
 use gate::Client;
 use ringbridge_scenarios::{
     APPS, AppsWitness, Beside, application, application_socket, apps_nothing, apps_pend, apps_sleep,
-    apps_stop, failure, machine_with, open, say_ready, wait_to_go_on, words,
+    apps_stop, failure, machine_with, open, say_ready, unload_cleanly, wait_to_go_on, words,
 };
 
 /// Within this time every pending and later call of an application ends in an error when its host is gone.
@@ -193,8 +193,7 @@ fn applications_killed_at_any_moment_leave_nothing_and_disturb_nobody() {
     server.stop();
     drop(witness);
     drop(process);
-    let Ok(host::UnloadOutcome::Unloaded(report)) = machine.unload("apps") else { panic!("no file is open") };
-    assert!(report.is_clean(), "{report:?}");
+    unload_cleanly(&machine, "apps");
 }
 
 // ---- hosts -------------------------------------------------------------------------------------------------------------

@@ -7,8 +7,10 @@ use std::time::{Duration, Instant};
 use abi::{NTSTATUS, STATUS_CANCELLED, STATUS_INVALID_PARAMETER, STATUS_PENDING, STATUS_SUCCESS};
 use app::{ControlCode, Device};
 use gate::{CreateFile, Handle, Transport};
-use host::{Event, Machine, Process, UnloadOutcome};
-use ringbridge_scenarios::{DELAY, Watch, application, failure, open, run_application, scenario};
+use host::{Event, Process, UnloadOutcome};
+use ringbridge_scenarios::{
+    DELAY, Watch, application, failure, open, run_application, scenario, unload_cleanly,
+};
 use sample_delay::{IOCTL_QUERY, IOCTL_SET, Way};
 
 const PATH: &str = r"\\.\Delay";
@@ -50,14 +52,6 @@ fn is_pended(event: &Event) -> bool {
     matches!(event, Event::IrpReturned { status: STATUS_PENDING, .. })
 }
 
-fn unload(machine: &Machine) {
-    let outcome = machine.unload("delay");
-    let Ok(UnloadOutcome::Unloaded(report)) = outcome else {
-        panic!("{outcome:?}, {:?}", machine.bugcheck())
-    };
-    assert!(report.is_clean(), "{report:?}");
-}
-
 /// Reads by every way, with several delays; returns how many reads there were by each.
 fn reads_every_way(transport: &dyn Transport) -> u32 {
     let device = open(transport, PATH);
@@ -87,7 +81,7 @@ scenario! {
         let device = open(&process, PATH);
         assert_eq!(query(&device), [count, count, count, 0]);
         device.close().expect("closes");
-        unload(&machine);
+        unload_cleanly(&machine, "delay");
         let events = watch.events();
         let pended = events.iter().filter(|event| is_pended(event)).count();
         assert_eq!(pended, 3 * count as usize, "each read returned STATUS_PENDING");
@@ -121,7 +115,7 @@ scenario! {
         let each = THREADS / 3 * READS;
         assert_eq!(query(&device), [each, each, each, 0]);
         device.close().expect("closes");
-        unload(&machine);
+        unload_cleanly(&machine, "delay");
     }
 }
 
@@ -162,7 +156,7 @@ scenario! {
         assert_eq!(query(&device), [1, 1, 1, 0]);
         device.close().expect("closes");
         // The timers are set for the cancelled reads still.
-        unload(&machine);
+        unload_cleanly(&machine, "delay");
     }
 }
 
@@ -197,7 +191,7 @@ scenario! {
             }
         });
         witness.close().expect("closes");
-        unload(&machine);
+        unload_cleanly(&machine, "delay");
     }
 }
 
@@ -267,6 +261,6 @@ scenario! {
         run_application("application_of_delay", server.path());
         run_application("application_that_dies_waiting", server.path());
         server.stop();
-        unload(&machine);
+        unload_cleanly(&machine, "delay");
     }
 }

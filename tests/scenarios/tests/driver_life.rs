@@ -5,7 +5,7 @@ use app::{Device, OpenOptions};
 use gate::{CreateFile, Transport};
 use host::{Event, LoadOptions, Machine, UnloadOutcome};
 use ringbridge_scenarios::{
-    Watch, application, case_code, failure, machine_with, open, run_application, sys_path,
+    Watch, application, case_code, failure, machine_with, open, run_application, sys_path, unload_cleanly,
 };
 
 const LIFE: &str = r"\\.\RbLife";
@@ -308,8 +308,7 @@ fn a_deleted_device_serves_its_open_files_until_the_last_is_closed() {
     assert_eq!(majors(&requests), [CLEANUP, CLOSE]);
     assert!(requests.iter().all(|request| request.is_only), "{requests:?}");
     observer.close().expect("closes");
-    let Ok(UnloadOutcome::Unloaded(report)) = machine.unload("life") else { panic!("no file is open") };
-    assert!(report.is_clean(), "{report:?}");
+    unload_cleanly(&machine, "life");
 }
 
 #[test]
@@ -332,8 +331,7 @@ fn unloading_gives_the_names_back_and_a_driver_can_come_again() {
         machine.load(&sys_path("life"), LoadOptions::default()).expect("loads");
         let process = machine.process("opener");
         drop(open(&process, LIFE));
-        let Ok(UnloadOutcome::Unloaded(report)) = machine.unload("life") else { panic!("no file is open") };
-        assert!(report.is_clean(), "{report:?}");
+        unload_cleanly(&machine, "life");
         assert_eq!(failure(Device::open(&process, LIFE)), abi::STATUS_OBJECT_NAME_NOT_FOUND);
         drop(process);
         // Threads and their packets come once; after that nothing may grow.

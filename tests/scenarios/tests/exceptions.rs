@@ -4,7 +4,9 @@
 use app::Device;
 use gate::Transport;
 use host::UnloadOutcome;
-use ringbridge_scenarios::{CaseResult, application, machine_with, open, run_application, run_case};
+use ringbridge_scenarios::{
+    CaseResult, application, machine_with, open, run_application, run_case, unload_cleanly,
+};
 
 const ACCESS_VIOLATION: u32 = 0xC000_0005;
 const MISALIGNED: u32 = 0x8000_0002;
@@ -21,8 +23,7 @@ fn with_driver(name: &str, path: &str, body: impl FnOnce(&Device<'_>)) {
     body(&device);
     drop(device);
     assert!(machine.bugcheck().is_none(), "{:?}", machine.bugcheck());
-    let Ok(UnloadOutcome::Unloaded(report)) = machine.unload(name) else { panic!("no file is open") };
-    assert!(report.is_clean(), "{report:?}");
+    unload_cleanly(&machine, name);
 }
 
 fn seh(number: u32, inputs: &[u64]) -> CaseResult {

@@ -1,7 +1,6 @@
 //! Run-down protection and callback objects, as executive.sys uses them.
 
-use host::UnloadOutcome;
-use ringbridge_scenarios::{machine_with, open, run_case};
+use ringbridge_scenarios::{machine_with, open, run_case, unload_cleanly};
 
 const RUNDOWN: u32 = 0;
 const CALLBACK: u32 = 1;
@@ -16,10 +15,7 @@ fn values(case: u32) -> Vec<u64> {
     let device = open(&process, CASES);
     let values = run_case(&device, case, &[]).expect("answers").values;
     device.close().expect("closes");
-    let UnloadOutcome::Unloaded(report) = machine.unload("executive").expect("unloads") else {
-        panic!("no file is open");
-    };
-    assert!(report.is_clean(), "{report:?}");
+    unload_cleanly(&machine, "executive");
     values
 }
 

@@ -2,9 +2,9 @@
 //! compiled-in driver that tries them out above the sample `hello`, or above below.sys.
 
 use app::{ControlCode, Device};
-use host::{Machine, UnloadOutcome};
+use host::Machine;
 use native::{ALIAS, ASK, IOCTL_ANSWERED_ABOVE, LATER, Seen};
-use ringbridge_scenarios::{Form, HELLO, Watch, failure, machine_with, open, scenario};
+use ringbridge_scenarios::{Form, HELLO, Watch, failure, machine_with, open, scenario, unload_cleanly};
 use sample_hello::{IOCTL_ECHO, IOCTL_LAST_WRITE};
 
 const PATH: &str = r"\\.\My_Device";
@@ -217,10 +217,7 @@ fn probe(machine: &Machine) {
 
 fn unload(machine: &Machine, name: &str) {
     assert!(machine.bugcheck().is_none(), "{:?}", machine.bugcheck());
-    let UnloadOutcome::Unloaded(report) = machine.unload(name).expect("unloads") else {
-        panic!("something keeps {name} loaded");
-    };
-    assert!(report.is_clean(), "{report:?}");
+    unload_cleanly(machine, name);
 }
 
 scenario! {

@@ -3,7 +3,7 @@
 use abi::{FILE_READ_DATA, FILE_WRITE_DATA, GENERIC_READ};
 use app::{ControlCode, Device, OpenOptions, Transport};
 use host::UnloadOutcome;
-use ringbridge_scenarios::{HELLO, scenario};
+use ringbridge_scenarios::{HELLO, scenario, unload_cleanly};
 use sample_hello::{IOCTL_ECHO, IOCTL_ECHO_CHECKED, IOCTL_LAST_WRITE};
 
 const PATH: &str = r"\\.\My_Device";
@@ -129,10 +129,7 @@ scenario! {
         let device = Device::open(&process, PATH).expect("opens");
         device.write(b"kept by the driver until it goes").expect("writes");
         device.close().expect("closes");
-        let UnloadOutcome::Unloaded(report) = machine.unload("hello").expect("unloads") else {
-            panic!("no file is open");
-        };
-        assert!(report.is_clean(), "{report:?}");
+        unload_cleanly(&machine, "hello");
         assert!(Device::open(&process, PATH).is_err());
         assert!(machine.drivers().is_empty());
         HELLO.load(&machine, form);
@@ -173,10 +170,7 @@ scenario! {
                         assert_eq!(answer, [number, round]);
                     }
                     device.close().expect("closes");
-                    let UnloadOutcome::Unloaded(report) = machine.unload("hello").expect("unloads") else {
-                        panic!("no file is open");
-                    };
-                    assert!(report.is_clean(), "{report:?}");
+                    unload_cleanly(&machine, "hello");
                 })
             })
             .collect();
@@ -193,9 +187,6 @@ scenario! {
         let device = Device::open(&process, PATH).expect("opens");
         std::mem::forget(device);
         drop(process);
-        let UnloadOutcome::Unloaded(report) = machine.unload("hello").expect("unloads") else {
-            panic!("the process's handles were closed");
-        };
-        assert!(report.is_clean(), "{report:?}");
+        unload_cleanly(&machine, "hello");
     }
 }

@@ -10,7 +10,7 @@ use app::OpenOptions;
 use gate::{Client, Handle, Inheritance, Ticket, Transport};
 use ringbridge_scenarios::{
     APPS, AppsWitness, Beside, PIPE, application, apps_nothing, machine_with, open, run_application,
-    say_ready, scenario, wait_to_go_on,
+    say_ready, scenario, unload_cleanly, wait_to_go_on,
 };
 
 const HELLO: &str = r"\\.\Example\HELLO";
@@ -108,8 +108,7 @@ scenario! {
         let server = machine.serve(&folder.path().join("ringbridge.sock")).expect("serves");
         run_application("parent_of_children", server.path());
         server.stop();
-        let Ok(host::UnloadOutcome::Unloaded(report)) = machine.unload("pipe") else { panic!("no file is open") };
-        assert!(report.is_clean(), "{report:?}");
+        unload_cleanly(&machine, "pipe");
     }
 }
 

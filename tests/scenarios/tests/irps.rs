@@ -2,7 +2,7 @@
 
 use abi::NTSTATUS;
 use host::{Event, Machine, UnloadOutcome};
-use ringbridge_scenarios::{Watch, failure, machine_with, open, run_case};
+use ringbridge_scenarios::{Watch, failure, machine_with, open, run_case, unload_cleanly};
 
 const OWN: u32 = 0;
 const ASSOCIATED: u32 = 1;
@@ -28,10 +28,7 @@ fn values(case: u32, inputs: &[u64]) -> (u32, Vec<u64>) {
     let device = open(&process, CASES);
     let answer = run_case(&device, case, inputs).expect("answers");
     device.close().expect("closes");
-    let UnloadOutcome::Unloaded(report) = machine.unload("irps").expect("unloads") else {
-        panic!("no file is open");
-    };
-    assert!(report.is_clean(), "{report:?}");
+    unload_cleanly(&machine, "irps");
     (answer.status, answer.values)
 }
 

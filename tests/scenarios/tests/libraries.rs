@@ -2,20 +2,13 @@
 //! library.sys alone; wanting.sys what nobody exports.
 
 use host::{Event, LoadError, LoadOptions, Machine, Parameter, UnloadOutcome};
-use ringbridge_scenarios::{Watch, machine_with, open, run_case, sys_path};
+use ringbridge_scenarios::{Watch, machine_with, open, run_case, sys_path, unload_cleanly};
 
 const IMPORT: u32 = 0;
 const CASES: &str = r"\\.\RbImporter";
 
 fn load(machine: &Machine, name: &str) -> Result<String, LoadError> {
     machine.load(&sys_path(name), LoadOptions::default())
-}
-
-fn unload(machine: &Machine, name: &str) {
-    let UnloadOutcome::Unloaded(report) = machine.unload(name).expect("unloads") else {
-        panic!("no file is open");
-    };
-    assert!(report.is_clean(), "{report:?}");
 }
 
 fn values(machine: &Machine) -> Vec<u64> {
@@ -40,13 +33,13 @@ fn an_export_driver_is_loaded_once_and_unloaded_with_the_last_that_imports_from_
     let machine = machine_with("importer");
     load(&machine, "borrower").expect("loads");
     assert_eq!(values(&machine), [1, 1, 5, 8, 4, 1, 0], "one library, which borrower has called");
-    unload(&machine, "importer");
+    unload_cleanly(&machine, "importer");
     assert_eq!(machine.libraries(), ["library.sys"], "borrower still needs it");
     load(&machine, "importer").expect("loads again");
     // 4 before, 1 of outer's DllUnload, then 3: its memory is the same.
     assert_eq!(values(&machine), [1, 1, 5, 8, 8, 1, 0]);
-    unload(&machine, "borrower");
-    unload(&machine, "importer");
+    unload_cleanly(&machine, "borrower");
+    unload_cleanly(&machine, "importer");
     assert!(machine.libraries().is_empty());
     load(&machine, "importer").expect("loads once more");
     assert_eq!(values(&machine), [1, 1, 5, 8, 3, 2, 1], "a fresh image, initialised the second time");
@@ -68,7 +61,7 @@ fn a_driver_whose_file_is_open_keeps_what_it_imports_from() {
 fn what_an_export_driver_leaves_behind_is_told_when_it_is_unloaded() {
     let machine = machine_with("borrower");
     let watch = Watch::on(&machine);
-    unload(&machine, "borrower");
+    unload_cleanly(&machine, "borrower");
     let mut reports = watch.events().into_iter().filter_map(|event| match event {
         Event::DriverUnloaded { report } => Some((report.driver.clone(), report.is_clean())),
         _ => None,
@@ -121,7 +114,7 @@ fn a_file_is_loaded_as_an_export_driver_or_as_a_driver() {
     let machine = machine_with("borrower");
     let error = load(&machine, "library").expect_err("borrower imports from it");
     assert_eq!(error.status(), abi::STATUS_IMAGE_ALREADY_LOADED);
-    unload(&machine, "borrower");
+    unload_cleanly(&machine, "borrower");
     let error = load(&machine, "library").expect_err("its DriverEntry says so");
     assert_eq!(error.status(), abi::STATUS_NOT_SUPPORTED);
 }
@@ -133,9 +126,9 @@ fn drivers_loaded_from_bytes_import_from_images_that_are_loaded() {
     machine
         .load_image("second", "second.sys", &bytes, LoadOptions::default())
         .expect("library.sys is loaded");
-    unload(&machine, "importer");
+    unload_cleanly(&machine, "importer");
     assert_eq!(machine.libraries(), ["library.sys"]);
-    unload(&machine, "second");
+    unload_cleanly(&machine, "second");
     assert!(machine.libraries().is_empty());
 }
 

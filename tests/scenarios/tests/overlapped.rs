@@ -5,8 +5,8 @@ use std::cell::RefCell;
 use std::future::{Future, poll_fn};
 use std::path::Path;
 use std::pin::Pin;
-use std::sync::Arc;
-use std::task::Poll;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Wake, Waker};
 use std::time::{Duration, Instant};
 
 use app::{
@@ -181,6 +181,38 @@ everywhere! {
 }
 
 everywhere! {
+    fn a_wait_that_fails_is_no_end_of_the_request(transport) {
+        let device = open(transport);
+        let name = r"Global\RbScenarioModifyOnly";
+        let (_owner, _) = Event::named(transport, name, EventKind::ManualReset, false).expect("creates");
+        let event = Event::open(transport, name, abi::EVENT_MODIFY_STATE).expect("opens");
+        set(&device, Way::Timer, 50);
+        let overlapped = Overlapped::new().event(&event);
+        let operation = device.read_overlapped(buffer(transport, 10), &overlapped).expect("begins");
+        let error = operation.wait(PATIENCE).expect_err("the event may be set, and not waited for");
+        assert_eq!(error.code, 5);
+        // The buffer is the driver's until the end.
+        let finished = operation.finish();
+        assert_eq!(finished.result, Ok(10));
+        assert_eq!(finished.buffer.to_vec(3), [Way::Timer.letter(); 3]);
+    }
+}
+
+everywhere! {
+    fn a_request_ends_also_when_neither_an_event_nor_the_device_is_signaled(transport) {
+        let device = open(transport);
+        set(&device, Way::Timer, 20);
+        let modes = NotificationModes { skip_signaling_the_device: true, ..NotificationModes::default() };
+        device.set_notification_modes(modes).expect("is overlapped");
+        let start = Instant::now();
+        let operation = device.read_overlapped(buffer(transport, 10), &Overlapped::new()).expect("begins");
+        assert_eq!(operation.wait(PATIENCE), Ok(true));
+        assert!(start.elapsed() < Duration::from_secs(10), "it was not told");
+        assert_eq!(operation.finish().result, Ok(10));
+    }
+}
+
+everywhere! {
     fn a_refused_request_gives_its_buffer_back_and_signals_nothing(transport) {
         let device = open(transport);
         let event = Event::new(transport, EventKind::ManualReset, false).expect("an event");
@@ -211,7 +243,7 @@ everywhere! {
         assert_eq!(port.associate(&device, 78).expect_err("has one").code, ERROR_INVALID_PARAMETER);
         let event = Event::new(transport, EventKind::ManualReset, false).expect("an event");
         let setting = [0_u32, 0].map(u32::to_le_bytes).concat();
-        let begin = |overlapped: Overlapped<'_>| {
+        let begin = |overlapped| {
             let input = Buffer::from_bytes(transport, &setting).expect("memory");
             let code = ControlCode(IOCTL_SET);
             device.control_overlapped(code, input, buffer(transport, 0), &overlapped).expect("succeeds")
@@ -375,6 +407,33 @@ everywhere! {
     }
 }
 
+/// What goes with the last waker of a task: the futures in it.
+struct Task {
+    _futures: Mutex<Option<Request<'static>>>,
+}
+
+impl Wake for Task {
+    fn wake(self: Arc<Self>) {}
+}
+
+#[test]
+fn the_last_waker_of_a_task_may_take_other_requests_with_it() {
+    let machine = DELAY.machine(Form::Native);
+    let reactor = Reactor::new(Arc::new(machine.process("application"))).expect("listens");
+    // Wakers live for ever, and so does what they hold.
+    let reactor: &'static Reactor = Box::leak(Box::new(reactor));
+    let device: &'static AsyncDevice<'static> = Box::leak(Box::new(open_async(reactor)));
+    set(device.device(), Way::Timer, HOUR);
+    let read = || device.read(buffer(reactor.transport(), 1), 0);
+    let (mut request, other) = (read(), read());
+    let waker = Waker::from(Arc::new(Task { _futures: Mutex::new(Some(other)) }));
+    assert!(Pin::new(&mut request).poll(&mut Context::from_waker(&waker)).is_pending());
+    drop(waker);
+    assert!(Pin::new(&mut request).poll(&mut Context::from_waker(Waker::noop())).is_pending());
+    drop(request);
+    assert_eq!(device.device().cancel_all().expect_err("nothing is left").code, ERROR_NOT_FOUND);
+}
+
 everywhere! {
     fn completion_routines_run_in_their_threads_alertable_waits_only(transport) {
         let told = RefCell::new(Vec::new());
@@ -409,5 +468,26 @@ everywhere! {
         port.associate(&device, 1).expect("has none");
         let refused = routines.read(&device, buffer(transport, 1), 0, |_| ()).expect_err("has a port");
         assert_eq!(refused.error.code, ERROR_INVALID_PARAMETER);
+    }
+}
+
+everywhere! {
+    fn routines_that_are_dropped_take_their_requests_with_them_and_leave_the_others_alone(transport) {
+        let device = open(transport);
+        let others = CompletionRoutines::new(transport);
+        {
+            let routines = CompletionRoutines::new(transport);
+            set(&device, Way::Timer, HOUR);
+            routines.read(&device, buffer(transport, 1), 0, |_| panic!("does not run")).expect("begins");
+            set(&device, Way::Timer, 1);
+            routines.read(&device, buffer(transport, 2), 0, |_| panic!("does not run")).expect("begins");
+            others.read(&device, buffer(transport, 3), 0, |_| ()).expect("begins");
+            // Until their ends are told to this thread.
+            let never = Event::new(transport, EventKind::ManualReset, false).expect("an event");
+            assert_eq!(never.wait(Some(Duration::from_millis(50))), Ok(false));
+        }
+        assert_eq!(device.cancel_all().expect_err("nothing is left").code, ERROR_NOT_FOUND);
+        assert_eq!((others.waiting(), others.sleep(PATIENCE)), (1, Ok(Waited::CompletionRoutine)));
+        assert_eq!((others.waiting(), others.sleep(Some(Duration::ZERO))), (0, Ok(Waited::TimedOut)));
     }
 }

@@ -6,8 +6,7 @@ use std::sync::Mutex;
 use abi::{FILE_READ_DATA, FILE_WRITE_DATA, NTSTATUS};
 use app::{ControlCode, Device, OpenOptions};
 use gate::Transport;
-use host::{Machine, UnloadOutcome};
-use ringbridge_scenarios::{PIPE, application, failure, open, run_application, scenario};
+use ringbridge_scenarios::{PIPE, application, failure, open, run_application, scenario, unload_cleanly};
 use sample_pipe::{DEFAULT_CAPACITY, IOCTL_QUERY, IOCTL_SET_CAPACITY, IOCTL_SET_MODE, MAX_CAPACITY, Mode};
 
 const HELLO: &str = r"\\.\Example\HELLO";
@@ -49,14 +48,6 @@ fn read(device: &Device<'_>, most: usize) -> Vec<u8> {
     let length = device.read(&mut buffer).expect("reads") as usize;
     buffer.truncate(length);
     buffer
-}
-
-/// Unloads, and finds nothing left of the driver.
-fn unload(machine: &Machine) {
-    let UnloadOutcome::Unloaded(report) = machine.unload("pipe").expect("unloads") else {
-        panic!("no file is open");
-    };
-    assert!(report.is_clean(), "{report:?}");
 }
 
 /// Bytes that look like chance, the same for the same seed.
@@ -150,7 +141,7 @@ scenario! {
             assert_eq!(failure(Device::open(&process, path)), abi::STATUS_OBJECT_NAME_INVALID, "{path}");
         }
         assert_eq!(process.open_handles(), 0);
-        unload(&machine);
+        unload_cleanly(&machine, "pipe");
     }
 }
 
@@ -260,7 +251,7 @@ scenario! {
         let third = open(&process, HELLO);
         assert_eq!(query(&third), [DEFAULT_CAPACITY, 0, 1]);
         third.close().expect("closes");
-        unload(&machine);
+        unload_cleanly(&machine, "pipe");
     }
 }
 
@@ -274,7 +265,7 @@ scenario! {
             std::mem::forget(device);
         }
         drop(process);
-        unload(&machine);
+        unload_cleanly(&machine, "pipe");
     }
 }
 
@@ -299,7 +290,7 @@ scenario! {
                 assert_eq!(read(&from, 100), (!round).to_le_bytes());
             }
         });
-        unload(&machine);
+        unload_cleanly(&machine, "pipe");
     }
 }
 
@@ -402,7 +393,7 @@ scenario! {
         });
         arrived.assert_complete(WRITERS, MESSAGES);
         drop(readers);
-        unload(&machine);
+        unload_cleanly(&machine, "pipe");
     }
 }
 
@@ -498,6 +489,6 @@ scenario! {
         });
         server.stop();
         drop(keeper);
-        unload(&machine);
+        unload_cleanly(&machine, "pipe");
     }
 }

@@ -6,10 +6,10 @@ use std::sync::{Arc, Mutex};
 
 use abi::{FILE_READ_DATA, FILE_WRITE_DATA};
 use app::{ControlCode, Device, OpenOptions};
-use host::{Configuration, Machine, Process, UnloadOutcome};
+use host::{Configuration, Machine, Process};
 use platform::mock::Stranded;
 use platform::{Mock, Platform};
-use ringbridge_scenarios::{Form, PIPE, scenario};
+use ringbridge_scenarios::{Form, PIPE, scenario, unload_cleanly};
 use sample_pipe::{IOCTL_SET_CAPACITY, IOCTL_SET_MODE, Mode};
 
 const SEEDS: u64 = 20;
@@ -95,10 +95,7 @@ fn run_seed(seed: u64, form: Form) -> BTreeSet<Vec<usize>> {
         schedules.insert(report.schedule[before..].to_vec());
     }
     let unload = move || {
-        let UnloadOutcome::Unloaded(report) = machine.unload("pipe").expect("unloads") else {
-            panic!("every file is closed");
-        };
-        assert!(report.is_clean(), "{report:?}");
+        unload_cleanly(machine, "pipe");
     };
     mock.run(unload).expect("unloads");
     schedules

@@ -5,8 +5,8 @@ use abi::{
     STATUS_OBJECT_NAME_COLLISION,
 };
 use app::ControlCode;
-use host::{AddDeviceError, Event, LoadOptions, Machine, UnloadOutcome};
-use ringbridge_scenarios::{TOWER, Watch, failure, open, run_case, scenario, sys_path};
+use host::{AddDeviceError, Event, LoadOptions, Machine};
+use ringbridge_scenarios::{TOWER, Watch, failure, open, run_case, scenario, sys_path, unload_cleanly};
 use test_tower::{IOCTL_OPEN, IOCTL_SEEN};
 
 const PATH: &str = r"\\.\RbTower";
@@ -19,14 +19,6 @@ const QUERY_STOP: u8 = 5;
 fn devices_of(machine: &Machine, driver: &str) -> usize {
     let drivers = machine.drivers();
     drivers.iter().find(|listed| listed.name == driver).map_or(0, |driver| driver.devices.len())
-}
-
-fn unload_cleanly(machine: &Machine) {
-    let outcome = machine.unload("tower");
-    let Ok(UnloadOutcome::Unloaded(report)) = outcome else {
-        panic!("{outcome:?}, {:?}", machine.bugcheck())
-    };
-    assert!(report.is_clean(), "{report:?}");
 }
 
 /// What the function device at `PATH`, or the filter that `SEEN` tells of, has seen: starts, the status of the last one below,
@@ -69,7 +61,7 @@ scenario! {
         assert_eq!(device.read(&mut buffer).expect("answers"), 1);
         assert_eq!(buffer, [2, 0, 0, 0]);
         device.close().expect("closes");
-        unload_cleanly(&machine);
+        unload_cleanly(&machine, "tower");
     }
 }
 
@@ -95,7 +87,7 @@ scenario! {
         // Of the others the function driver itself refuses those that it has no method for.
         assert_eq!(send(&machine, IRP_MJ_QUERY_EA, 0), unset);
         assert_eq!(dispatched(&watch, "PnpManager", IRP_MJ_QUERY_EA), 0);
-        unload_cleanly(&machine);
+        unload_cleanly(&machine, "tower");
     }
 }
 
@@ -111,7 +103,7 @@ scenario! {
         let opened = open(&process, SEEN).control(ControlCode(IOCTL_OPEN), &name, &mut []);
         assert_eq!(failure(opened), STATUS_INVALID_DEVICE_REQUEST);
         assert_eq!(seen(&machine, SEEN), [0, 0, 1, 0]);
-        unload_cleanly(&machine);
+        unload_cleanly(&machine, "tower");
     }
 }
 
@@ -129,6 +121,6 @@ scenario! {
         let device = open(&process, PATH);
         assert_eq!(device.read(&mut [0; 4]).expect("the first stack still answers"), 1);
         device.close().expect("closes");
-        unload_cleanly(&machine);
+        unload_cleanly(&machine, "tower");
     }
 }

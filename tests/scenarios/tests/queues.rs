@@ -1,7 +1,6 @@
 //! Device queues and StartIo, remove locks, work items, shutdown, as queues.sys uses them.
 
-use host::UnloadOutcome;
-use ringbridge_scenarios::{failure, machine_with, open, run_case};
+use ringbridge_scenarios::{failure, machine_with, open, run_case, unload_cleanly};
 
 const DEVICE_QUEUE: u32 = 0;
 const START_IO: u32 = 1;
@@ -20,10 +19,7 @@ fn values(case: u32, inputs: &[u64]) -> Vec<u64> {
     let device = open(&process, CASES);
     let answer = run_case(&device, case, inputs).expect("answers");
     device.close().expect("closes");
-    let UnloadOutcome::Unloaded(report) = machine.unload("queues").expect("unloads") else {
-        panic!("no file is open");
-    };
-    assert!(report.is_clean(), "{report:?}");
+    unload_cleanly(&machine, "queues");
     assert_eq!(answer.status, 0);
     answer.values
 }

@@ -1,7 +1,7 @@
 //! Resources (`ERESOURCE`) as a driver uses them, and exports called above their IRQL. `resources.sys`.
 
-use host::{Event, UnloadOutcome};
-use ringbridge_scenarios::{Watch, failure, machine_with, open, run_case};
+use host::Event;
+use ringbridge_scenarios::{Watch, failure, machine_with, open, run_case, unload_cleanly};
 
 const CASES: &str = r"\\.\RbResources";
 const ALONE: u32 = 0;
@@ -17,10 +17,7 @@ fn values(case: u32) -> Vec<u64> {
     let device = open(&process, CASES);
     let answer = run_case(&device, case, &[]).expect("answers");
     device.close().expect("closes");
-    let UnloadOutcome::Unloaded(report) = machine.unload("resources").expect("unloads") else {
-        panic!("no file is open");
-    };
-    assert!(report.is_clean(), "{report:?}");
+    unload_cleanly(&machine, "resources");
     answer.values
 }
 

@@ -2,7 +2,9 @@
 
 use app::{ControlCode, Device, Transport};
 use host::{InputBuffer, IoStatus, OutputBuffer, Process, UnloadOutcome};
-use ringbridge_scenarios::{BUFFERS, Form, application, failure, open, run_application, scenario};
+use ringbridge_scenarios::{
+    BUFFERS, Form, application, failure, open, run_application, scenario, unload_cleanly,
+};
 use sample_buffers::{IOCTL_INVERT_BUFFERED, IOCTL_INVERT_NEITHER, IOCTL_LOAD, IOCTL_STORE};
 
 const PATH: &str = r"\\.\Buffers";
@@ -60,8 +62,7 @@ scenario! {
         let machine = BUFFERS.machine(form);
         carries_bytes_every_way(&machine.process("application"));
         assert!(machine.bugcheck().is_none(), "{:?}", machine.bugcheck());
-        let Ok(UnloadOutcome::Unloaded(report)) = machine.unload("buffers") else { panic!("no file is open") };
-        assert!(report.is_clean(), "{report:?}");
+        unload_cleanly(&machine, "buffers");
     }
 }
 

@@ -3,8 +3,8 @@
 use std::cell::Cell;
 
 use abi::{STATUS_ACCESS_DENIED, STATUS_DEVICE_NOT_CONNECTED};
-use host::{Machine, Parameter, UnloadOutcome};
-use ringbridge_scenarios::{case_code, failure, open};
+use host::{Machine, Parameter};
+use ringbridge_scenarios::{case_code, failure, open, unload_cleanly};
 
 thread_local! {
     /// Contexts that were dropped: a compiled-in driver runs in the application's thread.
@@ -275,14 +275,6 @@ fn machine() -> Machine {
     machine
 }
 
-fn unload(machine: &Machine) {
-    let outcome = machine.unload("sdk");
-    let Ok(UnloadOutcome::Unloaded(report)) = outcome else {
-        panic!("{outcome:?}, {:?}", machine.bugcheck())
-    };
-    assert!(report.is_clean(), "{report:?}");
-}
-
 /// Runs a case on a machine of its own; whether the machine lived through it.
 fn survives(case: u32) -> bool {
     survives_on(machine(), case)
@@ -296,7 +288,7 @@ fn survives_on(machine: Machine, case: u32) -> bool {
     match machine.bugcheck() {
         None => {
             answered.expect("answers");
-            unload(&machine);
+            unload_cleanly(&machine, "sdk");
             true
         }
         Some(report) => {
@@ -370,7 +362,7 @@ fn contexts_are_there_between_create_and_close_and_dropped_once() {
         device.close().expect("closes");
         assert_eq!(dropped(), usize::from(own), "{name}");
     }
-    unload(&machine);
+    unload_cleanly(&machine, "sdk");
 }
 
 #[test]
@@ -381,7 +373,7 @@ fn a_create_that_fails_drops_the_contexts() {
         assert_eq!(failure(app::Device::open(&process, r"\\.\Sdk\fails")), STATUS_ACCESS_DENIED);
         assert_eq!(dropped(), 1);
     }
-    unload(&machine);
+    unload_cleanly(&machine, "sdk");
 }
 
 #[test]
@@ -393,7 +385,7 @@ fn events_and_names_do_what_their_names_say() {
         assert!(device.control(case_code(case), &[], &mut []).is_ok(), "{case}: {:?}", machine.bugcheck());
     }
     device.close().expect("closes");
-    unload(&machine);
+    unload_cleanly(&machine, "sdk");
 }
 
 #[test]
@@ -411,7 +403,7 @@ fn who_waits_for_a_mutex_gives_up_in_time_or_gets_it() {
         assert!(tried.is_ok(), "{:?}", machine.bugcheck());
     });
     device.close().expect("closes");
-    unload(&machine);
+    unload_cleanly(&machine, "sdk");
 }
 
 #[test]

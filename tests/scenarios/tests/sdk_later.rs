@@ -1,8 +1,8 @@
 //! The driver SDK's pended requests, queues, threads, timers and work items, in a compiled-in driver that tries them out.
 
 use abi::{STATUS_CANCELLED, STATUS_DELETE_PENDING, STATUS_DEVICE_NOT_READY, STATUS_PENDING};
-use host::{Event, Machine, Process, UnloadOutcome};
-use ringbridge_scenarios::{Watch, case_code, failure, open};
+use host::{Event, Machine, Process};
+use ringbridge_scenarios::{Watch, case_code, failure, open, unload_cleanly};
 
 /// The driver. Its cases panic when something is not as it should be, which stops the machine.
 mod native {
@@ -228,14 +228,6 @@ fn machine() -> Machine {
     machine
 }
 
-fn unload(machine: &Machine) {
-    let outcome = machine.unload("later");
-    let Ok(UnloadOutcome::Unloaded(report)) = outcome else {
-        panic!("{outcome:?}, {:?}", machine.bugcheck())
-    };
-    assert!(report.is_clean(), "{report:?}");
-}
-
 fn case(process: &Process, number: u32) {
     let device = open(process, r"\\.\Later");
     let done = device.control(case_code(number), &[], &mut []);
@@ -273,7 +265,7 @@ fn a_queued_direct_request_keeps_its_memory_its_output_and_its_place() {
     });
     // A closed queue lets nothing in.
     assert_eq!(failure(open(&process, r"\\.\Later").read(&mut [0; 8])), STATUS_DEVICE_NOT_READY);
-    unload(&machine);
+    unload_cleanly(&machine, "later");
 }
 
 #[test]
@@ -290,7 +282,7 @@ fn what_is_dropped_unanswered_is_completed_all_the_same() {
         assert_eq!(read.join().expect("no panic"), STATUS_DELETE_PENDING);
         assert_eq!(write.join().expect("no panic"), STATUS_CANCELLED);
     });
-    unload(&machine);
+    unload_cleanly(&machine, "later");
 }
 
 #[test]
@@ -304,7 +296,7 @@ fn a_dpc_reads_the_locked_memory_of_a_pended_write_and_answers_it() {
         case(&process, native::ANSWER_WRITE);
         assert_eq!(write.join().expect("no panic"), 4);
     });
-    unload(&machine);
+    unload_cleanly(&machine, "later");
 }
 
 #[test]
@@ -315,5 +307,5 @@ fn threads_timers_and_work_items_end_before_their_owners() {
         case(&process, number);
         assert!(machine.bugcheck().is_none(), "case {number}: {:?}", machine.bugcheck());
     }
-    unload(&machine);
+    unload_cleanly(&machine, "later");
 }

@@ -3,8 +3,8 @@
 
 use abi::{STATUS_ACCESS_VIOLATION, STATUS_DEVICE_NOT_CONNECTED};
 use app::ControlCode;
-use host::{InputBuffer, UnloadOutcome};
-use ringbridge_scenarios::{BUFFERS, Form, MEMORY, failure, open, scenario};
+use host::InputBuffer;
+use ringbridge_scenarios::{BUFFERS, Form, MEMORY, failure, open, scenario, unload_cleanly};
 use sample_memory::{Case, IOCTL_INVERT_LOCKED};
 
 /// Runs a case that must succeed, and unloads: nothing may be left.
@@ -15,8 +15,7 @@ fn holds(form: Form, case: Case) {
     let tried = device.control(ControlCode(case.code()), &[], &mut []);
     assert!(tried.is_ok(), "{case:?}: {tried:?} {:?}", machine.bugcheck());
     device.close().expect("closes");
-    let Ok(UnloadOutcome::Unloaded(report)) = machine.unload("memory") else { panic!("no file is open") };
-    assert!(report.is_clean(), "{report:?}");
+    unload_cleanly(&machine, "memory");
 }
 
 /// Runs a case that must stop the machine.
@@ -93,8 +92,7 @@ fn holds_above_buffers(form: Form, case: Case) {
     assert!(tried.is_ok(), "{case:?}: {tried:?} {:?}", machine.bugcheck());
     device.close().expect("closes");
     for name in ["memory", "buffers"] {
-        let Ok(UnloadOutcome::Unloaded(report)) = machine.unload(name) else { panic!("no file is open") };
-        assert!(report.is_clean(), "{name}: {report:?}");
+        unload_cleanly(&machine, name);
     }
 }
 
@@ -132,8 +130,7 @@ scenario! {
             assert_eq!(answer[..expected], inverted[..expected]);
         }
         device.close().expect("closes");
-        let Ok(UnloadOutcome::Unloaded(report)) = machine.unload("memory") else { panic!("no file is open") };
-        assert!(report.is_clean(), "{report:?}");
+        unload_cleanly(&machine, "memory");
         // Pages that were left locked would stop the machine here.
         drop(process);
         assert!(machine.bugcheck().is_none(), "{:?}", machine.bugcheck());

@@ -3,8 +3,8 @@
 use abi::NTSTATUS;
 use app::{Device, OpenOptions};
 use gate::{CreateFile, Transport};
-use host::{Machine, Token, UnloadOutcome, well_known};
-use ringbridge_scenarios::{VAULT, failure, machine_with, open, run_case, scenario};
+use host::{Machine, Token, well_known};
+use ringbridge_scenarios::{VAULT, failure, machine_with, open, run_case, scenario, unload_cleanly};
 
 const VAULT_PATH: &str = r"\\.\RbVault";
 const DENIED: Option<NTSTATUS> = Some(abi::STATUS_ACCESS_DENIED);
@@ -168,10 +168,7 @@ fn a_driver_finds_io_create_device_secure_and_kernel_mode_opens_pass_the_list() 
     assert_eq!(opened_as(&machine, Token::local_system(), SECURED, abi::GENERIC_ALL), None);
     run_case(&device, DELETE, &[]).expect("answers");
     device.close().expect("closes");
-    let UnloadOutcome::Unloaded(report) = machine.unload("secure").expect("unloads") else {
-        panic!("something keeps it loaded");
-    };
-    assert!(report.is_clean(), "{report:?}");
+    unload_cleanly(&machine, "secure");
 }
 
 #[test]

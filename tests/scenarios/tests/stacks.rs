@@ -1,8 +1,10 @@
 //! Device stacks, as the driver stacks.sys makes them.
 
 use app::ControlCode;
-use host::{Event, LoadOptions, Machine, UnloadOutcome};
-use ringbridge_scenarios::{CaseResult, Form, HELLO, Watch, failure, machine_with, open, run_case, sys_path};
+use host::{Event, LoadOptions, UnloadOutcome};
+use ringbridge_scenarios::{
+    CaseResult, Form, HELLO, Watch, failure, machine_with, open, run_case, sys_path, unload_cleanly,
+};
 
 const ATTACH: u32 = 0;
 const TRAVEL: u32 = 1;
@@ -29,13 +31,6 @@ fn status(bits: u64) -> abi::NTSTATUS {
     abi::NTSTATUS::from_bits(u32::try_from(bits).expect("a status"))
 }
 
-fn unload_is_clean(machine: &Machine, name: &str) {
-    let UnloadOutcome::Unloaded(report) = machine.unload(name).expect("unloads") else {
-        panic!("something keeps {name} loaded");
-    };
-    assert!(report.is_clean(), "{report:?}");
-}
-
 #[test]
 fn attaching_goes_to_the_top_and_gives_one_stack_location_more_and_the_alignment_below() {
     let machine = machine_with("stacks");
@@ -45,7 +40,7 @@ fn attaching_goes_to_the_top_and_gives_one_stack_location_more_and_the_alignment
     let alignment = u64::from(abi::FILE_QUAD_ALIGNMENT);
     assert_eq!(values, [1, 0, 1, 1, 2, 3, alignment, 1, 1, 1, 1, 1, 1, 1]);
     device.close().expect("closes");
-    unload_is_clean(&machine, "stacks");
+    unload_cleanly(&machine, "stacks");
 }
 
 #[test]
@@ -85,7 +80,7 @@ fn a_filter_attached_above_an_open_file_gets_the_files_next_request() {
     base.close().expect("closes");
     assert_eq!(run_case(&cases, REMOVE_BASE, &[]).expect("answers").values, [1, 1, 1]);
     cases.close().expect("closes");
-    unload_is_clean(&machine, "stacks");
+    unload_cleanly(&machine, "stacks");
 }
 
 #[test]
@@ -120,7 +115,7 @@ fn a_device_deleted_below_another_stays_until_that_is_detached_and_nothing_can_b
     assert_eq!(values[5..8], [0, 0, 0], "nobody opened it");
     assert_eq!((values[8], status(values[9]), values[10]), (1, abi::STATUS_NO_SUCH_DEVICE, 1));
     cases.close().expect("closes");
-    unload_is_clean(&machine, "stacks");
+    unload_cleanly(&machine, "stacks");
 }
 
 #[test]
@@ -135,7 +130,7 @@ fn a_device_object_pointer_costs_create_and_cleanup_at_once_and_close_with_the_r
     assert_eq!(values[6], 1);
     assert_eq!(status(values[7]), abi::STATUS_OBJECT_NAME_NOT_FOUND);
     cases.close().expect("closes");
-    unload_is_clean(&machine, "stacks");
+    unload_cleanly(&machine, "stacks");
 }
 
 #[test]
@@ -149,7 +144,7 @@ fn close_is_sent_at_passive_level_also_when_the_last_reference_goes_at_dispatch_
     assert_eq!(values[..3], [0, 0, 1], "later, on another thread");
     assert_eq!(values[3], 2);
     cases.close().expect("closes");
-    unload_is_clean(&machine, "stacks");
+    unload_cleanly(&machine, "stacks");
 }
 
 #[test]
@@ -172,7 +167,7 @@ fn pending_returned_goes_up_by_itself_unless_a_completion_routine_must_pass_it_o
         );
     }
     cases.close().expect("closes");
-    unload_is_clean(&machine, "stacks");
+    unload_cleanly(&machine, "stacks");
 }
 
 #[test]

@@ -9,8 +9,8 @@ use abi::{
 };
 use app::{ControlCode, Device};
 use gate::{CreateFile, Handle, Transport};
-use host::{Event, Machine, Process, UnloadOutcome};
-use ringbridge_scenarios::{SPINDLE, TOWER, Watch, failure, open, scenario};
+use host::{Event, Process};
+use ringbridge_scenarios::{SPINDLE, TOWER, Watch, failure, open, scenario, unload_cleanly};
 use test_spindle::{IOCTL_ECHO, IOCTL_FILL, IOCTL_FINISH, IOCTL_HOLD, IOCTL_IS_CANCELLED, IOCTL_LOG};
 use test_tower::{IOCTL_WRITE_LATER, IOCTL_WRITTEN};
 
@@ -46,14 +46,6 @@ fn log(device: &Device<'_>) -> String {
     let mut bytes = [0; 64];
     let length = device.control(ControlCode(IOCTL_LOG), &[], &mut bytes).expect("answers");
     String::from_utf8(bytes[..length as usize].to_vec()).expect("letters")
-}
-
-fn unload_cleanly(machine: &Machine) {
-    let outcome = machine.unload("spindle");
-    let Ok(UnloadOutcome::Unloaded(report)) = outcome else {
-        panic!("{outcome:?}, {:?}", machine.bugcheck())
-    };
-    assert!(report.is_clean(), "{report:?}");
 }
 
 /// Writers that wait, each in a thread of its own, in the order in which they came.
@@ -109,7 +101,7 @@ scenario! {
         assert_eq!(log(&device), "abcd");
         drop(device);
         process.end();
-        unload_cleanly(&machine);
+        unload_cleanly(&machine, "spindle");
     }
 }
 
@@ -140,7 +132,7 @@ scenario! {
         });
         drop(device);
         process.end();
-        unload_cleanly(&machine);
+        unload_cleanly(&machine, "spindle");
     }
 }
 
@@ -165,7 +157,7 @@ scenario! {
         });
         drop(device);
         process.end();
-        unload_cleanly(&machine);
+        unload_cleanly(&machine, "spindle");
     }
 }
 
@@ -184,7 +176,7 @@ scenario! {
         assert_eq!(&answer, b"oooooo");
         assert_eq!(log(&device), "rco");
         device.close().expect("closes");
-        unload_cleanly(&machine);
+        unload_cleanly(&machine, "spindle");
     }
 }
 
@@ -212,7 +204,7 @@ scenario! {
         other.end();
         drop(device);
         process.end();
-        unload_cleanly(&machine);
+        unload_cleanly(&machine, "spindle");
     }
 }
 
@@ -246,7 +238,7 @@ scenario! {
         other.end();
         drop(device);
         process.end();
-        unload_cleanly(&machine);
+        unload_cleanly(&machine, "spindle");
     }
 }
 
@@ -278,7 +270,7 @@ scenario! {
         });
         drop(device);
         process.end();
-        unload_cleanly(&machine);
+        unload_cleanly(&machine, "spindle");
     }
 }
 
@@ -299,7 +291,7 @@ scenario! {
         writer.control(ControlCode(IOCTL_WRITE_LATER), &name, &mut []).expect("sends both");
         watch.wait_for(2, is_pended);
         // No file of the driver's own is open: its device is only part of the stack that the file is for.
-        unload_cleanly(&machine);
+        unload_cleanly(&machine, "spindle");
         let mut statuses = [0; 8];
         writer.control(ControlCode(IOCTL_WRITTEN), &[], &mut statuses).expect("answers");
         let expected = [STATUS_CANCELLED, STATUS_DELETE_PENDING].map(|status| status.bits().to_le_bytes());

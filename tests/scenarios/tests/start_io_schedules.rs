@@ -8,10 +8,10 @@ use std::sync::{Arc, Mutex};
 use abi::{NTSTATUS, STATUS_CANCELLED, STATUS_INVALID_HANDLE, STATUS_SUCCESS};
 use app::{ControlCode, Device};
 use gate::{CreateFile, Handle, Transport};
-use host::{Configuration, Machine, Process, UnloadOutcome};
+use host::{Configuration, Machine, Process};
 use platform::mock::Stranded;
 use platform::{Mock, Platform};
-use ringbridge_scenarios::{Form, SPINDLE, scenario};
+use ringbridge_scenarios::{Form, SPINDLE, scenario, unload_cleanly};
 use test_spindle::{IOCTL_FINISH, IOCTL_HOLD, IOCTL_LOG};
 
 const SEEDS: u64 = 20;
@@ -110,13 +110,6 @@ fn check(machine: &'static Machine, ends: &Ends, context: &str) -> usize {
     cancelled
 }
 
-fn unload(machine: &'static Machine) {
-    let UnloadOutcome::Unloaded(report) = machine.unload("spindle").expect("unloads") else {
-        panic!("something keeps it loaded");
-    };
-    assert!(report.is_clean(), "{report:?}");
-}
-
 fn run_seed(seed: u64, form: Form) -> (BTreeSet<Vec<usize>>, usize) {
     let mock = Mock::new(seed).with_stranded(Stranded::Leave).with_step_limit(10_000_000);
     let machine = Machine::with(Arc::new(mock.clone()), Configuration::default()).expect("a machine");
@@ -138,7 +131,7 @@ fn run_seed(seed: u64, form: Form) -> (BTreeSet<Vec<usize>>, usize) {
         let (results, about, count) = (ends.clone(), context.clone(), cancelled.clone());
         let end = move || {
             *count.lock().expect("no thread failed") += check(machine, &results, &about);
-            unload(machine);
+            unload_cleanly(machine, "spindle");
         };
         mock.run(end).unwrap_or_else(|error| panic!("{context}: {error}"));
     }

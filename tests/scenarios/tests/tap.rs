@@ -6,6 +6,7 @@ use app::{ControlCode, Device};
 use host::{Event, LoadOptions, Machine, Parameter, Process, Transport, UnloadOutcome};
 use ringbridge_scenarios::{
     Form, HELLO, TAP, Watch, application, failure, machine_with, open, run_application, scenario, sys_path,
+    unload_cleanly,
 };
 use sample_hello::{IOCTL_ECHO, IOCTL_LAST_WRITE};
 use sample_tap::{IOCTL_RELEASE, IOCTL_REPORT, IOCTL_SET_MODE, Mode, RETRIES, Report};
@@ -75,13 +76,6 @@ fn read(device: &Device<'_>, length: usize) -> String {
     String::from_utf8(bytes).expect("text")
 }
 
-fn unload(machine: &Machine, name: &str) {
-    let UnloadOutcome::Unloaded(report) = machine.unload(name).expect("unloads") else {
-        panic!("something keeps {name} loaded");
-    };
-    assert!(report.is_clean(), "{report:?}");
-}
-
 fn is_pending(event: &Event) -> bool {
     matches!(event, Event::IrpReturned { status: abi::STATUS_PENDING, .. })
 }
@@ -113,8 +107,8 @@ pair! {
     fn a_filter_counts_changes_and_refuses_what_passes_it(machine) {
         passes_and_changes(&machine.process("application"));
         assert!(machine.bugcheck().is_none(), "{:?}", machine.bugcheck());
-        unload(machine, "tap");
-        unload(machine, "hello");
+        unload_cleanly(machine, "tap");
+        unload_cleanly(machine, "hello");
     }
 }
 
@@ -130,8 +124,8 @@ pair! {
         let server = machine.serve(&folder.path().join("ringbridge.sock")).expect("serves");
         run_application("application_of_tap", server.path());
         server.stop();
-        unload(machine, "tap");
-        unload(machine, "hello");
+        unload_cleanly(machine, "tap");
+        unload_cleanly(machine, "hello");
     }
 }
 
@@ -161,11 +155,11 @@ scenario! {
         assert_eq!(read(&early, 3), "HHH", "IoGetRelatedDeviceObject: the top of the stack, as it is now");
         let late = open(&process, PATH);
         assert_eq!(report(&process).creates, 1, "only the late one");
-        unload(&machine, "tap");
+        unload_cleanly(&machine, "tap");
         assert_eq!(read(&early, 3), "hhh");
         assert_eq!(read(&late, 3), "hhh");
         drop((early, late));
-        unload(&machine, "hello");
+        unload_cleanly(&machine, "hello");
     }
 }
 
@@ -178,7 +172,7 @@ scenario! {
         assert_eq!(read(&device, 2), "HH", "both go on working");
         device.close().expect("closes");
         assert_eq!(machine.drivers().len(), 2, "the filter is attached");
-        unload(&machine, "tap");
+        unload_cleanly(&machine, "tap");
         assert!(machine.drivers().is_empty(), "hello went with the attachment");
     }
 }
@@ -218,7 +212,7 @@ scenario! {
         assert_eq!(locations(), 1);
         TAP.load(&machine, form);
         assert_eq!(locations(), 2);
-        unload(&machine, "tap");
+        unload_cleanly(&machine, "tap");
         assert_eq!(locations(), 1);
     }
 }
@@ -239,7 +233,7 @@ scenario! {
         assert_eq!(failure(device.read(&mut [0; 4])), abi::STATUS_DEVICE_BUSY);
         assert_eq!(read(&device, 1), "A");
         drop(device);
-        unload(&machine, "tap");
+        unload_cleanly(&machine, "tap");
     }
 }
 
@@ -263,7 +257,7 @@ scenario! {
         let text = while_pending(&machine, || read(&device, 7), || assert_eq!(control.write(b"C").expect("writes"), 1));
         assert_eq!(text, "ABCABCA");
         drop((device, control));
-        unload(&machine, "tap");
+        unload_cleanly(&machine, "tap");
     }
 }
 
@@ -317,7 +311,7 @@ fn cancelled_while_held(
     assert_eq!(report(&other).closes, 2);
     set_mode(&other, Mode::Pass);
     assert_eq!(read(&open(&other, PATH), 2), "HH");
-    unload(machine, "tap");
+    unload_cleanly(machine, "tap");
 }
 
 scenario! {
@@ -343,7 +337,7 @@ scenario! {
         let (writer, other) = (machine.process("writer"), machine.process("other"));
         let device = open(&writer, PATH);
         set_mode(&other, Mode::HoldWrites);
-        let written = while_pending(&machine, || device.write(b"held"), || unload(&machine, "tap"));
+        let written = while_pending(&machine, || device.write(b"held"), || unload_cleanly(&machine, "tap"));
         assert_eq!(written.expect("writes"), 4, "it went down to hello");
         assert_eq!(read(&device, 2), "hh");
     }
@@ -358,7 +352,7 @@ scenario! {
         let watch = Watch::on(&machine);
         let text = while_pending(&machine, || read(&device, 3), || {
             std::thread::scope(|scope| {
-                let unloading = scope.spawn(|| unload(&machine, "tap"));
+                let unloading = scope.spawn(|| unload_cleanly(&machine, "tap"));
                 // From the detachment on, requests do not come to the filter: its last.
                 let detached = || read_is_small(&control);
                 while !detached() {

@@ -6,10 +6,10 @@ use std::sync::{Arc, Mutex};
 
 use abi::NTSTATUS;
 use app::{ControlCode, Device};
-use host::{Configuration, Machine, Process, UnloadOutcome};
+use host::{Configuration, Machine, Process};
 use platform::mock::Stranded;
 use platform::{Mock, Platform};
-use ringbridge_scenarios::{Form, HELLO, TAP, scenario};
+use ringbridge_scenarios::{Form, HELLO, TAP, scenario, unload_cleanly};
 use sample_tap::{IOCTL_RELEASE, IOCTL_SET_MODE, Mode};
 
 const SEEDS: u64 = 20;
@@ -82,13 +82,6 @@ fn start(mock: &Mock, machine: &'static Machine, mode: Mode, ends: &Ends) {
     }
 }
 
-fn unload(machine: &'static Machine, name: &str) {
-    let UnloadOutcome::Unloaded(report) = machine.unload(name).expect("unloads") else {
-        panic!("something keeps {name} loaded");
-    };
-    assert!(report.is_clean(), "{report:?}");
-}
-
 fn check(ends: &Ends, context: &str) {
     let mut ends = std::mem::take(&mut *ends.lock().expect("no thread failed"));
     ends.sort_unstable_by_key(|(name, _)| *name);
@@ -126,9 +119,9 @@ fn run_seed(seed: u64, form: Form) -> BTreeSet<Vec<usize>> {
             mock.run(begin).unwrap_or_else(|error| panic!("{context}: {error}, {:?}", machine.bugcheck()));
         schedules.insert(report.schedule[before..].to_vec());
         check(&ends, &context);
-        mock.run(move || unload(machine, "tap")).unwrap_or_else(|error| panic!("{context}: {error}"));
+        mock.run(move || unload_cleanly(machine, "tap")).unwrap_or_else(|error| panic!("{context}: {error}"));
     }
-    mock.run(move || unload(machine, "hello")).expect("unloads");
+    mock.run(move || unload_cleanly(machine, "hello")).expect("unloads");
     schedules
 }
 

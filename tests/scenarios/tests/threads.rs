@@ -6,6 +6,7 @@ use host::{Configuration, Event, LoadOptions, Machine, UnloadOutcome};
 use platform::linux::Linux;
 use ringbridge_scenarios::{
     Watch, application, case_code, failure, machine_with, open, run_application, run_case, sys_path,
+    unload_cleanly,
 };
 
 const THREADS: &str = r"\\.\RbThreads";
@@ -35,8 +36,7 @@ fn values(number: u32, inputs: &[u64]) -> Vec<u64> {
     let result = run_case(&device, number, inputs).expect("is answered");
     assert_eq!(result.status, 0, "case {number}");
     device.close().expect("closes");
-    let Ok(UnloadOutcome::Unloaded(report)) = machine.unload("threads") else { panic!("no file is open") };
-    assert!(report.is_clean(), "{report:?}");
+    unload_cleanly(&machine, "threads");
     assert!(machine.bugcheck().is_none());
     result.values
 }

@@ -2,7 +2,7 @@
 
 use app::{ControlCode, Device, OpenOptions};
 use host::UnloadOutcome;
-use ringbridge_scenarios::{HELLO, application, run_application, scenario};
+use ringbridge_scenarios::{HELLO, application, run_application, scenario, unload_cleanly};
 use sample_hello::{IOCTL_ECHO, IOCTL_ECHO_CHECKED, IOCTL_LAST_WRITE};
 
 const PATH: &str = r"\\.\My_Device";
@@ -43,10 +43,7 @@ scenario! {
         let server = machine.serve(&folder.path().join("ringbridge.sock")).expect("serves");
         run_application("application_talks_to_hello", server.path());
         server.stop();
-        let UnloadOutcome::Unloaded(report) = machine.unload("hello").expect("unloads") else {
-            panic!("the application's handles were closed");
-        };
-        assert!(report.is_clean(), "{report:?}");
+        unload_cleanly(&machine, "hello");
     }
 }
 

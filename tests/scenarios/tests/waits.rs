@@ -1,19 +1,11 @@
 //! The SDK's waits for several objects, as the test driver `waits` tries them out.
 
 use abi::STATUS_DEVICE_NOT_CONNECTED;
-use host::{Event, Machine, UnloadOutcome};
-use ringbridge_scenarios::{Form, WAITS, Watch, case_code, failure, open, scenario};
+use host::Event;
+use ringbridge_scenarios::{Form, WAITS, Watch, case_code, failure, open, scenario, unload_cleanly};
 use test_waits::{ALL, ANY, FOR_USER, HELD, INTERRUPTED, MUTEXES, SIXTY_FOUR, TIMERS_AND_THREADS};
 
 const PATH: &str = r"\\.\RbWaits";
-
-fn unload_cleanly(machine: &Machine) {
-    let outcome = machine.unload("waits");
-    let Ok(UnloadOutcome::Unloaded(report)) = outcome else {
-        panic!("{outcome:?}, {:?}", machine.bugcheck())
-    };
-    assert!(report.is_clean(), "{report:?}");
-}
 
 fn case(form: Form, number: u32) {
     let machine = WAITS.machine(form);
@@ -22,7 +14,7 @@ fn case(form: Form, number: u32) {
     assert!(machine.bugcheck().is_none(), "{:?}", machine.bugcheck());
     answer.expect("the case passes");
     drop(process);
-    unload_cleanly(&machine);
+    unload_cleanly(&machine, "waits");
 }
 
 scenario! {
@@ -72,7 +64,7 @@ scenario! {
         device.control(case_code(INTERRUPTED), &[], &mut []).expect("the wait was interrupted");
         device.close().expect("closes");
         assert!(machine.bugcheck().is_none(), "{:?}", machine.bugcheck());
-        unload_cleanly(&machine);
+        unload_cleanly(&machine, "waits");
     }
 }
 

@@ -2,8 +2,8 @@
 //! and its reinitialisation routines. `wdm.sys` writes down what it gets.
 
 use app::Device;
-use host::{AddDeviceError, Machine, UnloadOutcome};
-use ringbridge_scenarios::{Form, HELLO, case_code, machine_with, open};
+use host::AddDeviceError;
+use ringbridge_scenarios::{Form, HELLO, case_code, machine_with, open, unload_cleanly};
 
 const WDM: &str = r"\\.\RbWdm";
 const RECORD: u32 = 0;
@@ -22,13 +22,6 @@ fn record(device: &Device<'_>) -> Record {
         *word = u32::from_le_bytes(bytes.try_into().expect("four bytes"));
     }
     Record(words)
-}
-
-fn unload_cleanly(machine: &Machine) {
-    let UnloadOutcome::Unloaded(report) = machine.unload("wdm").expect("unloads") else {
-        panic!("no file is open");
-    };
-    assert!(report.is_clean(), "{report:?}");
 }
 
 #[test]
@@ -50,7 +43,7 @@ fn add_device_is_called_at_passive_level_with_a_physical_device_object_of_the_pn
     assert_eq!(manager.devices, stack[..1]);
     device.control(case_code(REMOVE), &[], &mut []).expect("answers");
     device.close().expect("closes");
-    unload_cleanly(&machine);
+    unload_cleanly(&machine, "wdm");
 }
 
 #[test]
@@ -59,7 +52,7 @@ fn a_driver_may_have_several_devices_added() {
     let first = machine.add_device("wdm").expect("the driver takes it");
     let second = machine.add_device("wdm").expect("the driver takes it");
     assert_ne!(first[0], second[0]);
-    unload_cleanly(&machine);
+    unload_cleanly(&machine, "wdm");
 }
 
 #[test]
@@ -93,7 +86,7 @@ fn a_driver_object_extension_is_found_by_its_address_exists_once_and_goes_with_t
     assert_eq!(third, abi::STATUS_OBJECT_NAME_COLLISION.bits());
     assert_eq!(found, 1);
     device.close().expect("closes");
-    unload_cleanly(&machine);
+    unload_cleanly(&machine, "wdm");
 }
 
 #[test]

@@ -6,7 +6,7 @@ use app::{ControlCode, Device};
 use gate::{Buffer, Client};
 use ringbridge_scenarios::{
     APPS, Beside, application, apps_follow, apps_pointer, machine_with, open, run_application,
-    run_application_with, say_ready_with, wait_to_go_on, words,
+    run_application_with, say_ready_with, unload_cleanly, wait_to_go_on, words,
 };
 
 const BUFFERED: &str = r"\\.\RbBuffered";
@@ -82,8 +82,7 @@ fn serve(name: &str, body: impl FnOnce(&std::path::Path)) {
     body(server.path());
     server.stop();
     assert!(machine.bugcheck().is_none(), "{:?}", machine.bugcheck());
-    let Ok(host::UnloadOutcome::Unloaded(report)) = machine.unload(name) else { panic!("no file is open") };
-    assert!(report.is_clean(), "{report:?}");
+    unload_cleanly(&machine, name);
 }
 
 /// Has the driver invert what lies at an address. The error's status and code, if there is one.

@@ -109,6 +109,13 @@ fn what_cannot_be_loaded_or_unloaded_is_refused_with_what_to_do() {
     );
     let lacking = ringbridge(["load", &sys("lacking.sys"), "--socket", &socket]);
     refused(lacking, "STATUS_DRIVER_ENTRYPOINT_NOT_FOUND", "cannot be resolved");
+    // What was done before is told all the same.
+    let half = ringbridge(["load", &sys("pipe.sys"), &sys("hello.sys"), "--json", "--socket", &socket]);
+    assert!(half.failed().contains("hello.sys is not loaded"), "{}", half.stderr);
+    assert!(half.text().contains(r#""name": "pipe""#), "{}", half.text());
+    let half = ringbridge(["unload", "pipe", "pipe", "--json", "--socket", &socket]);
+    assert!(half.failed().contains("pipe is not unloaded"), "{}", half.stderr);
+    assert!(half.text().contains(r#""unloaded": true"#), "{}", half.text());
     let unknown = ringbridge(["unload", "hallo", "--socket", &socket]);
     refused(unknown, "STATUS_OBJECT_NAME_NOT_FOUND", "there are: hello");
     let absent = ringbridge(["load", "/nonexistent.sys", "--socket", &socket]);
