@@ -6,6 +6,7 @@ use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
 
+use platform::scheduler::Lock;
 use platform::{Parked, Parker};
 
 use super::object::ProcessObject;
@@ -45,6 +46,8 @@ pub struct Process {
     requests: AtomicU32,
     /// Unparked when there are no more, and the process ends.
     requests_ended: Parker,
+    /// Of whoever parks there: several threads may end the process at once.
+    end: Lock<()>,
 }
 
 impl Process {
@@ -62,6 +65,7 @@ impl Process {
             threads: Mutex::default(),
             requests: AtomicU32::new(0),
             requests_ended: Parker::new(),
+            end: Lock::new(()),
         })
     }
 
@@ -91,6 +95,7 @@ impl Process {
     /// Waits until no asynchronous request is under way, at most `patience` (100 ns). The process ends.
     pub(crate) fn wait_for_requests(&self, kernel: &Kernel, patience: u64) {
         let deadline = kernel.platform.interrupt_time().saturating_add(patience);
+        let _one_at_a_time = self.end.lock(&*kernel.platform);
         while self.has_requests() && !kernel.is_halted() {
             if kernel.platform.park(&self.requests_ended, Some(deadline)) == Parked::TimedOut {
                 return;
