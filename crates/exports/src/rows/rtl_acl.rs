@@ -55,15 +55,27 @@ impl List {
 fn starts(bytes: &[u8], mut at: usize, count: usize) -> Option<Vec<usize>> {
     let mut starts = vec![at];
     for _ in 0..count {
-        let size = bytes.get(at + 2..at + 4)?;
-        let size = usize::from(u16::from_le_bytes([size[0], size[1]]));
-        if size < size_of::<abi::ACE_HEADER>() || at + size > bytes.len() {
-            return None;
-        }
-        at += size;
+        at = behind(bytes, at)?;
         starts.push(at);
     }
     Some(starts)
+}
+
+/// Where the entry at `at` ends.
+fn behind(bytes: &[u8], at: usize) -> Option<usize> {
+    let size = bytes.get(at + 2..at + 4)?;
+    let size = usize::from(u16::from_le_bytes([size[0], size[1]]));
+    let whole = size >= size_of::<abi::ACE_HEADER>() && at + size <= bytes.len();
+    whole.then_some(at + size)
+}
+
+/// How many entries `bytes` are; None when they are not entries to the end.
+fn count_entries(bytes: &[u8]) -> Option<usize> {
+    let (mut at, mut count) = (0, 0);
+    while at < bytes.len() {
+        (at, count) = (behind(bytes, at)?, count + 1);
+    }
+    Some(count)
 }
 
 fn add(acl: u64, revision: u32, flags: u32, mask: u32, sid: u64, allow: bool) -> Outcome<NTSTATUS> {
@@ -174,13 +186,7 @@ rows! {
         }
         let mut entries = vec![0; length];
         raw::copy_from(&mut entries, ace_list)?;
-        let mut count = 0;
-        while starts(&entries, 0, count).is_some_and(|found| found[count] < length) {
-            count += 1;
-        }
-        if starts(&entries, 0, count).is_none() {
-            return Ok(abi::STATUS_INVALID_PARAMETER);
-        }
+        let Some(count) = count_entries(&entries) else { return Ok(abi::STATUS_INVALID_PARAMETER) };
         let index = usize::try_from(starting_ace_index).unwrap_or(usize::MAX).min(list.count());
         if !list.insert(index, &entries, count) {
             return Ok(abi::STATUS_BUFFER_TOO_SMALL);
@@ -219,5 +225,25 @@ rows! {
         list.bytes[4..6].copy_from_slice(&left.to_le_bytes());
         list.write(acl)?;
         Ok(abi::STATUS_SUCCESS)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_of_entries_is_counted_when_they_fill_it_to_the_end() {
+        let entry = |size: u16| {
+            let mut bytes = vec![0; usize::from(size.max(4))];
+            bytes[2..4].copy_from_slice(&size.to_le_bytes());
+            bytes
+        };
+        assert_eq!(count_entries(&[]), Some(0));
+        assert_eq!(count_entries(&[entry(4), entry(8), entry(4)].concat()), Some(3));
+        let torn = [[entry(8), entry(8)].concat(), entry(4)].concat();
+        assert_eq!(count_entries(&torn[..14]), None, "the second ends behind the list");
+        assert_eq!(count_entries(&torn[..18]), None, "a header is cut off");
+        assert_eq!(count_entries(&[entry(8), entry(0)].concat()), None, "less than its header");
     }
 }

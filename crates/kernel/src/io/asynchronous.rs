@@ -456,11 +456,11 @@ fn send(caller: Caller<'_>, file: &File, operation: &Operation, mut pended: Pend
 
 /// The call returns, the request goes on; or it has ended meanwhile, on another thread, and is told here.
 fn go_on(kernel: &Kernel, thread: &Thread, request: InFlight, pended: Pended) {
-    let process = pended.process.id;
+    let process = pended.process.clone();
     match packet::detach(kernel, request, pended) {
         Detached::GoesOn(packet) => {
             // Whoever ends the process has cancelled what had gone on by then.
-            if kernel.ps.is_terminating(process)
+            if process.is_terminating()
                 && let Some(held) = packet.hold()
             {
                 let _stopped = cancel::cancel_own(kernel, thread, request.irp);

@@ -317,7 +317,7 @@ impl Packet {
             if kernel.is_halted() {
                 return Err(Unwind::Halt);
             }
-            if deadline.is_none() && kernel.ps.is_terminating(thread.process_id) {
+            if deadline.is_none() && thread.process_ends() {
                 deadline = Some(kernel.platform.interrupt_time().saturating_add(CANCEL_PATIENCE));
                 cancel::cancel_own(kernel, thread, self.irp)?;
                 continue;

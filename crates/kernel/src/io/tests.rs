@@ -251,6 +251,30 @@ fn a_process_that_ends_while_its_thread_comes_to_wait_has_the_request_cancelled(
 }
 
 #[test]
+fn a_request_waited_for_on_an_asynchronous_file_is_cancelled_though_its_process_is_gone_by_then() {
+    static CANCELLED: AtomicUsize = AtomicUsize::new(0);
+    on_mock(SEEDS, 2, |machine| {
+        // Closing its handles does not wait for the request, as the file has no lock.
+        let rig = rig_with(machine, 0);
+        let (process, handle) = (rig.process.clone(), rig.handle);
+        machine.spawn("application", move |kernel, _| {
+            let result =
+                crate::ps::inside(kernel, &process, |thread| request(kernel, thread, &process, handle));
+            match result.expect("running").status {
+                abi::STATUS_CANCELLED => drop(CANCELLED.fetch_add(1, Ordering::Relaxed)),
+                other => assert_eq!(other, abi::STATUS_INVALID_HANDLE, "closed before the request began"),
+            }
+        });
+        let process = rig.process;
+        machine.spawn("end", move |kernel, _| {
+            io::end_process(kernel, &process);
+            kernel.ps.terminate(kernel, &process).expect("running");
+        });
+    });
+    assert!(CANCELLED.load(Ordering::Relaxed) > 0, "no interleaving let the request begin");
+}
+
+#[test]
 fn a_thread_gives_up_a_request_that_its_driver_does_not_complete_within_five_minutes() {
     on_hurried_mock(0..20, 1, |machine| {
         let rig = rig(machine);

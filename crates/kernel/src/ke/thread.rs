@@ -54,6 +54,7 @@ pub struct Thread {
     in_dpc: AtomicBool,
     priority: AtomicI32,
     exit_status: AtomicU32,
+    process_ends: AtomicBool,
     held: HeldSpinLocks,
 }
 
@@ -93,6 +94,7 @@ impl Thread {
             in_dpc: AtomicBool::new(false),
             priority: AtomicI32::new(PRIORITY),
             exit_status: AtomicU32::new(abi::STATUS_PENDING.bits()),
+            process_ends: AtomicBool::new(false),
             held: HeldSpinLocks::default(),
         })
     }
@@ -168,6 +170,15 @@ impl Thread {
     #[must_use]
     pub fn exit_status(&self) -> NTSTATUS {
         NTSTATUS::from_bits(self.exit_status.load(Ordering::Acquire))
+    }
+
+    /// Whether its process ends, or has ended and is forgotten.
+    pub(crate) fn process_ends(&self) -> bool {
+        self.process_ends.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn set_process_ends(&self) {
+        self.process_ends.store(true, Ordering::SeqCst);
     }
 
     /// Its priority (`ddi: KeQueryPriorityThread`), 1 to 31. It has no effect: Linux decides which thread runs.

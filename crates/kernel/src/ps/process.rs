@@ -6,6 +6,7 @@ use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
 
+use platform::scheduler::Lock;
 use platform::{Parked, Parker};
 
 use super::object::ProcessObject;
@@ -45,6 +46,8 @@ pub struct Process {
     requests: AtomicU32,
     /// Unparked when there are no more, and the process ends.
     requests_ended: Parker,
+    /// Of whoever parks there: several threads may end the process at once.
+    end: Lock<()>,
 }
 
 impl Process {
@@ -62,6 +65,7 @@ impl Process {
             threads: Mutex::default(),
             requests: AtomicU32::new(0),
             requests_ended: Parker::new(),
+            end: Lock::new(()),
         })
     }
 
@@ -69,7 +73,7 @@ impl Process {
     pub(crate) fn begin_request(&self, kernel: &Kernel) -> bool {
         self.requests.fetch_add(1, Ordering::SeqCst);
         // After the count, as whoever ends the process looks at the count after saying so.
-        if !self.terminating.load(Ordering::SeqCst) {
+        if !self.is_terminating() {
             return true;
         }
         self.end_request(kernel);
@@ -78,7 +82,7 @@ impl Process {
 
     /// An asynchronous request has ended.
     pub(crate) fn end_request(&self, kernel: &Kernel) {
-        if self.requests.fetch_sub(1, Ordering::SeqCst) == 1 && self.terminating.load(Ordering::SeqCst) {
+        if self.requests.fetch_sub(1, Ordering::SeqCst) == 1 && self.is_terminating() {
             kernel.platform.unpark(&self.requests_ended);
         }
     }
@@ -91,6 +95,7 @@ impl Process {
     /// Waits until no asynchronous request is under way, at most `patience` (100 ns). The process ends.
     pub(crate) fn wait_for_requests(&self, kernel: &Kernel, patience: u64) {
         let deadline = kernel.platform.interrupt_time().saturating_add(patience);
+        let _one_at_a_time = self.end.lock(&*kernel.platform);
         while self.has_requests() && !kernel.is_halted() {
             if kernel.platform.park(&self.requests_ended, Some(deadline)) == Parked::TimedOut {
                 return;
@@ -111,6 +116,15 @@ impl Process {
         let mut threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
         threads.retain(|other| other.strong_count() > 0);
         threads.push(Arc::downgrade(thread));
+        // After the push, as whoever ends the process looks at the threads after saying so.
+        if self.is_terminating() {
+            thread.set_process_ends();
+        }
+    }
+
+    /// Whether it ends, or has ended.
+    pub(crate) fn is_terminating(&self) -> bool {
+        self.terminating.load(Ordering::SeqCst)
     }
 
     /// The threads that have run in it and have not ended.
@@ -132,15 +146,13 @@ pub struct Processes {
     system: Arc<Process>,
     all: RwLock<HashMap<u32, Arc<Process>>>,
     next_id: AtomicU32,
-    /// Processes that end now: as long as there are none, threads that wait need not look for their own.
-    terminating: AtomicU32,
 }
 
 impl Processes {
     pub(crate) fn new() -> Self {
         let system = Process::new(SYSTEM_PROCESS_ID, "System", Token::local_system(), UserSpace::default());
         let all = RwLock::new(HashMap::from([(SYSTEM_PROCESS_ID, system.clone())]));
-        Self { system, all, next_id: AtomicU32::new(SYSTEM_PROCESS_ID + 4), terminating: AtomicU32::new(0) }
+        Self { system, all, next_id: AtomicU32::new(SYSTEM_PROCESS_ID + 4) }
     }
 
     /// The system process.
@@ -193,19 +205,11 @@ impl Processes {
     /// Says that a process ends: what its threads wait for no longer lasts. Their user-mode waits in drivers end with
     /// `STATUS_USER_APC`.
     pub(crate) fn begin_termination(&self, kernel: &Kernel, process: &Process) {
-        if !process.terminating.swap(true, Ordering::SeqCst) {
-            self.terminating.fetch_add(1, Ordering::SeqCst);
-        }
+        process.terminating.store(true, Ordering::SeqCst);
         for thread in process.threads() {
+            thread.set_process_ends();
             kernel.ke.request_termination(kernel, &thread);
         }
-    }
-
-    /// Whether the process with this identifier ends.
-    #[inline]
-    pub(crate) fn is_terminating(&self, id: u32) -> bool {
-        self.terminating.load(Ordering::SeqCst) > 0
-            && self.get(id).is_some_and(|process| process.terminating.load(Ordering::SeqCst))
     }
 
     /// All processes now.
@@ -229,9 +233,6 @@ impl Processes {
             process.object.end(kernel);
         });
         let ended = self.all.write().unwrap_or_else(PoisonError::into_inner).remove(&process.id);
-        if ended.is_some() && process.terminating.load(Ordering::SeqCst) {
-            self.terminating.fetch_sub(1, Ordering::SeqCst);
-        }
         let token = if ended.is_some() { process.token_object().clone() } else { None };
         if let Some(token) = token {
             token.dereference(kernel);

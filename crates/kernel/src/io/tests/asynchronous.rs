@@ -313,3 +313,30 @@ fn a_process_that_ends_has_its_requests_cancelled_before_its_handles_are_closed(
         assert_eq!(completions(machine), expected);
     });
 }
+
+#[test]
+fn threads_that_end_a_process_at_once_all_wait_for_its_requests() {
+    on_mock(SEEDS, 2, |machine| {
+        let application = Arc::new(Application::new(machine));
+        let own = application.clone();
+        machine.inside(move |kernel, thread| {
+            raw::write(extension() + STUBBORN, 1_u64).expect("writable");
+            assert_eq!(own.start(kernel, thread, own.notice()), abi::STATUS_PENDING);
+        });
+        for name in ["end", "stop"] {
+            let process = application.rig.process.clone();
+            machine.spawn(name, move |kernel, _| {
+                io::end_process(kernel, &process);
+                assert!(!process.has_requests());
+            });
+        }
+        machine.spawn("device", |kernel, _| {
+            kernel.platform.relax(u32::MAX);
+            let irp = Irp::at(raw::exchange(extension() + KEPT, 0).expect("writable"));
+            complete(kernel, irp, abi::STATUS_SUCCESS);
+        });
+        machine.join();
+        assert_eq!(completions(machine), 1);
+        assert!(machine.stop_code().is_none());
+    });
+}
