@@ -26,13 +26,17 @@ pub enum Spin {
 const SHORT: Duration = Duration::from_micros(3);
 
 /// Longer than waking a thread on an idle processor takes.
-const LONG: Duration = Duration::from_micros(100);
+const LONG: Duration = Duration::from_micros(300);
 
 /// So many misses in a row, and a thread sleeps at once …
 const MISSES: u32 = 4;
 
 /// … except each time that this many more waits have missed.
 const PROBE: u32 = 64;
+
+/// So many waits look long in a row once a long look has helped: the partner runs, but sleeps between. Its own long look comes
+/// within that time, and then both know; if only one of them looked long now and then, they would miss each other for ever.
+const HOPE: u32 = 2 * PROBE;
 
 /// The first looks come without a pause between them.
 const EAGER: u32 = 64;
@@ -41,6 +45,8 @@ const EAGER: u32 = 64;
 #[derive(Debug, Default)]
 pub(crate) struct Patience {
     misses: AtomicU32,
+    /// Waits that will look long.
+    hope: AtomicU32,
 }
 
 impl Patience {
@@ -62,15 +68,24 @@ impl Patience {
             return None;
         }
         let misses = self.misses.load(Ordering::Relaxed);
+        let hope = self.hope.load(Ordering::Relaxed);
+        let short = rounds().short;
         let rounds = match misses {
-            0..MISSES => rounds().short,
-            _ if misses.is_multiple_of(PROBE) => rounds().long,
+            _ if hope > 0 || (misses >= MISSES && misses.is_multiple_of(PROBE)) => rounds().long,
+            0..MISSES => short,
             _ => 0,
         };
         if rounds != 0 && may_run_beside(partner) {
             for round in 0..rounds {
                 if let Some(number) = bell::look(word, last) {
                     self.misses.store(0, Ordering::Relaxed);
+                    let hope = match hope {
+                        // It did not sleep.
+                        _ if round < short => 0,
+                        0 => HOPE,
+                        hope => hope - 1,
+                    };
+                    self.hope.store(hope, Ordering::Relaxed);
                     return Some(number);
                 }
                 // SAFETY: a prefetch accesses nothing, wherever it points.
@@ -81,6 +96,7 @@ impl Patience {
             }
         }
         self.misses.store(misses.wrapping_add(1), Ordering::Relaxed);
+        self.hope.store(0, Ordering::Relaxed);
         None
     }
 }
