@@ -314,6 +314,20 @@ ntoskrnl! {
         Timeout: *const LARGE_INTEGER,
         WaitBlockArray: *mut KWAIT_BLOCK,
     ) -> NTSTATUS;
+    /// Enters a critical region. IRQL: up to APC_LEVEL.
+    fn KeEnterCriticalRegion();
+    /// Leaves a critical region. IRQL: up to DISPATCH_LEVEL.
+    fn KeLeaveCriticalRegion();
+    /// Enters a guarded region. IRQL: up to APC_LEVEL.
+    fn KeEnterGuardedRegion();
+    /// Leaves a guarded region. IRQL: up to APC_LEVEL.
+    fn KeLeaveGuardedRegion();
+    /// Whether normal kernel APCs are disabled. IRQL: up to DISPATCH_LEVEL.
+    fn KeAreApcsDisabled() -> BOOLEAN;
+    /// Whether all APCs are disabled. IRQL: up to DISPATCH_LEVEL.
+    fn KeAreAllApcsDisabled() -> BOOLEAN;
+    /// Bytes left of the kernel stack. IRQL: up to DISPATCH_LEVEL.
+    fn IoGetRemainingStackSize() -> usize;
     /// Waits until a time, or for one. IRQL: up to APC_LEVEL.
     fn KeDelayExecutionThread(
         WaitMode: KPROCESSOR_MODE,

@@ -3,7 +3,7 @@
 use abi::STATUS_DEVICE_NOT_CONNECTED;
 use host::Event;
 use ringbridge_scenarios::{Form, WAITS, Watch, case_code, failure, open, scenario, unload_cleanly};
-use test_waits::{ALL, ANY, FOR_USER, HELD, INTERRUPTED, MUTEXES, SIXTY_FOUR, TIMERS_AND_THREADS};
+use test_waits::{ALL, ANY, FOR_USER, HELD, INTERRUPTED, MUTEXES, REGIONS, SIXTY_FOUR, TIMERS_AND_THREADS};
 
 const PATH: &str = r"\\.\RbWaits";
 
@@ -44,6 +44,12 @@ scenario! {
 scenario! {
     fn timers_that_expire_and_threads_that_end_satisfy_waits(form: Form) {
         case(form, TIMERS_AND_THREADS);
+    }
+}
+
+scenario! {
+    fn regions_hold_up_apcs_nest_and_end_with_their_values(form: Form) {
+        case(form, REGIONS);
     }
 }
 

@@ -7,9 +7,10 @@ use core::time::Duration;
 
 use driver::abi::{NTSTATUS, STATUS_CANCELLED, STATUS_INVALID_DEVICE_REQUEST};
 use driver::{
-    Answer, Buffered, Close, Create, DeviceControl, Dispatch, Driver, DriverObject, Event, Interrupted,
-    Mutex, PassiveLevel, PoolArc, Semaphore, Tag, Thread, Timeout, Timer, UnicodeStr, WaitObject, utf16,
-    wait_all, wait_all_for_user, wait_all_timeout, wait_any, wait_any_for_user, wait_any_timeout,
+    Answer, Buffered, Close, Create, CriticalRegion, DeviceControl, Dispatch, Driver, DriverObject, Event,
+    GuardedRegion, Interrupted, Mutex, PassiveLevel, PoolArc, Semaphore, Tag, Thread, Timeout, Timer,
+    UnicodeStr, WaitObject, all_apcs_disabled, apcs_disabled, remaining_stack_size, utf16, wait_all,
+    wait_all_for_user, wait_all_timeout, wait_any, wait_any_for_user, wait_any_timeout,
 };
 
 driver::driver_entry!(Waits);
@@ -33,6 +34,8 @@ pub const FOR_USER: u32 = 5;
 pub const INTERRUPTED: u32 = 6;
 /// Stops the machine: a mutex that the thread holds.
 pub const HELD: u32 = 7;
+/// Regions in which APCs are held up.
+pub const REGIONS: u32 = 8;
 
 struct Waits;
 
@@ -81,6 +84,7 @@ impl Dispatch for Case {
             FOR_USER => return request.fail(self.for_user(level)),
             INTERRUPTED => self.interrupted.wait(level),
             HELD => held(level),
+            REGIONS => regions(level),
             _ => return request.fail(STATUS_INVALID_DEVICE_REQUEST),
         }
         request.complete()
@@ -231,4 +235,31 @@ fn held(level: PassiveLevel) {
     let (mutex, set) = (Mutex::new(TAG, ()).expect("pool"), event(true));
     let _guard = mutex.lock(level);
     drop(wait_all(level, [&mutex, &set]));
+}
+
+fn regions(level: PassiveLevel) {
+    assert!(!apcs_disabled() && !all_apcs_disabled());
+    let outer = CriticalRegion::enter(level);
+    let inner = CriticalRegion::enter(level);
+    assert!(apcs_disabled() && !all_apcs_disabled());
+    drop(inner);
+    assert!(apcs_disabled(), "regions nest");
+    let guarded = GuardedRegion::enter(level);
+    assert!(all_apcs_disabled());
+    drop(guarded);
+    assert!(apcs_disabled() && !all_apcs_disabled());
+    drop(outer);
+    let guarded = GuardedRegion::enter(level);
+    assert!(apcs_disabled(), "a guarded region holds up normal kernel APCs too");
+    drop(guarded);
+    assert!(!apcs_disabled() && !all_apcs_disabled());
+
+    let here = remaining_stack_size();
+    assert!(here > 0 && deeper() < here, "a call takes stack");
+}
+
+#[inline(never)]
+fn deeper() -> usize {
+    let used = core::hint::black_box([0_u8; 1024]);
+    remaining_stack_size() - core::hint::black_box(usize::from(used[0]))
 }
