@@ -1,11 +1,11 @@
-//! Regions in which APCs are held up, and what is left of the kernel stack.
+//! Regions in which APCs are held up.
 
 use core::marker::PhantomData;
 
 use crate::PassiveLevel;
 use crate::nt::{
-    IoGetRemainingStackSize, KeAreAllApcsDisabled, KeAreApcsDisabled, KeEnterCriticalRegion,
-    KeEnterGuardedRegion, KeLeaveCriticalRegion, KeLeaveGuardedRegion,
+    KeAreAllApcsDisabled, KeAreApcsDisabled, KeEnterCriticalRegion, KeEnterGuardedRegion,
+    KeLeaveCriticalRegion, KeLeaveGuardedRegion,
 };
 
 /// While it lives, no normal kernel APC runs in this thread, and it cannot be suspended (`KeEnterCriticalRegion`). Regions nest.
@@ -70,12 +70,4 @@ pub fn apcs_disabled() -> bool {
 pub fn all_apcs_disabled() -> bool {
     // SAFETY: no arguments; the answer is about this thread alone.
     unsafe { KeAreAllApcsDisabled() != 0 }
-}
-
-/// Bytes that are left of the kernel stack (`IoGetRemainingStackSize`): to look at before recursion. IRQL: up to
-/// DISPATCH_LEVEL.
-#[must_use]
-pub fn remaining_stack_size() -> usize {
-    // SAFETY: no arguments; the answer is about this thread alone.
-    unsafe { IoGetRemainingStackSize() }
 }

@@ -49,10 +49,12 @@ const DIRECTORIES: [&str; 9] = [
     r"\Security",
 ];
 /// In a machine there is one session: `\??`, a session's own names before the global ones, is the global ones.
-const LINKS: [(&str, &str); 5] = [
+const LINKS: [(&str, &str); 6] = [
     (r"\??", r"\GLOBAL??"),
     (r"\DosDevices", r"\??"),
     (r"\GLOBAL??\Global", r"\GLOBAL??"),
+    // To the root: what follows the link is a whole path.
+    (r"\GLOBAL??\GLOBALROOT", ""),
     (r"\BaseNamedObjects\Global", r"\BaseNamedObjects"),
     (r"\BaseNamedObjects\Local", r"\BaseNamedObjects"),
 ];
@@ -247,7 +249,13 @@ mod tests {
     fn names_are_found_without_regard_to_case_and_through_links() {
         let manager = ObjectManager::new();
         link(&manager, r"\GLOBAL??\Named", r"\BaseNamedObjects").expect("a free name");
-        for path in [r"\??\named", r"\DosDevices\NAMED", r"\GLOBAL??\Global\Named", r"\basenamedobjects"] {
+        for path in [
+            r"\??\named",
+            r"\DosDevices\NAMED",
+            r"\GLOBAL??\Global\Named",
+            r"\basenamedobjects",
+            r"\??\GlobalRoot\BaseNamedObjects",
+        ] {
             assert_eq!(find(&manager, path).as_deref(), Ok(r"\BaseNamedObjects"), "{path}");
         }
     }

@@ -5,12 +5,12 @@
 
 use core::time::Duration;
 
-use driver::abi::{NTSTATUS, STATUS_CANCELLED, STATUS_INVALID_DEVICE_REQUEST};
+use driver::abi::{NTSTATUS, STATUS_CANCELLED, STATUS_INVALID_DEVICE_REQUEST, STATUS_INVALID_PARAMETER_3};
 use driver::{
     Answer, Buffered, Close, Create, CriticalRegion, DeviceControl, Dispatch, Driver, DriverObject, Event,
     GuardedRegion, Interrupted, Mutex, PassiveLevel, PoolArc, Semaphore, Tag, Thread, Timeout, Timer,
-    UnicodeStr, WaitObject, all_apcs_disabled, apcs_disabled, remaining_stack_size, utf16, wait_all,
-    wait_all_for_user, wait_all_timeout, wait_any, wait_any_for_user, wait_any_timeout,
+    UnicodeStr, WaitObject, all_apcs_disabled, apcs_disabled, expand_stack, remaining_stack_size, utf16,
+    wait_all, wait_all_for_user, wait_all_timeout, wait_any, wait_any_for_user, wait_any_timeout,
 };
 
 driver::driver_entry!(Waits);
@@ -256,6 +256,11 @@ fn regions(level: PassiveLevel) {
 
     let here = remaining_stack_size();
     assert!(here > 0 && deeper() < here, "a call takes stack");
+
+    let moved = PoolArc::new(TAG, 7_u32).expect("memory");
+    assert_eq!(expand_stack(level, 0x8000, move || *moved), Ok(7), "its result comes back");
+    let dropped = expand_stack(level, 0x11801, || ());
+    assert_eq!(dropped, Err(STATUS_INVALID_PARAMETER_3), "over MAXIMUM_EXPANSION_SIZE");
 }
 
 #[inline(never)]
