@@ -17,7 +17,7 @@ use driver::{
 
 driver::driver_entry!(Tower);
 
-/// Tells the counters of [`Seen`], in their order, as 32-bit words.
+/// Tells what the function driver has seen: its counters, as 32-bit words, in the order of `Seen`.
 pub const IOCTL_SEEN: u32 = CTL_CODE(FILE_DEVICE_UNKNOWN, 0x800, METHOD_BUFFERED, FILE_ANY_ACCESS);
 
 /// Has the filter's companion open the device whose name, in UTF-16, is the input.
