@@ -5,12 +5,12 @@
 
 use std::io;
 use std::ops::Range;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::ptr;
 
 use rustix::fs::{
-    FileType, MemfdFlags, SealFlags, fcntl_add_seals, fcntl_get_seals, fstat, fstatfs, ftruncate,
-    memfd_create,
+    FileType, MemfdFlags, Mode, OFlags, SealFlags, fchmod, fcntl_add_seals, fcntl_get_seals, fstat, fstatfs,
+    ftruncate, memfd_create,
 };
 use rustix::io::{Errno, pwrite};
 use rustix::mm::{MapFlags, mmap, munmap};
@@ -44,6 +44,8 @@ impl SharedMemory {
             other => other?,
         };
         ftruncate(&descriptor, len as u64)?;
+        // Whoever gets a descriptor for reading must not open it anew for writing.
+        fchmod(&descriptor, Mode::RUSR | Mode::WUSR)?;
         fcntl_add_seals(&descriptor, SEALS)?;
         Ok(Self { descriptor, len })
     }
@@ -86,6 +88,22 @@ impl SharedMemory {
     /// What Linux says when no descriptor is left.
     pub fn try_clone(&self) -> io::Result<Self> {
         Ok(Self { descriptor: self.descriptor.try_clone()?, len: self.len })
+    }
+
+    /// A descriptor of the same pages for another process, which can write to them or not.
+    ///
+    /// Without `writable` this holds against processes of other users: the file belongs to the user of this process, with
+    /// mode 0600, and the user himself can open it anew by its descriptor.
+    ///
+    /// # Errors
+    ///
+    /// What Linux says: no descriptor is left, or `/proc` is not there.
+    pub fn descriptor_for_peer(&self, writable: bool) -> io::Result<OwnedFd> {
+        if writable {
+            return self.descriptor.try_clone();
+        }
+        let name = format!("/proc/self/fd/{}", self.descriptor.as_raw_fd());
+        Ok(rustix::fs::open(name, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?)
     }
 
     /// Maps the pages `part` (byte offsets) at `address`, where nothing may be mapped yet. To map over a part of

@@ -14,7 +14,7 @@ use platform::pages::{
     PAGE_SIZE, PagesError, Protection, Reservation, SYSTEM_SLAB, SYSTEM_SPACE, USER_PROBE_ADDRESS,
     USER_WINDOWS, WINDOW_STRIDE, reserve_system_slab, reserve_window,
 };
-use platform::shared_memory::SharedMemory;
+use platform::shared_memory::{Mapping, SharedMemory};
 
 const MIB: usize = 1 << 20;
 
@@ -255,6 +255,23 @@ fn moved_pages_keep_address_and_content_and_are_shared() {
 }
 
 #[test]
+fn pages_that_are_private_again_keep_their_content_and_other_views_no_longer_see_them() {
+    let pages = reservation(MIB);
+    let rw = Protection::ReadWrite;
+    pages.commit(0, 4 * PAGE_SIZE, rw).expect("memory");
+    let moved = pages.move_to_descriptor(PAGE_SIZE, 2 * PAGE_SIZE, rw).expect("pages move");
+    let other = moved.map_anywhere(0..2 * PAGE_SIZE, rw).expect("a view");
+    word(other.address() + PAGE_SIZE).store(7, Ordering::Relaxed);
+    pages.make_private(PAGE_SIZE, 2 * PAGE_SIZE, rw).expect("pages move back");
+    assert_eq!(word(pages.base() + 2 * PAGE_SIZE).load(Ordering::Relaxed), 7);
+    word(other.address() + PAGE_SIZE).store(8, Ordering::Relaxed);
+    assert_eq!(word(pages.base() + 2 * PAGE_SIZE).load(Ordering::Relaxed), 7);
+    word(pages.base() + 2 * PAGE_SIZE).store(9, Ordering::Relaxed);
+    assert_eq!(word(other.address() + PAGE_SIZE).load(Ordering::Relaxed), 8);
+    pages.move_to_descriptor(PAGE_SIZE, 2 * PAGE_SIZE, rw).expect("and can be shared anew");
+}
+
+#[test]
 fn shared_pages_do_not_move_again_until_they_were_given_back() {
     let pages = reservation(MIB);
     let rw = Protection::ReadWrite;
@@ -348,21 +365,27 @@ fn no_write_is_lost_while_pages_move() {
         let moved =
             pages.move_to_descriptor(offset, PAGES * PAGE_SIZE, Protection::ReadWrite).expect("pages move");
         views.push(moved.map_anywhere(0..PAGES * PAGE_SIZE, Protection::Read).expect("a view"));
-        // And write them afterwards too.
+        // And write them afterwards too, also while every second batch becomes private again.
         let seen = word(base + 3 * PAGE_SIZE).load(Ordering::Relaxed);
+        if index % 2 == 1 {
+            views.pop();
+            pages.make_private(offset, PAGES * PAGE_SIZE, Protection::ReadWrite).expect("pages move back");
+        }
         while word(base + 3 * PAGE_SIZE).load(Ordering::Relaxed) == seen {
             thread::yield_now();
         }
     }
     stop.store(true, Ordering::Relaxed);
     let written: Vec<Vec<u64>> = writers.into_iter().map(|writer| writer.join().expect("a writer")).collect();
-    for (index, view) in views.iter().enumerate() {
+    for index in 0..MOVES {
+        let shared = (index % 2 == 0).then(|| &views[index / 2]);
+        let base = shared.map_or(pages.base() + index * PAGES * PAGE_SIZE, Mapping::address);
         for (number, writer) in written.iter().enumerate() {
-            let found = word(view.address() + number * PAGE_SIZE).load(Ordering::Relaxed);
+            let found = word(base + number * PAGE_SIZE).load(Ordering::Relaxed);
             assert_eq!(found, writer[index], "move {index}, writer {number}");
         }
         let sum: u64 = written.iter().map(|writer| writer[index]).sum();
-        assert_eq!(word(view.address() + 3 * PAGE_SIZE).load(Ordering::Relaxed), sum, "move {index}");
+        assert_eq!(word(base + 3 * PAGE_SIZE).load(Ordering::Relaxed), sum, "move {index}");
     }
 }
 

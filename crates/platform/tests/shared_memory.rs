@@ -50,6 +50,29 @@ fn all_views_show_the_same_pages() {
 }
 
 #[test]
+fn a_descriptor_for_reading_maps_for_reading_only() {
+    let memory = SharedMemory::new(PAGE_SIZE).expect("memory");
+    let sent = memory.descriptor_for_peer(false).expect("a descriptor");
+    let received = SharedMemory::from_descriptor(sent).expect("sealed");
+    assert_eq!(
+        received.map_anywhere(0..PAGE_SIZE, Protection::ReadWrite).expect_err("no"),
+        PagesError::AccessDenied
+    );
+    let theirs = received.map_anywhere(0..PAGE_SIZE, Protection::Read).expect("a view");
+    let ours = memory.map_anywhere(0..PAGE_SIZE, Protection::ReadWrite).expect("a view");
+    word(&ours, 8).store(3, Ordering::Relaxed);
+    assert_eq!(word(&theirs, 8).load(Ordering::Relaxed), 3);
+    let mode = mode_of(&received);
+    assert_eq!(mode & 0o077, 0, "nobody else opens it anew");
+}
+
+fn mode_of(memory: &SharedMemory) -> u32 {
+    use std::os::unix::fs::PermissionsExt;
+    let file = File::from(memory.as_fd().try_clone_to_owned().expect("a descriptor"));
+    file.metadata().expect("a file").permissions().mode()
+}
+
+#[test]
 fn a_descriptor_that_went_through_another_owner_shows_the_same_pages() {
     let memory = SharedMemory::new(PAGE_SIZE).expect("memory");
     let sent = memory.as_fd().try_clone_to_owned().expect("a descriptor");

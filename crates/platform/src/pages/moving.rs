@@ -9,7 +9,7 @@ use std::ops::Range;
 use std::ptr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 
-use rustix::mm::mprotect;
+use rustix::mm::{MapFlags, MremapFlags, ProtFlags, mmap_anonymous, mprotect, mremap_fixed, munmap};
 use rustix::thread::sched_yield;
 
 use super::{PAGE_SIZE, PagesError, Protection};
@@ -121,6 +121,60 @@ unsafe fn copy_and_map(
     unsafe { memory.fill_from(address, len)? };
     // SAFETY: promised by the caller.
     unsafe { memory.map_over(address, 0..len, protection) }
+}
+
+/// Puts private pages with the content that the shared ones have over the `len` bytes at `address`. On an error the pages are
+/// as before.
+///
+/// # Safety
+///
+/// As for [`replace`].
+pub(super) unsafe fn make_private(
+    address: usize,
+    len: usize,
+    protection: Protection,
+) -> Result<(), PagesError> {
+    if near_own_stack(&(address..address + len)) {
+        return Err(PagesError::OwnStack);
+    }
+    let entry = Entry::take(address, len);
+    // SAFETY: promised by the caller; the entry in the list makes writers wait.
+    let result = unsafe { copy_out_and_map(address, len, protection) };
+    if result.is_err() {
+        let place = ptr::with_exposed_provenance_mut(address);
+        // SAFETY: promised by the caller.
+        let restored = unsafe { mprotect(place, len, protection.protect_flags()) };
+        debug_assert!(restored.is_ok(), "{restored:?}");
+    }
+    drop(entry);
+    result
+}
+
+/// # Safety
+///
+/// As for [`replace`].
+unsafe fn copy_out_and_map(address: usize, len: usize, protection: Protection) -> Result<(), PagesError> {
+    let place = ptr::with_exposed_provenance_mut(address);
+    // SAFETY: promised by the caller.
+    unsafe { mprotect(place, len, Protection::Read.protect_flags())? };
+    let writable = ProtFlags::READ | ProtFlags::WRITE;
+    // SAFETY: no address is asked for, so no existing mapping changes.
+    let copy = unsafe { mmap_anonymous(ptr::null_mut(), len, writable, MapFlags::PRIVATE)? };
+    // SAFETY: the source is readable, the copy new; what other mappings of the source write meanwhile is bytes.
+    unsafe { ptr::copy_nonoverlapping(place.cast::<u8>(), copy.cast::<u8>(), len) };
+    // SAFETY: the copy is this function's alone.
+    let protected = unsafe { mprotect(copy, len, protection.protect_flags()) };
+    let moved = protected.and_then(|()| {
+        let flags = MremapFlags::MAYMOVE;
+        // SAFETY: the copy is this function's, and the range at `place` the caller's.
+        unsafe { mremap_fixed(copy, len, len, flags, place) }
+    });
+    if let Err(error) = moved {
+        // SAFETY: mapped above, and known to nobody.
+        unsafe { munmap(copy, len)? };
+        return Err(error.into());
+    }
+    Ok(())
 }
 
 /// The moving thread would wait for itself if its own frames became read-only.

@@ -188,6 +188,22 @@ impl Reservation {
         Ok(memory)
     }
 
+    /// Undoes [`Self::move_to_descriptor`] for pages that were moved by it: they keep their address and the content that
+    /// they have now, but are private again. Who still has the memory mapped sees nothing of them any more.
+    ///
+    /// Other threads may use the pages meanwhile, as for `move_to_descriptor`. `protection` is as there.
+    ///
+    /// # Errors
+    ///
+    /// `OwnStack`, `OutOfRange`, `Misaligned`, `NoMemory`; the pages are shared as before then.
+    pub fn make_private(&self, offset: usize, len: usize, protection: Protection) -> Result<(), PagesError> {
+        let address = self.address(offset, len)?;
+        // SAFETY: the range lies inside this reservation, into which safe code has no references.
+        unsafe { moving::make_private(address, len, protection)? };
+        self.forget_shared(offset..offset + len);
+        Ok(())
+    }
+
     fn address(&self, offset: usize, len: usize) -> Result<usize, PagesError> {
         check_range(offset, len, self.len)?;
         Ok(self.base + offset)
