@@ -8,6 +8,7 @@ mod inheritance;
 pub(crate) mod life;
 mod management;
 pub(crate) mod threads;
+mod views;
 
 use std::fmt;
 use std::path::Path;

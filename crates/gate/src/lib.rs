@@ -61,7 +61,7 @@ pub use client::{Buffer, Client, ConnectError, ConnectOptions, SpawnError};
 pub use inheritance::{Inheritance, NoTicket, TICKET_LIMIT, Ticket};
 pub use management::{DriverInformation, DriverUnload, LoadDriver, Management, Parameter, Refusal};
 pub use patience::Spin;
-pub use server::{BindError, Listener, Server, ServerOptions};
+pub use server::{BindError, Listener, Server, ServerOptions, Views};
 pub use service::{Peer, Service, WindowBuffer};
 pub use socket::{PeerCredentials, default_socket_path};
 pub use system_call::{CompletionPacket, Memory, Notice, SystemCall, SystemReply, UserApc};

@@ -4,6 +4,7 @@ mod inheritance;
 mod management;
 mod session;
 mod slot;
+mod views;
 
 use std::collections::HashMap;
 use std::fs::{self, File, OpenOptions};
@@ -25,6 +26,8 @@ use crate::patience::Spin;
 use crate::service::{Peer, Service};
 use crate::socket;
 use crate::window::WindowSize;
+
+pub use views::Views;
 
 /// Why a socket cannot be listened on.
 #[derive(Debug, thiserror::Error)]

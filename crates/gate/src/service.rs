@@ -6,6 +6,7 @@ use abi::NTSTATUS;
 
 use crate::inheritance::Inheritance;
 use crate::management::Management;
+use crate::server::Views;
 use crate::socket::PeerCredentials;
 use crate::system_call::{SystemCall, SystemReply};
 use crate::transport::{CreateFile, DirectoryEntry, Handle, IoStatus};
@@ -32,6 +33,8 @@ pub struct Peer {
     pub groups: Vec<u32>,
     /// The memory shared with it. It stays mapped until the last clone of this is dropped.
     pub window: Arc<Window>,
+    /// What else it can be shown.
+    pub views: Arc<Views>,
 }
 
 /// Serves one session. Each of the application's threads is served by one thread of the host, from its first request

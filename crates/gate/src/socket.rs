@@ -4,7 +4,7 @@ use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
@@ -100,13 +100,46 @@ pub(crate) fn tell_with(
     message: &Message,
     descriptor: BorrowedFd<'_>,
 ) -> Result<(), Errno> {
+    transmit(socket.as_fd(), message, Some(descriptor), SendFlags::empty())
+}
+
+/// Sends one message to a peer that may not read what it is sent, until `deadline`.
+pub(crate) fn tell_until(
+    socket: impl AsFd,
+    message: &Message,
+    descriptor: Option<BorrowedFd<'_>>,
+    deadline: Instant,
+) -> Result<(), Errno> {
+    let socket = socket.as_fd();
+    loop {
+        match transmit(socket, message, descriptor, SendFlags::DONTWAIT) {
+            Err(Errno::AGAIN) => {
+                let left = deadline.saturating_duration_since(Instant::now());
+                if left.is_zero() || !is_ready_within(socket, PollFlags::OUT, left)? {
+                    return Err(Errno::TIMEDOUT);
+                }
+            }
+            other => return other,
+        }
+    }
+}
+
+fn transmit(
+    socket: BorrowedFd<'_>,
+    message: &Message,
+    descriptor: Option<BorrowedFd<'_>>,
+    flags: SendFlags,
+) -> Result<(), Errno> {
     let bytes = message.encode();
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
-    let descriptors = [descriptor];
     let mut control = SendAncillaryBuffer::new(&mut space);
-    let fits = control.push(SendAncillaryMessage::ScmRights(&descriptors));
-    assert!(fits, "space for one descriptor");
-    retry(|| sendmsg(socket.as_fd(), &[IoSlice::new(&bytes)], &mut control, SendFlags::NOSIGNAL)).map(drop)
+    let descriptors = descriptor.map(|descriptor| [descriptor]);
+    if let Some(descriptors) = &descriptors {
+        let fits = control.push(SendAncillaryMessage::ScmRights(descriptors));
+        assert!(fits, "space for one descriptor");
+    }
+    let flags = flags | SendFlags::NOSIGNAL;
+    retry(|| sendmsg(socket, &[IoSlice::new(&bytes)], &mut control, flags)).map(drop)
 }
 
 /// Waits for one message as long as it takes. Descriptors that come with it are dropped.
@@ -119,9 +152,14 @@ pub(crate) fn hear(socket: impl AsFd) -> Result<Message, ReceiveError> {
 
 /// Waits for one message at most [`HANDSHAKE_LIMIT`]; returns the descriptor that came with it, if exactly one did.
 pub(crate) fn hear_soon(socket: impl AsFd) -> Result<(Message, Option<OwnedFd>), ReceiveError> {
-    if !is_readable_within(socket.as_fd(), HANDSHAKE_LIMIT)? {
+    if !is_ready_within(socket.as_fd(), PollFlags::IN, HANDSHAKE_LIMIT)? {
         return Err(Errno::TIMEDOUT.into());
     }
+    hear_with(socket)
+}
+
+/// Waits for one message as long as it takes; returns the descriptor that came with it, if exactly one did.
+pub(crate) fn hear_with(socket: impl AsFd) -> Result<(Message, Option<OwnedFd>), ReceiveError> {
     let mut bytes = [0; MESSAGE_SIZE];
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
     let mut control = RecvAncillaryBuffer::new(&mut space);
@@ -148,10 +186,9 @@ fn decode(bytes: &[u8; MESSAGE_SIZE], length: usize) -> Result<Message, ReceiveE
     }
 }
 
-fn is_readable_within(socket: BorrowedFd<'_>, limit: Duration) -> Result<bool, Errno> {
+fn is_ready_within(socket: BorrowedFd<'_>, what: PollFlags, limit: Duration) -> Result<bool, Errno> {
     let limit = Timespec::try_from(limit).map_err(|_| Errno::INVAL)?;
-    retry(|| poll(&mut [PollFd::from_borrowed_fd(socket, PollFlags::IN)], Some(&limit)))
-        .map(|ready| ready != 0)
+    retry(|| poll(&mut [PollFd::from_borrowed_fd(socket, what)], Some(&limit))).map(|ready| ready != 0)
 }
 
 /// Who is at the other end.

@@ -87,6 +87,41 @@ impl Window {
         self.base() + self.layout.data_offset..self.base() + self.layout.len
     }
 
+    /// The addresses behind the data, at which views are shown.
+    pub(crate) fn views(&self) -> Range<u64> {
+        self.base() + self.layout.len..self.span().end
+    }
+
+    /// Shows pages of other memory at `place`, an offset into the window.
+    ///
+    /// # Errors
+    /// `OutOfRange` unless all of it lies in [`Self::views`]; what Linux says.
+    pub(crate) fn show(
+        &self,
+        place: u64,
+        memory: &SharedMemory,
+        part: Range<usize>,
+        protection: Protection,
+    ) -> Result<(), PagesError> {
+        self.check_view(place, part.len() as u64)?;
+        self.area.map(bytes(place), memory, part, protection)
+    }
+
+    /// Undoes [`Self::show`].
+    ///
+    /// # Errors
+    /// As there.
+    pub(crate) fn hide(&self, place: u64, length: u64) -> Result<(), PagesError> {
+        self.check_view(place, length)?;
+        self.area.decommit(bytes(place), bytes(length))
+    }
+
+    fn check_view(&self, place: u64, length: u64) -> Result<(), PagesError> {
+        let end = place.checked_add(length).ok_or(PagesError::OutOfRange)?;
+        let inside = place >= self.layout.len && end <= self.layout.span;
+        inside.then_some(()).ok_or(PagesError::OutOfRange)
+    }
+
     /// The memory behind slots and data, from the window's first address on.
     pub fn memory(&self) -> &SharedMemory {
         &self.memory

@@ -7,7 +7,7 @@
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 /// The protocol's version. Peers of different versions refuse each other.
-pub(crate) const VERSION: u32 = 3;
+pub(crate) const VERSION: u32 = 4;
 
 /// Bytes of a slot, its two lines and its inline data.
 pub(crate) const SLOT_SIZE: u64 = 0x2000;
@@ -247,6 +247,13 @@ pub(crate) enum Message {
     Refused { status: u32 },
     /// Application: slot `slot` will be used from now on, by a thread of its own.
     Activate { slot: u32 },
+    /// Host: map `length` bytes of the memory whose descriptor comes with this, from `offset` on, at `place` in the window;
+    /// then answer.
+    MapView { number: u64, place: u64, length: u64, offset: u64, writable: bool },
+    /// Host: unmap `length` bytes at `place` in the window; then answer.
+    UnmapView { number: u64, place: u64, length: u64 },
+    /// Application: order `number` is carried out, or cannot be.
+    Answer { number: u64, done: bool },
 }
 
 /// A message that is none.
@@ -275,6 +282,11 @@ impl Message {
             Self::Ready => (5, [0; 6]),
             Self::Refused { status } => (6, [u64::from(status), 0, 0, 0, 0, 0]),
             Self::Activate { slot } => (7, [u64::from(slot), 0, 0, 0, 0, 0]),
+            Self::MapView { number, place, length, offset, writable } => {
+                (8, [number, place, length, offset, u64::from(writable), 0])
+            }
+            Self::UnmapView { number, place, length } => (9, [number, place, length, 0, 0, 0]),
+            Self::Answer { number, done } => (10, [number, u64::from(done), 0, 0, 0, 0]),
         };
         let mut bytes = [0; MESSAGE_SIZE];
         bytes[..8].copy_from_slice(&MAGIC.to_le_bytes());
@@ -292,6 +304,11 @@ impl Message {
         let (halves, _) = bytes.as_chunks::<4>();
         let half = |index: usize| u32::from_le_bytes(halves[index]);
         let small = |value: u64| u32::try_from(value).map_err(|_| BadMessage::Protocol);
+        let flag = |value: u64| match value {
+            0 => Ok(false),
+            1 => Ok(true),
+            _ => Err(BadMessage::Protocol),
+        };
         if word(0) != MAGIC {
             return Err(BadMessage::Protocol);
         }
@@ -310,6 +327,15 @@ impl Message {
             5 => Self::Ready,
             6 => Self::Refused { status: small(word(2))? },
             7 => Self::Activate { slot: small(word(2))? },
+            8 => Self::MapView {
+                number: word(2),
+                place: word(3),
+                length: word(4),
+                offset: word(5),
+                writable: flag(word(6))?,
+            },
+            9 => Self::UnmapView { number: word(2), place: word(3), length: word(4) },
+            10 => Self::Answer { number: word(2), done: flag(word(3))? },
             _ => return Err(BadMessage::Protocol),
         })
     }
@@ -331,6 +357,11 @@ mod tests {
             Message::Ready,
             Message::Refused { status: 0xC000_0022 },
             Message::Activate { slot: 77 },
+            Message::MapView { number: 1, place: 2 << 30, length: 0x3000, offset: 0x1000, writable: true },
+            Message::MapView { number: 2, place: 2 << 30, length: 0x3000, offset: 0, writable: false },
+            Message::UnmapView { number: u64::MAX, place: 2 << 30, length: 0x3000 },
+            Message::Answer { number: 3, done: true },
+            Message::Answer { number: 4, done: false },
         ] {
             assert_eq!(Message::decode(&message.encode()), Ok(message));
         }

@@ -110,6 +110,14 @@ fn role() {
             say("ready");
             wait_for_end_of_input();
         }
+        "view" => look_at_views(&path),
+        "show and die" => {
+            let client = Client::connect(&path).unwrap();
+            say("ready");
+            assert_eq!(client.device_control(Handle(4), SHOW, &[1], &mut []).status, STATUS_SUCCESS);
+            say("shown");
+            wait_for_end_of_input();
+        }
         "fork" => fork_and_call(&path),
         "fork and die" => fork_and_die(&path),
         other => panic!("no role {other}"),
@@ -128,6 +136,32 @@ fn exercise(client: &Client) {
     // SAFETY: the fake leaves buffers alone between calls.
     let result = client.device_control(Handle(4), ADDRESS, &[], unsafe { buffer.bytes_mut() });
     assert_eq!(result.information, buffer.address(), "an address means the same on both sides");
+}
+
+/// Sees what the host shows it, for as long as it does, and writes what it may write.
+fn look_at_views(path: &str) {
+    platform::fault::install().unwrap();
+    let client = Client::connect(path).unwrap();
+    let call = |code, input: &[u8]| client.device_control(Handle(4), code, input, &mut []);
+    let word = |address| {
+        let mut bytes = [0; 8];
+        platform::memory::copy_from(&mut bytes, address).map(|()| u64::from_le_bytes(bytes))
+    };
+    // SAFETY: what is written are pages of a view, in which no Rust value lives.
+    let put = |address, value: u64| unsafe { platform::memory::copy_to(address, &value.to_le_bytes()) };
+    for writable in [true, false, true] {
+        let shown = call(SHOW, &[u8::from(writable)]);
+        assert_eq!(shown.status, STATUS_SUCCESS);
+        let view = shown.information;
+        assert_eq!((word(view).unwrap(), word(view + 4096).unwrap()), (10, 20));
+        assert_eq!(put(view + 4096 + 8, 77).is_ok(), writable);
+        assert_eq!(call(LOOK, &[]).information, if writable { 77 } else { 0 });
+        assert!(word(view - 8).is_err(), "nothing beside it is shown");
+        assert_eq!(call(HIDE, &[]).status, STATUS_SUCCESS);
+        assert!(word(view).is_err() && word(view + 4096).is_err());
+    }
+    say("ready");
+    wait_for_end_of_input();
 }
 
 /// A child of this process calls on its parent's session, which must go on unharmed.
@@ -169,6 +203,25 @@ fn fork_and_die(path: &str) {
     }
     // SAFETY: ends this process without closing anything by hand.
     unsafe { libc::_exit(0) };
+}
+
+#[test]
+fn what_the_host_shows_is_seen_by_the_application_alone_with_its_rights_until_it_is_hidden() {
+    let path = socket_path("views");
+    let (server, _log) = serve(&path, ServerOptions::default());
+    Other::start("view", &path).finish();
+    server.stop();
+}
+
+#[test]
+fn views_of_an_application_that_died_go_with_its_session() {
+    let path = socket_path("views-of-the-dead");
+    let (server, log) = serve(&path, ServerOptions::default());
+    let mut other = Other::start("show and die", &path);
+    other.expect("shown");
+    drop(other);
+    log.wait_for("the end", |events| events.sessions_ended == 1);
+    server.stop();
 }
 
 #[test]

@@ -14,7 +14,7 @@ use rustix::io::Errno;
 use super::ConnectOptions;
 use super::life::Life;
 use super::threads::Link;
-use crate::socket::{self, ReceiveError, hear, hear_soon, tell};
+use crate::socket::{self, ReceiveError, hear_soon, hear_with, tell};
 use crate::window::Window;
 use crate::wire::{BadMessage, Layout, Message, VERSION};
 
@@ -94,8 +94,10 @@ pub(super) fn connect(
     let watched = Arc::clone(&link);
     let watcher = thread::Builder::new().name("gate watcher".into()).stack_size(64 << 10);
     let watcher = watcher.spawn(move || {
-        // A host has nothing to say once the session is open; whatever comes is its end.
-        let _end = hear(&watched.socket);
+        while let Ok((order, descriptor)) = hear_with(&watched.socket)
+            && watched.carry_out(order, descriptor)
+        {}
+        // Whatever else comes is the host's end.
         watched.end_for_all();
     });
     Ok((link, watcher.map_err(failed)?))

@@ -14,6 +14,7 @@ use rustix::net::{Shutdown, shutdown};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use super::slot;
+use super::views::Views;
 use crate::admission::peer_groups;
 use crate::bell;
 use crate::patience::Spin;
@@ -41,6 +42,7 @@ pub(super) struct Plan {
 pub(super) struct Session {
     pub(super) service: Arc<dyn Service>,
     pub(super) window: Arc<Window>,
+    views: Arc<Views>,
     pub(super) spin: Spin,
     pub(super) slots: Box<[SlotRecord]>,
     ended: AtomicBool,
@@ -71,6 +73,7 @@ pub(super) fn run(plan: &Plan, socket: &Arc<OwnedFd>) {
     let session = Arc::new(Session {
         service,
         window: peer.window,
+        views: peer.views,
         spin: plan.spin,
         slots,
         ended: AtomicBool::new(false),
@@ -108,7 +111,9 @@ fn shake_hands(plan: &Plan, socket: &Arc<OwnedFd>) -> Option<Peer> {
         tell_with(socket, &offer, window.memory().as_fd()).ok()?;
         match hear_soon(socket) {
             Ok((Message::Accept, _)) => {
-                return Some(Peer { credentials, groups, window: Arc::new(window) });
+                let window = Arc::new(window);
+                let views = Arc::new(Views::new(&window, socket));
+                return Some(Peer { credentials, groups, window, views });
             }
             Ok((Message::Occupied, _)) => refused.push(window),
             _ => return None,
@@ -148,6 +153,7 @@ impl Session {
                         // Active already, or no slot at all: no application of ours asks for that.
                         _ => return,
                     },
+                    Ok(Message::Answer { number, done }) => self.views.answer(number, done),
                     _ => return,
                 },
                 Ok(false) => {}
@@ -200,6 +206,7 @@ impl Session {
         self.ended.store(true, Ordering::Release);
         // The application, if it lives, must know that nobody answers any more.
         let _down = shutdown(&*self.socket, Shutdown::Both);
+        self.views.end();
         self.service.session_ending();
         let mut threads = self.threads();
         while *threads != 0 {

@@ -6,8 +6,12 @@ use std::thread::{self, ThreadId};
 use std::time::Duration;
 
 use abi::*;
+use platform::pages::{PAGE_SIZE, Protection};
+use platform::shared_memory::SharedMemory;
 use ringbridge_gate::{CreateFile, DirectoryEntry, Handle, IoStatus, Listener, Peer, Server, ServerOptions};
-use ringbridge_gate::{Service, SystemCall, SystemReply, WindowBuffer};
+use ringbridge_gate::{Service, SystemCall, SystemReply, Views, WindowBuffer};
+
+const PAGE: u64 = PAGE_SIZE as u64;
 
 /// Copies the input to the output.
 pub const ECHO: u32 = 0x22_2000;
@@ -25,6 +29,13 @@ pub const PANIC: u32 = 0x22_2014;
 pub const INCREMENT: u32 = 0x22_2016;
 /// METHOD_NEITHER: answers the output buffer's address as information.
 pub const ADDRESS: u32 = 0x22_201B;
+/// Shows two pages of new memory, the first word of each its number (10, 20), that may be written if the input's byte is 1;
+/// answers where.
+pub const SHOW: u32 = 0x22_2020;
+/// Answers the second word of the second of these pages.
+pub const LOOK: u32 = 0x22_2024;
+/// Takes them away; answers a status.
+pub const HIDE: u32 = 0x22_2028;
 
 /// What happened to all sessions of a server.
 #[derive(Default)]
@@ -72,6 +83,7 @@ impl Log {
 /// Serves one session.
 pub struct Fake {
     log: Arc<Log>,
+    views: Arc<Views>,
     ending: Mutex<bool>,
     ended: Condvar,
 }
@@ -85,7 +97,8 @@ pub fn serve(path: &str, options: ServerOptions) -> (Server, Arc<Log>) {
             events.opened.push(peer.credentials.pid);
             events.groups.push(peer.groups.clone());
         });
-        Ok(Arc::new(Fake { log: Arc::clone(&theirs), ending: Mutex::new(false), ended: Condvar::new() }))
+        let (log, views) = (Arc::clone(&theirs), Arc::clone(&peer.views));
+        Ok(Arc::new(Fake { log, views, ending: Mutex::new(false), ended: Condvar::new() }))
     };
     let server = Listener::bind(path).unwrap().serve(options, open).unwrap();
     (server, log)
@@ -113,6 +126,33 @@ fn store(buffer: WindowBuffer, bytes: &[u8]) -> u64 {
 
 fn done(information: u64) -> IoStatus {
     IoStatus { status: STATUS_SUCCESS, information }
+}
+
+fn word(address: u64) -> u64 {
+    let mut bytes = [0; 8];
+    platform::memory::copy_from(&mut bytes, address).unwrap();
+    u64::from_le_bytes(bytes)
+}
+
+impl Fake {
+    /// Where two pages are shown: the last ones that can be.
+    fn view(&self) -> u64 {
+        self.views.span().end - 2 * PAGE
+    }
+
+    fn show(&self, writable: bool) -> IoStatus {
+        const BYTES: usize = PAGE_SIZE;
+        let memory = SharedMemory::new(3 * BYTES).unwrap();
+        let ours = memory.map_anywhere(BYTES..3 * BYTES, Protection::ReadWrite).unwrap();
+        for (page, value) in [(0, 10_u64), (PAGE, 20)] {
+            // SAFETY: inside the view above, which no Rust value lives in.
+            unsafe { platform::memory::copy_to(ours.address() as u64 + page, &value.to_le_bytes()).unwrap() };
+        }
+        match self.views.map(self.view(), &memory, BYTES..3 * BYTES, writable) {
+            Ok(()) => done(self.view()),
+            Err(_) => IoStatus { status: STATUS_INSUFFICIENT_RESOURCES, information: 0 },
+        }
+    }
 }
 
 impl Service for Fake {
@@ -184,6 +224,12 @@ impl Service for Fake {
                 IoStatus { status: STATUS_UNSUCCESSFUL, information: 0 }
             }
             ADDRESS => done(output.address),
+            SHOW => self.show(load(input) == [1]),
+            LOOK => done(word(self.view() + PAGE + 8)),
+            HIDE => {
+                let hidden = self.views.unmap(self.view(), 2 * PAGE);
+                IoStatus { status: hidden.map_or(STATUS_UNSUCCESSFUL, |()| STATUS_SUCCESS), information: 0 }
+            }
             _ => IoStatus { status: STATUS_INVALID_DEVICE_REQUEST, information: 0 },
         }
     }

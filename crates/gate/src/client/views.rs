@@ -1,0 +1,43 @@
+//! Views that the host shows the application: mapped by the thread that listens to it.
+
+use std::os::fd::OwnedFd;
+
+use platform::pages::{PAGE_SIZE, PagesError, Protection};
+use platform::shared_memory::SharedMemory;
+
+use super::threads::Link;
+use crate::socket::tell;
+use crate::wire::Message;
+
+impl Link {
+    /// Does what the host orders and says so. False for what is no order, and when the host does not listen.
+    pub(super) fn carry_out(&self, order: Message, descriptor: Option<OwnedFd>) -> bool {
+        let (number, outcome) = match (order, descriptor) {
+            (Message::MapView { number, place, length, offset, writable }, Some(descriptor)) => {
+                (number, self.map_view(place, length, offset, writable, descriptor))
+            }
+            (Message::UnmapView { number, place, length }, None) => (number, self.window.hide(place, length)),
+            _ => return false,
+        };
+        tell(&self.socket, &Message::Answer { number, done: outcome.is_ok() }).is_ok()
+    }
+
+    fn map_view(
+        &self,
+        place: u64,
+        length: u64,
+        offset: u64,
+        writable: bool,
+        descriptor: OwnedFd,
+    ) -> Result<(), PagesError> {
+        let memory = SharedMemory::from_descriptor(descriptor)?;
+        let end = offset.checked_add(length).ok_or(PagesError::OutOfRange)?;
+        let bytes = |at: u64| usize::try_from(at).map_err(|_| PagesError::OutOfRange);
+        let part = bytes(offset)?..bytes(end)?;
+        if part.end > memory.len() || !part.start.is_multiple_of(PAGE_SIZE) {
+            return Err(PagesError::OutOfRange);
+        }
+        let protection = if writable { Protection::ReadWrite } else { Protection::Read };
+        self.window.show(place, &memory, part, protection)
+    }
+}
