@@ -213,6 +213,7 @@ mod tests {
             pool: Vec::new(),
             devices: Vec::new(),
             symbolic_links: Vec::new(),
+            user_mappings: Vec::new(),
         };
         assert!(left_behind(&report).is_empty());
         report.pool = [(1, 21), (2, 64)]

@@ -45,6 +45,15 @@ impl Observer for Console {
                 "ringbridge: {driver} returned STATUS_PENDING for IRP {irp:#x}, which was not marked pending when it was \
                  completed; on Windows its caller would wait for ever"
             )),
+            Event::UserMappingLeft { mapping } => output::note(format_args!(
+                "ringbridge: {} did not unmap {} bytes at {:#x} from process {} before it ended; they are unmapped now",
+                mapping.driver, mapping.length, mapping.address, mapping.process
+            )),
+            Event::MappedMemoryFreed { mapping } => output::note(format_args!(
+                "ringbridge: {} bytes at {:#x} were freed while {} has them mapped at {:#x} in process {}; the process goes on to \
+                 see what they held, on Windows it would see what they are used for next",
+                mapping.length, mapping.system_address, mapping.driver, mapping.address, mapping.process
+            )),
             _ => {}
         }
     }

@@ -10,7 +10,7 @@ use exports::DataExports;
 use gate::{DriverInformation, Parameter};
 use kernel::cm::Value;
 use kernel::io::{self, AddDeviceError, DriverImage, UnloadOutcome};
-use kernel::mm::TagUsage;
+use kernel::mm::{TagUsage, UserMapping};
 use kernel::se::Token;
 use kernel::trace::Observer;
 use kernel::{Configuration, Kernel, StartError};
@@ -291,6 +291,12 @@ impl Machine {
         };
         let usage = self.kernel.mm.pool.usage().into_iter();
         usage.map(|(owner, tag, usage)| (name(owner.0), tag, usage)).collect()
+    }
+
+    /// What drivers have mapped for processes now.
+    #[must_use]
+    pub fn user_mappings(&self) -> Vec<UserMapping> {
+        self.kernel.mm.user_mappings()
     }
 
     /// Tells the drivers that asked for it that the machine is shut down (IRP_MJ_SHUTDOWN). It can be used after that.

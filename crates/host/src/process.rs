@@ -1,13 +1,12 @@
 //! `Process`: a process of a machine that runs in the machine's own Linux process. Its requests are plain calls.
 
-use std::any::Any;
-use std::ops::Range;
 use std::sync::Arc;
 
 use abi::NTSTATUS;
 use gate::{CreateFile, DirectoryEntry, Handle, IoStatus, SharedMemory, SystemCall, SystemReply, Transport};
 use kernel::Kernel;
 use kernel::io::{self, DeviceControl, IoResult, OpenRequest};
+use kernel::mm::SessionWindow;
 use kernel::ob::{Duplicate, SymbolicLink};
 use kernel::ps;
 use kernel::raw::{InputBuffer, OutputBuffer};
@@ -39,15 +38,14 @@ impl Process {
         Self { kernel, process }
     }
 
-    /// A process that lives in another Linux process, which shares `window` with this one; `keep` keeps that mapped.
+    /// A process that lives in another Linux process, which shares `window` with this one.
     pub(crate) fn in_window(
         kernel: Arc<Kernel>,
         name: &str,
         token: Token,
-        window: Range<u64>,
-        keep: Box<dyn Any + Send + Sync>,
+        window: Box<dyn SessionWindow>,
     ) -> Self {
-        let process = kernel.ps.create_in_window(name, token, window, keep);
+        let process = kernel.ps.create_in_window(name, token, window);
         Self { kernel, process }
     }
 

@@ -4,7 +4,7 @@ use std::fmt;
 
 use kernel::Bugcheck;
 use kernel::io::UnloadReport;
-use kernel::mm::tag_name;
+use kernel::mm::{UserMapping, tag_name};
 
 use crate::error::status_text;
 
@@ -105,5 +105,9 @@ pub fn left_behind(report: &UnloadReport) -> Vec<String> {
             if usage.blocks == 1 { "1 block".to_owned() } else { format!("{} blocks", usage.blocks) };
         format!("left {bytes} bytes of pool in {blocks} with tag '{tag}'")
     });
-    devices.chain(links).chain(pool).collect()
+    let mappings = report.user_mappings.iter().map(|mapping| {
+        let UserMapping { length, process, address, .. } = mapping;
+        format!("left {length} bytes mapped at {address:#x} in process {process}")
+    });
+    devices.chain(links).chain(pool).chain(mappings).collect()
 }

@@ -1,6 +1,7 @@
 //! `Server`: a machine, served to other Linux processes through the gate. Each session is a process of the machine; each
 //! of its threads runs on a thread of this process, in that process's context.
 
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 use std::{fmt, io};
@@ -10,8 +11,11 @@ use gate::{
     Admission, BindError, CreateFile, DirectoryEntry, Handle, Inheritance, IoStatus, Listener, Management,
     Peer, ServerOptions, Service, SystemCall, SystemReply, Transport, WindowBuffer,
 };
+use kernel::mm::SessionWindow;
 use kernel::raw::{InputBuffer, OutputBuffer};
 use kernel::se::Token;
+use platform::pages::PagesError;
+use platform::shared_memory::SharedMemory;
 use thiserror::Error;
 
 use crate::inheritance::Offers;
@@ -109,12 +113,42 @@ pub(crate) struct Session {
 
 impl Session {
     fn new(machine: &Machine, peer: &Peer, token: Token, offers: Arc<Offers>) -> Self {
-        let window = peer.window.base()..peer.window.data().end;
         let name = format!("pid {}", peer.credentials.pid);
-        let keep = Box::new(peer.window.clone());
+        let window = Box::new(SharedWindow { window: peer.window.clone(), views: peer.views.clone() });
         let management = token.is_administrator().then(|| Drivers(machine.share()));
-        let process = Process::in_window(machine.kernel().clone(), &name, token, window, keep);
+        let process = Process::in_window(machine.kernel().clone(), &name, token, window);
         Self { process, offers, management }
+    }
+}
+
+/// What a session shares with its application, as the kernel uses it.
+#[derive(Debug)]
+struct SharedWindow {
+    window: Arc<gate::Window>,
+    views: Arc<gate::Views>,
+}
+
+impl SessionWindow for SharedWindow {
+    fn data(&self) -> Range<u64> {
+        self.window.base()..self.window.data().end
+    }
+
+    fn views(&self) -> Range<u64> {
+        self.views.span()
+    }
+
+    fn map(
+        &self,
+        address: u64,
+        memory: &SharedMemory,
+        part: Range<usize>,
+        writable: bool,
+    ) -> Result<(), PagesError> {
+        self.views.map(address, memory, part, writable)
+    }
+
+    fn unmap(&self, address: u64, length: u64) -> Result<(), PagesError> {
+        self.views.unmap(address, length)
     }
 }
 

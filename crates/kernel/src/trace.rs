@@ -7,6 +7,8 @@ use std::sync::{Arc, PoisonError, RwLock};
 use abi::NTSTATUS;
 use platform::entry::Stop;
 
+use crate::mm::UserMapping;
+
 /// Something that happened.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -109,6 +111,16 @@ pub enum Event {
     NotImplemented {
         /// What.
         what: &'static str,
+    },
+    /// A process ended, and a driver had not unmapped pages that it had mapped for it. They are unmapped now.
+    UserMappingLeft {
+        /// What was mapped.
+        mapping: UserMapping,
+    },
+    /// A driver freed memory that is mapped for a process. The process goes on to see what it held, until the mapping ends.
+    MappedMemoryFreed {
+        /// What is mapped.
+        mapping: UserMapping,
     },
     /// A driver has been unloaded.
     DriverUnloaded {

@@ -4,6 +4,7 @@ use kernel::mm::{PoolError, PoolOwner};
 use kernel::{Kernel, Outcome, Unwind, raw};
 use platform::pages::{PAGE_SIZE, USER_PROBE_ADDRESS, USER_WINDOWS};
 
+use super::mm_mdl::tell_of_mappings;
 use crate::Call;
 use crate::row::rows;
 
@@ -71,6 +72,9 @@ pub(super) fn free(kernel: &Kernel, address: u64, tag: u32) -> Outcome<()> {
     }
     if held.is_some_and(|block| kernel::io::owns_pool(&block)) {
         return stop(abi::BAD_POOL_CALLER, [NOT_THE_CALLERS, address, 0, 0]);
+    }
+    if let Some(block) = held {
+        tell_of_mappings(kernel, address, block.size as u64);
     }
     match kernel.mm.pool.free(address) {
         Ok(_) => Ok(()),

@@ -1,10 +1,11 @@
 //! MDLs: `IoAllocateMdl` and its kin, `MmProbeAndLockPages`, `MmMapLockedPages…`, `MmAllocatePagesForMdl`.
 
 use kernel::io::mdl_outcome;
-use kernel::mm::{self, PoolOwner};
+use kernel::mm::{self, MapRequest, PoolOwner};
 use kernel::raw::{Irp, Mdl};
 use kernel::trace::Event;
-use kernel::{Outcome, Unwind, io};
+use kernel::{Kernel, Outcome, Unwind, io};
+use platform::pages::USER_WINDOWS;
 
 use crate::Call;
 use crate::row::rows;
@@ -14,14 +15,28 @@ const READ_ACCESS: u32 = abi::IoReadAccess.cast_unsigned();
 /// `IoAllocateMdl` refuses more: ddi, "up to 4 gigabytes less a page".
 const LONGEST: u32 = u32::MAX - 0xFFF;
 
-/// Maps locked pages for the kernel. A mapping for the application is not implemented, and fails as such mappings fail:
-/// by raising.
-fn map(call: Call<'_>, mdl: u64, access_mode: u8) -> Outcome<u64> {
-    if access_mode != KERNEL_MODE {
-        call.kernel.trace.emit(|| Event::NotImplemented { what: "MmMapLockedPages for UserMode" });
-        return Err(Unwind::status(abi::STATUS_NOT_IMPLEMENTED));
+/// Maps locked pages: for the kernel where they are, for an application at `requested`, or anywhere if that is 0.
+fn map(call: Call<'_>, mdl: u64, access_mode: u8, requested: u64, priority: u32) -> Outcome<u64> {
+    if access_mode == KERNEL_MODE {
+        return mm::map_to_system(Mdl::at(mdl));
     }
-    mm::map_to_system(Mdl::at(mdl))
+    let space = call.user_space().ok_or(Unwind::status(abi::STATUS_PROCESS_IS_TERMINATING))?;
+    let driver = call.kernel.io.calling_driver().unwrap_or(0);
+    let request = MapRequest {
+        process: call.thread.process_id,
+        owner: PoolOwner(driver),
+        driver: call.kernel.io.service_name(driver),
+        address: requested,
+        writable: priority & abi::MdlMappingNoWrite == 0,
+    };
+    call.kernel.mm.map_to_user(Mdl::at(mdl), &space, request)
+}
+
+/// Tells of mappings of memory that is freed.
+pub(super) fn tell_of_mappings(kernel: &Kernel, address: u64, length: u64) {
+    for mapping in kernel.mm.user_mappings_over(address, length) {
+        kernel.trace.emit(|| Event::MappedMemoryFreed { mapping });
+    }
 }
 
 fn allocate_pages(call: Call<'_>, total_bytes: u64) -> Outcome<u64> {
@@ -86,31 +101,38 @@ rows! {
     }
 
     /// Maps the pages of an MDL. The system address is the one that they have already, which for application memory lies
-    /// below MmUserProbeAddress. UserMode is not implemented: it raises STATUS_NOT_IMPLEMENTED.
+    /// below MmUserProbeAddress. For UserMode (IRQL <= APC_LEVEL) they are shown to the current process, which may not write to them with
+    /// MdlMappingNoWrite; pages that are not of nonpaged pool raise STATUS_NOT_IMPLEMENTED.
     irql(DISPATCH_LEVEL) support(Partial)
     fn MmMapLockedPagesSpecifyCache(
         call,
         mdl: u64,
         access_mode: u8,
         _cache_type: u32,
-        _requested_address: u64,
+        requested_address: u64,
         _bug_check_on_failure: u32,
-        _priority: u32
+        priority: u32
     ) -> u64 {
-        map(call, mdl, access_mode)
+        map(call, mdl, access_mode, requested_address, priority)
     }
 
-    /// As MmMapLockedPagesSpecifyCache with MmCached. UserMode is not implemented.
+    /// As MmMapLockedPagesSpecifyCache with MmCached, anywhere.
     irql(DISPATCH_LEVEL) support(Partial)
     fn MmMapLockedPages(call, mdl: u64, access_mode: u8) -> u64 {
-        map(call, mdl, access_mode)
+        map(call, mdl, access_mode, 0, 0)
     }
 
-    /// Undoes MmMapLockedPagesSpecifyCache.
+    /// Undoes MmMapLockedPagesSpecifyCache; for UserMode in the process for which it was called, else SYSTEM_PTE_MISUSE.
     irql(DISPATCH_LEVEL)
-    fn MmUnmapLockedPages(call, _base_address: u64, mdl: u64) -> () {
-        let _ = call;
-        mm::unmap_from_system(Mdl::at(mdl))
+    fn MmUnmapLockedPages(call, base_address: u64, mdl: u64) -> () {
+        let mdl = Mdl::at(mdl);
+        let (kernel, space) = (call.kernel, call.user_space());
+        if (USER_WINDOWS.start as u64..USER_WINDOWS.end as u64).contains(&base_address)
+            && mdl.virtual_address()? != base_address
+        {
+            return mdl_outcome(kernel, kernel.mm.unmap_from_user(mdl, base_address, space.as_ref()));
+        }
+        mm::unmap_from_system(mdl)
     }
 
     /// Returns how many bytes an MDL for a buffer has.
@@ -149,6 +171,8 @@ rows! {
     /// Frees pages that MmAllocatePagesForMdl allocated, not the MDL.
     irql(APC_LEVEL)
     fn MmFreePagesFromMdl(call, mdl: u64) -> () {
+        let pages = Mdl::at(mdl);
+        tell_of_mappings(call.kernel, pages.virtual_address()?, u64::from(pages.byte_count()?));
         mdl_outcome(call.kernel, call.kernel.mm.free_pages_from_mdl(Mdl::at(mdl)))
     }
 }

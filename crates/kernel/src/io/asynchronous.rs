@@ -334,7 +334,7 @@ fn probe(caller: Caller<'_>, io_status_block: u64, buffers: &[(u64, u32)]) -> Ou
     }
     let space = &caller.process.user_space;
     let inside = space.contains(io_status_block, IOSB_SIZE)
-        && buffers.iter().all(|(address, length)| space.has_pages(*address, u64::from(*length)));
+        && buffers.iter().all(|(address, length)| space.has_pages(*address, u64::from(*length), false));
     Ok(if inside && writable.is_ok() { Ok(()) } else { Err(abi::STATUS_ACCESS_VIOLATION) })
 }
 

@@ -12,7 +12,7 @@ use abi::NTSTATUS;
 use super::driver_extension::{Hung, reinitialize};
 use super::{dispatch, free_own, symbolic_link};
 use crate::cm::Value;
-use crate::mm::{PoolOwner, TagUsage};
+use crate::mm::{PoolOwner, TagUsage, UserMapping};
 use crate::ob::{Object, ObjectBody, ObjectType};
 use crate::raw::{self, DeviceObject, DriverExtension, DriverObject, Outcome};
 use crate::{Kernel, Unwind, ps};
@@ -91,13 +91,18 @@ pub struct UnloadReport {
     pub devices: Vec<String>,
     /// Symbolic links not deleted.
     pub symbolic_links: Vec<String>,
+    /// Memory not unmapped from processes.
+    pub user_mappings: Vec<UserMapping>,
 }
 
 impl UnloadReport {
     /// Whether nothing was left.
     #[must_use]
     pub fn is_clean(&self) -> bool {
-        self.pool.is_empty() && self.devices.is_empty() && self.symbolic_links.is_empty()
+        self.pool.is_empty()
+            && self.devices.is_empty()
+            && self.symbolic_links.is_empty()
+            && self.user_mappings.is_empty()
     }
 }
 
@@ -214,6 +219,7 @@ impl Driver {
             pool: pool_of(kernel, self.id),
             devices: devices.collect(),
             symbolic_links: symbolic_link::left_by(kernel, self.id),
+            user_mappings: kernel.mm.user_mappings_of(PoolOwner(self.id)),
         }
     }
 }

@@ -77,6 +77,7 @@ impl Library {
             pool: pool_of(kernel, self.id),
             devices: Vec::new(),
             symbolic_links: symbolic_link::left_by(kernel, self.id),
+            user_mappings: kernel.mm.user_mappings_of(PoolOwner(self.id)),
         }
     }
 

@@ -218,6 +218,15 @@ impl IoManager {
         dispatch::running_driver()
     }
 
+    /// The service name of the driver, or export driver, with an identifier; empty when there is none.
+    #[must_use]
+    pub fn service_name(&self, id: u32) -> String {
+        let driver =
+            self.drivers().into_iter().find(|driver| driver.id == id).map(|driver| driver.name.clone());
+        let library = || self.libraries().into_iter().find(|library| library.id == id);
+        driver.or_else(|| Some(library()?.name.clone())).unwrap_or_default()
+    }
+
     /// Wakes every thread that waits for an IRP, for a machine that has stopped.
     pub(crate) fn wake_all(&self, kernel: &Kernel) {
         self.packets.wake_all(kernel);

@@ -48,7 +48,7 @@ pub(super) fn transfer(
         Data::In(buffer) => (lent.input, buffer.len(), false),
         Data::Out(buffer) => (lent.output, buffer.len(), true),
     };
-    if direct && !space.has_pages(address, u64::from(length)) {
+    if direct && !space.has_pages(address, u64::from(length), for_writing) {
         return IoResult::failed(abi::STATUS_ACCESS_VIOLATION);
     }
     let pages = if direct { mm::pages_spanned(address, u64::from(length)) } else { 0 };
@@ -86,7 +86,7 @@ pub(super) fn direct_control(
     let for_writing = *code & 3 == abi::METHOD_OUT_DIRECT;
     let address = lent.output;
     // As MmProbeAndLockPages finds out: a driver that direct I/O hands an MDL to need not expect that pages are missing.
-    if !process.user_space.has_pages(address, u64::from(output_length)) {
+    if !process.user_space.has_pages(address, u64::from(output_length), for_writing) {
         return IoResult::failed(abi::STATUS_ACCESS_VIOLATION);
     }
     let fill = |irp: Irp, location: IoStackLocation, request: &InFlight| {

@@ -138,15 +138,20 @@ pub fn build_for_nonpaged_pool(mdl: Mdl) -> Outcome<()> {
     mdl.set_flags(mdl.flags()? | SOURCE_IS_NONPAGED_POOL)
 }
 
+/// Whether an MDL describes pages that stay where they are, so that they can be mapped.
+pub(super) fn describes_pages(mdl: Mdl) -> Outcome<bool> {
+    Ok(mdl.flags()? & (PAGES_LOCKED | PARTIAL | SOURCE_IS_NONPAGED_POOL) != 0)
+}
+
 /// `MmMapLockedPagesSpecifyCache` for KernelMode: the system address of the pages; 0 when the MDL has none to map.
 ///
 /// # Errors
 /// An access violation.
 pub fn map_to_system(mdl: Mdl) -> Outcome<u64> {
-    let flags = mdl.flags()?;
-    if flags & (PAGES_LOCKED | PARTIAL | SOURCE_IS_NONPAGED_POOL) == 0 {
+    if !describes_pages(mdl)? {
         return Ok(0);
     }
+    let flags = mdl.flags()?;
     let address = mdl.virtual_address()?;
     let partial = if flags & PARTIAL != 0 { PARTIAL_HAS_BEEN_MAPPED } else { 0 };
     mdl.set_mapped_system_va(address)?;
@@ -241,7 +246,7 @@ impl MemoryManager {
         let is_window = address < USER_WINDOWS.end as u64 && end > USER_WINDOWS.start as u64;
         if is_window {
             let user = user.ok_or_else(violation)?;
-            let locked = user.lock(address, length).ok_or_else(violation)?;
+            let locked = user.lock(address, length, for_writing).ok_or_else(violation)?;
             // An MDL that was locked already leaves its first lock for ever, as on NT.
             let mut all = self.user_locks.all.lock().unwrap_or_else(PoisonError::into_inner);
             all.insert(mdl.address(), (user.clone(), locked));

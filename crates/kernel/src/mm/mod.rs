@@ -6,8 +6,10 @@ mod extents;
 mod mdl;
 mod pool;
 mod shared_user_data;
+mod sharing;
 mod space;
 mod stack;
+mod user_mapping;
 mod user_space;
 
 use std::sync::Arc;
@@ -22,7 +24,8 @@ pub use mdl::{
 pub use pool::{Pool, PoolBlock, PoolError, PoolOwner, TagUsage, tag_name};
 pub use space::{SystemRange, SystemSpace};
 pub use stack::{KERNEL_STACK_SIZE, Stack};
-pub use user_space::{UserBuffer, UserSpace};
+pub use user_mapping::{MapRequest, UserMapping};
+pub use user_space::{SessionWindow, UserBuffer, UserSpace};
 
 use shared_user_data::SharedUserData;
 
@@ -35,6 +38,7 @@ pub struct MemoryManager {
     pub pool: Arc<Pool>,
     shared_user_data: SharedUserData,
     user_locks: mdl::UserLocks,
+    user_mappings: user_mapping::UserMappings,
 }
 
 impl MemoryManager {
@@ -42,7 +46,13 @@ impl MemoryManager {
         let space = SystemSpace::new()?;
         let pool = Arc::new(Pool::new(space.clone(), pool_limit));
         let shared_user_data = SharedUserData::new(&space, platform)?;
-        Ok(Self { space, pool, shared_user_data, user_locks: mdl::UserLocks::default() })
+        Ok(Self {
+            space,
+            pool,
+            shared_user_data,
+            user_locks: mdl::UserLocks::default(),
+            user_mappings: user_mapping::UserMappings::default(),
+        })
     }
 
     /// Address of the copy of KUSER_SHARED_DATA, with its times brought up to date.

@@ -9,6 +9,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use platform::pages::{PAGE_SIZE, Protection};
 
+use super::sharing::Sharing;
 use super::space::{SystemRange, SystemSpace};
 use crate::raw;
 
@@ -97,6 +98,7 @@ const CHUNK: usize = 64 * 1024;
 #[derive(Debug)]
 pub struct Pool {
     space: SystemSpace,
+    pub(super) sharing: Sharing,
     limit: usize,
     inner: Mutex<Inner>,
 }
@@ -129,7 +131,7 @@ enum Home {
 
 impl Pool {
     pub(super) fn new(space: SystemSpace, limit: usize) -> Self {
-        Self { space, limit, inner: Mutex::default() }
+        Self { sharing: Sharing::new(space.clone()), space, limit, inner: Mutex::default() }
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -186,7 +188,8 @@ impl Pool {
             Home::Class(class) => inner.free[class].push(address),
             Home::Pages(range) => {
                 let committed = block.size.next_multiple_of(PAGE_SIZE);
-                let is_own = block.owner == PoolOwner::default() && committed <= KEPT_BLOCK;
+                let shown = self.sharing.forget(range.range());
+                let is_own = block.owner == PoolOwner::default() && committed <= KEPT_BLOCK && !shown;
                 if is_own && inner.kept_bytes + committed <= KEPT_PAGES {
                     inner.kept_bytes += committed;
                     inner.kept.push((committed, range));

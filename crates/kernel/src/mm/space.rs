@@ -4,6 +4,7 @@ use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use platform::pages::{self, PAGE_SIZE, PagesError, Protection, Reservation};
+use platform::shared_memory::SharedMemory;
 
 use super::extents::Extents;
 
@@ -63,6 +64,26 @@ impl SystemSpace {
         let part = offset(part.start)..offset(part.end);
         let start = self.free().take_within(&part, length).ok_or(PagesError::NoMemory)?;
         Ok(SystemRange { space: self.clone(), offset: start, length })
+    }
+
+    /// Moves committed pages, which may be read and written, to memory that can be shown elsewhere.
+    ///
+    /// # Errors
+    /// As [`Reservation::move_to_descriptor`].
+    pub(super) fn move_to_descriptor(&self, start: usize, length: usize) -> Result<SharedMemory, PagesError> {
+        let slab = &self.inner.slab;
+        let offset = start.checked_sub(slab.base()).ok_or(PagesError::OutOfRange)?;
+        slab.move_to_descriptor(offset, length, Protection::ReadWrite)
+    }
+
+    /// Undoes [`Self::move_to_descriptor`]; the pages keep their content.
+    ///
+    /// # Errors
+    /// As [`Reservation::make_private`].
+    pub(super) fn make_private(&self, start: usize, length: usize) -> Result<(), PagesError> {
+        let slab = &self.inner.slab;
+        let offset = start.checked_sub(slab.base()).ok_or(PagesError::OutOfRange)?;
+        slab.make_private(offset, length, Protection::ReadWrite)
     }
 
     fn free(&self) -> MutexGuard<'_, Extents> {

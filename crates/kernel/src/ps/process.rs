@@ -1,8 +1,6 @@
 //! Processes: a handle table, an identity, and the user space in which drivers meet their memory.
 
-use std::any::Any;
 use std::collections::HashMap;
-use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
 
@@ -12,9 +10,10 @@ use platform::{Parked, Parker};
 use super::object::ProcessObject;
 use crate::Kernel;
 use crate::ke::Thread;
-use crate::mm::UserSpace;
+use crate::mm::{SessionWindow, UserSpace};
 use crate::ob::{HandleTable, Object};
 use crate::se::Token;
+use crate::trace::Event;
 
 /// The system process's identifier.
 pub const SYSTEM_PROCESS_ID: u32 = 4;
@@ -178,17 +177,11 @@ impl Processes {
         self.add(Process::new(self.next_id(), name, token, UserSpace::default()))
     }
 
-    /// Makes a process that lives in another Linux process, which shares `window` with this one. `keep` keeps it
-    /// mapped, and is dropped when the process is gone and no driver has pages of it locked.
+    /// Makes a process that lives in another Linux process, which shares a window with this one. `window` keeps that mapped, and
+    /// is dropped when the process is gone and no driver has pages of it locked.
     #[must_use]
-    pub fn create_in_window(
-        &self,
-        name: &str,
-        token: Token,
-        window: Range<u64>,
-        keep: Box<dyn Any + Send + Sync>,
-    ) -> Arc<Process> {
-        self.add(Process::new(self.next_id(), name, token, UserSpace::in_window(window, keep)))
+    pub fn create_in_window(&self, name: &str, token: Token, window: Box<dyn SessionWindow>) -> Arc<Process> {
+        self.add(Process::new(self.next_id(), name, token, UserSpace::in_window(window)))
     }
 
     fn add(&self, process: Arc<Process>) -> Arc<Process> {
@@ -221,7 +214,8 @@ impl Processes {
         all
     }
 
-    /// Ends a process: its handles are closed, in its context, on the calling thread. Pages of it that a driver has
+    /// Ends a process: its handles are closed, in its context, on the calling thread. What drivers have still mapped for it then is
+    /// unmapped, and told as [`Event::UserMappingLeft`]. Pages of it that a driver has
     /// still locked then stop the machine: 76h (PROCESS_HAS_LOCKED_PAGES) with 0, the process's identifier, the number of
     /// pages, 0.
     ///
@@ -236,6 +230,9 @@ impl Processes {
         let token = if ended.is_some() { process.token_object().clone() } else { None };
         if let Some(token) = token {
             token.dereference(kernel);
+        }
+        for mapping in kernel.mm.unmap_all_of(&process.user_space) {
+            kernel.trace.emit(|| Event::UserMappingLeft { mapping });
         }
         let locked = process.user_space.locked_pages();
         if ended.is_some() && locked != 0 {

@@ -13,9 +13,10 @@ use rustix::mm::{MapFlags, MremapFlags, ProtFlags, mmap_anonymous, mprotect, mre
 use rustix::thread::sched_yield;
 
 use super::{PAGE_SIZE, PagesError, Protection};
+use crate::entry;
 use crate::shared_memory::SharedMemory;
 
-/// How far below the stack pointer, and above it, the moving thread may write while it moves pages.
+/// How far below the stack pointer, and above it, the moving thread may write while it moves pages, on a stack of Linux's.
 const STACK_BELOW: usize = 64 << 10;
 const STACK_ABOVE: usize = 4 * PAGE_SIZE;
 
@@ -181,7 +182,13 @@ unsafe fn copy_out_and_map(address: usize, len: usize, protection: Protection) -
 fn near_own_stack(range: &Range<usize>) -> bool {
     let marker = 0_u8;
     let here = (&raw const marker).addr();
-    range.start < here + STACK_ABOVE && here.saturating_sub(STACK_BELOW) < range.end
+    let kernel_stack = entry::region().map(entry::Region::stack);
+    let stack = match kernel_stack.filter(|stack| (stack.limit..stack.top).contains(&here)) {
+        Some(stack) => stack.limit..stack.top,
+        // Where a stack of Linux's ends is not known here.
+        None => here.saturating_sub(STACK_BELOW)..here + STACK_ABOVE,
+    };
+    range.start < stack.end && stack.start < range.end
 }
 
 /// A line of the list, for as long as it lives.
