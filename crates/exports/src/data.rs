@@ -64,6 +64,8 @@ variables! {
     static IoDriverObjectType: u64 = |kernel| kernel.ob.type_address("Driver");
     /// The type of event objects.
     static ExEventObjectType: u64 = |kernel| kernel.ob.type_address("Event");
+    /// The type of section objects.
+    static MmSectionObjectType: u64 = |kernel| kernel.ob.type_address("Section");
     /// The type of semaphore objects.
     static ExSemaphoreObjectType: u64 = |kernel| kernel.ob.type_address("Semaphore");
     /// The type of thread objects.

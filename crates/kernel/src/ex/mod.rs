@@ -1,10 +1,11 @@
-//! The executive: events by handle and by name (how an event works is `ke`'s), resources (`ERESOURCE`), run-down protection
+//! The executive: events by handle and by name (how an event works is `ke`'s), sections, resources (`ERESOURCE`), run-down protection
 //! and callback objects. Lists, lookaside lists and fast mutexes need no state of the machine and are whole in `exports`; pool is `mm`'s.
 
 mod callback;
 mod event;
 mod resource;
 mod rundown;
+mod section;
 
 #[cfg(test)]
 mod tests;
@@ -13,3 +14,6 @@ pub use callback::{Callback, Callbacks, callback_object};
 pub use event::{EventBody, EventChange, change_event, create_event, event_object, open_event};
 pub use resource::{Resource, Resources, SharedPolicy};
 pub use rundown::Rundowns;
+pub use section::{
+    Section, SectionRequest, View, map_view, map_view_in_system_space, open_section, section_object,
+};

@@ -136,7 +136,7 @@ pub enum LoadError {
     /// The machine has stopped or is out of memory.
     Status(NTSTATUS),
     /// DriverEntry returned an error.
-    DriverEntry(DriverEntryFailure),
+    DriverEntry(Box<DriverEntryFailure>),
     /// DriverEntry stopped the machine.
     Halted,
 }
@@ -270,7 +270,7 @@ pub fn load_driver(kernel: &Kernel, name: &str, image: DriverImage) -> Result<Ar
         driver.state.store(GONE, Ordering::Release);
         let left = driver.left(kernel);
         remove(kernel, &driver, &body, left.is_clean());
-        return Err(LoadError::DriverEntry(DriverEntryFailure { status, left }));
+        return Err(LoadError::DriverEntry(Box::new(DriverEntryFailure { status, left })));
     }
     let finished = finish_initialization(kernel, &driver);
     finished.and_then(|()| reinitialize(kernel)).map_err(|_| LoadError::Halted)?;

@@ -28,6 +28,7 @@ mod operation;
 mod packet;
 mod remove_lock;
 mod request;
+mod section;
 mod share_access;
 mod shutdown;
 mod symbolic_link;
@@ -91,6 +92,7 @@ pub use remove_lock::{
     release_remove_lock_and_wait,
 };
 pub use request::{DeviceControl, IoResult, device_control, read, write};
+pub use section::{create_section, segment};
 pub use share_access::{check_share_access, remove_share_access, set_share_access, update_share_access};
 pub use shutdown::{register_shutdown_notification, shut_down, unregister_shutdown_notification};
 pub use symbolic_link::{create_symbolic_link, delete_symbolic_link};
@@ -128,6 +130,7 @@ pub struct IoManager {
     stacks: Mutex<()>,
     /// The cancel spin lock; behind it, an address that stands for the cancel routine of cancel-safe queues.
     cancel_spin_lock: u64,
+    file_segments: section::FileSegments,
 }
 
 impl IoManager {
@@ -147,6 +150,7 @@ impl IoManager {
             link_makers: RwLock::default(),
             stacks: Mutex::default(),
             cancel_spin_lock: locks.address,
+            file_segments: section::FileSegments::default(),
         })
     }
 

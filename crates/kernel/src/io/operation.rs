@@ -27,6 +27,8 @@ enum BufferMode {
 pub(super) struct Operation {
     kind: Kind,
     mode: BufferMode,
+    /// IRP_PAGING_IO and its like.
+    extra_flags: u32,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -52,7 +54,12 @@ impl Operation {
         } else {
             BufferMode::Neither
         };
-        Self { kind: Kind::Transfer { major, position, data }, mode }
+        Self { kind: Kind::Transfer { major, position, data }, mode, extra_flags: 0 }
+    }
+
+    /// The same, as the memory manager reads and writes the pages of a section's file.
+    pub(super) fn for_paging(self) -> Self {
+        Self { extra_flags: abi::IRP_PAGING_IO | abi::IRP_NOCACHE, ..self }
     }
 
     /// A control request.
@@ -62,17 +69,17 @@ impl Operation {
             abi::METHOD_NEITHER => BufferMode::Neither,
             _ => BufferMode::Direct,
         };
-        Self { kind: Kind::Control { code, input, output }, mode }
+        Self { kind: Kind::Control { code, input, output }, mode, extra_flags: 0 }
     }
 
     /// IRP_MJ_FLUSH_BUFFERS.
     pub(super) fn flush() -> Self {
-        Self { kind: Kind::Flush, mode: BufferMode::Neither }
+        Self { kind: Kind::Flush, mode: BufferMode::Neither, extra_flags: 0 }
     }
 
     /// A query, or a change, of what a file or volume is (`major`: IRP_MJ_QUERY_INFORMATION and its like).
     pub(super) fn information(major: u8, class: i32, data: Bytes) -> Self {
-        Self { kind: Kind::Information { major, class, data }, mode: BufferMode::Buffered }
+        Self { kind: Kind::Information { major, class, data }, mode: BufferMode::Buffered, extra_flags: 0 }
     }
 
     /// What its packet must have.
@@ -169,7 +176,7 @@ impl Operation {
             }
             Kind::Flush => location.set_major_function(abi::IRP_MJ_FLUSH_BUFFERS)?,
         }
-        irp.set_flags(flags)?;
+        irp.set_flags(flags | self.extra_flags)?;
         irp.set_system_buffer(request.buffer)
     }
 }

@@ -24,6 +24,29 @@ impl Extents {
         Some(start)
     }
 
+    /// Takes the first free range of `length` bytes that begins at a multiple of `alignment`.
+    pub(super) fn take_aligned(&mut self, length: usize, alignment: usize) -> Option<usize> {
+        let place = |start: usize, end: usize| {
+            let first = start.checked_next_multiple_of(alignment)?;
+            (first.checked_add(length)? <= end).then_some(first)
+        };
+        let (start, end, first) =
+            self.free.iter().find_map(|(&start, &end)| Some((start, end, place(start, end)?)))?;
+        self.cut(start, end, first, length);
+        Some(first)
+    }
+
+    /// Takes `length` bytes at `first` out of the free range from `start` to `end`.
+    fn cut(&mut self, start: usize, end: usize, first: usize, length: usize) {
+        self.free.remove(&start);
+        if start < first {
+            self.free.insert(start, first);
+        }
+        if first + length < end {
+            self.free.insert(first + length, end);
+        }
+    }
+
     /// Takes the first free range of `length` bytes that lies inside `part`.
     pub(super) fn take_within(&mut self, part: &Range<usize>, length: usize) -> Option<usize> {
         let fits = |start: usize, end: usize| {
@@ -37,13 +60,7 @@ impl Extents {
             .into_iter()
             .chain(inside)
             .find_map(|(&start, &end)| Some((start, end, fits(start, end)?)))?;
-        self.free.remove(&start);
-        if start < first {
-            self.free.insert(start, first);
-        }
-        if first + length < end {
-            self.free.insert(first + length, end);
-        }
+        self.cut(start, end, first, length);
         Some(first)
     }
 

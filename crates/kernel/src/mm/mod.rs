@@ -5,6 +5,7 @@
 mod extents;
 mod mdl;
 mod pool;
+mod segment;
 mod shared_user_data;
 mod sharing;
 mod space;
@@ -22,10 +23,11 @@ pub use mdl::{
     size_of_mdl, unmap_from_system,
 };
 pub use pool::{Pool, PoolBlock, PoolError, PoolOwner, TagUsage, tag_name};
+pub use segment::{Segment, SegmentFile, SegmentUse};
 pub use space::{SystemRange, SystemSpace};
 pub use stack::{KERNEL_STACK_SIZE, Stack};
 pub use user_mapping::{MapRequest, UserMapping};
-pub use user_space::{SessionWindow, UserBuffer, UserSpace};
+pub use user_space::{GRANULARITY, SessionWindow, UserBuffer, UserSpace};
 
 use shared_user_data::SharedUserData;
 
@@ -39,6 +41,7 @@ pub struct MemoryManager {
     shared_user_data: SharedUserData,
     user_locks: mdl::UserLocks,
     user_mappings: user_mapping::UserMappings,
+    system_views: segment::SystemViews,
 }
 
 impl MemoryManager {
@@ -52,6 +55,7 @@ impl MemoryManager {
             shared_user_data,
             user_locks: mdl::UserLocks::default(),
             user_mappings: user_mapping::UserMappings::default(),
+            system_views: segment::SystemViews::default(),
         })
     }
 

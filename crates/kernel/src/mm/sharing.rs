@@ -38,7 +38,6 @@ pub(super) struct Part {
     pub(super) range: Range<usize>,
 }
 
-#[cfg(test)]
 impl Part {
     /// Of memory that is no pool.
     pub(super) fn of(memory: Arc<SharedMemory>, range: Range<usize>) -> Self {

@@ -124,6 +124,20 @@ impl SystemRange {
         self.space.inner.slab.commit(self.offset + offset, length, protection)
     }
 
+    /// Shows pages of other memory from the range's start on.
+    ///
+    /// # Errors
+    /// As for [`SystemRange::commit`].
+    pub(super) fn map(
+        &self,
+        memory: &SharedMemory,
+        part: Range<usize>,
+        protection: Protection,
+    ) -> Result<(), PagesError> {
+        self.check(0, part.len())?;
+        self.space.inner.slab.map(self.offset, memory, part, protection)
+    }
+
     /// Changes the protection of committed pages.
     ///
     /// # Errors

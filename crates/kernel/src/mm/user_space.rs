@@ -16,9 +16,12 @@ use platform::pages::{PAGE_SIZE, PagesError, Protection, Reservation, WINDOW_STR
 use platform::shared_memory::SharedMemory;
 
 use super::extents::Extents;
+use super::segment::Views;
 use super::sharing::Part;
 
 const PAGE: u64 = PAGE_SIZE as u64;
+/// Views begin at multiples of this, as on NT (SYSTEM_INFO's dwAllocationGranularity). Windows do too.
+pub const GRANULARITY: usize = 0x1_0000;
 
 /// Distinguishes user spaces, for caches of Linux threads.
 static SERIAL: AtomicU64 = AtomicU64::new(1);
@@ -76,6 +79,8 @@ pub struct UserSpace {
     /// Changes whenever pages go.
     generation: AtomicU64,
     locked_pages: AtomicU64,
+    /// Of sections.
+    pub(super) views: Views,
 }
 
 impl Default for UserSpace {
@@ -86,6 +91,7 @@ impl Default for UserSpace {
             allocations: Mutex::default(),
             generation: AtomicU64::new(0),
             locked_pages: AtomicU64::new(0),
+            views: Views::default(),
         }
     }
 }
@@ -277,7 +283,7 @@ impl UserSpace {
             let window = self.window(&mut allocations).ok_or(REFUSED)?;
             let free = allocations.free.as_mut().ok_or(REFUSED)?;
             let offset = if wanted == 0 {
-                free.take(length).ok_or(REFUSED)?
+                free.take_aligned(length, GRANULARITY).ok_or(REFUSED)?
             } else {
                 let place = wanted.checked_sub(window.range.start).map(bytes);
                 let exactly = place.and_then(|place| Some(place..place.checked_add(length)?));
@@ -460,9 +466,12 @@ mod tests {
         assert!(session.allocate(1).is_err(), "another room's pages are not handed out");
     }
 
+    /// Address, length, and whether it is writable; nothing for the end.
+    type Order = (u64, u64, Option<bool>);
+
     /// A session's window that notes what it is told, and maps at most two parts.
     #[derive(Clone, Debug, Default)]
-    struct Fake(Arc<Mutex<Vec<(u64, u64, Option<bool>)>>>);
+    struct Fake(Arc<Mutex<Vec<Order>>>);
 
     impl SessionWindow for Fake {
         fn data(&self) -> Range<u64> {
@@ -470,7 +479,7 @@ mod tests {
         }
 
         fn views(&self) -> Range<u64> {
-            0xA000..0xE000
+            0xA000..0x4_0000
         }
 
         fn map(
@@ -503,10 +512,10 @@ mod tests {
     fn views_lie_behind_a_sessions_data_and_are_gone_as_a_whole_when_one_part_cannot_be_shown() {
         let fake = Fake::default();
         let space = UserSpace::in_window(Box::new(fake.clone()));
-        assert!(space.contains(0xD000, 0x1000) && !space.contains(0xD000, 0x1001));
+        assert!(space.contains(0x3_F000, 0x1000) && !space.contains(0x3_F000, 0x1001));
         assert!(!space.has_pages(0xA000, 1, false));
         let address = space.map_view(&[part(1)], false, 0).expect("room");
-        assert_eq!(address, 0xA000);
+        assert_eq!(address, 0x1_1000, "the granularity, from the window's start on");
         assert!(space.has_pages(address, 4096, false) && !space.has_pages(address, 4096, true));
         assert!(space.lock(address, 1, true).is_none(), "it is not the process's to write");
         let locked = space.lock(address, 1, false).expect("but to read");
@@ -515,10 +524,10 @@ mod tests {
         space.unlock(locked);
         let told = fake.0.lock().expect("no test panics with it").clone();
         let expected = [
-            (0xA000, 0x1000, Some(false)),
-            (0xB000, 0x2000, Some(true)),
-            (0xB000, 0x3000, None),
-            (0xA000, 0x1000, None),
+            (0x1_1000, 0x1000, Some(false)),
+            (0x2_1000, 0x2000, Some(true)),
+            (0x2_1000, 0x3000, None),
+            (0x1_1000, 0x1000, None),
         ];
         assert_eq!(told, expected);
     }

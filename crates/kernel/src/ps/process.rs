@@ -234,6 +234,7 @@ impl Processes {
         for mapping in kernel.mm.unmap_all_of(&process.user_space) {
             kernel.trace.emit(|| Event::UserMappingLeft { mapping });
         }
+        process.user_space.unmap_all_segments();
         let locked = process.user_space.locked_pages();
         if ended.is_some() && locked != 0 {
             kernel.bug_check(abi::PROCESS_HAS_LOCKED_PAGES, [0, u64::from(process.id), locked, 0]);
