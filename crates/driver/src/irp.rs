@@ -300,6 +300,11 @@ impl Answered {
         Self { irp, how: How::Pended { file: None } }
     }
 
+    /// Whether the request was marked pending and given away.
+    pub(crate) fn is_pended(&self) -> bool {
+        matches!(self.how, How::Pended { .. })
+    }
+
     /// Whether a completion routine or whoever holds the request deals with it after its dispatch call.
     pub(crate) fn comes_back(&self) -> bool {
         match self.how {

@@ -1,6 +1,8 @@
 //! What the SDK lets a filter do besides what the sample `tap` does, and the requests that a driver makes itself: a
 //! compiled-in driver that tries them out above the sample `hello`, or above below.sys.
 
+use std::sync::atomic::Ordering;
+
 use app::{ControlCode, Device};
 use host::Machine;
 use native::{ALIAS, ASK, IOCTL_ANSWERED_ABOVE, LATER, Seen};
@@ -211,6 +213,91 @@ mod native {
     }
 }
 
+/// A filter whose method, or completion routine, goes on when it has given its request away, until it is detached and
+/// after that.
+mod lingering {
+    use core::sync::atomic::{AtomicBool, Ordering};
+    use std::time::Duration;
+
+    use driver::abi::NTSTATUS;
+    use driver::{
+        Answer, Buffered, Completed, Dispatch, Driver, DriverObject, Filter, Filtered, Held, HeldQueue, Read,
+        Tag, UnicodeStr, Upward, Write, utf16,
+    };
+
+    driver::driver_entry!(Lingering);
+
+    /// Kept where the test finds it: one machine a process.
+    pub(super) static INSIDE: AtomicBool = AtomicBool::new(false);
+    static DETACHING: AtomicBool = AtomicBool::new(false);
+    /// Its context went while code of it ran.
+    pub(super) static DROPPED_UNDER: AtomicBool = AtomicBool::new(false);
+
+    const TAG: Tag = Tag::new(*b"Ling");
+
+    struct Lingering;
+
+    impl Driver for Lingering {
+        type Device = Unused;
+        const POOL_TAG: Tag = TAG;
+
+        fn entry(driver: &DriverObject<Self>, _path: UnicodeStr<'_>) -> Result<(), NTSTATUS> {
+            let above = Above { reads: HeldQueue::new(TAG)?, writes: HeldQueue::new(TAG)? };
+            driver.filter(above).attach_to(utf16!(r"\Device\My_Device")).map(drop)
+        }
+    }
+
+    struct Unused;
+
+    impl Dispatch for Unused {
+        type Io = Buffered;
+    }
+
+    struct Above {
+        reads: HeldQueue<Self, Read>,
+        writes: HeldQueue<Self, Write>,
+    }
+
+    impl Filter for Above {
+        fn read(&self, request: Filtered<Self, Read>) -> impl Answer {
+            request.forward_and_take(0, Self::read_came_back)
+        }
+
+        fn write(&self, request: Filtered<Self, Write>) -> impl Answer {
+            request.hold(|held| linger(&self.writes, held))
+        }
+
+        fn detaching(&self) {
+            self.reads.close();
+            self.writes.close();
+            DETACHING.store(true, Ordering::SeqCst);
+        }
+    }
+
+    impl Above {
+        fn read_came_back(&self, read: Completed<Self, Read>, _word: usize) -> Upward {
+            read.hold(|held| linger(&self.reads, held))
+        }
+    }
+
+    fn linger<M: 'static>(queue: &HeldQueue<Above, M>, held: Held<Above, M>) {
+        queue.push(held);
+        INSIDE.store(true, Ordering::SeqCst);
+        while !DETACHING.load(Ordering::SeqCst) {
+            std::thread::yield_now();
+        }
+        // Time for what must not happen.
+        std::thread::sleep(Duration::from_millis(100));
+        INSIDE.store(false, Ordering::SeqCst);
+    }
+
+    impl Drop for Above {
+        fn drop(&mut self) {
+            DROPPED_UNDER.store(INSIDE.load(Ordering::SeqCst), Ordering::SeqCst);
+        }
+    }
+}
+
 fn probe(machine: &Machine) {
     machine.load_native("probe", native::DRIVER_ENTRY).expect("loads");
 }
@@ -248,7 +335,7 @@ scenario! {
         assert_eq!(device.control(ControlCode(IOCTL_ECHO), b"echo", &mut answer).expect("controls"), 4);
         assert_eq!(&answer, b"ECHO");
         let Seen { controls, information, .. } = &native::SEEN;
-        let relaxed = std::sync::atomic::Ordering::Relaxed;
+        let relaxed = Ordering::Relaxed;
         assert_eq!((controls.load(relaxed), information.load(relaxed)), (3, 4));
         let above_only = device.control(ControlCode(IOCTL_ANSWERED_ABOVE), &[], &mut []);
         assert_eq!(failure(above_only), abi::STATUS_INVALID_DEVICE_REQUEST, "no internal request");
@@ -304,7 +391,7 @@ fn ask(form: Form, code: u32) {
 scenario! {
     fn a_driver_asks_another_and_waits(form: Form) {
         ask(form, ASK);
-        assert_eq!(native::SEEN.flushes.load(std::sync::atomic::Ordering::Relaxed), 1);
+        assert_eq!(native::SEEN.flushes.load(Ordering::Relaxed), 1);
     }
 }
 
@@ -312,4 +399,31 @@ scenario! {
     fn a_driver_asks_another_without_waiting(form: Form) {
         ask(form, LATER);
     }
+}
+
+fn a_filter_is_detached_while(request: fn(&Device<'_>)) {
+    let machine = HELLO.machine(Form::Native);
+    machine.load_native("lingering", lingering::DRIVER_ENTRY).expect("loads");
+    let process = machine.process("application");
+    let device = open(&process, PATH);
+    std::thread::scope(|scope| {
+        scope.spawn(|| request(&device));
+        while !lingering::INSIDE.load(Ordering::SeqCst) {
+            std::thread::yield_now();
+        }
+        unload(&machine, "lingering");
+    });
+    assert!(!lingering::DROPPED_UNDER.load(Ordering::SeqCst), "its context went under its code");
+    device.close().expect("closes");
+    unload(&machine, "hello");
+}
+
+#[test]
+fn the_context_of_a_filter_stays_until_the_method_that_gave_its_request_away_has_returned() {
+    a_filter_is_detached_while(|device| assert_eq!(device.write(b"held"), Ok(4)));
+}
+
+#[test]
+fn the_context_of_a_filter_stays_until_the_routine_that_gave_its_request_away_has_returned() {
+    a_filter_is_detached_while(|device| assert_eq!(device.read(&mut [0; 4]), Ok(4)));
 }
