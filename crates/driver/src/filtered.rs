@@ -431,10 +431,10 @@ impl<F: 'static, M: 'static> Completed<F, M> {
 }
 
 impl<F: 'static, M: 'static> Returned<F, M> {
-    /// Answers as the drivers below did.
+    /// Answers as the drivers below did; with STATUS_UNSUCCESSFUL when one of them has left STATUS_PENDING, which is no
+    /// answer.
     pub fn complete(self) -> Answered {
-        let IO_STATUS_BLOCK { Status: status, Information: information } = self.irp.io_status();
-        self.0.irp.answer(status, information)
+        self.0.irp.answer_unchanged()
     }
 
     /// Answers with another status. When either of the two is an error, no bytes go with it.

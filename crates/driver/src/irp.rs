@@ -7,7 +7,7 @@ use abi::{
     DEVICE_OBJECT, FALSE, FILE_OBJECT, IO_COMPLETION_ROUTINE, IO_NO_INCREMENT, IO_STACK_LOCATION,
     IO_STACK_LOCATION_PARAMETERS, IO_STATUS_BLOCK, IRP, KEVENT, MDL, NTSTATUS, NotificationEvent,
     SL_INVOKE_ON_CANCEL, SL_INVOKE_ON_ERROR, SL_INVOKE_ON_SUCCESS, SL_PENDING_RETURNED,
-    STATUS_MORE_PROCESSING_REQUIRED, STATUS_PENDING,
+    STATUS_MORE_PROCESSING_REQUIRED, STATUS_PENDING, STATUS_UNSUCCESSFUL,
 };
 
 use crate::Contexts;
@@ -201,6 +201,15 @@ impl Irp {
         assert!(status != STATUS_PENDING, "a request is not completed with STATUS_PENDING");
         let how = How::Completed { status, information, boost: IO_NO_INCREMENT };
         Answered { irp: self.irp, how }
+    }
+
+    /// Answers as the status block stands. What another driver has left there may be wrong: STATUS_PENDING becomes
+    /// STATUS_UNSUCCESSFUL, and no bytes.
+    pub(crate) fn answer_unchanged(self) -> Answered {
+        match self.io_status() {
+            IO_STATUS_BLOCK { Status: STATUS_PENDING, .. } => self.answer(STATUS_UNSUCCESSFUL, 0),
+            IO_STATUS_BLOCK { Status: status, Information: information } => self.answer(status, information),
+        }
     }
 }
 

@@ -109,9 +109,9 @@ impl OtherRequest {
     }
 
     /// Answers with the status that the request came with. What a driver does with Plug and Play requests that it does not know,
-    /// at the bottom of a stack.
+    /// at the bottom of a stack. Where another driver has left STATUS_PENDING there, which is no answer, it is
+    /// STATUS_UNSUCCESSFUL.
     pub fn complete_unchanged(self) -> Answered {
-        let status = self.irp.io_status();
-        self.irp.answer(status.Status, status.Information)
+        self.irp.answer_unchanged()
     }
 }

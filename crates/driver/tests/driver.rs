@@ -7,8 +7,8 @@ use nt::Call;
 use ringbridge_driver as driver;
 use ringbridge_driver::abi::*;
 use ringbridge_driver::{
-    Answer, Buffered, Close, Create, Device, DeviceControl, Dispatch, Driver, DriverObject, PoolBox,
-    RUST_PANIC, Read, SpinLock, Tag, UnicodeStr, Write, utf16,
+    Answer, Buffered, Close, Create, Device, DeviceControl, Dispatch, Driver, DriverObject, OtherRequest,
+    PoolBox, RUST_PANIC, Read, SpinLock, Tag, UnicodeStr, Write, utf16,
 };
 
 const TAG: Tag = Tag::new(*b"Test");
@@ -100,6 +100,10 @@ impl Dispatch for Kept {
             }
             Err(status) => request.fail(status),
         }
+    }
+
+    fn power(&self, request: OtherRequest) -> impl Answer {
+        request.complete_unchanged()
     }
 
     fn device_control(&self, request: DeviceControl) -> impl Answer {
@@ -199,7 +203,9 @@ fn major_functions_without_a_method_keep_the_entry_that_nt_put_there() {
     let set: Vec<u8> = (0..=IRP_MJ_MAXIMUM_FUNCTION)
         .filter(|major| driver.MajorFunction[usize::from(*major)].is_some())
         .collect();
-    assert_eq!(set, [IRP_MJ_CREATE, IRP_MJ_CLOSE, IRP_MJ_READ, IRP_MJ_WRITE, IRP_MJ_DEVICE_CONTROL]);
+    let expected =
+        [IRP_MJ_CREATE, IRP_MJ_CLOSE, IRP_MJ_READ, IRP_MJ_WRITE, IRP_MJ_DEVICE_CONTROL, IRP_MJ_POWER];
+    assert_eq!(set, expected);
     assert!(driver.DriverUnload.is_some());
 }
 
@@ -379,6 +385,23 @@ fn completing_with_status_pending_is_a_bug_check() {
     });
     assert_eq!(stop.code, RUST_PANIC);
     assert_eq!(stop.calls, []);
+}
+
+#[test]
+fn a_request_is_completed_as_it_came_unless_another_driver_has_left_status_pending() {
+    let mut driver = loaded();
+    for (came, ends) in [
+        ((STATUS_NOT_SUPPORTED, 0), (STATUS_NOT_SUPPORTED, 0)),
+        ((STATUS_SUCCESS, 5), (STATUS_SUCCESS, 5)),
+        ((STATUS_PENDING, 5), (STATUS_UNSUCCESSFUL, 0)),
+    ] {
+        let with_status = |irp: &mut IRP, _stack: &mut IO_STACK_LOCATION| {
+            irp.IoStatus = IO_STATUS_BLOCK { Status: came.0, Information: came.1 };
+        };
+        let status = nt::send_changed(&mut driver, IRP_MJ_POWER, write(0), None, with_status);
+        assert_eq!(status, ends.0);
+        assert_eq!(nt::calls(), [completed(ends.0, ends.1)]);
+    }
 }
 
 #[test]

@@ -359,6 +359,8 @@ fn a_request_that_a_filter_waits_for_can_be_sent_again_and_may_be_pended_below()
     }
     control.write(b"B\x03").expect("writes");
     assert_eq!(failure(device.read(&mut bytes)), abi::STATUS_CANCELLED, "the filter's own status");
+    control.write(b"W").expect("writes");
+    assert_eq!(failure(device.read(&mut bytes)), abi::STATUS_UNSUCCESSFUL, "STATUS_PENDING is no answer");
     control.write(b"P").expect("writes");
     let watch = Watch::on(&machine);
     std::thread::scope(|scope| {

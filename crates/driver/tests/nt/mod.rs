@@ -122,6 +122,17 @@ pub(crate) fn send(
     parameters: IO_STACK_LOCATION_PARAMETERS,
     buffer: Option<&mut [u8]>,
 ) -> NTSTATUS {
+    send_changed(driver, major, parameters, buffer, |_irp, _stack| ())
+}
+
+/// As [`send`], of a request that is `changed` before.
+pub(crate) fn send_changed(
+    driver: &mut DRIVER_OBJECT,
+    major: u8,
+    parameters: IO_STACK_LOCATION_PARAMETERS,
+    buffer: Option<&mut [u8]>,
+    changed: impl FnOnce(&mut IRP, &mut IO_STACK_LOCATION),
+) -> NTSTATUS {
     let routine = driver.MajorFunction[usize::from(major)].expect("the driver serves this major function");
     // SAFETY: all fields may be zero.
     let mut stack: IO_STACK_LOCATION = unsafe { zeroed() };
@@ -131,6 +142,7 @@ pub(crate) fn send(
     // SAFETY: all fields may be zero.
     let mut irp: IRP = unsafe { zeroed() };
     irp.AssociatedIrp.SystemBuffer = buffer.map_or(ptr::null_mut(), <[u8]>::as_mut_ptr).cast();
+    changed(&mut irp, &mut stack);
     irp.Tail.Overlay.CurrentStackLocation = &raw mut stack;
     // SAFETY: a device of the driver, and an IRP for it.
     let status = unsafe { routine(driver.DeviceObject, &raw mut irp) };
