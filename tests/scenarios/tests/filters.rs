@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 
 use app::{ControlCode, Device};
 use host::Machine;
-use native::{ALIAS, ASK, IOCTL_ANSWERED_ABOVE, LATER, Seen};
+use native::{ALIAS, ASK, GUARDED, IOCTL_ANSWERED_ABOVE, LATER, Seen};
 use ringbridge_scenarios::{Form, HELLO, Watch, failure, machine_with, open, scenario, unload_cleanly};
 use sample_hello::{IOCTL_ECHO, IOCTL_LAST_WRITE};
 
@@ -19,8 +19,8 @@ mod native {
     use driver::abi::*;
     use driver::{
         Answer, Buffered, Close, Completed, Create, DeviceControl, Dispatch, Driver, DriverObject, Event,
-        Filter, Filtered, FlushBuffers, PassiveLevel, PoolArc, PoolBox, Read, RemoveLock, Tag, Target,
-        UnicodeStr, Write, utf16,
+        Filter, Filtered, FlushBuffers, GuardedRegion, PassiveLevel, PoolArc, PoolBox, Read, RemoveLock, Tag,
+        Target, UnicodeStr, Write, utf16,
     };
 
     driver::driver_entry!(Probe);
@@ -36,6 +36,9 @@ mod native {
     pub(super) const ASK: u32 = CTL_CODE(FILE_DEVICE_UNKNOWN, 0x902, METHOD_BUFFERED, FILE_ANY_ACCESS);
     /// Has it make a write and a read and not wait.
     pub(super) const LATER: u32 = CTL_CODE(FILE_DEVICE_UNKNOWN, 0x903, METHOD_BUFFERED, FILE_ANY_ACCESS);
+
+    /// Has it read, and wait, where no APC runs.
+    pub(super) const GUARDED: u32 = CTL_CODE(FILE_DEVICE_UNKNOWN, 0x904, METHOD_BUFFERED, FILE_ANY_ACCESS);
 
     /// What the filter has seen on the way up.
     #[derive(Default)]
@@ -155,6 +158,13 @@ mod native {
                     Ok(()) => request.complete(),
                     Err(status) => request.fail(status),
                 },
+                DeviceControl::Buffered(request) if request.code() == GUARDED => {
+                    let level = request.level();
+                    let target = target().expect("opens");
+                    let _region = GuardedRegion::enter(level);
+                    let _never = target.read(level, &mut [0; 3], 0);
+                    request.complete()
+                }
                 other => other.fail(STATUS_INVALID_DEVICE_REQUEST),
             }
         }
@@ -401,6 +411,17 @@ scenario! {
     fn a_driver_asks_another_without_waiting(form: Form) {
         ask(form, LATER);
     }
+}
+
+#[test]
+fn a_driver_does_not_wait_for_a_request_of_its_own_where_apcs_are_held_up() {
+    let machine = HELLO.machine(Form::Native);
+    probe(&machine);
+    let process = machine.process("application");
+    let device = open(&process, PROBE);
+    device.control(ControlCode(GUARDED), &[], &mut []).expect_err("the machine stops");
+    let stop = machine.bugcheck().expect("a panic").bugcheck.stop;
+    assert_eq!(stop.code, driver::RUST_PANIC);
 }
 
 fn a_filter_is_detached_while(request: fn(&Device<'_>)) {
