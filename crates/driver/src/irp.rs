@@ -124,6 +124,11 @@ impl Irp {
         unsafe { (*stack).Control |= SL_PENDING_RETURNED };
     }
 
+    fn is_marked_pending(&self) -> bool {
+        // SAFETY: valid while the IRP is owned.
+        unsafe { (*self.stack.as_ptr()).Control & SL_PENDING_RETURNED != 0 }
+    }
+
     /// The device that the request is at.
     pub(crate) fn device(&self) -> *mut DEVICE_OBJECT {
         // SAFETY: valid while the IRP is owned.
@@ -350,11 +355,14 @@ impl Answered {
         let irp = self.irp.as_ptr();
         match self.how {
             How::Completed { status, information, boost } => {
+                // SAFETY: the IRP is the driver's.
+                let was_pended = unsafe { Irp::new(self.irp) }.is_marked_pending();
                 // SAFETY: the IRP is the driver's until the next line.
                 unsafe { (*irp).IoStatus = IO_STATUS_BLOCK { Status: status, Information: information } };
                 // SAFETY: completed once, since `self` is consumed.
                 unsafe { IofCompleteRequest(irp, boost) };
-                status
+                // One that was marked and completed in its call after all: NT is told of its end by its completion alone.
+                if was_pended { STATUS_PENDING } else { status }
             }
             How::Pended { file } => {
                 drop(file);
