@@ -10,12 +10,12 @@ use abi::{
     STATUS_MORE_PROCESSING_REQUIRED, STATUS_PENDING, STATUS_UNSUCCESSFUL,
 };
 
-use crate::Contexts;
 use crate::nt::{
     IofCallDriver, IofCompleteRequest, KeInitializeEvent, KeSetEvent, ObfDereferenceObject,
     ObfReferenceObject,
 };
 use crate::wait::{Waiter, wait};
+use crate::{Contexts, device};
 
 /// An IRP that the driver owns. Not `Send`, as the pointers are not: it stays in its dispatch call, unless it is
 /// [`Pended`](crate::Pended).
@@ -88,7 +88,26 @@ impl Irp {
     pub(crate) fn contexts(&self) -> Contexts<'_> {
         // SAFETY: the file object's reference outlives the request, and only a close takes contexts back, of which there
         // is none while the request is under way. A close borrows itself exclusively for that.
-        unsafe { Contexts::new(self.file_object()) }
+        unsafe { Contexts::new(self.own_file()) }
+    }
+
+    /// The file object, if its contexts are this driver's: the file was opened by the device's name, or by that of one which the
+    /// device is attached above. A driver may send what it was asked for on to another stack, with the file that it came
+    /// for: there the contexts are that driver's.
+    pub(crate) fn own_file(&self) -> Option<NonNull<FILE_OBJECT>> {
+        let file = self.file_object()?;
+        let own = self.device();
+        // SAFETY: a file object that the request keeps.
+        let mut opened = unsafe { (*file.as_ptr()).DeviceObject };
+        // SAFETY: a device of this crate's, which the request keeps.
+        let is_attached = || unsafe { device::header(own) }.lower().is_some();
+        if opened != own && is_attached() {
+            while !opened.is_null() && opened != own {
+                // SAFETY: the file keeps the device that it was opened by, and each device the one that it stands above.
+                opened = unsafe { (*opened).AttachedDevice };
+            }
+        }
+        (opened == own).then_some(file)
     }
 
     /// Null for requests of length 0, and for those that are not buffered.

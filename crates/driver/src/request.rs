@@ -93,7 +93,7 @@ impl Create {
 
     /// Answers with STATUS_SUCCESS.
     pub fn complete(self) -> Answered {
-        let file = self.irp.file_object();
+        let file = self.irp.own_file();
         // SAFETY: the file object of this create.
         unsafe { contexts::put(file, Field::FsContext, self.fs_context) };
         // SAFETY: as above.
@@ -162,13 +162,13 @@ impl Close {
     /// Takes the file's `FsContext`, if there is one and it is a `T`.
     pub fn take_fs_context<T: 'static>(&mut self) -> Option<PoolArc<T>> {
         // SAFETY: the file object of this close, which is borrowed exclusively.
-        unsafe { contexts::take_typed(self.irp.file_object(), Field::FsContext) }
+        unsafe { contexts::take_typed(self.irp.own_file(), Field::FsContext) }
     }
 
     /// Takes the file's `FsContext2`, if there is one and it is a `T`.
     pub fn take_fs_context2<T: 'static>(&mut self) -> Option<PoolArc<T>> {
         // SAFETY: as above.
-        unsafe { contexts::take_typed(self.irp.file_object(), Field::FsContext2) }
+        unsafe { contexts::take_typed(self.irp.own_file(), Field::FsContext2) }
     }
 
     /// Answers with STATUS_SUCCESS.
@@ -184,7 +184,7 @@ impl Close {
     fn answer(self, status: NTSTATUS) -> Answered {
         for field in [Field::FsContext2, Field::FsContext] {
             // SAFETY: the file object of this close, from which nothing can be borrowed any more.
-            drop(unsafe { contexts::take(self.irp.file_object(), field) });
+            drop(unsafe { contexts::take(self.irp.own_file(), field) });
         }
         self.irp.answer(status, 0)
     }
