@@ -157,7 +157,7 @@
 //! [`PoolBox`] and [`PoolArc`] are non-paged pool, [`PagedBox`] is paged. [`Lookaside`] and [`PagedLookaside`] keep blocks of
 //! one type; [`SequencedList`] and [`InterlockedList`] queue boxes without allocating. A buffer gets an MDL as [`Mdl`] or
 //! [`PagesMdl`]. The application's memory of neither I/O is locked by [`Read::lock`] and its kin, and the request can then be
-//! pended as others. The sample `memory` has all of them.
+//! pended as others. The test driver `tests/drivers/memory` has all of them.
 //!
 //! # Filters
 //!
