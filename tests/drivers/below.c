@@ -4,6 +4,8 @@
 // read gives "abc" over and over, a control request its number of stack locations.
 #include <ntddk.h>
 
+#include "complete.h"
+
 #define PENDED 16
 
 static ULONG busy;
@@ -12,23 +14,11 @@ static IRP *pended[PENDED];
 static ULONG pended_count;
 static KSPIN_LOCK lock;
 
-static NTSTATUS complete(IRP *irp, NTSTATUS status, ULONG_PTR information) {
-    irp->IoStatus.Status = status;
-    irp->IoStatus.Information = information;
-    IoCompleteRequest(irp, IO_NO_INCREMENT);
-    return status;
-}
-
 static NTSTATUS fill(IRP *irp) {
     ULONG length = IoGetCurrentIrpStackLocation(irp)->Parameters.Read.Length;
     for (ULONG i = 0; i < length; i++)
         ((char *)irp->AssociatedIrp.SystemBuffer)[i] = "abc"[i % 3];
     return complete(irp, STATUS_SUCCESS, length);
-}
-
-static NTSTATUS NTAPI plain(DEVICE_OBJECT *device, IRP *irp) {
-    UNREFERENCED_PARAMETER(device);
-    return complete(irp, STATUS_SUCCESS, 0);
 }
 
 static NTSTATUS NTAPI read(DEVICE_OBJECT *device, IRP *irp) {
@@ -117,9 +107,9 @@ NTSTATUS NTAPI DriverEntry(DRIVER_OBJECT *driver, UNICODE_STRING *path) {
         return status;
     }
     KeInitializeSpinLock(&lock);
-    driver->MajorFunction[IRP_MJ_CREATE] = plain;
-    driver->MajorFunction[IRP_MJ_CLEANUP] = plain;
-    driver->MajorFunction[IRP_MJ_CLOSE] = plain;
+    driver->MajorFunction[IRP_MJ_CREATE] = open_or_close;
+    driver->MajorFunction[IRP_MJ_CLEANUP] = open_or_close;
+    driver->MajorFunction[IRP_MJ_CLOSE] = open_or_close;
     driver->MajorFunction[IRP_MJ_READ] = read;
     driver->MajorFunction[IRP_MJ_WRITE] = write;
     driver->MajorFunction[IRP_MJ_DEVICE_CONTROL] = control;
