@@ -18,8 +18,8 @@ pub use application::{
 pub use apps::{
     APPS, AppsCounts, AppsWitness, apps_follow, apps_nothing, apps_pend, apps_pointer, apps_sleep, apps_stop,
 };
-pub use cases::{CaseResult, case_code, failure, machine_with, open, run_case, words};
-pub use watch::{PATIENCE, Watch, unload_cleanly, unload_when_closed};
+pub use cases::{CaseResult, case_code, failure, machine_with, open, open_asynchronous, run_case, words};
+pub use watch::{PATIENCE, Watch, is_pended, unload_cleanly, unload_when_closed};
 
 /// How a driver is brought into the machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

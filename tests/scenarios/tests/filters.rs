@@ -6,7 +6,9 @@ use std::sync::atomic::Ordering;
 use app::{ControlCode, Device};
 use host::Machine;
 use native::{ALIAS, ASK, GUARDED, IOCTL_ANSWERED_ABOVE, LATER, Seen};
-use ringbridge_scenarios::{Form, HELLO, Watch, failure, machine_with, open, scenario, unload_cleanly};
+use ringbridge_scenarios::{
+    Form, HELLO, Watch, failure, is_pended, machine_with, open, scenario, unload_cleanly,
+};
 use sample_hello::{IOCTL_ECHO, IOCTL_LAST_WRITE};
 
 const PATH: &str = r"\\.\My_Device";
@@ -375,10 +377,7 @@ fn a_request_that_a_filter_waits_for_can_be_sent_again_and_may_be_pended_below()
     let watch = Watch::on(&machine);
     std::thread::scope(|scope| {
         let pended = scope.spawn(|| device.read(&mut bytes).expect("reads"));
-        let pending = |event: &host::Event| {
-            matches!(event, host::Event::IrpReturned { status: abi::STATUS_PENDING, .. })
-        };
-        watch.wait_for(1, pending);
+        watch.wait_for(1, is_pended);
         control.write(b"C").expect("writes");
         assert_eq!(pended.join().expect("no panic"), 4);
     });
