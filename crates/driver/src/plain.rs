@@ -92,16 +92,6 @@ impl OtherRequest {
         self
     }
 
-    /// The witness for what waits.
-    ///
-    /// # Panics
-    ///
-    /// Above PASSIVE_LEVEL.
-    #[must_use]
-    pub fn level(&self) -> PassiveLevel {
-        PassiveLevel::expect("a request that waits")
-    }
-
     /// What the IRP's status block says: how the request came, or how the drivers below answered it.
     #[must_use]
     pub fn status(&self) -> NTSTATUS {

@@ -10,7 +10,10 @@ use crate::irp::{Answered, Irp};
 use crate::locked::{self, LockedData};
 use crate::pool_arc::ErasedArc;
 use crate::user::{UserData, UserOutput};
-use crate::{Output, PassiveLevel, PoolArc, UnicodeStr};
+use crate::{
+    BufferedControl, DeviceControl, InDirectControl, LockedControl, NeitherControl, OtherRequest,
+    OutDirectControl, Output, PassiveLevel, PoolArc, UnicodeStr,
+};
 
 /// How a device's reads and writes reach its buffers: [`Buffered`], [`Direct`] or [`Neither`].
 pub trait Mode: sealed::Mode + 'static {
@@ -425,4 +428,11 @@ levels! {
     [] Close;
     [M] Read<M>;
     [M] Write<M>;
+    [] DeviceControl;
+    [] BufferedControl;
+    [] InDirectControl;
+    [] OutDirectControl;
+    [] NeitherControl;
+    [] LockedControl;
+    [] OtherRequest;
 }
