@@ -419,7 +419,8 @@ impl<F: 'static, M: 'static> Completed<F, M> {
     }
 
     /// Sends it down again, with the same routine and the number `word`. A driver below that answers at once is called
-    /// from within its own completion: bound how often this happens in a row.
+    /// from within its own completion: bound how often this happens in a row. What the driver below was asked for instead
+    /// of what came does not stay with a request that has come back: change it again.
     pub fn send_again(self, word: usize) -> Upward {
         Upward { irp: self.irp.as_raw(), how: Course::Again(word, self.changed.get()) }
     }
