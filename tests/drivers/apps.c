@@ -3,6 +3,7 @@
 #include <ntddk.h>
 
 #include "cases.h"
+#include "complete.h"
 
 #define TAG 'sppA'
 
@@ -14,13 +15,6 @@ struct file {
 };
 
 static struct apps_counts counts;
-
-static NTSTATUS complete(IRP *irp, NTSTATUS status, ULONG_PTR information) {
-    irp->IoStatus.Status = status;
-    irp->IoStatus.Information = information;
-    IoCompleteRequest(irp, IO_NO_INCREMENT);
-    return status;
-}
 
 static struct file *file_of(IRP *irp) {
     return IoGetCurrentIrpStackLocation(irp)->FileObject->FsContext;

@@ -1,23 +1,18 @@
 // below.sys: a driver for the sample tap to attach to, with the device of the sample hello. A write says what it does with
-// reads from then on: 'B' and a number n: the next n are answered STATUS_DEVICE_BUSY; 'P': they are pended; 'C': those
-// that are pended are completed, from a DPC's IRQL. A read gives "abc" over and over, a control request its number of
-// stack locations.
+// reads from then on: 'B' and a number n: the next n are answered STATUS_DEVICE_BUSY; 'W': the next is completed with
+// STATUS_PENDING, which is wrong; 'P': they are pended; 'C': those that are pended are completed, from a DPC's IRQL. A
+// read gives "abc" over and over, a control request its number of stack locations.
 #include <ntddk.h>
+
+#include "complete.h"
 
 #define PENDED 16
 
 static ULONG busy;
-static BOOLEAN pends;
+static BOOLEAN pends, is_wrong;
 static IRP *pended[PENDED];
 static ULONG pended_count;
 static KSPIN_LOCK lock;
-
-static NTSTATUS complete(IRP *irp, NTSTATUS status, ULONG_PTR information) {
-    irp->IoStatus.Status = status;
-    irp->IoStatus.Information = information;
-    IoCompleteRequest(irp, IO_NO_INCREMENT);
-    return status;
-}
 
 static NTSTATUS fill(IRP *irp) {
     ULONG length = IoGetCurrentIrpStackLocation(irp)->Parameters.Read.Length;
@@ -26,15 +21,12 @@ static NTSTATUS fill(IRP *irp) {
     return complete(irp, STATUS_SUCCESS, length);
 }
 
-static NTSTATUS NTAPI plain(DEVICE_OBJECT *device, IRP *irp) {
-    UNREFERENCED_PARAMETER(device);
-    return complete(irp, STATUS_SUCCESS, 0);
-}
-
 static NTSTATUS NTAPI read(DEVICE_OBJECT *device, IRP *irp) {
     UNREFERENCED_PARAMETER(device);
     KIRQL irql;
     KeAcquireSpinLock(&lock, &irql);
+    BOOLEAN wrong = is_wrong;
+    is_wrong = FALSE;
     BOOLEAN is_busy = busy > 0, is_pended = !is_busy && pends && pended_count < PENDED;
     if (is_busy)
         busy--;
@@ -43,6 +35,10 @@ static NTSTATUS NTAPI read(DEVICE_OBJECT *device, IRP *irp) {
         pended[pended_count++] = irp;
     }
     KeReleaseSpinLock(&lock, irql);
+    if (wrong) {
+        complete(irp, STATUS_PENDING, 0);
+        return STATUS_SUCCESS;
+    }
     if (is_busy)
         return complete(irp, STATUS_DEVICE_BUSY, 0);
     return is_pended ? STATUS_PENDING : fill(irp);
@@ -69,6 +65,9 @@ static NTSTATUS NTAPI write(DEVICE_OBJECT *device, IRP *irp) {
     switch (length ? data[0] : 0) {
     case 'B':
         busy = length > 1 ? data[1] : 1;
+        break;
+    case 'W':
+        is_wrong = TRUE;
         break;
     case 'P':
         pends = TRUE;
@@ -108,9 +107,9 @@ NTSTATUS NTAPI DriverEntry(DRIVER_OBJECT *driver, UNICODE_STRING *path) {
         return status;
     }
     KeInitializeSpinLock(&lock);
-    driver->MajorFunction[IRP_MJ_CREATE] = plain;
-    driver->MajorFunction[IRP_MJ_CLEANUP] = plain;
-    driver->MajorFunction[IRP_MJ_CLOSE] = plain;
+    driver->MajorFunction[IRP_MJ_CREATE] = open_or_close;
+    driver->MajorFunction[IRP_MJ_CLEANUP] = open_or_close;
+    driver->MajorFunction[IRP_MJ_CLOSE] = open_or_close;
     driver->MajorFunction[IRP_MJ_READ] = read;
     driver->MajorFunction[IRP_MJ_WRITE] = write;
     driver->MajorFunction[IRP_MJ_DEVICE_CONTROL] = control;

@@ -7,6 +7,7 @@
 #include <ntddk.h>
 
 #include "cases.h"
+#include "complete.h"
 
 #define CODE ((ULONG)GetExceptionCode())
 #define TAKE EXCEPTION_EXECUTE_HANDLER
@@ -51,18 +52,6 @@ struct extension {
     DEVICE_OBJECT *other;
     ULONG64 address;
 };
-
-static NTSTATUS complete(IRP *irp, NTSTATUS status, ULONG_PTR information) {
-    irp->IoStatus.Status = status;
-    irp->IoStatus.Information = information;
-    IoCompleteRequest(irp, IO_NO_INCREMENT);
-    return status;
-}
-
-static NTSTATUS NTAPI open_or_close(DEVICE_OBJECT *device, IRP *irp) {
-    UNREFERENCED_PARAMETER(device);
-    return complete(irp, STATUS_SUCCESS, 0);
-}
 
 static NTSTATUS NTAPI control(DEVICE_OBJECT *device, IRP *irp) {
     struct extension *extension = device->DeviceExtension;

@@ -2,6 +2,7 @@
 #include <ntddk.h>
 
 #include "cases.h"
+#include "complete.h"
 
 #define EVENTS 128
 
@@ -11,13 +12,6 @@ static DEVICE_OBJECT *main_device, *only_device;
 
 // What DriverEntry was given.
 static struct life_entry entry;
-
-static NTSTATUS complete(IRP *irp, NTSTATUS status, ULONG_PTR information) {
-    irp->IoStatus.Status = status;
-    irp->IoStatus.Information = information;
-    IoCompleteRequest(irp, IO_NO_INCREMENT);
-    return status;
-}
 
 static void copy_string(struct life_string *to, const UNICODE_STRING *from) {
     to->length = from->Length;

@@ -20,6 +20,8 @@
 // IoFreeMdl of the request's own MDL, request 5 with a direct METHOD: stop C2h.
 #include <ntddk.h>
 
+#include "complete.h"
+
 #define TAG 'fuBR'
 #define FIRST 0x900u
 
@@ -52,18 +54,6 @@ static ULONG64 checksum(const volatile UCHAR *bytes, ULONG64 length) {
 static void fill(volatile UCHAR *bytes, ULONG64 length, ULONG64 seed) {
     for (ULONG64 i = 0; i < length; i++)
         bytes[i] = (UCHAR)(seed + i * 31 + (i >> 8));
-}
-
-static NTSTATUS complete(IRP *irp, NTSTATUS status, ULONG_PTR information) {
-    irp->IoStatus.Status = status;
-    irp->IoStatus.Information = information;
-    IoCompleteRequest(irp, IO_NO_INCREMENT);
-    return status;
-}
-
-static NTSTATUS NTAPI open_or_close(DEVICE_OBJECT *device, IRP *irp) {
-    UNREFERENCED_PARAMETER(device);
-    return complete(irp, STATUS_SUCCESS, 0);
 }
 
 static enum mode mode_of(DEVICE_OBJECT *device) {

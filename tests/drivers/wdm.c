@@ -2,6 +2,7 @@
 #include <ntddk.h>
 
 #include "cases.h"
+#include "complete.h"
 
 struct extension {
     DEVICE_OBJECT *physical, *lower;
@@ -11,13 +12,6 @@ static DEVICE_OBJECT *control_device;
 static struct wdm_record record;
 static ULONG refuse;
 static CHAR first_client, second_client;
-
-static NTSTATUS complete(IRP *irp, NTSTATUS status, ULONG_PTR information) {
-    irp->IoStatus.Status = status;
-    irp->IoStatus.Information = information;
-    IoCompleteRequest(irp, IO_NO_INCREMENT);
-    return status;
-}
 
 static NTSTATUS NTAPI add_device(DRIVER_OBJECT *driver, DEVICE_OBJECT *physical) {
     DEVICE_OBJECT *device;
@@ -79,11 +73,6 @@ static NTSTATUS NTAPI control(DEVICE_OBJECT *device, IRP *irp) {
     default:
         return complete(irp, STATUS_INVALID_DEVICE_REQUEST, 0);
     }
-}
-
-static NTSTATUS NTAPI open_or_close(DEVICE_OBJECT *device, IRP *irp) {
-    UNREFERENCED_PARAMETER(device);
-    return complete(irp, STATUS_SUCCESS, 0);
 }
 
 static VOID NTAPI unload(DRIVER_OBJECT *driver) {

@@ -2,6 +2,7 @@
 #include <ntddk.h>
 
 #include "cases.h"
+#include "complete.h"
 
 #define TAG 'gnrW'
 
@@ -15,13 +16,6 @@ struct request {
 typedef NTSTATUS case_routine(struct request *request);
 
 static DEVICE_OBJECT *second;
-
-static NTSTATUS complete(IRP *irp, NTSTATUS status, ULONG_PTR information) {
-    irp->IoStatus.Status = status;
-    irp->IoStatus.Information = information;
-    IoCompleteRequest(irp, IO_NO_INCREMENT);
-    return status;
-}
 
 static NTSTATUS bug_check(struct request *request) {
     KeBugCheckEx((ULONG)request->input[0], request->input[1], request->input[2], request->input[3], 0x1234);
@@ -228,11 +222,6 @@ static case_routine *const cases[] = {
     [WRONG_SCRIBBLE] = scribble,
     [WRONG_POOL_AT_RAISED_IRQL] = pool_at_raised_irql,
 };
-
-static NTSTATUS NTAPI open_or_close(DEVICE_OBJECT *device, IRP *irp) {
-    UNREFERENCED_PARAMETER(device);
-    return complete(irp, STATUS_SUCCESS, 0);
-}
 
 static NTSTATUS NTAPI control(DEVICE_OBJECT *device, IRP *irp) {
     IO_STACK_LOCATION *location = IoGetCurrentIrpStackLocation(irp);

@@ -17,8 +17,10 @@ pub struct Output<'a> {
 impl<'a> Output<'a> {
     /// # Safety
     ///
-    /// `buffer` has `capacity` writable bytes for `'a`, of which `written`, not more than `capacity`, are written.
+    /// `buffer` is null, or has `capacity` writable bytes for `'a`, of which `written`, not more than `capacity`, are written.
     pub(crate) unsafe fn new(buffer: *mut u8, capacity: usize, written: &'a mut usize) -> Self {
+        // A driver above may have sent the request without memory.
+        let capacity = if buffer.is_null() { 0 } else { capacity };
         Self { buffer, capacity, written, borrowed: PhantomData }
     }
 
@@ -82,10 +84,11 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_buffer_of_length_zero_takes_nothing() {
+    fn a_missing_buffer_takes_nothing_whatever_its_length() {
         let mut written = 0;
-        // SAFETY: no bytes.
-        let mut output = unsafe { Output::new(ptr::null_mut(), 0, &mut written) };
+        // SAFETY: null.
+        let mut output = unsafe { Output::new(ptr::null_mut(), 5, &mut written) };
+        assert_eq!(output.capacity(), 0);
         assert_eq!(output.write(b"abc"), 0);
         assert_eq!(output.fill(0, 1), 0);
     }

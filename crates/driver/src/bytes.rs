@@ -1,4 +1,5 @@
-//! A request's bytes as a filter sees them: in the system buffer, or in the application's locked memory.
+//! A request's bytes where they lie, in the system buffer or in the application's locked memory: as a filter sees them, and
+//! for `locked`.
 
 use core::marker::PhantomData;
 use core::ptr;
@@ -14,7 +15,8 @@ pub struct Bytes<'a> {
 impl Bytes<'_> {
     /// # Safety
     ///
-    /// `length` bytes at `address` can be read and written for `'a`, and nobody has a reference to them.
+    /// `address` is null, or `length` bytes there can be read for `'a`, and written if anybody does that with this, and nobody
+    /// has a reference to them.
     pub(crate) unsafe fn new(address: *mut u8, length: usize) -> Self {
         let length = if address.is_null() { 0 } else { length };
         Self { address, length, borrowed: PhantomData }

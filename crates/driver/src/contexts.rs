@@ -1,7 +1,7 @@
 //! The contexts of an open file: `FsContext` and `FsContext2` of the file object, with types.
 //!
 //! A driver sets them in `create`, requests of the file see them by reference, and `close` takes them back. Nobody else
-//! writes these fields: they belong to the driver whose device was opened.
+//! writes these fields: they belong to the driver whose device was opened. Which files these are is `irp`'s.
 
 use core::ffi::c_void;
 use core::marker::PhantomData;
@@ -22,7 +22,8 @@ pub struct Contexts<'a> {
 impl<'a> Contexts<'a> {
     /// # Safety
     ///
-    /// `file` is the file object of a request to this driver's device, and its contexts stay as they are during `'a`.
+    /// `file` is the file object of a request to this driver's device, opened by it, and its contexts stay as they are during
+    /// `'a`.
     pub(crate) unsafe fn new(file: Option<NonNull<FILE_OBJECT>>) -> Self {
         Self { file, request: PhantomData }
     }
@@ -70,7 +71,7 @@ fn field(file: NonNull<FILE_OBJECT>, which: Field) -> *mut *mut c_void {
 ///
 /// # Safety
 ///
-/// `file` is the file object of a create request to this driver's device.
+/// `file` is the file object of a create request to this driver's device, opened by it.
 pub(crate) unsafe fn put(file: Option<NonNull<FILE_OBJECT>>, which: Field, context: Option<ErasedArc>) {
     if let (Some(file), Some(context)) = (file, context) {
         // SAFETY: the field is the driver's, and nobody else looks before the create is completed.
@@ -82,7 +83,7 @@ pub(crate) unsafe fn put(file: Option<NonNull<FILE_OBJECT>>, which: Field, conte
 ///
 /// # Safety
 ///
-/// `file` is the file object of a close request to this driver's device, and nothing borrows from the context.
+/// `file` is the file object of a close request to this driver's device, opened by it, and nothing borrows from the context.
 pub(crate) unsafe fn take(file: Option<NonNull<FILE_OBJECT>>, which: Field) -> Option<ErasedArc> {
     let place = field(file?, which);
     // SAFETY: the close request is the last that sees the file object.

@@ -10,7 +10,7 @@ use abi::{
 use crate::irp::{Answered, Irp};
 use crate::locked::{self, LockedData};
 use crate::user::{UserData, UserOutput};
-use crate::{Contexts, Output, PassiveLevel};
+use crate::{Contexts, Output};
 
 /// An I/O control request, by the transfer method in its code.
 ///
@@ -70,17 +70,6 @@ impl DeviceControl {
         }
     }
 
-    /// For what may wait while this request is carried out.
-    ///
-    /// # Panics
-    ///
-    /// When a driver above has sent the request at a higher IRQL, and in a DPC that has it
-    /// [pended](crate::Pended).
-    #[must_use]
-    pub fn level(&self) -> PassiveLevel {
-        PassiveLevel::expect("a request that waits")
-    }
-
     /// Answers with a failure and no bytes.
     pub fn fail(self, status: NTSTATUS) -> Answered {
         match self {
@@ -137,6 +126,7 @@ pub struct NeitherControl {
     written: usize,
 }
 
+/// What control requests of every method have, of a type with the fields `irp`, `code`, `input_length` and `output_length`.
 macro_rules! control {
     ($($request:ident)*) => {$(
         impl $request {
@@ -158,17 +148,6 @@ macro_rules! control {
                 self.output_length
             }
 
-            /// For what may wait while this request is carried out.
-            ///
-            /// # Panics
-            ///
-            /// When a driver above has sent the request at a higher IRQL, and in a DPC that has it
-            /// [pended](crate::Pended).
-            #[must_use]
-            pub fn level(&self) -> PassiveLevel {
-                PassiveLevel::expect("a request that waits")
-            }
-
             /// The contexts of the file.
             #[must_use]
             pub fn contexts(&self) -> Contexts<'_> {
@@ -183,14 +162,17 @@ macro_rules! control {
     )*};
 }
 
+pub(crate) use control;
+
 control! { BufferedControl InDirectControl OutDirectControl NeitherControl }
 
+/// What those have that can be answered later, with `written` besides.
 macro_rules! resumable {
     ($($request:ident)*) => {$(
         impl $request {
             /// The request again, of which so many bytes of output are written.
             pub(crate) fn resume(irp: Irp, written: usize) -> Self {
-                let control = control_of(&irp);
+                let control = $crate::control::control_of(&irp);
                 Self {
                     irp,
                     code: control.IoControlCode,
@@ -206,6 +188,8 @@ macro_rules! resumable {
         }
     )*};
 }
+
+pub(crate) use resumable;
 
 resumable! { BufferedControl InDirectControl OutDirectControl }
 
@@ -341,7 +325,8 @@ impl NeitherControl {
     }
 }
 
-fn control_of(irp: &Irp) -> IO_STACK_LOCATION_PARAMETERS_DEVICE_IO_CONTROL {
+/// The parameters of a control request.
+pub(crate) fn control_of(irp: &Irp) -> IO_STACK_LOCATION_PARAMETERS_DEVICE_IO_CONTROL {
     let parameters = irp.parameters();
     // SAFETY: the dispatch entry of IRP_MJ_DEVICE_CONTROL made `irp`.
     unsafe { parameters.DeviceIoControl }

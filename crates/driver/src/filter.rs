@@ -136,12 +136,16 @@ pub(crate) unsafe fn dispatch<F: Filter>(device: *mut DEVICE_OBJECT, irp: *mut I
         assert!(answered.is_for(raw), "a filter's method returned the answer of another request");
         answered
     });
-    let comes_back = answered.comes_back();
+    let (comes_back, is_held) = (answered.comes_back(), answered.is_pended());
     // SAFETY: the author's code has returned, and with it all that borrowed the request.
     let status = unsafe { answered.carry_out() };
     if !comes_back {
         // SAFETY: acquired above.
         unsafe { filter.lock().release(irp.cast()) };
+    }
+    if is_held {
+        // SAFETY: `Filtered::hold` has kept the context for the method, which has returned.
+        unsafe { filter.method_has_returned(irp) };
     }
     status
 }

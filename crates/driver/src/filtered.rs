@@ -123,6 +123,16 @@ impl<F, M> InHand<F, M> {
         self.irp.copy_down(self.parameters(), routine, context);
     }
 
+    /// Gives the request to `keep`. Its end may come at once, in another thread: the context is kept until the method or
+    /// routine that calls this has returned, which its caller says.
+    fn give_away(self, keep: impl FnOnce(Held<F, M>)) -> NonNull<IRP> {
+        let irp = self.irp.as_raw();
+        // SAFETY: the device's lock is held for a request in hand.
+        unsafe { self.extension().keep_for_method(irp.as_ptr()) };
+        keep(Held(ManuallyDrop::new(self)));
+        irp
+    }
+
     /// Gives the IRP up to the drivers above, as its status block stands. The device's lock is free then.
     fn complete_now(self) {
         let irp = self.irp.as_raw().as_ptr();
@@ -256,9 +266,9 @@ impl<F: 'static, M: 'static> Filtered<F, M> {
     /// asked for are to be made on the [`Held`].
     pub fn hold(self, keep: impl FnOnce(Held<F, M>)) -> Answered {
         self.irp.mark_pending();
-        let irp = self.irp.as_raw();
         self.changed.set(None);
-        keep(Held(ManuallyDrop::new(self.0)));
+        let irp = self.0.give_away(keep);
+        // The entry point lets go of the context.
         Answered::pended(irp)
     }
 
@@ -337,7 +347,13 @@ where
             unsafe { release(extension, irp) };
             STATUS_SUCCESS
         }
-        Course::Held => STATUS_MORE_PROCESSING_REQUIRED,
+        Course::Held => {
+            // SAFETY: kept by `give_away`.
+            let filter = unsafe { extension.as_ref() };
+            // SAFETY: the routine has returned.
+            unsafe { filter.method_has_returned(irp) };
+            STATUS_MORE_PROCESSING_REQUIRED
+        }
         Course::Again(word, changed) => {
             // SAFETY: still this driver's, which has not passed it up.
             let request = unsafe { InHand::<F, M>::from_raw(upward.irp, true) };
@@ -403,24 +419,23 @@ impl<F: 'static, M: 'static> Completed<F, M> {
     }
 
     /// Sends it down again, with the same routine and the number `word`. A driver below that answers at once is called
-    /// from within its own completion: bound how often this happens in a row.
+    /// from within its own completion: bound how often this happens in a row. What the driver below was asked for instead
+    /// of what came does not stay with a request that has come back: change it again.
     pub fn send_again(self, word: usize) -> Upward {
         Upward { irp: self.irp.as_raw(), how: Course::Again(word, self.changed.get()) }
     }
 
     /// Holds it (STATUS_MORE_PROCESSING_REQUIRED), and gives it to `keep`, to put it where another thread finds it.
     pub fn hold(self, keep: impl FnOnce(Held<F, M>)) -> Upward {
-        let irp = self.irp.as_raw();
-        keep(Held(ManuallyDrop::new(self.0)));
-        Upward { irp, how: Course::Held }
+        Upward { irp: self.0.give_away(keep), how: Course::Held }
     }
 }
 
 impl<F: 'static, M: 'static> Returned<F, M> {
-    /// Answers as the drivers below did.
+    /// Answers as the drivers below did; with STATUS_UNSUCCESSFUL when one of them has left STATUS_PENDING, which is no
+    /// answer.
     pub fn complete(self) -> Answered {
-        let IO_STATUS_BLOCK { Status: status, Information: information } = self.irp.io_status();
-        self.0.irp.answer(status, information)
+        self.0.irp.answer_unchanged()
     }
 
     /// Answers with another status. When either of the two is an error, no bytes go with it.

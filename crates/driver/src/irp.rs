@@ -7,15 +7,15 @@ use abi::{
     DEVICE_OBJECT, FALSE, FILE_OBJECT, IO_COMPLETION_ROUTINE, IO_NO_INCREMENT, IO_STACK_LOCATION,
     IO_STACK_LOCATION_PARAMETERS, IO_STATUS_BLOCK, IRP, KEVENT, MDL, NTSTATUS, NotificationEvent,
     SL_INVOKE_ON_CANCEL, SL_INVOKE_ON_ERROR, SL_INVOKE_ON_SUCCESS, SL_PENDING_RETURNED,
-    STATUS_MORE_PROCESSING_REQUIRED, STATUS_PENDING,
+    STATUS_MORE_PROCESSING_REQUIRED, STATUS_PENDING, STATUS_UNSUCCESSFUL,
 };
 
-use crate::Contexts;
 use crate::nt::{
     IofCallDriver, IofCompleteRequest, KeInitializeEvent, KeSetEvent, ObfDereferenceObject,
     ObfReferenceObject,
 };
 use crate::wait::{Waiter, wait};
+use crate::{Contexts, device};
 
 /// An IRP that the driver owns. Not `Send`, as the pointers are not: it stays in its dispatch call, unless it is
 /// [`Pended`](crate::Pended).
@@ -88,7 +88,26 @@ impl Irp {
     pub(crate) fn contexts(&self) -> Contexts<'_> {
         // SAFETY: the file object's reference outlives the request, and only a close takes contexts back, of which there
         // is none while the request is under way. A close borrows itself exclusively for that.
-        unsafe { Contexts::new(self.file_object()) }
+        unsafe { Contexts::new(self.own_file()) }
+    }
+
+    /// The file object, if its contexts are this driver's: the file was opened by the device's name, or by that of one which the
+    /// device is attached above. A driver may send what it was asked for on to another stack, with the file that it came
+    /// for: there the contexts are that driver's.
+    pub(crate) fn own_file(&self) -> Option<NonNull<FILE_OBJECT>> {
+        let file = self.file_object()?;
+        let own = self.device();
+        // SAFETY: a file object that the request keeps.
+        let mut opened = unsafe { (*file.as_ptr()).DeviceObject };
+        // SAFETY: a device of this crate's, which the request keeps.
+        let is_attached = || unsafe { device::header(own) }.lower().is_some();
+        if opened != own && is_attached() {
+            while !opened.is_null() && opened != own {
+                // SAFETY: the file keeps the device that it was opened by, and each device the one that it stands above.
+                opened = unsafe { (*opened).AttachedDevice };
+            }
+        }
+        (opened == own).then_some(file)
     }
 
     /// Null for requests of length 0, and for those that are not buffered.
@@ -122,6 +141,11 @@ impl Irp {
         let stack = self.stack.as_ptr();
         // SAFETY: the current stack location of an IRP that is still this driver's.
         unsafe { (*stack).Control |= SL_PENDING_RETURNED };
+    }
+
+    fn is_marked_pending(&self) -> bool {
+        // SAFETY: valid while the IRP is owned.
+        unsafe { (*self.stack.as_ptr()).Control & SL_PENDING_RETURNED != 0 }
     }
 
     /// The device that the request is at.
@@ -201,6 +225,15 @@ impl Irp {
         assert!(status != STATUS_PENDING, "a request is not completed with STATUS_PENDING");
         let how = How::Completed { status, information, boost: IO_NO_INCREMENT };
         Answered { irp: self.irp, how }
+    }
+
+    /// Answers as the status block stands. What another driver has left there may be wrong: STATUS_PENDING becomes
+    /// STATUS_UNSUCCESSFUL, and no bytes.
+    pub(crate) fn answer_unchanged(self) -> Answered {
+        match self.io_status() {
+            IO_STATUS_BLOCK { Status: STATUS_PENDING, .. } => self.answer(STATUS_UNSUCCESSFUL, 0),
+            IO_STATUS_BLOCK { Status: status, Information: information } => self.answer(status, information),
+        }
     }
 }
 
@@ -300,6 +333,11 @@ impl Answered {
         Self { irp, how: How::Pended { file: None } }
     }
 
+    /// Whether the request was marked pending and given away.
+    pub(crate) fn is_pended(&self) -> bool {
+        matches!(self.how, How::Pended { .. })
+    }
+
     /// Whether a completion routine or whoever holds the request deals with it after its dispatch call.
     pub(crate) fn comes_back(&self) -> bool {
         match self.how {
@@ -336,11 +374,14 @@ impl Answered {
         let irp = self.irp.as_ptr();
         match self.how {
             How::Completed { status, information, boost } => {
+                // SAFETY: the IRP is the driver's.
+                let was_pended = unsafe { Irp::new(self.irp) }.is_marked_pending();
                 // SAFETY: the IRP is the driver's until the next line.
                 unsafe { (*irp).IoStatus = IO_STATUS_BLOCK { Status: status, Information: information } };
                 // SAFETY: completed once, since `self` is consumed.
                 unsafe { IofCompleteRequest(irp, boost) };
-                status
+                // One that was marked and completed in its call after all: NT is told of its end by its completion alone.
+                if was_pended { STATUS_PENDING } else { status }
             }
             How::Pended { file } => {
                 drop(file);

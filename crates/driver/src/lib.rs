@@ -133,7 +133,8 @@
 //! What belongs to the device is in its context, under a [`SpinLock`] or a [`Mutex`]. What belongs to an open file is in
 //! the two context fields of its file object: [`Create::set_fs_context`] takes a [`PoolArc`], usually to something that
 //! several opens of one name share, [`Create::set_fs_context2`] one to what is this open's own. The file's requests see
-//! both ([`Read::contexts`] and its kin) until [`Close`] takes them back. A driver that sets contexts has a `close`.
+//! both ([`Read::contexts`] and its kin) until [`Close`] takes them back. A driver that sets contexts has a `close`. A file that was
+//! opened by the name of a device elsewhere, and comes with a request that its driver passes on, has none here.
 //!
 //! # Answering later
 //!
@@ -157,7 +158,7 @@
 //! [`PoolBox`] and [`PoolArc`] are non-paged pool, [`PagedBox`] is paged. [`Lookaside`] and [`PagedLookaside`] keep blocks of
 //! one type; [`SequencedList`] and [`InterlockedList`] queue boxes without allocating. A buffer gets an MDL as [`Mdl`] or
 //! [`PagesMdl`]. The application's memory of neither I/O is locked by [`Read::lock`] and its kin, and the request can then be
-//! pended as others. The sample `memory` has all of them.
+//! pended as others. The test driver `tests/drivers/memory` has all of them.
 //!
 //! # Filters
 //!

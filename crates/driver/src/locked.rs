@@ -1,6 +1,5 @@
 //! Direct I/O's bytes: the application's own memory, locked, behind an MDL.
 
-use core::marker::PhantomData;
 use core::ptr;
 
 use abi::{
@@ -9,6 +8,7 @@ use abi::{
 };
 
 use crate::Output;
+use crate::bytes::Bytes;
 use crate::irp::Irp;
 use crate::nt::MmMapLockedPagesSpecifyCache;
 
@@ -52,8 +52,7 @@ unsafe fn bytes_of(mdl: *mut MDL, length: usize) -> Result<*mut u8, NTSTATUS> {
 /// A writer over the locked memory of a request.
 pub(crate) fn output<'a>(irp: &Irp, length: usize, written: &'a mut usize) -> Result<Output<'a>, NTSTATUS> {
     let address = bytes(irp, length)?;
-    let length = if address.is_null() { 0 } else { length };
-    // SAFETY: `length` locked bytes. What the application writes there meanwhile, the writer never reads.
+    // SAFETY: null, or `length` locked bytes. What the application writes there meanwhile, the writer never reads.
     Ok(unsafe { Output::new(address, length, written) })
 }
 
@@ -71,40 +70,31 @@ pub(crate) fn data(irp: &Irp, length: usize) -> Result<LockedData<'_>, NTSTATUS>
 pub(crate) unsafe fn data_of<'a>(mdl: *mut MDL, length: usize) -> Result<LockedData<'a>, NTSTATUS> {
     // SAFETY: the caller's contract.
     let address = unsafe { bytes_of(mdl, length) }?;
-    let length = if address.is_null() { 0 } else { length };
-    Ok(LockedData { address, length, borrowed: PhantomData })
+    // SAFETY: as the caller says; it is not written to.
+    Ok(LockedData { bytes: unsafe { Bytes::new(address, length) } })
 }
 
 /// The application's memory, locked for the request, without a copy of it. The application can change it at any time, so
 /// this gives copies of bytes and never a slice: look at a byte twice only in your copy.
 pub struct LockedData<'a> {
-    address: *const u8,
-    length: usize,
-    borrowed: PhantomData<&'a [u8]>,
+    bytes: Bytes<'a>,
 }
 
 impl LockedData<'_> {
     /// Bytes.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.length
+        self.bytes.len()
     }
 
     /// Whether there are none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.length == 0
+        self.bytes.is_empty()
     }
 
     /// Fills the front of `target` with the bytes from `offset` on, as many as there are; returns how many these were.
     pub fn read(&self, offset: usize, target: &mut [u8]) -> usize {
-        let count = target.len().min(self.length.saturating_sub(offset));
-        let source = self.address.wrapping_add(offset);
-        if count != 0 {
-            // SAFETY: `count` bytes from `offset` on are locked and mapped; a copy is right whatever the application
-            // writes meanwhile. `target` is the driver's, and so no part of them.
-            unsafe { ptr::copy_nonoverlapping(source, target.as_mut_ptr(), count) };
-        }
-        count
+        self.bytes.read(offset, target)
     }
 }

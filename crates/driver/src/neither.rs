@@ -8,10 +8,11 @@ use abi::{
     UserMode,
 };
 
+use crate::control::{control, resumable};
 use crate::irp::{Answered, Irp};
 use crate::locked::{self, LockedData};
 use crate::nt::{IoAllocateMdl, IoFreeMdl, MmUnlockPages};
-use crate::{Contexts, Direct, Neither, NeitherControl, Output, PassiveLevel, Read, Write};
+use crate::{Contexts, Direct, Neither, NeitherControl, Output, Read, Write};
 
 /// An MDL whose pages are locked.
 struct Pages(NonNull<MDL>);
@@ -153,60 +154,10 @@ pub struct LockedControl {
     written: usize,
 }
 
+control! { LockedControl }
+resumable! { LockedControl }
+
 impl LockedControl {
-    /// The request again, of which so many bytes of output are written.
-    pub(crate) fn resume(irp: Irp, written: usize) -> Self {
-        let parameters = irp.parameters();
-        // SAFETY: the dispatch entry of IRP_MJ_DEVICE_CONTROL made `irp`.
-        let control = unsafe { parameters.DeviceIoControl };
-        Self {
-            irp,
-            code: control.IoControlCode,
-            input_length: control.InputBufferLength as usize,
-            output_length: control.OutputBufferLength as usize,
-            written,
-        }
-    }
-
-    pub(crate) fn written(&self) -> usize {
-        self.written
-    }
-
-    /// The control code.
-    #[must_use]
-    pub fn code(&self) -> u32 {
-        self.code
-    }
-
-    /// Bytes of input; may be 0.
-    #[must_use]
-    pub fn input_length(&self) -> usize {
-        self.input_length
-    }
-
-    /// Bytes that the output has room for; may be 0.
-    #[must_use]
-    pub fn output_length(&self) -> usize {
-        self.output_length
-    }
-
-    /// For what may wait while this request is carried out.
-    ///
-    /// # Panics
-    ///
-    /// When a driver above has sent the request at a higher IRQL, and in a DPC that has it
-    /// [pended](crate::Pended).
-    #[must_use]
-    pub fn level(&self) -> PassiveLevel {
-        PassiveLevel::expect("a request that waits")
-    }
-
-    /// The contexts of the file.
-    #[must_use]
-    pub fn contexts(&self) -> Contexts<'_> {
-        self.irp.contexts()
-    }
-
     /// The input, in the application's memory.
     ///
     /// # Errors
@@ -240,11 +191,6 @@ impl LockedControl {
     /// the status.
     pub fn complete_with(self, status: NTSTATUS) -> Answered {
         self.irp.answer(status, self.written)
-    }
-
-    /// Answers with a failure and no bytes.
-    pub fn fail(self, status: NTSTATUS) -> Answered {
-        self.irp.answer(status, 0)
     }
 }
 

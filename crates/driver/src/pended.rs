@@ -2,8 +2,9 @@
 
 use core::mem::ManuallyDrop;
 use core::ops::{Deref, DerefMut};
+use core::ptr::NonNull;
 
-use abi::{NTSTATUS, STATUS_CANCELLED};
+use abi::{IRP, NTSTATUS, STATUS_CANCELLED};
 
 use crate::irp::{self, Answered, Irp};
 use crate::{
@@ -40,6 +41,8 @@ pub(crate) mod sealed {
 /// application go. IRQL of all uses: up to DISPATCH_LEVEL.
 pub struct Pended<R: sealed::Request> {
     request: ManuallyDrop<R>,
+    /// The one that was pended. `DerefMut` lets a driver exchange the request for one that was not.
+    irp: NonNull<IRP>,
 }
 
 // SAFETY: the IRP and its buffers are known by system addresses, which mean the same in every thread, and the I/O
@@ -48,13 +51,20 @@ unsafe impl<R: sealed::Request> Send for Pended<R> {}
 
 impl<R: sealed::Request> Pended<R> {
     pub(crate) fn new(request: R) -> Self {
-        Self { request: ManuallyDrop::new(request) }
+        let irp = request.irp().as_raw();
+        Self { request: ManuallyDrop::new(request), irp }
     }
 
     pub(crate) fn into_request(self) -> R {
         let mut this = ManuallyDrop::new(self);
+        this.expect_own_request();
         // SAFETY: `this` is neither used nor dropped after this.
         unsafe { ManuallyDrop::take(&mut this.request) }
+    }
+
+    /// Another's request is its dispatch call's, and must not end here, in whatever thread this is.
+    fn expect_own_request(&self) {
+        assert!(self.request.irp().as_raw() == self.irp, "a pended request was exchanged for another one");
     }
 
     /// Answers in the request's own words, such as `|read| read.complete().with_priority_boost(IO_SERIAL_INCREMENT)`.
@@ -79,6 +89,7 @@ impl<R: sealed::Request> Pended<R> {
 
 impl<R: sealed::Request> Drop for Pended<R> {
     fn drop(&mut self) {
+        self.expect_own_request();
         // SAFETY: `self.request` is not used after this.
         let request = unsafe { ManuallyDrop::take(&mut self.request) };
         let answered = request.fail(STATUS_CANCELLED);

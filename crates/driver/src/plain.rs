@@ -92,16 +92,6 @@ impl OtherRequest {
         self
     }
 
-    /// The witness for what waits.
-    ///
-    /// # Panics
-    ///
-    /// Above PASSIVE_LEVEL.
-    #[must_use]
-    pub fn level(&self) -> PassiveLevel {
-        PassiveLevel::expect("a request that waits")
-    }
-
     /// What the IRP's status block says: how the request came, or how the drivers below answered it.
     #[must_use]
     pub fn status(&self) -> NTSTATUS {
@@ -109,9 +99,9 @@ impl OtherRequest {
     }
 
     /// Answers with the status that the request came with. What a driver does with Plug and Play requests that it does not know,
-    /// at the bottom of a stack.
+    /// at the bottom of a stack. Where another driver has left STATUS_PENDING there, which is no answer, it is
+    /// STATUS_UNSUCCESSFUL.
     pub fn complete_unchanged(self) -> Answered {
-        let status = self.irp.io_status();
-        self.irp.answer(status.Status, status.Information)
+        self.irp.answer_unchanged()
     }
 }

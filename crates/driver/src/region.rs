@@ -32,8 +32,8 @@ impl Drop for CriticalRegion {
     }
 }
 
-/// While it lives, no APC at all runs in this thread (`KeEnterGuardedRegion`): a request that it sends and waits for does not
-/// end. Regions nest. It stays in its thread. IRQL: PASSIVE_LEVEL.
+/// While it lives, no APC at all runs in this thread (`KeEnterGuardedRegion`): a request that it sends and waits for does
+/// not end, so [`Target`](crate::Target) refuses to wait. Regions nest. It stays in its thread. IRQL: PASSIVE_LEVEL.
 #[must_use = "the region ends when this is dropped"]
 pub struct GuardedRegion {
     /// Neither `Send` nor `Sync`.

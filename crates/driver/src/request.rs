@@ -10,7 +10,10 @@ use crate::irp::{Answered, Irp};
 use crate::locked::{self, LockedData};
 use crate::pool_arc::ErasedArc;
 use crate::user::{UserData, UserOutput};
-use crate::{Output, PassiveLevel, PoolArc, UnicodeStr};
+use crate::{
+    BufferedControl, DeviceControl, InDirectControl, LockedControl, NeitherControl, OtherRequest,
+    OutDirectControl, Output, PassiveLevel, PoolArc, UnicodeStr,
+};
 
 /// How a device's reads and writes reach its buffers: [`Buffered`], [`Direct`] or [`Neither`].
 pub trait Mode: sealed::Mode + 'static {
@@ -93,7 +96,7 @@ impl Create {
 
     /// Answers with STATUS_SUCCESS.
     pub fn complete(self) -> Answered {
-        let file = self.irp.file_object();
+        let file = self.irp.own_file();
         // SAFETY: the file object of this create.
         unsafe { contexts::put(file, Field::FsContext, self.fs_context) };
         // SAFETY: as above.
@@ -162,13 +165,13 @@ impl Close {
     /// Takes the file's `FsContext`, if there is one and it is a `T`.
     pub fn take_fs_context<T: 'static>(&mut self) -> Option<PoolArc<T>> {
         // SAFETY: the file object of this close, which is borrowed exclusively.
-        unsafe { contexts::take_typed(self.irp.file_object(), Field::FsContext) }
+        unsafe { contexts::take_typed(self.irp.own_file(), Field::FsContext) }
     }
 
     /// Takes the file's `FsContext2`, if there is one and it is a `T`.
     pub fn take_fs_context2<T: 'static>(&mut self) -> Option<PoolArc<T>> {
         // SAFETY: as above.
-        unsafe { contexts::take_typed(self.irp.file_object(), Field::FsContext2) }
+        unsafe { contexts::take_typed(self.irp.own_file(), Field::FsContext2) }
     }
 
     /// Answers with STATUS_SUCCESS.
@@ -184,7 +187,7 @@ impl Close {
     fn answer(self, status: NTSTATUS) -> Answered {
         for field in [Field::FsContext2, Field::FsContext] {
             // SAFETY: the file object of this close, from which nothing can be borrowed any more.
-            drop(unsafe { contexts::take(self.irp.file_object(), field) });
+            drop(unsafe { contexts::take(self.irp.own_file(), field) });
         }
         self.irp.answer(status, 0)
     }
@@ -425,4 +428,11 @@ levels! {
     [] Close;
     [M] Read<M>;
     [M] Write<M>;
+    [] DeviceControl;
+    [] BufferedControl;
+    [] InDirectControl;
+    [] OutDirectControl;
+    [] NeitherControl;
+    [] LockedControl;
+    [] OtherRequest;
 }

@@ -34,6 +34,9 @@ pub(crate) struct Vtable {
 #[repr(C)]
 pub(crate) struct FilterExtension<F> {
     header: Header,
+    /// Acquired for each method and completion routine that has given its request away, until it has returned: the request's
+    /// end may come before.
+    methods: RawRemoveLock,
     pub(crate) context: F,
 }
 
@@ -48,6 +51,26 @@ impl<F> FilterExtension<F> {
     /// Acquired for each request that is under way here or will come back here.
     pub(crate) fn lock(&self) -> &RawRemoveLock {
         &self.header.lock
+    }
+
+    /// Keeps the context for the method that gives this request away; `method_has_returned` ends it.
+    ///
+    /// # Safety
+    ///
+    /// The device's lock is held for the request.
+    pub(crate) unsafe fn keep_for_method(&self, irp: *mut IRP) {
+        // SAFETY: initialised before the device was attached.
+        let kept = unsafe { self.methods.acquire(irp.cast()) };
+        // It is waited for when no request is under way any more.
+        assert!(kept.is_ok(), "a filter is deleted under a request");
+    }
+
+    /// # Safety
+    ///
+    /// After `keep_for_method`, once. `self` may be gone after this.
+    pub(crate) unsafe fn method_has_returned(&self, irp: *mut IRP) {
+        // SAFETY: the caller's contract.
+        unsafe { self.methods.release(irp.cast()) };
     }
 }
 
@@ -126,9 +149,17 @@ impl<'d, D: Driver, F: Filter> FilterBuilder<'d, D, F> {
         let object = create_object::<F>(self.driver.as_raw(), top)?;
         // SAFETY: valid, and unknown to others.
         let extension = unsafe { extension::<F>(object.as_ptr()) };
-        let value = FilterExtension { header: Header::new(Some(&Self::VTABLE)), context: self.context };
+        let header = Header::new(Some(&Self::VTABLE));
+        let methods = RawRemoveLock::uninitialised();
+        let value = FilterExtension { header, methods, context: self.context };
         // SAFETY: the extension was created with this size and alignment.
         unsafe { extension.write(value) };
+        // SAFETY: just written, and it stays where it is.
+        let methods = unsafe { &extension.as_ref().methods };
+        // SAFETY: in the device extension, which is non-paged.
+        unsafe { methods.initialise(D::POOL_TAG) };
+        // SAFETY: initialised. `delete` gives this acquisition back.
+        let acquired = unsafe { methods.acquire(object.as_ptr().cast()) };
         if D::ADD_DEVICE.is_none() {
             // SAFETY: a driver object is not null.
             let driver = unsafe { NonNull::new_unchecked(self.driver.as_raw()) };
@@ -136,7 +167,8 @@ impl<'d, D: Driver, F: Filter> FilterBuilder<'d, D, F> {
             unsafe { dispatch::fill_stack_table::<D::Device>(driver) };
         }
         // SAFETY: a device of this crate's, and a valid one.
-        if let Err(status) = unsafe { attach(D::POOL_TAG, object, top, COPIED_FLAGS) } {
+        let attached = acquired.and_then(|()| unsafe { attach(D::POOL_TAG, object, top, COPIED_FLAGS) });
+        if let Err(status) = attached {
             // SAFETY: written above, and no request has come.
             unsafe { extension.drop_in_place() };
             // SAFETY: created above, and attached to nothing.
@@ -238,8 +270,10 @@ unsafe fn delete<F: Filter>(device: NonNull<DEVICE_OBJECT>) {
         extension.context.detaching();
         // SAFETY: acquired when the device was attached.
         unsafe { extension.lock().release_and_wait(device.as_ptr().cast()) };
+        // SAFETY: acquired before it was attached.
+        unsafe { extension.methods.release_and_wait(device.as_ptr().cast()) };
     }
-    // SAFETY: nobody has a request of this device any more.
+    // SAFETY: nobody has a request of this device any more, and all methods have returned.
     unsafe { extension.drop_in_place() };
     // SAFETY: the driver's own device, which it does not use again.
     unsafe { IoDeleteDevice(device.as_ptr()) };

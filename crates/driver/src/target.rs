@@ -13,12 +13,15 @@ use crate::nt::{
 };
 use crate::remove_lock::{KeptGuard, RemoveLock};
 use crate::wait::{Waiter, wait};
-use crate::{PassiveLevel, PoolBox, Tag, UnicodeStr};
+use crate::{PassiveLevel, PoolBox, Tag, UnicodeStr, all_apcs_disabled};
 
 /// Another driver's device, opened. Requests go to the top of its stack, as it is at that moment.
 ///
 /// Dropping it waits for requests that are still under way, then gives the file back, and its driver sees that as
 /// IRP_MJ_CLOSE. IRQL: PASSIVE_LEVEL, unless a method says otherwise.
+///
+/// Methods that wait panic inside a [`GuardedRegion`](crate::GuardedRegion), a [`FastMutex`](crate::FastMutex) or a spin lock: the
+/// end of their request is an APC of the thread that waits.
 pub struct Target {
     // First: dropping it waits.
     lock: RemoveLock,
@@ -220,6 +223,8 @@ impl Target {
         &self,
         build: impl FnOnce(*mut DEVICE_OBJECT, *mut KEVENT, *mut IO_STATUS_BLOCK) -> *mut IRP,
     ) -> Result<usize, NTSTATUS> {
+        // The end of such a request is an APC of its thread, which writes to this frame whenever it comes.
+        assert!(!all_apcs_disabled(), "a request is made and waited for where APCs are held up");
         // SAFETY: all fields may be zero.
         let mut waited: Waited = unsafe { core::mem::zeroed() };
         let event = &raw mut waited.event;
@@ -258,8 +263,9 @@ impl Target {
         first
     }
 
-    /// IRP_MJ_READ without waiting, for as many bytes as `buffer` has. `done` gets the buffer back with the number of bytes or the status, in any
-    /// thread, at up to DISPATCH_LEVEL. IRQL: up to APC_LEVEL.
+    /// IRP_MJ_READ without waiting, for as many bytes as `buffer` has. `done` gets the buffer back with the number of bytes or the
+    /// status, in any thread, at up to DISPATCH_LEVEL; it does not own the target, whose end would wait for it. IRQL: up to
+    /// APC_LEVEL.
     ///
     /// # Errors
     ///

@@ -7,8 +7,8 @@ use nt::Call;
 use ringbridge_driver as driver;
 use ringbridge_driver::abi::*;
 use ringbridge_driver::{
-    Answer, Buffered, Close, Create, Device, DeviceControl, Dispatch, Driver, DriverObject, PoolBox,
-    RUST_PANIC, Read, SpinLock, Tag, UnicodeStr, Write, utf16,
+    Answer, Buffered, BufferedControl, Close, Create, Device, DeviceControl, Dispatch, Driver, DriverObject,
+    OtherRequest, Pended, PoolArc, PoolBox, RUST_PANIC, Read, SpinLock, Tag, UnicodeStr, Write, utf16,
 };
 
 const TAG: Tag = Tag::new(*b"Test");
@@ -22,6 +22,10 @@ const COUNT_DIRECT: u32 = CTL_CODE(FILE_DEVICE_UNKNOWN, 0x804, METHOD_OUT_DIRECT
 const PANIC: u32 = CTL_CODE(FILE_DEVICE_UNKNOWN, 0x805, METHOD_BUFFERED, FILE_ANY_ACCESS);
 const PEND: u32 = CTL_CODE(FILE_DEVICE_UNKNOWN, 0x807, METHOD_BUFFERED, FILE_ANY_ACCESS);
 const PEND_AND_DROP: u32 = CTL_CODE(FILE_DEVICE_UNKNOWN, 0x808, METHOD_BUFFERED, FILE_ANY_ACCESS);
+const PEND_AND_COMPLETE: u32 = CTL_CODE(FILE_DEVICE_UNKNOWN, 0x809, METHOD_BUFFERED, FILE_ANY_ACCESS);
+const KEEP: u32 = CTL_CODE(FILE_DEVICE_UNKNOWN, 0x80A, METHOD_BUFFERED, FILE_ANY_ACCESS);
+const EXCHANGE: u32 = CTL_CODE(FILE_DEVICE_UNKNOWN, 0x80B, METHOD_BUFFERED, FILE_ANY_ACCESS);
+const CONTEXT: u32 = CTL_CODE(FILE_DEVICE_UNKNOWN, 0x80C, METHOD_BUFFERED, FILE_ANY_ACCESS);
 const PENDING: u32 = CTL_CODE(FILE_DEVICE_UNKNOWN, 0x806, METHOD_BUFFERED, FILE_ANY_ACCESS);
 
 struct Test;
@@ -55,6 +59,7 @@ fn flags<C>(device: &Device<'_, C>) -> u32 {
 #[derive(Default)]
 struct Kept {
     kept: SpinLock<PoolBox<[u8]>>,
+    pended: SpinLock<Option<Pended<BufferedControl>>>,
 }
 
 impl Drop for Kept {
@@ -74,7 +79,8 @@ impl Drop for Leaving {
 impl Dispatch for Kept {
     type Io = Buffered;
 
-    fn create(&self, request: Create) -> impl Answer {
+    fn create(&self, mut request: Create) -> impl Answer {
+        request.set_fs_context(PoolArc::new(TAG, 7_u8).unwrap());
         let _leaving = Leaving;
         assert_eq!(request.file_name().units(), []);
         request.complete()
@@ -100,6 +106,10 @@ impl Dispatch for Kept {
             }
             Err(status) => request.fail(status),
         }
+    }
+
+    fn power(&self, request: OtherRequest) -> impl Answer {
+        request.complete_unchanged()
     }
 
     fn device_control(&self, request: DeviceControl) -> impl Answer {
@@ -128,6 +138,27 @@ impl Dispatch for Kept {
                     nt::note("answered");
                 }),
                 PEND_AND_DROP => request.pend(drop),
+                PEND_AND_COMPLETE => {
+                    let (mut kept, mut completed) = (None, None);
+                    let pended = request.pend(|request| kept = Some(request));
+                    kept.unwrap().answer(|request| {
+                        completed = Some(request.complete());
+                        pended
+                    });
+                    completed.unwrap()
+                }
+                KEEP => request.pend(|request| drop(self.pended.with(|pended| pended.replace(request)))),
+                EXCHANGE => {
+                    let mut kept = self.pended.with(Option::take).unwrap();
+                    std::mem::swap(&mut *kept, &mut request);
+                    kept.complete();
+                    request.complete()
+                }
+                CONTEXT => {
+                    let (contexts, mut output) = request.contexts_and_output();
+                    output.write(contexts.fs_context().map_or(&[], std::slice::from_ref));
+                    request.complete()
+                }
                 PANIC => self.kept.with(|_| panic!("number {}", 5)),
                 PENDING => request.complete_with(STATUS_PENDING),
                 _ => request.fail(STATUS_INVALID_DEVICE_REQUEST),
@@ -199,7 +230,9 @@ fn major_functions_without_a_method_keep_the_entry_that_nt_put_there() {
     let set: Vec<u8> = (0..=IRP_MJ_MAXIMUM_FUNCTION)
         .filter(|major| driver.MajorFunction[usize::from(*major)].is_some())
         .collect();
-    assert_eq!(set, [IRP_MJ_CREATE, IRP_MJ_CLOSE, IRP_MJ_READ, IRP_MJ_WRITE, IRP_MJ_DEVICE_CONTROL]);
+    let expected =
+        [IRP_MJ_CREATE, IRP_MJ_CLOSE, IRP_MJ_READ, IRP_MJ_WRITE, IRP_MJ_DEVICE_CONTROL, IRP_MJ_POWER];
+    assert_eq!(set, expected);
     assert!(driver.DriverUnload.is_some());
 }
 
@@ -364,6 +397,56 @@ fn a_pended_request_that_is_dropped_is_completed_as_cancelled() {
 }
 
 #[test]
+fn status_pending_is_returned_for_a_request_that_is_completed_in_its_call_after_it_was_marked() {
+    let calls = [Call::Note("marked pending"), completed(STATUS_SUCCESS, 0)].into();
+    assert_eq!(pended(PEND_AND_COMPLETE), (STATUS_PENDING, true, calls));
+}
+
+#[test]
+fn a_pended_request_that_was_exchanged_for_one_that_is_not_is_a_bug_check() {
+    let stop = nt::bug_check_of(|| {
+        let mut driver = loaded();
+        for code in [KEEP, EXCHANGE] {
+            nt::send(&mut driver, IRP_MJ_DEVICE_CONTROL, control(code, 0, 0), None);
+        }
+    });
+    assert_eq!(stop.code, RUST_PANIC);
+    let is_completed = |call: &Call| matches!(call, Call::Complete { .. });
+    assert!(!stop.calls.iter().any(is_completed), "{:?}", stop.calls);
+}
+
+#[test]
+fn the_contexts_of_a_file_belong_to_the_driver_whose_device_was_opened() {
+    let mut driver = loaded();
+    let sent = |driver: &mut DRIVER_OBJECT, major, file: &mut FILE_OBJECT| {
+        let mut buffer = [0];
+        let with_file = |_irp: &mut IRP, stack: &mut IO_STACK_LOCATION| stack.FileObject = file;
+        nt::send_changed(driver, major, control(CONTEXT, 0, 1), Some(&mut buffer), with_file);
+        buffer[0]
+    };
+    // SAFETY: all fields may be zero.
+    let mut own: FILE_OBJECT = unsafe { std::mem::zeroed() };
+    own.DeviceObject = driver.DeviceObject;
+    sent(&mut driver, IRP_MJ_CREATE, &mut own);
+    assert_eq!(sent(&mut driver, IRP_MJ_DEVICE_CONTROL, &mut own), 7);
+    sent(&mut driver, IRP_MJ_CLOSE, &mut own);
+    assert!(own.FsContext.is_null());
+
+    // SAFETY: all fields may be zero.
+    let mut of_another: FILE_OBJECT = unsafe { std::mem::zeroed() };
+    // SAFETY: the driver's newest device, before which it has made another.
+    of_another.DeviceObject = unsafe { (*driver.DeviceObject).NextDevice };
+    let number = std::ptr::without_provenance_mut(16);
+    of_another.FsContext = number;
+    sent(&mut driver, IRP_MJ_CREATE, &mut of_another);
+    assert_eq!(sent(&mut driver, IRP_MJ_DEVICE_CONTROL, &mut of_another), 0);
+    sent(&mut driver, IRP_MJ_CLOSE, &mut of_another);
+    assert_eq!(of_another.FsContext, number);
+    nt::unload(&mut driver);
+    assert_eq!(nt::pool_blocks(), 0);
+}
+
+#[test]
 fn a_panic_is_a_bug_check_and_completes_nothing() {
     let stop = nt::bug_check_of(|| {
         controlled(PANIC, b"", 0);
@@ -379,6 +462,23 @@ fn completing_with_status_pending_is_a_bug_check() {
     });
     assert_eq!(stop.code, RUST_PANIC);
     assert_eq!(stop.calls, []);
+}
+
+#[test]
+fn a_request_is_completed_as_it_came_unless_another_driver_has_left_status_pending() {
+    let mut driver = loaded();
+    for (came, ends) in [
+        ((STATUS_NOT_SUPPORTED, 0), (STATUS_NOT_SUPPORTED, 0)),
+        ((STATUS_SUCCESS, 5), (STATUS_SUCCESS, 5)),
+        ((STATUS_PENDING, 5), (STATUS_UNSUCCESSFUL, 0)),
+    ] {
+        let with_status = |irp: &mut IRP, _stack: &mut IO_STACK_LOCATION| {
+            irp.IoStatus = IO_STATUS_BLOCK { Status: came.0, Information: came.1 };
+        };
+        let status = nt::send_changed(&mut driver, IRP_MJ_POWER, write(0), None, with_status);
+        assert_eq!(status, ends.0);
+        assert_eq!(nt::calls(), [completed(ends.0, ends.1)]);
+    }
 }
 
 #[test]

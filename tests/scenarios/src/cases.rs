@@ -1,11 +1,30 @@
-//! The C test drivers, as `tests/drivers/cases.h` describes them: their codes, and what they answer.
+//! The C test drivers, as `tests/drivers/cases.h` describes them: their codes, and what they answer; and opening devices.
 
 use abi::NTSTATUS;
 use app::{ControlCode, Device, Win32Error};
-use gate::Transport;
-use host::{LoadOptions, Machine};
+use gate::{CreateFile, Handle, Transport};
+use host::{LoadOptions, Machine, Process};
 
 use crate::sys_path;
+
+/// Opens a device, by its name below `\??\`, for requests that are made side by side: a file without
+/// FILE_SYNCHRONOUS_IO_…, whose handle can be closed meanwhile.
+///
+/// # Panics
+/// When it cannot be opened.
+#[must_use]
+pub fn open_asynchronous(process: &Process, name: &str, desired_access: u32) -> Handle {
+    let path: Vec<u16> = r"\??\".encode_utf16().chain(name.encode_utf16()).collect();
+    let request = CreateFile {
+        path: &path,
+        desired_access,
+        file_attributes: 0,
+        share_access: 0,
+        create_disposition: abi::FILE_OPEN,
+        create_options: 0,
+    };
+    process.create_file(&request).expect("opens").0
+}
 
 /// The control code of a case: `CASE_CODE` of `cases.h`.
 #[must_use]

@@ -18,8 +18,8 @@ pub use application::{
 pub use apps::{
     APPS, AppsCounts, AppsWitness, apps_follow, apps_nothing, apps_pend, apps_pointer, apps_sleep, apps_stop,
 };
-pub use cases::{CaseResult, case_code, failure, machine_with, open, run_case, words};
-pub use watch::{PATIENCE, Watch, unload_cleanly, unload_when_closed};
+pub use cases::{CaseResult, case_code, failure, machine_with, open, open_asynchronous, run_case, words};
+pub use watch::{PATIENCE, Watch, is_pended, unload_cleanly, unload_when_closed};
 
 /// How a driver is brought into the machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,11 +54,11 @@ pub const TAP: SampleDriver = SampleDriver { name: "tap", entry: sample_tap::DRI
 /// The sample `delay`.
 pub const DELAY: SampleDriver = SampleDriver { name: "delay", entry: sample_delay::DRIVER_ENTRY };
 
-/// The sample `memory`.
-pub const MEMORY: SampleDriver = SampleDriver { name: "memory", entry: sample_memory::DRIVER_ENTRY };
-
 /// The sample `vault`.
 pub const VAULT: SampleDriver = SampleDriver { name: "vault", entry: sample_vault::DRIVER_ENTRY };
+
+/// The test driver `memory`, for memory of every kind.
+pub const MEMORY: SampleDriver = SampleDriver { name: "memory", entry: test_memory::DRIVER_ENTRY };
 
 /// The test driver `tower`, of Plug and Play devices.
 pub const TOWER: SampleDriver = SampleDriver { name: "tower", entry: test_tower::DRIVER_ENTRY };

@@ -15,6 +15,12 @@ pub struct Watch {
 /// How long a test waits for what must happen: as good as for ever, yet a test that fails ends.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
+/// Whether a driver has pended a request.
+#[must_use]
+pub fn is_pended(event: &Event) -> bool {
+    matches!(event, Event::IrpReturned { status: abi::STATUS_PENDING, .. })
+}
+
 impl Observer for Watch {
     fn observe(&self, event: &Event) {
         self.events.lock().unwrap_or_else(PoisonError::into_inner).push(event.clone());

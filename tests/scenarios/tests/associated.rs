@@ -2,13 +2,12 @@
 //! parts of eight bytes, the first on the left.
 
 use abi::{
-    NTSTATUS, STATUS_DEVICE_DATA_ERROR, STATUS_INVALID_PARAMETER, STATUS_NOT_SUPPORTED, STATUS_PENDING,
-    STATUS_SUCCESS,
+    NTSTATUS, STATUS_DEVICE_DATA_ERROR, STATUS_INVALID_PARAMETER, STATUS_NOT_SUPPORTED, STATUS_SUCCESS,
 };
 use app::{ControlCode, Device};
 use gate::Transport;
 use host::{Event, Process};
-use ringbridge_scenarios::{HELLO, STRIPES, Watch, open, scenario, unload_cleanly};
+use ringbridge_scenarios::{HELLO, STRIPES, Watch, is_pended, open, scenario, unload_cleanly};
 use test_stripes::{FAIL, HALF, IOCTL_MODE, IOCTL_RELEASE, NORMAL, PEND};
 
 const WHOLE: &str = r"\\.\RbWhole";
@@ -24,10 +23,6 @@ fn read(process: &Process, device: &Device<'_>, buffer: &mut [u8]) -> (NTSTATUS,
 
 fn set_mode(device: &Device<'_>, mode: u8) {
     device.control(ControlCode(IOCTL_MODE), &[mode], &mut []).expect("answers");
-}
-
-fn is_pended(event: &Event) -> bool {
-    matches!(event, Event::IrpReturned { status: STATUS_PENDING, .. })
 }
 
 scenario! {

@@ -4,12 +4,13 @@
 use std::mem::ManuallyDrop;
 use std::time::{Duration, Instant};
 
-use abi::{NTSTATUS, STATUS_CANCELLED, STATUS_INVALID_PARAMETER, STATUS_PENDING, STATUS_SUCCESS};
+use abi::{NTSTATUS, STATUS_CANCELLED, STATUS_INVALID_PARAMETER, STATUS_SUCCESS};
 use app::{ControlCode, Device};
-use gate::{CreateFile, Handle, Transport};
-use host::{Event, Process, UnloadOutcome};
+use gate::{Handle, Transport};
+use host::{Event, UnloadOutcome};
 use ringbridge_scenarios::{
-    DELAY, Watch, application, failure, open, run_application, scenario, unload_cleanly,
+    DELAY, Watch, application, failure, is_pended, open, open_asynchronous, run_application, scenario,
+    unload_cleanly,
 };
 use sample_delay::{IOCTL_QUERY, IOCTL_SET, Way};
 
@@ -32,24 +33,6 @@ fn query(device: &Device<'_>) -> [u32; 4] {
     assert_eq!(device.control(ControlCode(IOCTL_QUERY), &[], &mut answer), Ok(16));
     let (numbers, _) = answer.as_chunks();
     std::array::from_fn(|index| u32::from_le_bytes(numbers[index]))
-}
-
-/// A handle without FILE_SYNCHRONOUS_IO_…: its requests are made side by side, and it can be closed meanwhile.
-fn open_asynchronous(process: &Process) -> Handle {
-    let path: Vec<u16> = r"\??\Delay".encode_utf16().collect();
-    let request = CreateFile {
-        path: &path,
-        desired_access: abi::FILE_READ_DATA,
-        file_attributes: 0,
-        share_access: 0,
-        create_disposition: abi::FILE_OPEN,
-        create_options: 0,
-    };
-    process.create_file(&request).expect("opens").0
-}
-
-fn is_pended(event: &Event) -> bool {
-    matches!(event, Event::IrpReturned { status: STATUS_PENDING, .. })
 }
 
 /// Reads by every way, with several delays; returns how many reads there were by each.
@@ -168,7 +151,7 @@ scenario! {
         let witness = open(&process, PATH);
         std::thread::scope(|scope| {
             let read = |way| {
-                let handle = open_asynchronous(&process);
+                let handle = open_asynchronous(&process, "Delay", abi::FILE_READ_DATA);
                 set(&process, handle, way, HOUR);
                 let wait = || {
                     let process = &process;

@@ -6,11 +6,11 @@ use std::sync::{Arc, Mutex};
 
 use abi::{STATUS_CANCELLED, STATUS_PENDING, STATUS_SUCCESS};
 use app::Transport;
-use gate::{CreateFile, Handle};
+use gate::Handle;
 use host::{Configuration, Event, Machine, Observer, Process, UnloadOutcome};
 use platform::mock::Stranded;
 use platform::{Mock, Platform};
-use ringbridge_scenarios::{DELAY, Form, scenario};
+use ringbridge_scenarios::{DELAY, Form, open_asynchronous, scenario};
 use sample_delay::{IOCTL_SET, Way};
 
 const SEEDS: u64 = 20;
@@ -59,16 +59,7 @@ struct Ends {
 }
 
 fn open(process: &Process, way: Way, delay: u32) -> Handle {
-    let path: Vec<u16> = r"\??\Delay".encode_utf16().collect();
-    let request = CreateFile {
-        path: &path,
-        desired_access: abi::FILE_READ_DATA,
-        file_attributes: 0,
-        share_access: 0,
-        create_disposition: abi::FILE_OPEN,
-        create_options: 0,
-    };
-    let handle = process.create_file(&request).expect("opens").0;
+    let handle = open_asynchronous(process, "Delay", abi::FILE_READ_DATA);
     let setting = [way as u32, delay].map(u32::to_le_bytes).concat();
     assert_eq!(process.device_control(handle, IOCTL_SET, &setting, &mut []).status, STATUS_SUCCESS);
     handle

@@ -1,10 +1,14 @@
 //! What the SDK lets a filter do besides what the sample `tap` does, and the requests that a driver makes itself: a
 //! compiled-in driver that tries them out above the sample `hello`, or above below.sys.
 
+use std::sync::atomic::Ordering;
+
 use app::{ControlCode, Device};
 use host::Machine;
-use native::{ALIAS, ASK, IOCTL_ANSWERED_ABOVE, LATER, Seen};
-use ringbridge_scenarios::{Form, HELLO, Watch, failure, machine_with, open, scenario, unload_cleanly};
+use native::{ALIAS, ASK, GUARDED, IOCTL_ANSWERED_ABOVE, LATER, Seen};
+use ringbridge_scenarios::{
+    Form, HELLO, Watch, failure, is_pended, machine_with, open, scenario, unload_cleanly,
+};
 use sample_hello::{IOCTL_ECHO, IOCTL_LAST_WRITE};
 
 const PATH: &str = r"\\.\My_Device";
@@ -17,8 +21,8 @@ mod native {
     use driver::abi::*;
     use driver::{
         Answer, Buffered, Close, Completed, Create, DeviceControl, Dispatch, Driver, DriverObject, Event,
-        Filter, Filtered, FlushBuffers, PassiveLevel, PoolArc, PoolBox, Read, RemoveLock, Tag, Target,
-        UnicodeStr, Write, utf16,
+        Filter, Filtered, FlushBuffers, GuardedRegion, PassiveLevel, PoolArc, PoolBox, Read, RemoveLock, Tag,
+        Target, UnicodeStr, Write, utf16,
     };
 
     driver::driver_entry!(Probe);
@@ -34,6 +38,9 @@ mod native {
     pub(super) const ASK: u32 = CTL_CODE(FILE_DEVICE_UNKNOWN, 0x902, METHOD_BUFFERED, FILE_ANY_ACCESS);
     /// Has it make a write and a read and not wait.
     pub(super) const LATER: u32 = CTL_CODE(FILE_DEVICE_UNKNOWN, 0x903, METHOD_BUFFERED, FILE_ANY_ACCESS);
+
+    /// Has it read, and wait, where no APC runs.
+    pub(super) const GUARDED: u32 = CTL_CODE(FILE_DEVICE_UNKNOWN, 0x904, METHOD_BUFFERED, FILE_ANY_ACCESS);
 
     /// What the filter has seen on the way up.
     #[derive(Default)]
@@ -153,6 +160,13 @@ mod native {
                     Ok(()) => request.complete(),
                     Err(status) => request.fail(status),
                 },
+                DeviceControl::Buffered(request) if request.code() == GUARDED => {
+                    let level = request.level();
+                    let target = target().expect("opens");
+                    let _region = GuardedRegion::enter(level);
+                    let _never = target.read(level, &mut [0; 3], 0);
+                    request.complete()
+                }
                 other => other.fail(STATUS_INVALID_DEVICE_REQUEST),
             }
         }
@@ -211,6 +225,91 @@ mod native {
     }
 }
 
+/// A filter whose method, or completion routine, goes on when it has given its request away, until it is detached and
+/// after that.
+mod lingering {
+    use core::sync::atomic::{AtomicBool, Ordering};
+    use std::time::Duration;
+
+    use driver::abi::NTSTATUS;
+    use driver::{
+        Answer, Buffered, Completed, Dispatch, Driver, DriverObject, Filter, Filtered, Held, HeldQueue, Read,
+        Tag, UnicodeStr, Upward, Write, utf16,
+    };
+
+    driver::driver_entry!(Lingering);
+
+    /// Kept where the test finds it: one machine a process.
+    pub(super) static INSIDE: AtomicBool = AtomicBool::new(false);
+    static DETACHING: AtomicBool = AtomicBool::new(false);
+    /// Its context went while code of it ran.
+    pub(super) static DROPPED_UNDER: AtomicBool = AtomicBool::new(false);
+
+    const TAG: Tag = Tag::new(*b"Ling");
+
+    struct Lingering;
+
+    impl Driver for Lingering {
+        type Device = Unused;
+        const POOL_TAG: Tag = TAG;
+
+        fn entry(driver: &DriverObject<Self>, _path: UnicodeStr<'_>) -> Result<(), NTSTATUS> {
+            let above = Above { reads: HeldQueue::new(TAG)?, writes: HeldQueue::new(TAG)? };
+            driver.filter(above).attach_to(utf16!(r"\Device\My_Device")).map(drop)
+        }
+    }
+
+    struct Unused;
+
+    impl Dispatch for Unused {
+        type Io = Buffered;
+    }
+
+    struct Above {
+        reads: HeldQueue<Self, Read>,
+        writes: HeldQueue<Self, Write>,
+    }
+
+    impl Filter for Above {
+        fn read(&self, request: Filtered<Self, Read>) -> impl Answer {
+            request.forward_and_take(0, Self::read_came_back)
+        }
+
+        fn write(&self, request: Filtered<Self, Write>) -> impl Answer {
+            request.hold(|held| linger(&self.writes, held))
+        }
+
+        fn detaching(&self) {
+            self.reads.close();
+            self.writes.close();
+            DETACHING.store(true, Ordering::SeqCst);
+        }
+    }
+
+    impl Above {
+        fn read_came_back(&self, read: Completed<Self, Read>, _word: usize) -> Upward {
+            read.hold(|held| linger(&self.reads, held))
+        }
+    }
+
+    fn linger<M: 'static>(queue: &HeldQueue<Above, M>, held: Held<Above, M>) {
+        queue.push(held);
+        INSIDE.store(true, Ordering::SeqCst);
+        while !DETACHING.load(Ordering::SeqCst) {
+            std::thread::yield_now();
+        }
+        // Time for what must not happen.
+        std::thread::sleep(Duration::from_millis(100));
+        INSIDE.store(false, Ordering::SeqCst);
+    }
+
+    impl Drop for Above {
+        fn drop(&mut self) {
+            DROPPED_UNDER.store(INSIDE.load(Ordering::SeqCst), Ordering::SeqCst);
+        }
+    }
+}
+
 fn probe(machine: &Machine) {
     machine.load_native("probe", native::DRIVER_ENTRY).expect("loads");
 }
@@ -248,7 +347,7 @@ scenario! {
         assert_eq!(device.control(ControlCode(IOCTL_ECHO), b"echo", &mut answer).expect("controls"), 4);
         assert_eq!(&answer, b"ECHO");
         let Seen { controls, information, .. } = &native::SEEN;
-        let relaxed = std::sync::atomic::Ordering::Relaxed;
+        let relaxed = Ordering::Relaxed;
         assert_eq!((controls.load(relaxed), information.load(relaxed)), (3, 4));
         let above_only = device.control(ControlCode(IOCTL_ANSWERED_ABOVE), &[], &mut []);
         assert_eq!(failure(above_only), abi::STATUS_INVALID_DEVICE_REQUEST, "no internal request");
@@ -272,14 +371,13 @@ fn a_request_that_a_filter_waits_for_can_be_sent_again_and_may_be_pended_below()
     }
     control.write(b"B\x03").expect("writes");
     assert_eq!(failure(device.read(&mut bytes)), abi::STATUS_CANCELLED, "the filter's own status");
+    control.write(b"W").expect("writes");
+    assert_eq!(failure(device.read(&mut bytes)), abi::STATUS_UNSUCCESSFUL, "STATUS_PENDING is no answer");
     control.write(b"P").expect("writes");
     let watch = Watch::on(&machine);
     std::thread::scope(|scope| {
         let pended = scope.spawn(|| device.read(&mut bytes).expect("reads"));
-        let pending = |event: &host::Event| {
-            matches!(event, host::Event::IrpReturned { status: abi::STATUS_PENDING, .. })
-        };
-        watch.wait_for(1, pending);
+        watch.wait_for(1, is_pended);
         control.write(b"C").expect("writes");
         assert_eq!(pended.join().expect("no panic"), 4);
     });
@@ -304,7 +402,7 @@ fn ask(form: Form, code: u32) {
 scenario! {
     fn a_driver_asks_another_and_waits(form: Form) {
         ask(form, ASK);
-        assert_eq!(native::SEEN.flushes.load(std::sync::atomic::Ordering::Relaxed), 1);
+        assert_eq!(native::SEEN.flushes.load(Ordering::Relaxed), 1);
     }
 }
 
@@ -312,4 +410,42 @@ scenario! {
     fn a_driver_asks_another_without_waiting(form: Form) {
         ask(form, LATER);
     }
+}
+
+#[test]
+fn a_driver_does_not_wait_for_a_request_of_its_own_where_apcs_are_held_up() {
+    let machine = HELLO.machine(Form::Native);
+    probe(&machine);
+    let process = machine.process("application");
+    let device = open(&process, PROBE);
+    device.control(ControlCode(GUARDED), &[], &mut []).expect_err("the machine stops");
+    let stop = machine.bugcheck().expect("a panic").bugcheck.stop;
+    assert_eq!(stop.code, driver::RUST_PANIC);
+}
+
+fn a_filter_is_detached_while(request: fn(&Device<'_>)) {
+    let machine = HELLO.machine(Form::Native);
+    machine.load_native("lingering", lingering::DRIVER_ENTRY).expect("loads");
+    let process = machine.process("application");
+    let device = open(&process, PATH);
+    std::thread::scope(|scope| {
+        scope.spawn(|| request(&device));
+        while !lingering::INSIDE.load(Ordering::SeqCst) {
+            std::thread::yield_now();
+        }
+        unload(&machine, "lingering");
+    });
+    assert!(!lingering::DROPPED_UNDER.load(Ordering::SeqCst), "its context went under its code");
+    device.close().expect("closes");
+    unload(&machine, "hello");
+}
+
+#[test]
+fn the_context_of_a_filter_stays_until_the_method_that_gave_its_request_away_has_returned() {
+    a_filter_is_detached_while(|device| assert_eq!(device.write(b"held"), Ok(4)));
+}
+
+#[test]
+fn the_context_of_a_filter_stays_until_the_routine_that_gave_its_request_away_has_returned() {
+    a_filter_is_detached_while(|device| assert_eq!(device.read(&mut [0; 4]), Ok(4)));
 }

@@ -1,8 +1,8 @@
 //! The driver SDK's pended requests, queues, threads, timers and work items, in a compiled-in driver that tries them out.
 
-use abi::{STATUS_CANCELLED, STATUS_DELETE_PENDING, STATUS_DEVICE_NOT_READY, STATUS_PENDING};
-use host::{Event, Machine, Process};
-use ringbridge_scenarios::{Watch, case_code, failure, open, unload_cleanly};
+use abi::{STATUS_CANCELLED, STATUS_DELETE_PENDING, STATUS_DEVICE_NOT_READY};
+use host::{Machine, Process};
+use ringbridge_scenarios::{Watch, case_code, failure, is_pended, open, unload_cleanly};
 
 /// The driver. Its cases panic when something is not as it should be, which stops the machine.
 mod native {
@@ -232,10 +232,6 @@ fn case(process: &Process, number: u32) {
     let device = open(process, r"\\.\Later");
     let done = device.control(case_code(number), &[], &mut []);
     assert!(done.is_ok(), "case {number}: {:?}", process);
-}
-
-fn is_pended(event: &Event) -> bool {
-    matches!(event, Event::IrpReturned { status: STATUS_PENDING, .. })
 }
 
 #[test]

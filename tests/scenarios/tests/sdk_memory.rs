@@ -1,11 +1,11 @@
 //! The driver SDK's memory: paged pool, lookaside lists, interlocked lists, MDLs, and requests of a driver's own by every
-//! method, in the sample `memory`.
+//! method, in the test driver `memory`.
 
 use abi::{STATUS_ACCESS_VIOLATION, STATUS_DEVICE_NOT_CONNECTED};
 use app::ControlCode;
 use host::InputBuffer;
 use ringbridge_scenarios::{BUFFERS, Form, MEMORY, failure, open, scenario, unload_cleanly};
-use sample_memory::{Case, IOCTL_INVERT_LOCKED};
+use test_memory::{Case, IOCTL_INVERT_LOCKED};
 
 /// Runs a case that must succeed, and unloads: nothing may be left.
 fn holds(form: Form, case: Case) {

@@ -3,35 +3,20 @@
 
 use std::thread::{Scope, ScopedJoinHandle, yield_now};
 
-use abi::{
-    NTSTATUS, STATUS_CANCELLED, STATUS_DELETE_PENDING, STATUS_DEVICE_NOT_READY, STATUS_PENDING,
-    STATUS_SUCCESS,
-};
+use abi::{NTSTATUS, STATUS_CANCELLED, STATUS_DELETE_PENDING, STATUS_DEVICE_NOT_READY, STATUS_SUCCESS};
 use app::{ControlCode, Device};
-use gate::{CreateFile, Handle, Transport};
-use host::{Event, Process};
-use ringbridge_scenarios::{SPINDLE, TOWER, Watch, failure, open, scenario, unload_cleanly};
+use gate::{Handle, Transport};
+use host::Process;
+use ringbridge_scenarios::{
+    SPINDLE, TOWER, Watch, failure, is_pended, open, open_asynchronous, scenario, unload_cleanly,
+};
 use test_spindle::{IOCTL_ECHO, IOCTL_FILL, IOCTL_FINISH, IOCTL_HOLD, IOCTL_IS_CANCELLED, IOCTL_LOG};
 use test_tower::{IOCTL_WRITE_LATER, IOCTL_WRITTEN};
 
 const PATH: &str = r"\\.\RbSpindle";
 
-/// A handle whose requests are made side by side, and which can be closed meanwhile.
-fn open_asynchronous(process: &Process) -> Handle {
-    let path: Vec<u16> = r"\??\RbSpindle".encode_utf16().collect();
-    let request = CreateFile {
-        path: &path,
-        desired_access: abi::FILE_READ_DATA | abi::FILE_WRITE_DATA,
-        file_attributes: 0,
-        share_access: 0,
-        create_disposition: abi::FILE_OPEN,
-        create_options: 0,
-    };
-    process.create_file(&request).expect("opens").0
-}
-
-fn is_pended(event: &Event) -> bool {
-    matches!(event, Event::IrpReturned { status: STATUS_PENDING, .. })
+fn open_file(process: &Process) -> Handle {
+    open_asynchronous(process, "RbSpindle", abi::FILE_READ_DATA | abi::FILE_WRITE_DATA)
 }
 
 fn hold(device: &Device<'_>, holds: bool) {
@@ -80,7 +65,7 @@ scenario! {
         let watch = Watch::on(&machine);
         let process = machine.process("application");
         let device = open(&process, PATH);
-        let handle = open_asynchronous(&process);
+        let handle = open_file(&process);
         hold(&device, true);
         std::thread::scope(|scope| {
             let mut writers = Writers::new(scope, &watch);
@@ -111,7 +96,7 @@ scenario! {
         let watch = Watch::on(&machine);
         let process = machine.process("application");
         let device = open(&process, PATH);
-        let handle = open_asynchronous(&process);
+        let handle = open_file(&process);
         hold(&device, true);
         std::thread::scope(|scope| {
             let mut writers = Writers::new(scope, &watch);
@@ -142,7 +127,7 @@ scenario! {
         let watch = Watch::on(&machine);
         let process = machine.process("application");
         let device = open(&process, PATH);
-        let handle = open_asynchronous(&process);
+        let handle = open_file(&process);
         hold(&device, true);
         std::thread::scope(|scope| {
             let mut writers = Writers::new(scope, &watch);
@@ -186,7 +171,7 @@ scenario! {
         let watch = Watch::on(&machine);
         let (process, other) = (machine.process("application"), machine.process("ends"));
         let device = open(&process, PATH);
-        let (handle, ends) = (open_asynchronous(&process), open_asynchronous(&other));
+        let (handle, ends) = (open_file(&process), open_file(&other));
         hold(&device, true);
         std::thread::scope(|scope| {
             let mut writers = Writers::new(scope, &watch);
@@ -214,7 +199,7 @@ scenario! {
         let watch = Watch::on(&machine);
         let (process, other) = (machine.process("application"), machine.process("ends"));
         let device = open(&process, PATH);
-        let (handle, ends) = (open_asynchronous(&process), open_asynchronous(&other));
+        let (handle, ends) = (open_file(&process), open_file(&other));
         hold(&device, true);
         let is_cancelled = || {
             let mut answer = [7];
@@ -248,7 +233,7 @@ scenario! {
         let watch = Watch::on(&machine);
         let process = machine.process("application");
         let device = open(&process, PATH);
-        let (closed, kept) = (open_asynchronous(&process), open_asynchronous(&process));
+        let (closed, kept) = (open_file(&process), open_file(&process));
         hold(&device, true);
         std::thread::scope(|scope| {
             let mut writers = Writers::new(scope, &watch);

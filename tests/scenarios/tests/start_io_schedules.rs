@@ -7,11 +7,11 @@ use std::sync::{Arc, Mutex};
 
 use abi::{NTSTATUS, STATUS_CANCELLED, STATUS_INVALID_HANDLE, STATUS_SUCCESS};
 use app::{ControlCode, Device};
-use gate::{CreateFile, Handle, Transport};
+use gate::Transport;
 use host::{Configuration, Machine, Process};
 use platform::mock::Stranded;
 use platform::{Mock, Platform};
-use ringbridge_scenarios::{Form, SPINDLE, scenario, unload_cleanly};
+use ringbridge_scenarios::{Form, SPINDLE, open_asynchronous, scenario, unload_cleanly};
 use test_spindle::{IOCTL_FINISH, IOCTL_HOLD, IOCTL_LOG};
 
 const SEEDS: u64 = 20;
@@ -22,19 +22,6 @@ const ENDS: usize = 7;
 const PATH: &str = r"\\.\RbSpindle";
 
 type Ends = Arc<Mutex<Vec<(&'static str, NTSTATUS)>>>;
-
-fn open_asynchronous(process: &Process) -> Handle {
-    let path: Vec<u16> = r"\??\RbSpindle".encode_utf16().collect();
-    let request = CreateFile {
-        path: &path,
-        desired_access: abi::FILE_WRITE_DATA,
-        file_attributes: 0,
-        share_access: 0,
-        create_disposition: abi::FILE_OPEN,
-        create_options: 0,
-    };
-    process.create_file(&request).expect("opens").0
-}
 
 fn start(mock: &Mock, machine: &'static Machine, ends: &Ends) {
     let process = |name: &str| -> &'static Process { Box::leak(Box::new(machine.process(name))) };
@@ -65,7 +52,7 @@ fn start(mock: &Mock, machine: &'static Machine, ends: &Ends) {
     };
     spawn("end", Box::new(end));
     let closing = process("closing");
-    let handle = open_asynchronous(closing);
+    let handle = open_asynchronous(closing, "RbSpindle", abi::FILE_WRITE_DATA);
     spawn("x", Box::new(move || closing.write(handle, b"x", Some(0)).status));
     spawn("close", Box::new(move || closing.close(handle)));
     for name in ["finish 1", "finish 2"] {

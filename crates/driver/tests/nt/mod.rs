@@ -122,19 +122,34 @@ pub(crate) fn send(
     parameters: IO_STACK_LOCATION_PARAMETERS,
     buffer: Option<&mut [u8]>,
 ) -> NTSTATUS {
+    send_changed(driver, major, parameters, buffer, |_irp, _stack| ())
+}
+
+/// As [`send`], of a request that is `changed` before.
+pub(crate) fn send_changed(
+    driver: &mut DRIVER_OBJECT,
+    major: u8,
+    parameters: IO_STACK_LOCATION_PARAMETERS,
+    buffer: Option<&mut [u8]>,
+    changed: impl FnOnce(&mut IRP, &mut IO_STACK_LOCATION),
+) -> NTSTATUS {
     let routine = driver.MajorFunction[usize::from(major)].expect("the driver serves this major function");
+    // Never freed: it may have been put aside.
     // SAFETY: all fields may be zero.
-    let mut stack: IO_STACK_LOCATION = unsafe { zeroed() };
+    let stack: &mut IO_STACK_LOCATION = Box::leak(Box::new(unsafe { zeroed() }));
     stack.MajorFunction = major;
     stack.Parameters = parameters;
     stack.DeviceObject = driver.DeviceObject;
     // SAFETY: all fields may be zero.
-    let mut irp: IRP = unsafe { zeroed() };
+    let irp: &mut IRP = Box::leak(Box::new(unsafe { zeroed() }));
     irp.AssociatedIrp.SystemBuffer = buffer.map_or(ptr::null_mut(), <[u8]>::as_mut_ptr).cast();
-    irp.Tail.Overlay.CurrentStackLocation = &raw mut stack;
+    changed(irp, stack);
+    let stack = ptr::from_mut(stack);
+    irp.Tail.Overlay.CurrentStackLocation = stack;
     // SAFETY: a device of the driver, and an IRP for it.
-    let status = unsafe { routine(driver.DeviceObject, &raw mut irp) };
-    let control = stack.Control;
+    let status = unsafe { routine(driver.DeviceObject, irp) };
+    // SAFETY: as made above.
+    let control = unsafe { (*stack).Control };
     MARKED.set(control & SL_PENDING_RETURNED != 0);
     status
 }

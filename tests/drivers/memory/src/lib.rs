@@ -1,5 +1,5 @@
-//! A driver's own memory, of every kind, and an application's, locked. It creates one device, which applications open as
-//! `\\.\Memory`:
+//! A driver's own memory, of every kind, and an application's, locked, for `tests/sdk_memory.rs`. It creates one device, which
+//! applications open as `\\.\Memory`:
 //!
 //! - each [`Case`], a METHOD_BUFFERED control code, uses one kind, and panics, which stops the machine, where something is not
 //!   as it should be; [`Case::Controls`] and [`Case::Requests`] send requests to the device of the sample `buffers`;
