@@ -12,10 +12,12 @@ mod control_code;
 mod device;
 mod error;
 mod event;
+mod file_mapping;
 mod overlapped;
 mod path;
 mod reactor;
 mod sys;
+mod view;
 mod wait;
 
 pub use buffer::Buffer;
@@ -25,6 +27,7 @@ pub use control_code::{Access, ControlCode, Method};
 pub use device::{Device, OpenOptions};
 pub use error::Win32Error;
 pub use event::{Event, EventKind};
+pub use file_mapping::{FileMapping, FileView, MappingAccess};
 #[cfg(not(windows))]
 pub use gate::{DirectoryEntry, IoStatus};
 pub use overlapped::{Finished, Operation, Overlapped, Refused};
@@ -33,4 +36,5 @@ pub use reactor::{AsyncDevice, Reactor, Request};
 #[cfg(windows)]
 pub use sys::Win32;
 pub use sys::{ConnectError, Handle, Transport, connect};
+pub use view::View;
 pub use wait::{MAXIMUM_WAIT_OBJECTS, Waitable, Waited, wait_all, wait_any};

@@ -24,6 +24,7 @@ use crate::directory;
 use crate::patience::Spin;
 use crate::system_call::{MOST_WORDS, SystemCall, SystemReply, Tail, encode};
 use crate::transport::{CreateFile, DirectoryEntry, Handle, IoStatus, SharedMemory, Transport};
+use crate::view::View;
 use crate::window::Window;
 use crate::wire::{CREATE_WORDS, HAS_FILE_OFFSET, PATH_LIMIT, Reply, Request, operation};
 
@@ -274,6 +275,10 @@ impl Transport for Client {
 
     fn allocate_memory(&self, length: u32) -> Result<Box<dyn SharedMemory>, NTSTATUS> {
         self.allocate(length as usize).map(|buffer| Box::new(buffer) as Box<dyn SharedMemory>)
+    }
+
+    fn view(&self, address: u64, length: u64) -> Result<View, NTSTATUS> {
+        self.link.view(address, length)
     }
 
     fn is_connected(&self) -> bool {

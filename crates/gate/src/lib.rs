@@ -48,6 +48,7 @@ mod service;
 mod socket;
 mod system_call;
 mod transport;
+mod view;
 mod window;
 mod wire;
 
@@ -64,6 +65,7 @@ pub use patience::Spin;
 pub use server::{BindError, Listener, Server, ServerOptions, Views};
 pub use service::{Peer, Service, WindowBuffer};
 pub use socket::{PeerCredentials, default_socket_path};
-pub use system_call::{CompletionPacket, Memory, Notice, SystemCall, SystemReply, UserApc};
+pub use system_call::{CompletionPacket, MappedView, Memory, Notice, SystemCall, SystemReply, UserApc};
 pub use transport::{CreateFile, DirectoryEntry, Handle, IoStatus, SharedMemory, Transport};
+pub use view::View;
 pub use window::{Window, WindowSize};

@@ -198,6 +198,78 @@ pub enum SystemCall<'a> {
         /// As in [`SystemCall::Wait`].
         timeout: Option<i64>,
     },
+    /// `NtCreateSection`. Information as for [`SystemCall::CreateEvent`].
+    CreateSection {
+        /// NT path in UTF-16; empty for none.
+        name: &'a [u16],
+        /// Access mask.
+        desired_access: u32,
+        /// Bytes; 0 for as many as the file has.
+        size: u64,
+        /// PAGE_*.
+        protection: u32,
+        /// SEC_*.
+        attributes: u32,
+        /// The file; `None` for pages of its own.
+        file: Option<Handle>,
+    },
+    /// `NtOpenSection`.
+    OpenSection {
+        /// NT path in UTF-16.
+        name: &'a [u16],
+        /// Access mask.
+        desired_access: u32,
+    },
+    /// `NtMapViewOfSection` in the calling process: writes the [`MappedView`] to the output, 32 bytes.
+    MapViewOfSection {
+        /// The section.
+        handle: Handle,
+        /// What is asked for: 0 as base for anywhere, as size for all.
+        view: MappedView,
+        /// PAGE_*.
+        protection: u32,
+    },
+    /// `NtUnmapViewOfSection` in the calling process.
+    UnmapViewOfSection {
+        /// An address in the view.
+        address: u64,
+    },
+    /// `NtFlushVirtualMemory` of a section's view. Information: how many bytes.
+    FlushVirtualMemory {
+        /// Where.
+        address: u64,
+        /// Bytes; 0 for all up to the view's end.
+        length: u64,
+    },
+}
+
+/// Where a part of a section is shown.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MappedView {
+    /// Address.
+    pub base: u64,
+    /// Offset in the section, in bytes.
+    pub offset: u64,
+    /// Bytes.
+    pub size: u64,
+}
+
+impl MappedView {
+    /// Bytes on the wire.
+    pub const SIZE: usize = 32;
+
+    /// As it travels.
+    #[must_use]
+    pub fn to_bytes(&self) -> [u8; Self::SIZE] {
+        words([self.base, self.offset, self.size, 0])
+    }
+
+    /// From what travelled.
+    #[must_use]
+    pub fn from_bytes(bytes: &[u8; Self::SIZE]) -> Self {
+        let [base, offset, size, _] = from_words(bytes);
+        Self { base, offset, size }
+    }
 }
 
 /// The answer to a system call.

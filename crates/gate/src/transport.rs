@@ -8,6 +8,7 @@ use std::fmt::Debug;
 use abi::NTSTATUS;
 
 use crate::system_call::{SystemCall, SystemReply};
+use crate::view::View;
 
 /// A handle of the application's process in a kernel: a non-zero multiple of four, as on NT.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -94,6 +95,13 @@ pub trait Transport: Send + Sync {
     /// # Errors
     /// `STATUS_INSUFFICIENT_RESOURCES`.
     fn allocate_memory(&self, length: u32) -> Result<Box<dyn SharedMemory>, NTSTATUS>;
+
+    /// Access to `length` bytes at `address` that the kernel shows this process now: a view of a section, or memory that a driver has
+    /// mapped.
+    ///
+    /// # Errors
+    /// `STATUS_ACCESS_VIOLATION` when not all of it is shown.
+    fn view(&self, address: u64, length: u64) -> Result<View, NTSTATUS>;
 
     /// Whether calls can still succeed: the kernel is there, and its machine runs.
     fn is_connected(&self) -> bool;

@@ -41,7 +41,7 @@ pub enum LoadError {
         /// What it returned.
         status: NTSTATUS,
         /// What it left behind.
-        left: UnloadReport,
+        left: Box<UnloadReport>,
     },
     /// The file is loaded as an export driver.
     #[error("{0} is loaded for drivers that import from it, and cannot be loaded as a driver beside that")]
@@ -58,7 +58,7 @@ pub enum LoadError {
         /// What it returned.
         status: NTSTATUS,
         /// What it left behind.
-        left: UnloadReport,
+        left: Box<UnloadReport>,
     },
     /// DriverEntry stopped the machine: the bugcheck report says how.
     #[error("DriverEntry stopped the machine; see the bugcheck report")]

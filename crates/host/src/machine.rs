@@ -174,7 +174,7 @@ impl Machine {
             Err(io::LoadError::Status(status)) => Err(LoadError::Machine(status)),
             Err(io::LoadError::Halted) => Err(LoadError::Halted),
             Err(io::LoadError::DriverEntry(failure)) => {
-                Err(LoadError::DriverEntry { status: failure.status, left: failure.left })
+                Err(LoadError::DriverEntry { status: failure.status, left: Box::new(failure.left) })
             }
         }
     }

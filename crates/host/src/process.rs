@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use abi::NTSTATUS;
-use gate::{CreateFile, DirectoryEntry, Handle, IoStatus, SharedMemory, SystemCall, SystemReply, Transport};
+use gate::{
+    CreateFile, DirectoryEntry, Handle, IoStatus, SharedMemory, SystemCall, SystemReply, Transport, View,
+};
 use kernel::Kernel;
 use kernel::io::{self, DeviceControl, IoResult, OpenRequest};
 use kernel::mm::SessionWindow;
@@ -199,6 +201,11 @@ impl Transport for Process {
 
     fn allocate_memory(&self, length: u32) -> Result<Box<dyn SharedMemory>, NTSTATUS> {
         self.allocate(length).map(|buffer| Box::new(buffer) as Box<dyn SharedMemory>)
+    }
+
+    fn view(&self, address: u64, length: u64) -> Result<View, NTSTATUS> {
+        let shown = self.process.user_space.has_pages(address, length, false);
+        View::in_window(address, length).filter(|_| shown).ok_or(abi::STATUS_ACCESS_VIOLATION)
     }
 
     fn is_connected(&self) -> bool {

@@ -1,8 +1,10 @@
 //! The system calls of an embedded process, each handed to the kernel's room that it is about.
 
 use abi::NTSTATUS;
-use gate::{CompletionPacket, Handle, IoStatus, Memory, Notice, SystemCall, SystemReply, UserApc};
-use kernel::ex::{self, EventChange};
+use gate::{
+    CompletionPacket, Handle, IoStatus, MappedView, Memory, Notice, SystemCall, SystemReply, UserApc,
+};
+use kernel::ex::{self, EventChange, SectionRequest};
 use kernel::io::{self, Cancelled, Control, Transfer};
 use kernel::ke::{ProcessorMode, Thread, Timeout, WaitType};
 use kernel::ob::{self, Name};
@@ -122,6 +124,26 @@ impl Process {
             SystemCall::RemoveIoCompletion { handle, alertable, timeout: time } => {
                 self.remove_io_completion(thread, handle, alertable, timeout(time), output)
             }
+            SystemCall::CreateSection { name, desired_access, size, protection, attributes, file } => {
+                let name = Name { path: name, desired_access, open_if: true };
+                let request = SectionRequest { size, protection, attributes };
+                let file = file.map_or(0, |file| file.0);
+                opened(io::create_section(kernel, process, name, file, request))
+            }
+            SystemCall::OpenSection { name, desired_access } => {
+                let name = Name { path: name, desired_access, open_if: true };
+                opened(ex::open_section(kernel, process, name).map(|handle| (handle, false)))
+            }
+            SystemCall::MapViewOfSection { handle, view, protection } => {
+                self.map_view(handle, view, protection, output)
+            }
+            SystemCall::UnmapViewOfSection { address } => done(process.user_space.unmap_segment(address)),
+            SystemCall::FlushVirtualMemory { address, length } => {
+                match process.user_space.flush_segment(address, length) {
+                    Ok(bytes) => told(bytes),
+                    Err(status) => SystemReply::status(status),
+                }
+            }
         }
     }
 
@@ -149,6 +171,20 @@ impl Process {
         let kind = if all { WaitType::All } else { WaitType::Any };
         let (kernel, process, values) = (&*self.kernel, &*self.process, &values[..count]);
         SystemReply::status(ob::wait_for_handles(kernel, process, thread, values, kind, alertable, timeout))
+    }
+
+    fn map_view(&self, section: Handle, view: MappedView, protection: u32, output: &mut [u8]) -> SystemReply {
+        let Some(room) = output.first_chunk_mut() else {
+            return SystemReply::status(abi::STATUS_BUFFER_TOO_SMALL);
+        };
+        let asked = ex::View { base: view.base, offset: view.offset, size: view.size };
+        match ex::map_view_of_section(&self.kernel, &self.process, section.0, asked, protection) {
+            Ok(ex::View { base, offset, size }) => {
+                *room = MappedView { base, offset, size }.to_bytes();
+                told(MappedView::SIZE as u64)
+            }
+            Err(status) => SystemReply::status(status),
+        }
     }
 
     fn take_user_apc(&self, thread: &Thread, output: &mut [u8]) -> SystemReply {

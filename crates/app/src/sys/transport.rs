@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use abi::NTSTATUS;
-use gate::{CreateFile, IoStatus, SharedMemory, SystemCall, UserApc};
+use gate::{CreateFile, IoStatus, MappedView, SharedMemory, SystemCall, UserApc};
 
 pub use gate::{ConnectError, Handle, Transport};
 
@@ -346,4 +346,129 @@ pub(crate) fn set_notification_modes(
 ) -> Result<(), Win32Error> {
     let request = SystemCall::SetCompletionNotificationModes { handle, flags };
     call(transport, "SetFileCompletionNotificationModes", &request)
+}
+
+pub(crate) fn create_file_mapping(
+    transport: &dyn Transport,
+    file: Option<Handle>,
+    name: Option<&str>,
+    size: u64,
+    writable: bool,
+) -> Result<(Handle, bool), Win32Error> {
+    let path = name.map(object_path).unwrap_or_default();
+    let request = SystemCall::CreateSection {
+        name: &path,
+        // What CreateFileMapping asks for.
+        desired_access: abi::STANDARD_RIGHTS_REQUIRED
+            | abi::SECTION_QUERY
+            | abi::SECTION_MAP_READ
+            | if writable { abi::SECTION_MAP_WRITE } else { 0 },
+        size,
+        protection: protection(writable),
+        attributes: abi::SEC_COMMIT,
+        file,
+    };
+    let reply = transport.system_call(&request, &mut []);
+    if reply.status.is_error() {
+        return Err(Win32Error::new("CreateFileMapping", name.unwrap_or_default(), reply.status));
+    }
+    Ok((reply.handle, reply.status == abi::STATUS_OBJECT_NAME_EXISTS))
+}
+
+pub(crate) fn open_file_mapping(
+    transport: &dyn Transport,
+    name: &str,
+    writable: bool,
+) -> Result<Handle, Win32Error> {
+    let desired_access = abi::SECTION_MAP_READ | if writable { abi::SECTION_MAP_WRITE } else { 0 };
+    let request = SystemCall::OpenSection { name: &object_path(name), desired_access };
+    let reply = transport.system_call(&request, &mut []);
+    if reply.status.is_success() {
+        Ok(reply.handle)
+    } else {
+        Err(Win32Error::new("OpenFileMapping", name, reply.status))
+    }
+}
+
+fn protection(writable: bool) -> u32 {
+    if writable { abi::PAGE_READWRITE } else { abi::PAGE_READONLY }
+}
+
+/// Address and length of the view.
+pub(crate) fn map_view(
+    transport: &dyn Transport,
+    mapping: Handle,
+    offset: u64,
+    size: u64,
+    writable: bool,
+    base: u64,
+) -> Result<(u64, u64), Win32Error> {
+    let view = MappedView { base, offset, size };
+    let request = SystemCall::MapViewOfSection { handle: mapping, view, protection: protection(writable) };
+    let mut room = [0; MappedView::SIZE];
+    let reply = transport.system_call(&request, &mut room);
+    done("MapViewOfFileEx", reply.status)?;
+    let view = MappedView::from_bytes(&room);
+    Ok((view.base, view.size))
+}
+
+pub(crate) fn unmap_view(transport: &dyn Transport, address: u64) -> Result<(), Win32Error> {
+    call(transport, "UnmapViewOfFile", &SystemCall::UnmapViewOfSection { address })
+}
+
+pub(crate) fn flush_view(transport: &dyn Transport, address: u64, length: u64) -> Result<(), Win32Error> {
+    call(transport, "FlushViewOfFile", &SystemCall::FlushVirtualMemory { address, length })
+}
+
+/// Access to what is shown to the process.
+#[derive(Debug)]
+pub(crate) struct Shown(gate::View);
+
+impl Shown {
+    pub(crate) fn at(transport: &dyn Transport, address: u64, length: u64) -> Result<Self, Win32Error> {
+        transport.view(address, length).map(Self).map_err(refused)
+    }
+
+    pub(crate) fn address(&self) -> u64 {
+        self.0.address()
+    }
+
+    pub(crate) fn len(&self) -> u64 {
+        self.0.len()
+    }
+
+    #[inline]
+    pub(crate) fn read(&self, start: u64, target: &mut [u8]) -> Result<(), Win32Error> {
+        self.0.read(start, target).map_err(refused)
+    }
+
+    #[inline]
+    pub(crate) fn write(&self, start: u64, source: &[u8]) -> Result<(), Win32Error> {
+        self.0.write(start, source).map_err(refused)
+    }
+
+    #[inline]
+    pub(crate) fn load_u32(&self, start: u64) -> Result<u32, Win32Error> {
+        self.0.load(start).map_err(refused)
+    }
+
+    #[inline]
+    pub(crate) fn store_u32(&self, start: u64, value: u32) -> Result<(), Win32Error> {
+        self.0.store(start, value).map_err(refused)
+    }
+
+    #[inline]
+    pub(crate) fn load_u64(&self, start: u64) -> Result<u64, Win32Error> {
+        self.0.load(start).map_err(refused)
+    }
+
+    #[inline]
+    pub(crate) fn store_u64(&self, start: u64, value: u64) -> Result<(), Win32Error> {
+        self.0.store(start, value).map_err(refused)
+    }
+}
+
+#[cold]
+fn refused(status: NTSTATUS) -> Win32Error {
+    Win32Error::new("access to a view", "", status)
 }

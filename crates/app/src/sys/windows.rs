@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::ffi::c_void;
 use std::ptr::{null, null_mut};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use abi::NTSTATUS;
@@ -23,7 +23,9 @@ use windows_sys::Win32::System::IO::{
     OVERLAPPED_ENTRY, PostQueuedCompletionStatus,
 };
 use windows_sys::Win32::System::Memory::{
-    MEM_COMMIT, MEM_RELEASE, MEM_RESERVE, PAGE_READWRITE, VirtualAlloc, VirtualFree,
+    CreateFileMappingW, FILE_MAP_READ, FILE_MAP_WRITE, FlushViewOfFile, MEM_COMMIT, MEM_MAPPED, MEM_RELEASE,
+    MEM_RESERVE, MEMORY_BASIC_INFORMATION, MEMORY_MAPPED_VIEW_ADDRESS, MapViewOfFileEx, OpenFileMappingW,
+    PAGE_READONLY, PAGE_READWRITE, UnmapViewOfFile, VirtualAlloc, VirtualFree, VirtualQuery,
 };
 use windows_sys::Win32::System::Threading::{
     CreateEventW, GetCurrentProcess, INFINITE, OpenEventW, PulseEvent, ResetEvent, SetEvent, SleepEx,
@@ -503,4 +505,174 @@ pub(crate) fn set_notification_modes(
     // SAFETY: takes values.
     let set = unsafe { SetFileCompletionNotificationModes(handle.raw(), flags) };
     done("SetFileCompletionNotificationModes", set)
+}
+
+pub(crate) fn create_file_mapping(
+    _transport: &dyn Transport,
+    file: Option<Handle>,
+    name: Option<&str>,
+    size: u64,
+    writable: bool,
+) -> Result<(Handle, bool), Win32Error> {
+    let full = name.map(wide);
+    let name_pointer = full.as_ref().map_or(null(), |name| name.as_ptr());
+    let [low, high] = [size & 0xFFFF_FFFF, size >> 32].map(|half| u32::try_from(half).unwrap_or(0));
+    let protection = if writable { PAGE_READWRITE } else { PAGE_READONLY };
+    let file = file.map_or(INVALID_HANDLE_VALUE, Handle::raw);
+    // SAFETY: sets a value of the thread.
+    unsafe { SetLastError(0) };
+    // SAFETY: a name with its terminating zero, or none; the others are values.
+    let handle = unsafe { CreateFileMappingW(file, null(), protection, high, low, name_pointer) };
+    if handle.is_null() {
+        return Err(last_error("CreateFileMapping", name.unwrap_or_default()));
+    }
+    // SAFETY: reads the thread's last error.
+    Ok((Handle::of(handle), unsafe { GetLastError() } == ERROR_ALREADY_EXISTS))
+}
+
+fn map_access(writable: bool) -> u32 {
+    FILE_MAP_READ | if writable { FILE_MAP_WRITE } else { 0 }
+}
+
+pub(crate) fn open_file_mapping(
+    _transport: &dyn Transport,
+    name: &str,
+    writable: bool,
+) -> Result<Handle, Win32Error> {
+    let full = wide(name);
+    // SAFETY: a name with its terminating zero.
+    let handle = unsafe { OpenFileMappingW(map_access(writable), 0, full.as_ptr()) };
+    if handle.is_null() { Err(last_error("OpenFileMapping", name)) } else { Ok(Handle::of(handle)) }
+}
+
+/// Address and length of the view.
+pub(crate) fn map_view(
+    _transport: &dyn Transport,
+    mapping: Handle,
+    offset: u64,
+    size: u64,
+    writable: bool,
+    base: u64,
+) -> Result<(u64, u64), Win32Error> {
+    let [low, high] = [offset & 0xFFFF_FFFF, offset >> 32].map(|half| u32::try_from(half).unwrap_or(0));
+    let size = usize::try_from(size).unwrap_or(usize::MAX);
+    let place = pointer::<c_void>(base);
+    // SAFETY: the system finds the place, or takes one where nothing is.
+    let view = unsafe { MapViewOfFileEx(mapping.raw(), map_access(writable), high, low, size, place) };
+    if view.Value.is_null() {
+        return Err(last_error("MapViewOfFileEx", ""));
+    }
+    let address = view.Value.expose_provenance() as u64;
+    let region = query(address).map_or(0, |region| region.RegionSize as u64);
+    Ok((address, region))
+}
+
+/// What is at an address.
+fn query(address: u64) -> Option<MEMORY_BASIC_INFORMATION> {
+    let mut region = MEMORY_BASIC_INFORMATION::default();
+    let size = size_of::<MEMORY_BASIC_INFORMATION>();
+    // SAFETY: `region` has so many bytes.
+    let written = unsafe { VirtualQuery(pointer::<c_void>(address), &raw mut region, size) };
+    (written == size).then_some(region)
+}
+
+pub(crate) fn unmap_view(_transport: &dyn Transport, address: u64) -> Result<(), Win32Error> {
+    let view = MEMORY_MAPPED_VIEW_ADDRESS { Value: pointer(address) };
+    // SAFETY: a view of this room's, which is used no more.
+    done("UnmapViewOfFile", unsafe { UnmapViewOfFile(view) })
+}
+
+pub(crate) fn flush_view(_transport: &dyn Transport, address: u64, length: u64) -> Result<(), Win32Error> {
+    let length = usize::try_from(length).unwrap_or(0);
+    // SAFETY: writes pages to a file, whatever is there.
+    done("FlushViewOfFile", unsafe { FlushViewOfFile(pointer::<c_void>(address), length) })
+}
+
+/// Access to what is shown to the process.
+#[derive(Debug)]
+pub(crate) struct Shown {
+    address: u64,
+    length: u64,
+}
+
+impl Shown {
+    /// Only of committed pages that no allocator of the process hands out: mapped ones.
+    pub(crate) fn at(_transport: &dyn Transport, address: u64, length: u64) -> Result<Self, Win32Error> {
+        let refused = || Win32Error::new("access to a view", "", abi::STATUS_ACCESS_VIOLATION);
+        let end = address.checked_add(length).ok_or_else(refused)?;
+        let mut at = address;
+        while at < end {
+            let region = query(at).ok_or_else(refused)?;
+            // Memory that a driver maps is told as private or as mapped pages; pages of images are neither.
+            let is_private = region.Type == windows_sys::Win32::System::Memory::MEM_PRIVATE;
+            if region.State != MEM_COMMIT || !(region.Type == MEM_MAPPED || is_private) {
+                return Err(refused());
+            }
+            at = region.BaseAddress.expose_provenance() as u64 + region.RegionSize as u64;
+        }
+        Ok(Self { address, length })
+    }
+
+    pub(crate) fn address(&self) -> u64 {
+        self.address
+    }
+
+    pub(crate) fn len(&self) -> u64 {
+        self.length
+    }
+
+    #[inline]
+    fn place<T>(&self, start: u64, length: u64) -> *mut T {
+        let fits = start.checked_add(length).is_some_and(|end| end <= self.length);
+        assert!(fits, "{length} bytes at {start} are outside of a view of {}", self.length);
+        let place = pointer::<T>(self.address + start);
+        assert!(place.is_aligned(), "a number lies at a multiple of its size");
+        place
+    }
+
+    #[inline]
+    pub(crate) fn read(&self, start: u64, target: &mut [u8]) -> Result<(), Win32Error> {
+        let source = self.place::<u8>(start, target.len() as u64);
+        // SAFETY: shown to the process by a driver or a mapping, as found by `at`; any bytes are valid.
+        unsafe { std::ptr::copy_nonoverlapping(source, target.as_mut_ptr(), target.len()) };
+        Ok(())
+    }
+
+    #[inline]
+    pub(crate) fn write(&self, start: u64, source: &[u8]) -> Result<(), Win32Error> {
+        let target = self.place::<u8>(start, source.len() as u64);
+        // SAFETY: as in `read`; no Rust value lives there.
+        unsafe { std::ptr::copy_nonoverlapping(source.as_ptr(), target, source.len()) };
+        Ok(())
+    }
+
+    #[inline]
+    pub(crate) fn load_u32(&self, start: u64) -> Result<u32, Win32Error> {
+        // SAFETY: as in `read`, and aligned.
+        let number = unsafe { AtomicU32::from_ptr(self.place(start, 4)) };
+        Ok(number.load(Ordering::Acquire))
+    }
+
+    #[inline]
+    pub(crate) fn store_u32(&self, start: u64, value: u32) -> Result<(), Win32Error> {
+        // SAFETY: as in `write`, and aligned.
+        let number = unsafe { AtomicU32::from_ptr(self.place(start, 4)) };
+        number.store(value, Ordering::Release);
+        Ok(())
+    }
+
+    #[inline]
+    pub(crate) fn load_u64(&self, start: u64) -> Result<u64, Win32Error> {
+        // SAFETY: as in `read`, and aligned.
+        let number = unsafe { AtomicU64::from_ptr(self.place(start, 8)) };
+        Ok(number.load(Ordering::Acquire))
+    }
+
+    #[inline]
+    pub(crate) fn store_u64(&self, start: u64, value: u64) -> Result<(), Win32Error> {
+        // SAFETY: as in `write`, and aligned.
+        let number = unsafe { AtomicU64::from_ptr(self.place(start, 8)) };
+        number.store(value, Ordering::Release);
+        Ok(())
+    }
 }

@@ -1,6 +1,7 @@
 //! Which thread uses which slot. A thread claims one at its first call and gives it back when it ends.
 
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -33,6 +34,8 @@ pub(crate) struct Link {
     pub(super) spin: Spin,
     pub(super) slots: Box<[SlotState]>,
     pub(super) extents: Mutex<Extents>,
+    /// What the host shows behind the data: places in the window and their lengths.
+    pub(super) shown: Mutex<BTreeMap<u64, u64>>,
     claimed: Mutex<Vec<bool>>,
     turn: Mutex<()>,
 }
@@ -92,6 +95,7 @@ impl Link {
             spin,
             slots: (0..layout.slot_count).map(|_| SlotState::default()).collect(),
             extents: Mutex::new(Extents::new(layout.data_offset..layout.len)),
+            shown: Mutex::default(),
             claimed: Mutex::new(vec![false; layout.slot_count as usize]),
             turn: Mutex::new(()),
         }

@@ -1,12 +1,16 @@
 //! Views that the host shows the application: mapped by the thread that listens to it.
 
+use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
+use std::sync::{MutexGuard, PoisonError};
 
+use abi::{NTSTATUS, STATUS_ACCESS_VIOLATION};
 use platform::pages::{PAGE_SIZE, PagesError, Protection};
 use platform::shared_memory::SharedMemory;
 
 use super::threads::Link;
 use crate::socket::tell;
+use crate::view::View;
 use crate::wire::Message;
 
 impl Link {
@@ -38,6 +42,31 @@ impl Link {
             return Err(PagesError::OutOfRange);
         }
         let protection = if writable { Protection::ReadWrite } else { Protection::Read };
-        self.window.show(place, &memory, part, protection)
+        self.window.show(place, &memory, part, protection)?;
+        self.views().insert(place, length);
+        Ok(())
+    }
+
+    /// Access to what the host shows at `address`, in one part or in several that follow each other.
+    pub(super) fn view(&self, address: u64, length: u64) -> Result<View, NTSTATUS> {
+        let start = address.checked_sub(self.window.base()).ok_or(STATUS_ACCESS_VIOLATION)?;
+        let end = start.checked_add(length).ok_or(STATUS_ACCESS_VIOLATION)?;
+        let views = self.views();
+        let mut at = start;
+        while at < end {
+            let (first, shown) = views.range(..=at).next_back().ok_or(STATUS_ACCESS_VIOLATION)?;
+            if at >= first + shown {
+                return Err(STATUS_ACCESS_VIOLATION);
+            }
+            at = first + shown;
+        }
+        drop(views);
+        // So that an access to what has gone meanwhile is an error, and not the process's end.
+        platform::fault::install().map_err(|_| abi::STATUS_INSUFFICIENT_RESOURCES)?;
+        View::in_window(address, length).ok_or(STATUS_ACCESS_VIOLATION)
+    }
+
+    fn views(&self) -> MutexGuard<'_, BTreeMap<u64, u64>> {
+        self.shown.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -3,7 +3,7 @@
 
 use abi::{NTSTATUS, STATUS_INVALID_PARAMETER, STATUS_NOT_IMPLEMENTED};
 
-use super::{CompletionPacket, Memory, Notice, SystemCall, low};
+use super::{CompletionPacket, MappedView, Memory, Notice, SystemCall, low};
 use crate::transport::{Handle, IoStatus};
 
 /// Words before the tail, at most.
@@ -29,6 +29,11 @@ const SET_FILE_COMPLETION: u32 = 15;
 const SET_COMPLETION_NOTIFICATION_MODES: u32 = 16;
 const SET_IO_COMPLETION: u32 = 17;
 const REMOVE_IO_COMPLETION: u32 = 18;
+const CREATE_SECTION: u32 = 19;
+const OPEN_SECTION: u32 = 20;
+const MAP_VIEW_OF_SECTION: u32 = 21;
+const UNMAP_VIEW_OF_SECTION: u32 = 22;
+const FLUSH_VIRTUAL_MEMORY: u32 = 23;
 
 const HAS_TIME: u64 = 1;
 const ALERTABLE: u64 = 2;
@@ -108,6 +113,22 @@ pub(crate) fn encode<'a>(
         SystemCall::RemoveIoCompletion { handle, alertable, timeout } => {
             (REMOVE_IO_COMPLETION, handle, fill(&time(timeout, alertable, 0)), Tail::Nothing)
         }
+        SystemCall::CreateSection { name, desired_access, size, protection, attributes, file } => {
+            let values = [desired_access.into(), size, protection.into(), attributes.into()];
+            (CREATE_SECTION, file.unwrap_or(none), fill(&values), Tail::Name(name))
+        }
+        SystemCall::OpenSection { name, desired_access } => {
+            (OPEN_SECTION, none, fill(&[desired_access.into()]), Tail::Name(name))
+        }
+        SystemCall::MapViewOfSection { handle, view: MappedView { base, offset, size }, protection } => {
+            (MAP_VIEW_OF_SECTION, handle, fill(&[base, offset, size, protection.into()]), Tail::Nothing)
+        }
+        SystemCall::UnmapViewOfSection { address } => {
+            (UNMAP_VIEW_OF_SECTION, none, fill(&[address]), Tail::Nothing)
+        }
+        SystemCall::FlushVirtualMemory { address, length } => {
+            (FLUSH_VIRTUAL_MEMORY, none, fill(&[address, length]), Tail::Nothing)
+        }
     }
 }
 
@@ -172,10 +193,15 @@ pub(crate) fn decode<R>(
 fn word_count(number: u32) -> Option<usize> {
     Some(match number {
         READ | WRITE | DEVICE_CONTROL => 7,
-        SET_IO_COMPLETION => 4,
+        SET_IO_COMPLETION | CREATE_SECTION | MAP_VIEW_OF_SECTION => 4,
         CREATE_EVENT => 3,
-        WAIT | DELAY | CREATE_IO_COMPLETION | SET_FILE_COMPLETION | REMOVE_IO_COMPLETION => 2,
-        CANCEL_IO_FILE_EX | OPEN_EVENT | SET_COMPLETION_NOTIFICATION_MODES => 1,
+        WAIT | DELAY | CREATE_IO_COMPLETION | SET_FILE_COMPLETION | REMOVE_IO_COMPLETION
+        | FLUSH_VIRTUAL_MEMORY => 2,
+        CANCEL_IO_FILE_EX
+        | OPEN_EVENT
+        | SET_COMPLETION_NOTIFICATION_MODES
+        | OPEN_SECTION
+        | UNMAP_VIEW_OF_SECTION => 1,
         CANCEL_IO_FILE | SET_EVENT | RESET_EVENT | PULSE_EVENT | TAKE_USER_APC => 0,
         _ => return None,
     })
@@ -245,6 +271,21 @@ fn read<'a>(
             SystemCall::SetIoCompletion { handle, packet }
         }
         REMOVE_IO_COMPLETION => SystemCall::RemoveIoCompletion { handle, alertable, timeout },
+        CREATE_SECTION => SystemCall::CreateSection {
+            name,
+            desired_access: low(word(0)),
+            size: word(1),
+            protection: low(word(2)),
+            attributes: low(word(3)),
+            file: Some(handle).filter(|file| file.0 != 0),
+        },
+        OPEN_SECTION => SystemCall::OpenSection { name, desired_access: low(word(0)) },
+        MAP_VIEW_OF_SECTION => {
+            let view = MappedView { base: word(0), offset: word(1), size: word(2) };
+            SystemCall::MapViewOfSection { handle, view, protection: low(word(3)) }
+        }
+        UNMAP_VIEW_OF_SECTION => SystemCall::UnmapViewOfSection { address: word(0) },
+        FLUSH_VIRTUAL_MEMORY => SystemCall::FlushVirtualMemory { address: word(0), length: word(1) },
         _ => return None,
     })
 }
@@ -281,6 +322,8 @@ mod tests {
         let name: Vec<u16> = r"\BaseNamedObjects\E".encode_utf16().collect();
         let result = IoStatus { status: abi::STATUS_BUFFER_OVERFLOW, information: u64::MAX };
         let packet = CompletionPacket { key: 7, context: 8, result };
+        let view = MappedView { base: 1 << 45, offset: 0x1_0000, size: u64::MAX };
+        assert_eq!(MappedView::from_bytes(&view.to_bytes()), view);
         let (buffer, output) = (memory(0x2000_0000_2000, u32::MAX), memory(0x2000_0000_3000, 3));
         for call in [
             SystemCall::Read { handle, buffer, offset: Some(u64::MAX), notice: NOTICE },
@@ -304,6 +347,26 @@ mod tests {
             SystemCall::SetCompletionNotificationModes { handle, flags: 3 },
             SystemCall::SetIoCompletion { handle, packet },
             SystemCall::RemoveIoCompletion { handle, alertable: false, timeout: Some(0) },
+            SystemCall::CreateSection {
+                name: &name,
+                desired_access: u32::MAX,
+                size: u64::MAX,
+                protection: 4,
+                attributes: abi::SEC_COMMIT,
+                file: Some(handle),
+            },
+            SystemCall::CreateSection {
+                name: &[],
+                desired_access: 1,
+                size: 0,
+                protection: 2,
+                attributes: abi::SEC_RESERVE,
+                file: None,
+            },
+            SystemCall::OpenSection { name: &name, desired_access: 6 },
+            SystemCall::MapViewOfSection { handle, view, protection: u32::MAX },
+            SystemCall::UnmapViewOfSection { address: u64::MAX },
+            SystemCall::FlushVirtualMemory { address: 1 << 45, length: 5 },
         ] {
             assert_eq!(travelled(&call), Ok(true), "{call:?}");
         }
@@ -315,13 +378,13 @@ mod tests {
     #[test]
     fn what_is_torn_is_refused() {
         let refused = |number, input: &[u8]| decode(number, HANDLE, input, |_| ()).err();
-        for number in 1..=18 {
+        for number in 1..=23 {
             // No call has these lengths.
             assert_eq!(refused(number, &[0; 7 * 8 + 1]), Some(abi::STATUS_INVALID_PARAMETER), "{number}");
         }
         assert_eq!(refused(1, &[0; 55]), Some(abi::STATUS_INVALID_PARAMETER), "half a word");
         assert_eq!(refused(11, &[0; 16 + 66 * 4]), Some(abi::STATUS_INVALID_PARAMETER), "too many handles");
-        for number in [0, 19, u32::MAX] {
+        for number in [0, 24, u32::MAX] {
             assert_eq!(refused(number, &[]), Some(abi::STATUS_NOT_IMPLEMENTED), "{number}");
         }
     }

@@ -15,5 +15,6 @@ pub use event::{EventBody, EventChange, change_event, create_event, event_object
 pub use resource::{Resource, Resources, SharedPolicy};
 pub use rundown::Rundowns;
 pub use section::{
-    Section, SectionRequest, View, map_view, map_view_in_system_space, open_section, section_object,
+    Section, SectionRequest, View, map_view, map_view_in_system_space, map_view_of_section, open_section,
+    section_object,
 };

@@ -177,6 +177,27 @@ pub fn map_view(
     Ok(View { base, offset, size })
 }
 
+/// `NtMapViewOfSection` of an application, for itself, by a handle of its own. PASSIVE_LEVEL.
+///
+/// # Errors
+/// `STATUS_INVALID_HANDLE`, `STATUS_OBJECT_TYPE_MISMATCH`; as for [`map_view`].
+pub fn map_view_of_section(
+    kernel: &Kernel,
+    process: &Process,
+    handle: u32,
+    asked: View,
+    protection: u32,
+) -> Result<View, NTSTATUS> {
+    let granted = process.handles.get(handle).ok_or(abi::STATUS_INVALID_HANDLE)?.granted;
+    let object = ob::reference_own(process, handle, Some("Section"), 0)?;
+    let mapped = match object.body::<Section>() {
+        Some(section) => map_view(section, granted, process, asked, protection),
+        None => Err(abi::STATUS_OBJECT_TYPE_MISMATCH),
+    };
+    object.dereference(kernel);
+    mapped
+}
+
 /// `MmMapViewInSystemSpace`: shows the first `size` bytes of a section to the kernel, all of it for 0; returns where, and how many
 /// bytes. IRQL <= APC_LEVEL.
 ///
