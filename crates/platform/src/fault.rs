@@ -355,15 +355,26 @@ unsafe extern "sysv64" fn stop_trampoline(arguments: *mut StopArguments) -> ! {
     unsafe { landing::stop(region, arguments.stop, &arguments.record, &arguments.context) }
 }
 
+/// Does what would have happened without us.
 fn chain(signal: libc::c_int, info: *mut libc::siginfo_t, context: *mut libc::c_void) {
     let Some(index) = SIGNALS.iter().position(|candidate| *candidate == signal) else { return };
     // SAFETY: the slot was filled before this handler was installed for the signal.
     let previous = unsafe { PREVIOUS.0.get().cast::<libc::sigaction>().wrapping_add(index).read() };
+    // SAFETY: as in `handler`.
+    let asynchronous = unsafe { (*info).si_code } <= 0;
     match previous.sa_sigaction {
-        libc::SIG_IGN => {}
-        libc::SIG_DFL => {
-            // SAFETY: restoring the default action; the instruction faults again and the default applies.
-            unsafe { libc::sigaction(signal, &raw const previous, ptr::null_mut()) };
+        libc::SIG_IGN if asynchronous => {}
+        // Linux lets no program ignore its own faults: the default action applies to them.
+        libc::SIG_DFL | libc::SIG_IGN => {
+            let default = libc::sigaction { sa_sigaction: libc::SIG_DFL, ..previous };
+            // SAFETY: a complete action.
+            unsafe { libc::sigaction(signal, &raw const default, ptr::null_mut()) };
+            // A fault's instruction is executed again now. What came by `kill` does not come again by itself, and a
+            // breakpoint is behind the instruction pointer.
+            if asynchronous || signal == libc::SIGTRAP {
+                // SAFETY: async-signal-safe; the signal is not blocked, so it ends the process here.
+                unsafe { libc::raise(signal) };
+            }
         }
         address if previous.sa_flags & libc::SA_SIGINFO != 0 => {
             type Action = extern "C" fn(libc::c_int, *mut libc::siginfo_t, *mut libc::c_void);
