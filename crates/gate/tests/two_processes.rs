@@ -31,16 +31,9 @@ impl Other {
     }
 
     fn start_changed(role: &str, path: &str, change: impl FnOnce(&mut Command)) -> Self {
-        let mut command = Command::new(std::env::current_exe().unwrap());
+        let mut command = role_command(role, path);
         change(&mut command);
-        let mut child = command
-            .args(["--exact", "role", "--ignored", "--nocapture", "--test-threads=1"])
-            .env("GATE_TEST_ROLE", role)
-            .env("GATE_TEST_PATH", path)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let input = child.stdin.take();
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let mut other = Self { child, input, lines };
@@ -71,6 +64,16 @@ impl Drop for Other {
         let _over = self.child.kill();
         let _over = self.child.wait();
     }
+}
+
+/// This program as another process, in `role`.
+fn role_command(role: &str, path: &str) -> Command {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command
+        .args(["--exact", "role", "--ignored", "--nocapture", "--test-threads=1"])
+        .env("GATE_TEST_ROLE", role)
+        .env("GATE_TEST_PATH", path);
+    command
 }
 
 fn say(word: &str) {
@@ -112,6 +115,25 @@ fn role() {
         }
         "fork" => fork_and_call(&path),
         "fork and die" => fork_and_die(&path),
+        "leave handles" => {
+            let client = Client::connect(&path).unwrap();
+            let mut heir = client.spawn(&mut role_command("heir", &path), &[Handle(4), Handle(8)]).unwrap();
+            assert!(heir.wait().unwrap().success(), "the heir failed");
+            say("ready");
+            wait_for_end_of_input();
+        }
+        "heir" => {
+            let client = Client::connect(&path).unwrap();
+            let grandchild = role_command("grandchild", &path).status().unwrap();
+            assert!(grandchild.success(), "the grandchild failed");
+            assert_eq!(client.inherited(), Ok(vec![Handle(4), Handle(8)]));
+            assert_eq!(client.inherited(), Err(STATUS_NOT_FOUND), "once");
+        }
+        "grandchild" => {
+            assert!(std::env::var_os("RINGBRIDGE_HANDLES").is_some(), "the environment is the heir's");
+            let client = Client::connect(&path).unwrap();
+            assert_eq!(client.inherited(), Ok(Vec::new()));
+        }
         other => panic!("no role {other}"),
     }
 }
@@ -250,6 +272,14 @@ fn a_forked_child_is_not_connected_and_its_parent_still_is() {
     let application = Other::start("fork", &path);
     assert_eq!(log.events().sessions_ended, 0);
     application.finish();
+    server.stop();
+}
+
+#[test]
+fn handles_for_a_child_are_not_for_its_children() {
+    let path = socket_path("heir");
+    let (server, _log) = serve(&path, ServerOptions::default());
+    Other::start("leave handles", &path).finish();
     server.stop();
 }
 
