@@ -38,8 +38,9 @@ fn breakpoint() {
 }
 
 fn send_trap() {
+    let child = std::process::id().cast_signed();
     // SAFETY: a call without memory.
-    unsafe { libc::kill(libc::getpid(), libc::SIGTRAP) };
+    unsafe { libc::kill(child, libc::SIGTRAP) };
 }
 
 #[track_caller]
