@@ -15,6 +15,7 @@ use abi::{CONTEXT, EXCEPTION_RECORD, NTSTATUS};
 
 use crate::entry::{self, Region, Stop};
 use crate::landing::{self, Code};
+use crate::memory::Scalar as _;
 use crate::{images, memory, pages, routines};
 
 /// Continues a thread whose instruction faulted in an image: on its kernel stack, outside the signal frame.
@@ -116,8 +117,9 @@ fn take(fault: &mut Fault<'_>) -> bool {
         fault.go_to_stop(region, double_fault_stop(fault.address));
         return true;
     }
-    if routines::contains(rip) {
-        fault.return_from_leaf();
+    if routines::contains(rip) && !fault.return_from_leaf() {
+        fault.go_to_stop(region, double_fault_stop(fault.register(libc::REG_RSP)));
+        return true;
     }
     if images::find(fault.register(libc::REG_RIP)).is_some() || fault.is_bad_jump(region) {
         return fault.go_to_dispatcher(region);
@@ -164,18 +166,19 @@ impl Fault<'_> {
         if self.signal == libc::SIGSEGV && self.code == SI_KERNEL { usize::MAX } else { self.address }
     }
 
-    /// One of our leaf routines faulted: go back to its caller, as unwinding a leaf function would.
-    fn return_from_leaf(&mut self) {
-        let restored = routines::saved_registers(self.register(libc::REG_RIP));
-        if restored {
+    /// One of our leaf routines faulted: go back to its caller, as unwinding a leaf function would. False when the driver
+    /// has come there without a stack.
+    fn return_from_leaf(&mut self) -> bool {
+        let rsp = self.register(libc::REG_RSP);
+        let Ok(return_address) = u64::read(rsp as u64) else { return false };
+        if routines::saved_registers(self.register(libc::REG_RIP)) {
             self.set_register(libc::REG_RDI, self.register(libc::REG_R10));
             self.set_register(libc::REG_RSI, self.register(libc::REG_R11));
         }
-        let rsp = self.register(libc::REG_RSP);
-        // SAFETY: leaf routines do not move RSP, so it points at the return address on the kernel stack.
-        let return_address = unsafe { (rsp as *const usize).read() };
-        self.set_register(libc::REG_RSP, rsp + 8);
-        self.set_register(libc::REG_RIP, return_address);
+        self.set_register(libc::REG_RSP, rsp.wrapping_add(8));
+        #[expect(clippy::cast_possible_truncation, reason = "x86-64 has 64-bit addresses")]
+        self.set_register(libc::REG_RIP, return_address as usize);
+        true
     }
 
     /// Driver code jumped or called to somewhere that cannot be executed: the caller's address is on the stack.
