@@ -199,16 +199,19 @@ fn fork_and_call(path: &str) {
     let buffer = client.allocate(8).unwrap();
     let data = client.data();
     assert!(is_mapped(data.start) && is_mapped(data.end) && !has_open_memory());
-    // SAFETY: the child only makes calls that do not allocate, and leaves without cleaning up.
+    // SAFETY: the child locks nothing that this process's other thread, which only waits, could hold, and leaves without
+    // cleaning up.
     let child = unsafe { libc::fork() };
     if child == 0 {
         let connected =
             client.device_control(Handle(4), ECHO, &[], &mut []).status != STATUS_DEVICE_NOT_CONNECTED;
         let shared = is_mapped(data.start) || is_mapped(data.end - 1) || !is_mapped(data.end);
+        std::panic::set_hook(Box::new(|_| {}));
+        let read = std::panic::catch_unwind(|| buffer.read(0, &mut [0; 8])).is_ok();
         drop(buffer);
         drop(client);
         // SAFETY: ends the child.
-        unsafe { libc::_exit(i32::from(connected) | i32::from(shared) << 1) };
+        unsafe { libc::_exit(i32::from(connected) | i32::from(shared) << 1 | i32::from(read) << 2) };
     }
     let mut status = 0;
     // SAFETY: `status` is valid for the call.
