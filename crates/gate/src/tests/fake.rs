@@ -6,8 +6,8 @@ use std::thread::{self, ThreadId};
 use std::time::Duration;
 
 use abi::*;
-use ringbridge_gate::{CreateFile, DirectoryEntry, Handle, IoStatus, Listener, Peer, Server, ServerOptions};
-use ringbridge_gate::{Service, SystemCall, SystemReply, WindowBuffer};
+use ringbridge_gate::{CreateFile, DirectoryEntry, Handle, Inheritance, IoStatus, Listener, Peer, Server};
+use ringbridge_gate::{ServerOptions, Service, SystemCall, SystemReply, Ticket, WindowBuffer};
 
 /// Copies the input to the output.
 pub const ECHO: u32 = 0x22_2000;
@@ -31,6 +31,7 @@ pub const ADDRESS: u32 = 0x22_201B;
 pub struct Log {
     events: Mutex<Events>,
     changed: Condvar,
+    offers: Mutex<Vec<(Ticket, Vec<Handle>)>>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -211,6 +212,10 @@ impl Service for Fake {
         Ok((0..count).map(entry).collect())
     }
 
+    fn inheritance(&self) -> Result<&dyn Inheritance, NTSTATUS> {
+        Ok(self)
+    }
+
     fn thread_started(&self) {
         self.log.note(|events| events.threads_started += 1);
     }
@@ -227,5 +232,19 @@ impl Service for Fake {
 
     fn session_ended(&self) {
         self.log.note(|events| events.sessions_ended += 1);
+    }
+}
+
+impl Inheritance for Fake {
+    fn offer_handles(&self, handles: &[Handle]) -> Result<Ticket, NTSTATUS> {
+        let ticket = Ticket::random().unwrap();
+        self.log.offers.lock().unwrap().push((ticket, handles.to_vec()));
+        Ok(ticket)
+    }
+
+    fn take_handles(&self, ticket: &Ticket) -> Result<Vec<Handle>, NTSTATUS> {
+        let mut offers = self.log.offers.lock().unwrap();
+        let place = offers.iter().position(|(offered, _)| offered == ticket).ok_or(STATUS_NOT_FOUND)?;
+        Ok(offers.swap_remove(place).1)
     }
 }
