@@ -46,8 +46,10 @@ pub(crate) fn ring<W: Word>(word: &W, number: u32, parked: &W) {
     }
 }
 
-/// Rings, and ends all sleeps even if somebody hides that there are any.
-pub(crate) fn poison(word: &impl Word) {
+/// Rings, and ends all sleeps even if somebody hides that there are any. Should the ringer ring over it, the listener still
+/// finds before its next sleep what made `gone` true before this call.
+pub(crate) fn poison<W: Word>(word: &W) {
+    W::fence();
     word.store(POISON);
     word.wake();
 }

@@ -84,7 +84,7 @@ impl Client {
         path: impl AsRef<Path>,
         options: ConnectOptions,
     ) -> Result<Self, ConnectError> {
-        let elsewhere = |_, memory, layout| Window::elsewhere(memory, layout);
+        let elsewhere = |_, memory: &_, layout| Window::elsewhere(memory, layout);
         let (link, watcher) = connect::connect(path.as_ref(), options, elsewhere)?;
         Ok(Self { link, watcher: Some(watcher) })
     }

@@ -9,8 +9,32 @@ use abi::NTSTATUS;
 
 use crate::transport::Handle;
 
-/// Where [`Client::spawn`](crate::Client::spawn) leaves the ticket for the child.
+/// Where [`Client::spawn`](crate::Client::spawn) leaves the ticket for the child: a [`Legacy`].
 pub(crate) const VARIABLE: &str = "RINGBRIDGE_HANDLES";
+
+/// A ticket and whose children it is for. A child's own children have the same environment, unless it cleans up, but
+/// another parent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Legacy {
+    pub(crate) ticket: Ticket,
+    /// The process that started the heir. While its session goes on, no other process has its number.
+    pub(crate) parent: u32,
+}
+
+impl fmt::Display for Legacy {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}:{}", self.ticket, self.parent)
+    }
+}
+
+impl FromStr for Legacy {
+    type Err = NoTicket;
+
+    fn from_str(text: &str) -> Result<Self, NoTicket> {
+        let (ticket, parent) = text.split_once(':').ok_or(NoTicket)?;
+        Ok(Self { ticket: ticket.parse()?, parent: parent.parse().map_err(|_| NoTicket)? })
+    }
+}
 
 /// The most handles that one ticket stands for.
 pub const TICKET_LIMIT: usize = 1024;
@@ -105,6 +129,11 @@ mod tests {
         assert!(!format!("{one:?}").contains(&one.to_string()[..8]));
         for text in ["", "0", &one.to_string()[1..], &format!("{one}0"), &"é".repeat(32), &"+1".repeat(32)] {
             assert_eq!(text.parse::<Ticket>(), Err(NoTicket), "{text}");
+        }
+        let legacy = Legacy { ticket: one, parent: 7 };
+        assert_eq!(legacy.to_string().parse(), Ok(legacy));
+        for text in [one.to_string(), format!("{one}:"), format!("{one}:-1"), ":7".to_owned()] {
+            assert_eq!(text.parse::<Legacy>(), Err(NoTicket), "{text}");
         }
     }
 }

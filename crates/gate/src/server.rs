@@ -11,6 +11,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -269,7 +270,10 @@ impl Shared {
         let (shared, theirs) = (Arc::clone(self), Arc::clone(&socket));
         // The new thread takes the same mutex at its end, so its entry is there by then.
         let thread = thread::Builder::new().name("gate session".into()).spawn(move || {
-            session::run(&shared.plan, &theirs);
+            // The service may panic when it is asked for a session or told of its end.
+            if catch_unwind(AssertUnwindSafe(|| session::run(&shared.plan, &theirs))).is_err() {
+                let _down = shutdown(&*theirs, Shutdown::Both);
+            }
             shared.sessions().running.remove(&number);
         });
         if let Ok(thread) = thread {

@@ -124,18 +124,18 @@ pub trait SharedMemory: Debug + Send + Sync {
     /// Fills `target` from the bytes at `start`.
     ///
     /// # Panics
-    /// If they are not all inside.
+    /// If they are not all inside, and in a forked child of the process that connected.
     fn read(&self, start: u32, target: &mut [u8]);
 
     /// Overwrites the bytes at `start`.
     ///
     /// # Panics
-    /// If they are not all inside.
+    /// If they are not all inside, and in a forked child of the process that connected.
     fn write(&mut self, start: u32, source: &[u8]);
 
     /// The 32-bit word at `start`, a multiple of four, read once; what was written before it is seen after it.
     ///
     /// # Panics
-    /// If it is not inside.
+    /// As for [`Self::read`].
     fn load(&self, start: u32) -> u32;
 }

@@ -38,38 +38,42 @@ impl WindowSize {
 }
 
 /// A session's shared memory as this process has it mapped.
+///
+/// No descriptor stays open, and children that are forked do not get the memory (their parent's session is not theirs), so
+/// none of them keeps it from being freed. The addresses stay taken in them: what is dropped there unmaps nothing else.
 #[derive(Debug)]
 pub struct Window {
     area: Reservation,
-    memory: SharedMemory,
     layout: Layout,
 }
 
 impl Window {
-    /// A new window at a free address of this process.
-    pub(crate) fn new(layout: Layout) -> Result<Self, PagesError> {
+    /// A new window at a free address of this process, and its memory for the peer.
+    pub(crate) fn new(layout: Layout) -> Result<(Self, SharedMemory), PagesError> {
         let memory = SharedMemory::new(bytes(layout.len))?;
-        Self::over(reserve_window(bytes(layout.span))?, memory, layout)
+        let window = Self::over(reserve_window(bytes(layout.span))?, &memory, layout)?;
+        Ok((window, memory))
     }
 
     /// A window made by another process, at the address that it has there.
-    pub(crate) fn at(base: u64, memory: SharedMemory, layout: Layout) -> Result<Self, PagesError> {
+    pub(crate) fn at(base: u64, memory: &SharedMemory, layout: Layout) -> Result<Self, PagesError> {
         Self::over(Reservation::at(bytes(base), bytes(layout.span))?, memory, layout)
     }
 
     /// The same memory once more, at another address of this process.
     #[cfg(any(test, feature = "hostile"))]
-    pub(crate) fn elsewhere(memory: SharedMemory, layout: Layout) -> Result<Self, PagesError> {
+    pub(crate) fn elsewhere(memory: &SharedMemory, layout: Layout) -> Result<Self, PagesError> {
         Self::over(reserve_window(bytes(layout.span))?, memory, layout)
     }
 
-    fn over(area: Reservation, memory: SharedMemory, layout: Layout) -> Result<Self, PagesError> {
+    fn over(area: Reservation, memory: &SharedMemory, layout: Layout) -> Result<Self, PagesError> {
         let len = bytes(layout.len);
         if !layout.is_sound() || memory.len() != len {
             return Err(PagesError::OutOfRange);
         }
-        area.map(0, &memory, 0..len, Protection::ReadWrite)?;
-        Ok(Self { area, memory, layout })
+        area.map(0, memory, 0..len, Protection::ReadWrite)?;
+        area.keep_from_children(0, len)?;
+        Ok(Self { area, layout })
     }
 
     /// The window's first address, the same in both processes.
@@ -107,6 +111,15 @@ impl Window {
         self.area.map(bytes(place), memory, part, protection)
     }
 
+    /// Keeps what is shown there out of children that this process forks.
+    ///
+    /// # Errors
+    /// As for [`Self::show`].
+    pub(crate) fn keep_view_from_children(&self, place: u64, length: u64) -> Result<(), PagesError> {
+        self.check_view(place, length)?;
+        self.area.keep_from_children(bytes(place), bytes(length))
+    }
+
     /// Undoes [`Self::show`].
     ///
     /// # Errors
@@ -120,11 +133,6 @@ impl Window {
         let end = place.checked_add(length).ok_or(PagesError::OutOfRange)?;
         let inside = place >= self.layout.len && end <= self.layout.span;
         inside.then_some(()).ok_or(PagesError::OutOfRange)
-    }
-
-    /// The memory behind slots and data, from the window's first address on.
-    pub fn memory(&self) -> &SharedMemory {
-        &self.memory
     }
 
     pub(crate) fn layout(&self) -> &Layout {
@@ -186,7 +194,7 @@ mod tests {
     #[test]
     fn a_slot_may_use_its_inline_data_and_the_data_area_only() {
         let layout = WindowSize { slots: 4, data: 0x10_000 }.layout().unwrap();
-        let window = Window::new(layout).unwrap();
+        let (window, _memory) = Window::new(layout).unwrap();
         let slot = slot_offset(1);
         let ok = |offset, length| window.check(1, offset, length).is_some();
         assert!(ok(slot + FRONT.start, 64) && !ok(slot + FRONT.start, 65));

@@ -211,14 +211,15 @@ pub(crate) struct Layout {
 }
 
 impl Layout {
-    /// Whether all parts lie inside each other and on page boundaries.
+    /// Whether all parts lie inside each other and on page boundaries. At least a page of the address space is not memory:
+    /// it stays taken in forked children.
     pub(crate) fn is_sound(&self) -> bool {
         const PAGE: u64 = platform::pages::PAGE_SIZE as u64;
         let slots_end = SLOTS_OFFSET + u64::from(self.slot_count) * SLOT_SIZE;
         (2..=SLOT_LIMIT).contains(&self.slot_count)
             && slots_end <= self.data_offset
             && self.data_offset < self.len
-            && self.len <= self.span
+            && self.len < self.span
             && self.span <= platform::pages::WINDOW_STRIDE as u64
             && [self.data_offset, self.len, self.span].iter().all(|at| at.is_multiple_of(PAGE))
     }
@@ -384,6 +385,7 @@ mod tests {
         assert!(!Layout { data_offset: 0x2_0000, ..LAYOUT }.is_sound());
         assert!(!Layout { len: 0x2_0001, ..LAYOUT }.is_sound());
         assert!(!Layout { span: 0x1_0000, ..LAYOUT }.is_sound());
+        assert!(!Layout { span: LAYOUT.len, ..LAYOUT }.is_sound());
         assert!(!Layout { span: !0xFFF, ..LAYOUT }.is_sound());
     }
 }

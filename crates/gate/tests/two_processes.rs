@@ -31,16 +31,9 @@ impl Other {
     }
 
     fn start_changed(role: &str, path: &str, change: impl FnOnce(&mut Command)) -> Self {
-        let mut command = Command::new(std::env::current_exe().unwrap());
+        let mut command = role_command(role, path);
         change(&mut command);
-        let mut child = command
-            .args(["--exact", "role", "--ignored", "--nocapture", "--test-threads=1"])
-            .env("GATE_TEST_ROLE", role)
-            .env("GATE_TEST_PATH", path)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let input = child.stdin.take();
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let mut other = Self { child, input, lines };
@@ -73,6 +66,16 @@ impl Drop for Other {
     }
 }
 
+/// This program as another process, in `role`.
+fn role_command(role: &str, path: &str) -> Command {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command
+        .args(["--exact", "role", "--ignored", "--nocapture", "--test-threads=1"])
+        .env("GATE_TEST_ROLE", role)
+        .env("GATE_TEST_PATH", path);
+    command
+}
+
 fn say(word: &str) {
     println!("{word}");
     std::io::stdout().flush().unwrap();
@@ -96,8 +99,10 @@ fn role() {
             server.stop();
         }
         "echo" => {
+            let before = descriptors();
             let client = Client::connect(&path).unwrap();
             exercise(&client);
+            assert_closed_on_exec(&before);
             say("ready");
             wait_for_end_of_input();
         }
@@ -120,6 +125,25 @@ fn role() {
         }
         "fork" => fork_and_call(&path),
         "fork and die" => fork_and_die(&path),
+        "leave handles" => {
+            let client = Client::connect(&path).unwrap();
+            let mut heir = client.spawn(&mut role_command("heir", &path), &[Handle(4), Handle(8)]).unwrap();
+            assert!(heir.wait().unwrap().success(), "the heir failed");
+            say("ready");
+            wait_for_end_of_input();
+        }
+        "heir" => {
+            let client = Client::connect(&path).unwrap();
+            let grandchild = role_command("grandchild", &path).status().unwrap();
+            assert!(grandchild.success(), "the grandchild failed");
+            assert_eq!(client.inherited(), Ok(vec![Handle(4), Handle(8)]));
+            assert_eq!(client.inherited(), Err(STATUS_NOT_FOUND), "once");
+        }
+        "grandchild" => {
+            assert!(std::env::var_os("RINGBRIDGE_HANDLES").is_some(), "the environment is the heir's");
+            let client = Client::connect(&path).unwrap();
+            assert_eq!(client.inherited(), Ok(Vec::new()));
+        }
         other => panic!("no role {other}"),
     }
 }
@@ -164,22 +188,69 @@ fn look_at_views(path: &str) {
     wait_for_end_of_input();
 }
 
+/// What Linux says of a descriptor's flags; -1 if it is closed.
+fn flags(descriptor: i32) -> i32 {
+    // SAFETY: a plain question about a number.
+    unsafe { libc::fcntl(descriptor, libc::F_GETFD) }
+}
+
+/// The descriptors that this process has open.
+fn descriptors() -> Vec<i32> {
+    let names = std::fs::read_dir("/proc/self/fd").unwrap().map(|entry| entry.unwrap().file_name());
+    let mut numbers: Vec<i32> = names.map(|name| name.to_str().unwrap().parse().unwrap()).collect();
+    // Without that which listed them.
+    numbers.retain(|&descriptor| flags(descriptor) != -1);
+    numbers
+}
+
+/// Fails if a program that is executed now would get descriptors besides those that were open `before`, or none are new.
+fn assert_closed_on_exec(before: &[i32]) {
+    let mut new = descriptors();
+    new.retain(|descriptor| !before.contains(descriptor));
+    assert!(!new.is_empty());
+    // One that is closed meanwhile has all bits set.
+    assert!(new.iter().all(|&descriptor| flags(descriptor) & libc::FD_CLOEXEC != 0), "one of {new:?}");
+}
+
+/// Whether something is mapped in the page of `address`.
+fn is_mapped(address: u64) -> bool {
+    let page = std::ptr::with_exposed_provenance_mut(usize::try_from(address).unwrap() & !0xFFF);
+    // SAFETY: asks for one byte about one page.
+    unsafe { libc::mincore(page, 0x1000, [0_u8].as_mut_ptr()) == 0 }
+}
+
+/// Whether this process has memory of a session open.
+fn has_open_memory() -> bool {
+    let open = std::fs::read_dir("/proc/self/fd").unwrap().filter_map(Result::ok);
+    let mut targets = open.filter_map(|entry| std::fs::read_link(entry.path()).ok());
+    targets.any(|target| target.display().to_string().contains("memfd:"))
+}
+
 /// A child of this process calls on its parent's session, which must go on unharmed.
 fn fork_and_call(path: &str) {
     let client = Client::connect(path).unwrap();
     exercise(&client);
-    // SAFETY: the child only makes calls that do not allocate, and leaves without cleaning up.
+    let buffer = client.allocate(8).unwrap();
+    let data = client.data();
+    assert!(is_mapped(data.start) && is_mapped(data.end) && !has_open_memory());
+    // SAFETY: the child locks nothing that this process's other thread, which only waits, could hold, and leaves without
+    // cleaning up.
     let child = unsafe { libc::fork() };
     if child == 0 {
-        let status = client.device_control(Handle(4), ECHO, &[], &mut []).status;
+        let connected =
+            client.device_control(Handle(4), ECHO, &[], &mut []).status != STATUS_DEVICE_NOT_CONNECTED;
+        let shared = is_mapped(data.start) || is_mapped(data.end - 1) || !is_mapped(data.end);
+        std::panic::set_hook(Box::new(|_| {}));
+        let read = std::panic::catch_unwind(|| buffer.read(0, &mut [0; 8])).is_ok();
+        drop(buffer);
         drop(client);
         // SAFETY: ends the child.
-        unsafe { libc::_exit(i32::from(status != STATUS_DEVICE_NOT_CONNECTED)) };
+        unsafe { libc::_exit(i32::from(connected) | i32::from(shared) << 1 | i32::from(read) << 2) };
     }
     let mut status = 0;
     // SAFETY: `status` is valid for the call.
     assert_eq!(unsafe { libc::waitpid(child, &raw mut status, 0) }, child);
-    assert_eq!(status, 0, "the child was told that it is not connected");
+    assert_eq!(status, 0, "the child was told that it is not connected, and has none of the window");
     exercise(&client);
     say("ready");
     wait_for_end_of_input();
@@ -242,6 +313,18 @@ fn an_address_in_the_window_means_the_same_on_both_sides() {
 }
 
 #[test]
+fn programs_that_host_or_application_execute_get_no_descriptor_of_a_session() {
+    let path = socket_path("exec");
+    let before = descriptors();
+    let (server, _log) = serve(&path, ServerOptions::default());
+    // It looks at its own.
+    let application = Other::start("echo", &path);
+    assert_closed_on_exec(&before);
+    application.finish();
+    server.stop();
+}
+
+#[test]
 fn the_groups_of_an_application_are_those_that_linux_says() {
     // SAFETY: a plain call without arguments.
     if unsafe { libc::geteuid() } != 0 {
@@ -297,12 +380,20 @@ fn an_applications_death_is_noticed_even_if_a_child_keeps_its_socket() {
 }
 
 #[test]
-fn a_forked_child_is_not_connected_and_its_parent_still_is() {
+fn a_forked_child_has_neither_session_nor_window_and_its_parent_has_both() {
     let path = socket_path("forked");
     let (server, log) = serve(&path, ServerOptions::default());
     let application = Other::start("fork", &path);
     assert_eq!(log.events().sessions_ended, 0);
     application.finish();
+    server.stop();
+}
+
+#[test]
+fn handles_for_a_child_are_not_for_its_children() {
+    let path = socket_path("heir");
+    let (server, _log) = serve(&path, ServerOptions::default());
+    Other::start("leave handles", &path).finish();
     server.stop();
 }
 

@@ -36,6 +36,10 @@ use search::Outcome;
 /// The stop code for an exception that no frame takes.
 const KMODE_EXCEPTION_NOT_HANDLED: u32 = 0x1E;
 
+/// The stop code, and its first parameter, for driver code that goes on where it cannot.
+const UNEXPECTED_KERNEL_MODE_TRAP: u32 = 0x7F;
+const DOUBLE_FAULT: u64 = 8;
+
 /// Leaves an export abnormally: raises the exception in the export's caller, or lands the thread when it ends or the
 /// machine has stopped. For entry thunks, after the row's body has returned `unwind` and dropped everything else.
 ///
@@ -86,8 +90,17 @@ pub unsafe fn raise(frame: *const ExportFrame, raise: Raise) -> ! {
 unsafe fn dispatch(region: Region, record: &mut EXCEPTION_RECORD, context: &mut CONTEXT) -> ! {
     loop {
         match search::search(region, record, context) {
-            // SAFETY: by this function's contract.
-            Outcome::Continue => unsafe { resume(region, context) },
+            Outcome::Continue if context::is_continuable(region.stack(), context) => {
+                context::sanitize(context);
+                // SAFETY: by this function's contract; what filters have changed has been checked.
+                unsafe { resume(region, context) }
+            }
+            Outcome::Continue => {
+                let stop =
+                    Stop { code: UNEXPECTED_KERNEL_MODE_TRAP, parameters: [DOUBLE_FAULT, context.Rsp, 0, 0] };
+                // SAFETY: by this function's contract.
+                unsafe { landing::stop(region, stop, record, context) }
+            }
             // SAFETY: by this function's contract.
             Outcome::Unwind(raised, target) => unsafe { unwind::unwind(region, raised, *context, target, 0) },
             Outcome::Again(status) => replace(record, status),

@@ -177,6 +177,34 @@ fn a_system_address_stops_the_machine_without_asking_handlers() {
 }
 
 #[test]
+fn a_filter_that_continues_with_impossible_registers_stops_the_machine() {
+    const RSP: u64 = 0x98;
+    const RIP: u64 = 0xF8;
+    let value = 7_u64;
+    let good = (&raw const value).expose_provenance() as u64;
+    for (register, number) in [(RSP, 0x1000), (RIP, 0x8000_0000_0000_0000)] {
+        let (machine, image) = load();
+        let outcome = machine.call(&image, "ContinueWith", &[good, register, number]);
+        assert!(matches!(outcome, Err(Unwind::Halt)), "{outcome:?}");
+        let stop = machine.reports.lock().expect("not poisoned")[0].stop;
+        assert_eq!((stop.code, stop.parameters[0]), (0x7F, 8));
+    }
+}
+
+#[test]
+fn a_filter_that_continues_with_reserved_control_bits_continues_without_them() {
+    // EFLAGS, all of it: the trap flag among them, and behind it the first debug register, which nobody loads.
+    const EFLAGS: u64 = 0x44;
+    /// Of the FXSAVE area, with its mask behind it.
+    const MXCSR: u64 = 0x118;
+    let value = 7_u64;
+    let good = (&raw const value).expose_provenance() as u64;
+    for (register, bits) in [(EFLAGS, 0x0004_4302), (MXCSR, 0xFFFF_0000_FFFF_1F80)] {
+        assert_eq!(run("ContinueWith", &[good, register, bits]).0, 7);
+    }
+}
+
+#[test]
 fn writing_to_code_stops_the_machine() {
     let (machine, image) = load();
     let code = image.export("CatchFault").expect("exported") as u64;

@@ -175,7 +175,8 @@ fn prepare_thread() -> io::Result<Region> {
     unsafe { (*private).own_address = gs.addr() };
     set_gs_base(gs.addr());
     MEMORY.set(Some(RegionMemory { block, alternate_stack }));
-    RELEASE.with(|_| ());
+    // A destructor of another thread-local may come here after ours has run: then nobody gives the block back.
+    let _ending = RELEASE.try_with(|_| ());
     GS.set(gs);
     Ok(region)
 }

@@ -15,6 +15,7 @@ use abi::{CONTEXT, EXCEPTION_RECORD, NTSTATUS};
 
 use crate::entry::{self, Region, Stop};
 use crate::landing::{self, Code};
+use crate::memory::Scalar as _;
 use crate::{images, memory, pages, routines};
 
 /// Continues a thread whose instruction faulted in an image: on its kernel stack, outside the signal frame.
@@ -116,8 +117,9 @@ fn take(fault: &mut Fault<'_>) -> bool {
         fault.go_to_stop(region, double_fault_stop(fault.address));
         return true;
     }
-    if routines::contains(rip) {
-        fault.return_from_leaf();
+    if routines::contains(rip) && !fault.return_from_leaf() {
+        fault.go_to_stop(region, double_fault_stop(fault.register(libc::REG_RSP)));
+        return true;
     }
     if images::find(fault.register(libc::REG_RIP)).is_some() || fault.is_bad_jump(region) {
         return fault.go_to_dispatcher(region);
@@ -164,18 +166,19 @@ impl Fault<'_> {
         if self.signal == libc::SIGSEGV && self.code == SI_KERNEL { usize::MAX } else { self.address }
     }
 
-    /// One of our leaf routines faulted: go back to its caller, as unwinding a leaf function would.
-    fn return_from_leaf(&mut self) {
-        let restored = routines::saved_registers(self.register(libc::REG_RIP));
-        if restored {
+    /// One of our leaf routines faulted: go back to its caller, as unwinding a leaf function would. False when the driver
+    /// has come there without a stack.
+    fn return_from_leaf(&mut self) -> bool {
+        let rsp = self.register(libc::REG_RSP);
+        let Ok(return_address) = u64::read(rsp as u64) else { return false };
+        if routines::saved_registers(self.register(libc::REG_RIP)) {
             self.set_register(libc::REG_RDI, self.register(libc::REG_R10));
             self.set_register(libc::REG_RSI, self.register(libc::REG_R11));
         }
-        let rsp = self.register(libc::REG_RSP);
-        // SAFETY: leaf routines do not move RSP, so it points at the return address on the kernel stack.
-        let return_address = unsafe { (rsp as *const usize).read() };
-        self.set_register(libc::REG_RSP, rsp + 8);
-        self.set_register(libc::REG_RIP, return_address);
+        self.set_register(libc::REG_RSP, rsp.wrapping_add(8));
+        #[expect(clippy::cast_possible_truncation, reason = "x86-64 has 64-bit addresses")]
+        self.set_register(libc::REG_RIP, return_address as usize);
+        true
     }
 
     /// Driver code jumped or called to somewhere that cannot be executed: the caller's address is on the stack.
@@ -355,15 +358,26 @@ unsafe extern "sysv64" fn stop_trampoline(arguments: *mut StopArguments) -> ! {
     unsafe { landing::stop(region, arguments.stop, &arguments.record, &arguments.context) }
 }
 
+/// Does what would have happened without us.
 fn chain(signal: libc::c_int, info: *mut libc::siginfo_t, context: *mut libc::c_void) {
     let Some(index) = SIGNALS.iter().position(|candidate| *candidate == signal) else { return };
     // SAFETY: the slot was filled before this handler was installed for the signal.
     let previous = unsafe { PREVIOUS.0.get().cast::<libc::sigaction>().wrapping_add(index).read() };
+    // SAFETY: as in `handler`.
+    let asynchronous = unsafe { (*info).si_code } <= 0;
     match previous.sa_sigaction {
-        libc::SIG_IGN => {}
-        libc::SIG_DFL => {
-            // SAFETY: restoring the default action; the instruction faults again and the default applies.
-            unsafe { libc::sigaction(signal, &raw const previous, ptr::null_mut()) };
+        libc::SIG_IGN if asynchronous => {}
+        // Linux lets no program ignore its own faults: the default action applies to them.
+        libc::SIG_DFL | libc::SIG_IGN => {
+            let default = libc::sigaction { sa_sigaction: libc::SIG_DFL, ..previous };
+            // SAFETY: a complete action.
+            unsafe { libc::sigaction(signal, &raw const default, ptr::null_mut()) };
+            // A fault's instruction is executed again now. What came by `kill` does not come again by itself, and a
+            // breakpoint is behind the instruction pointer.
+            if asynchronous || signal == libc::SIGTRAP {
+                // SAFETY: async-signal-safe; the signal is not blocked, so it ends the process here.
+                unsafe { libc::raise(signal) };
+            }
         }
         address if previous.sa_flags & libc::SA_SIGINFO != 0 => {
             type Action = extern "C" fn(libc::c_int, *mut libc::siginfo_t, *mut libc::c_void);

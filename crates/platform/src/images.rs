@@ -4,7 +4,7 @@
 
 use std::io;
 use std::ops::Range;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering, fence};
 
 /// Images that all machines of the process can hold at once.
 pub const CAPACITY: usize = 4096;
@@ -53,6 +53,8 @@ pub fn register(range: Range<usize>, cookie: usize) -> io::Result<Registration> 
     }
     for (index, slot) in SLOTS.iter().enumerate() {
         if slot.start.compare_exchange(FREE, FILLING, Ordering::Acquire, Ordering::Relaxed).is_ok() {
+            // Whoever reads a word from below has to find, when it looks again, that the slot was being filled.
+            fence(Ordering::Release);
             slot.end.store(range.end, Ordering::Relaxed);
             slot.cookie.store(cookie, Ordering::Relaxed);
             slot.start.store(range.start, Ordering::Release);
@@ -77,7 +79,8 @@ pub fn find(address: usize) -> Option<ImageRange> {
         let start = slot.start.load(Ordering::Acquire);
         let end = slot.end.load(Ordering::Relaxed);
         let cookie = slot.cookie.load(Ordering::Relaxed);
-        let stable = start == slot.start.load(Ordering::Acquire);
+        fence(Ordering::Acquire);
+        let stable = start == slot.start.load(Ordering::Relaxed);
         (start > FILLING && stable && (start..end).contains(&address)).then_some(ImageRange {
             start,
             end,

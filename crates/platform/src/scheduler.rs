@@ -157,7 +157,8 @@ impl<T: ?Sized> Lock<T> {
 
     /// Takes the lock if it is free.
     pub fn try_lock<'a>(&'a self, platform: &'a dyn Platform) -> Option<LockGuard<'a, T>> {
-        self.try_take().then_some(LockGuard { lock: self, platform })
+        // A guard that is made must be owned: its drop opens the lock.
+        self.try_take().then(|| LockGuard { lock: self, platform })
     }
 
     /// The value, without locking: `&mut self` proves that nobody holds the lock.

@@ -225,6 +225,7 @@ fn a_held_lock_is_not_taken_by_trying(platform: &Shared) {
     let lock = Lock::new(());
     let held = lock.lock(&**platform);
     assert!(lock.try_lock(&**platform).is_none());
+    assert!(lock.try_lock(&**platform).is_none(), "the first attempt has not opened it");
     drop(held);
     assert!(lock.try_lock(&**platform).is_some());
     assert!(lock.try_lock(&**platform).is_some());

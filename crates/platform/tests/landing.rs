@@ -155,6 +155,24 @@ fn a_kernel_stack_overflow_is_a_double_fault_stop() {
     assert_eq!((stops[0].code, stops[0].parameters[0]), (0x7F, 8));
 }
 
+/// Jumps to the routine at RCX without a stack.
+#[unsafe(naked)]
+extern "win64" fn jump_without_stack(_routine: u64) -> u64 {
+    std::arch::naked_asm!("mov rax, rcx", "mov ecx, 16", "mov edx, 16", "mov r8d, 8", "mov esp, 9", "jmp rax")
+}
+
+#[test]
+fn a_fault_in_a_routine_that_was_entered_without_a_stack_is_a_double_fault_stop() {
+    let owner = Owner::default();
+    inside(&owner, |region| {
+        let routine = platform::routines::memmove() as u64;
+        let result = call(region, jump_without_stack as *const () as usize, &[routine]);
+        assert!(matches!(result, Err(Unwind::Halt)));
+    });
+    let stops = owner.stops.lock().expect("not poisoned");
+    assert_eq!((stops[0].code, stops[0].parameters), (0x7F, [8, 9, 0, 0]));
+}
+
 mod thunks {
     super::platform::export_thunk!(pub(super) fn two, 2, super::two_body);
     super::platform::export_thunk!(pub(super) fn nine, 9, super::nine_body);
@@ -239,4 +257,27 @@ fn a_fault_in_an_export_is_not_blamed_on_the_compiled_in_driver_that_called_it()
         .status()
         .expect("starts");
     assert_eq!(std::os::unix::process::ExitStatusExt::signal(&status), Some(libc::SIGSEGV), "{status}");
+}
+
+/// Enters the platform when its thread ends.
+struct EntersAtItsEnd;
+
+impl Drop for EntersAtItsEnd {
+    fn drop(&mut self) {
+        entry::prepare().expect("a region");
+        assert!(entry::region().is_some());
+    }
+}
+
+#[test]
+fn a_thread_may_enter_once_more_while_its_thread_locals_are_dropped() {
+    thread_local! {
+        static LAST: EntersAtItsEnd = const { EntersAtItsEnd };
+    }
+    let thread = std::thread::spawn(|| {
+        // Dropped after the platform's own, which comes later.
+        LAST.with(|_| ());
+        entry::prepare().expect("a region");
+    });
+    thread.join().expect("ends");
 }

@@ -56,7 +56,15 @@ struct Model {
     question: UnsafeCell<u32>,
     answer: UnsafeCell<u32>,
     gone: AtomicBool,
+    /// As in the client's `SlotState`.
+    asleep: AtomicBool,
+    /// As in the host's `SlotRecord`.
+    active: AtomicBool,
+    served: AtomicU32,
 }
+
+/// A question that ends the host's thread.
+const END: u32 = 99;
 
 impl Model {
     fn new() -> Arc<Self> {
@@ -68,6 +76,9 @@ impl Model {
             question: UnsafeCell::new(0),
             answer: UnsafeCell::new(0),
             gone: AtomicBool::new(false),
+            asleep: AtomicBool::new(false),
+            active: AtomicBool::new(false),
+            served: AtomicU32::new(0),
         })
     }
 
@@ -93,6 +104,25 @@ impl Model {
             unsafe { self.answer.with_mut(|place| *place = question + 1) };
             ring(&self.reply, number, &self.client_parked);
         }
+    }
+
+    /// As a thread of the host, to the end of the application's thread.
+    fn serve_thread(&self) {
+        let mut last = self.served.load(Ordering::Acquire);
+        loop {
+            last = self.listen(&self.request, &self.server_parked, last).expect("the session goes on");
+            // SAFETY: as in `serve`.
+            let question = unsafe { self.question.with(|place| *place) };
+            if question == END {
+                break;
+            }
+            // SAFETY: as in `serve`.
+            unsafe { self.answer.with_mut(|place| *place = question + 1) };
+            ring(&self.reply, last, &self.client_parked);
+        }
+        self.served.store(last, Ordering::Release);
+        self.active.store(false, Ordering::Release);
+        ring(&self.reply, last, &self.client_parked);
     }
 
     fn call(&self, last: u32, question: u32) -> Option<u32> {
@@ -158,5 +188,82 @@ fn loom_a_waiting_server_returns_when_the_session_ends() {
         };
         slot.end();
         server.join().unwrap();
+    });
+}
+
+#[test]
+fn loom_a_session_that_ends_amid_a_call_ends_on_both_sides() {
+    let mut model = loom::model::Builder::new();
+    model.preemption_bound = Some(3);
+    model.check(|| {
+        let slot = Model::new();
+        let server = {
+            let slot = Arc::clone(&slot);
+            thread::spawn(move || slot.serve(2))
+        };
+        let watcher = {
+            let slot = Arc::clone(&slot);
+            thread::spawn(move || slot.end())
+        };
+        assert!(matches!(slot.call(0, 10), None | Some(11)));
+        server.join().unwrap();
+        watcher.join().unwrap();
+    });
+}
+
+/// The client's watcher rings for those alone who say that they sleep. (Loom knows sequential consistency of fences only; what
+/// is one here is in the order of `life` and `asleep` themselves in `threads` and `call`.)
+#[test]
+fn loom_a_caller_whom_the_watcher_finds_awake_sees_the_end_itself() {
+    let mut model = loom::model::Builder::new();
+    model.preemption_bound = Some(3);
+    model.check(|| {
+        let slot = Model::new();
+        let watcher = {
+            let slot = Arc::clone(&slot);
+            thread::spawn(move || {
+                slot.gone.store(true, Ordering::SeqCst);
+                fence(Ordering::SeqCst);
+                if slot.asleep.load(Ordering::SeqCst) {
+                    poison(&slot.reply);
+                }
+            })
+        };
+        slot.asleep.store(true, Ordering::SeqCst);
+        let answered = wait(&slot.reply, 0, &slot.client_parked, || slot.gone());
+        assert!(matches!(answered, None | Some(POISON)));
+        watcher.join().unwrap();
+    });
+}
+
+#[test]
+fn loom_a_slot_whose_thread_has_ended_is_served_from_where_it_stood() {
+    let mut model = loom::model::Builder::new();
+    model.preemption_bound = Some(3);
+    model.check(|| {
+        let slot = Model::new();
+        let serve = |slot: &Arc<Model>| {
+            assert!(!slot.active.swap(true, Ordering::AcqRel), "its thread has said that it has ended");
+            let slot = Arc::clone(slot);
+            thread::spawn(move || slot.serve_thread())
+        };
+        let first = serve(&slot);
+        assert_eq!(slot.call(0, 10), Some(11));
+        // As a thread that ends, which waits for nothing.
+        // SAFETY: the slot is the client's until it rings.
+        unsafe { slot.question.with_mut(|place| *place = END) };
+        let last = next(next(0));
+        ring(&slot.request, last, &slot.server_parked);
+        // As a thread that looks for a slot which nobody serves any more.
+        while look(&slot.reply, last).is_some() {
+            thread::yield_now();
+        }
+        let second = serve(&slot);
+        assert_eq!(slot.call(last, 20), Some(21));
+        // SAFETY: as above.
+        unsafe { slot.question.with_mut(|place| *place = END) };
+        ring(&slot.request, next(next(last)), &slot.server_parked);
+        first.join().unwrap();
+        second.join().unwrap();
     });
 }

@@ -17,7 +17,7 @@ use crate::wire::{Reply, Request, operation};
 ///
 /// A driver may keep writing here, so this hands out copies and addresses; [`Self::bytes`] and [`Self::bytes_mut`] are
 /// for callers who know that no driver does, and for passing to a call, which then copies nothing.
-/// [`Client::read_in_place`] and its like do the same without `unsafe`.
+/// [`Client::read_in_place`] and its like do the same without `unsafe`. A forked child has no such bytes.
 pub struct Buffer {
     link: Arc<Link>,
     offset: u64,
@@ -53,7 +53,7 @@ impl Buffer {
     /// Fills `target` from the bytes at `start`.
     ///
     /// # Panics
-    /// If they are not all inside the buffer.
+    /// If they are not all inside the buffer, and in a forked child.
     pub fn read(&self, start: usize, target: &mut [u8]) {
         let source = self.part(start, target.len());
         // SAFETY: inside the buffer, which is mapped; bytes are valid whatever a driver writes meanwhile.
@@ -63,7 +63,7 @@ impl Buffer {
     /// Overwrites the bytes at `start`.
     ///
     /// # Panics
-    /// If they are not all inside the buffer.
+    /// If they are not all inside the buffer, and in a forked child.
     pub fn write(&mut self, start: usize, source: &[u8]) {
         let target = self.part(start, source.len());
         // SAFETY: inside the buffer, which is mapped and belongs to `self`.
@@ -73,7 +73,7 @@ impl Buffer {
     /// The bytes in place.
     ///
     /// # Safety
-    /// While the slice lives, no driver writes to them.
+    /// While the slice lives, no driver writes to them. This is the process that connected.
     pub unsafe fn bytes(&self) -> &[u8] {
         // SAFETY: mapped as long as `self`; unchanged, as promised by the caller.
         unsafe { std::slice::from_raw_parts(self.as_ptr(), self.length) }
@@ -82,7 +82,8 @@ impl Buffer {
     /// The bytes in place.
     ///
     /// # Safety
-    /// While the slice lives, no driver reads or writes them, except during a call that the slice is passed to.
+    /// While the slice lives, no driver reads or writes them, except during a call that the slice is passed to. This is the
+    /// process that connected.
     pub unsafe fn bytes_mut(&mut self) -> &mut [u8] {
         // SAFETY: mapped as long as `self`, which is borrowed; left alone, as promised by the caller.
         unsafe { std::slice::from_raw_parts_mut(self.as_ptr(), self.length) }
@@ -90,6 +91,7 @@ impl Buffer {
 
     fn part(&self, start: usize, length: usize) -> *mut u8 {
         assert!(start.checked_add(length).is_some_and(|end| end <= self.length), "outside the buffer");
+        assert!(self.link.life.is_of_this_process(), "a forked child has no session");
         self.as_ptr().wrapping_add(start)
     }
 }

@@ -75,7 +75,7 @@ pub enum ConnectError {
 pub(super) fn connect(
     path: &Path,
     options: ConnectOptions,
-    place: impl Fn(u64, SharedMemory, Layout) -> Result<Window, PagesError>,
+    place: impl Fn(u64, &SharedMemory, Layout) -> Result<Window, PagesError>,
 ) -> Result<(Arc<Link>, JoinHandle<()>), ConnectError> {
     let failed = |error: io::Error| ConnectError::Linux { path: path.to_owned(), error };
     let socket = socket::connect(path).map_err(|error| match error {
@@ -106,7 +106,7 @@ pub(super) fn connect(
 fn shake_hands(
     path: &Path,
     socket: &OwnedFd,
-    place: impl Fn(u64, SharedMemory, Layout) -> Result<Window, PagesError>,
+    place: impl Fn(u64, &SharedMemory, Layout) -> Result<Window, PagesError>,
 ) -> Result<Window, ConnectError> {
     let broken = |error: ReceiveError| broken(path, error);
     let lost = |error: Errno| broken(ReceiveError::Linux(error));
@@ -120,7 +120,7 @@ fn shake_hands(
             }
             _ => return Err(ConnectError::NotAHost(path.to_owned())),
         };
-        match check(base, layout, descriptor).and_then(|memory| place(base, memory, layout)) {
+        match check(base, layout, descriptor).and_then(|memory| place(base, &memory, layout)) {
             Err(PagesError::Occupied) => tell(socket, &Message::Occupied).map_err(lost)?,
             Err(error) => return Err(ConnectError::Window(error)),
             Ok(window) => break window,

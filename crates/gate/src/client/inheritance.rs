@@ -7,7 +7,7 @@ use abi::{NTSTATUS, STATUS_INVALID_PARAMETER, STATUS_SUCCESS, STATUS_UNSUCCESSFU
 
 use super::Client;
 use super::call::CopyBack;
-use crate::inheritance::{Inheritance, TICKET_LIMIT, Ticket, VARIABLE};
+use crate::inheritance::{Inheritance, Legacy, TICKET_LIMIT, Ticket, VARIABLE};
 use crate::transport::{Handle, Transport};
 use crate::wire::{Request, operation};
 
@@ -27,11 +27,15 @@ impl Client {
     /// [`Self::inherited`]; it has no other handles of this session, and this session keeps its own. If this session ends
     /// before the child has asked, the child gets none.
     ///
+    /// The heir is the process that `command` starts, whatever it executes then; processes that it starts in turn get
+    /// nothing, so a shell in between has to `exec`.
+    ///
     /// # Errors
     /// [`SpawnError`]; nothing waits for a child then.
     pub fn spawn(&self, command: &mut Command, handles: &[Handle]) -> Result<Child, SpawnError> {
         let ticket = self.offer_handles(handles).map_err(SpawnError::Handles)?;
-        let child = command.env(VARIABLE, ticket.to_string()).spawn();
+        let legacy = Legacy { ticket, parent: std::process::id() };
+        let child = command.env(VARIABLE, legacy.to_string()).spawn();
         // The next child of the same command is another.
         command.env_remove(VARIABLE);
         if child.is_err() {
@@ -43,16 +47,20 @@ impl Client {
         Ok(child?)
     }
 
-    /// The handles that this process's parent has started it with ([`Self::spawn`]); none if it has not. They can be asked for
-    /// once.
+    /// The handles that this process's parent has started it with ([`Self::spawn`]); none if it has not, or has ended. They can
+    /// be asked for once.
     ///
     /// # Errors
     /// `STATUS_NOT_FOUND` when they were asked for already, or the parent's session has ended;
     /// `STATUS_INVALID_PARAMETER` when the environment is not what a parent leaves.
     pub fn inherited(&self) -> Result<Vec<Handle>, NTSTATUS> {
-        let Some(ticket) = std::env::var_os(VARIABLE) else { return Ok(Vec::new()) };
-        let ticket = ticket.to_str().and_then(|ticket| ticket.parse().ok());
-        self.take_handles(&ticket.ok_or(STATUS_INVALID_PARAMETER)?)
+        let Some(legacy) = std::env::var_os(VARIABLE) else { return Ok(Vec::new()) };
+        let legacy = legacy.to_str().and_then(|legacy| legacy.parse::<Legacy>().ok());
+        let legacy = legacy.ok_or(STATUS_INVALID_PARAMETER)?;
+        if legacy.parent != std::os::unix::process::parent_id() {
+            return Ok(Vec::new());
+        }
+        self.take_handles(&legacy.ticket)
     }
 
     /// Makes a request whose answer has at most `room` bytes; its answer.

@@ -43,6 +43,8 @@ impl Link {
         }
         let protection = if writable { Protection::ReadWrite } else { Protection::Read };
         self.window.show(place, &memory, part, protection)?;
+        // As with the window itself.
+        self.window.keep_view_from_children(place, length)?;
         self.views().insert(place, length);
         Ok(())
     }

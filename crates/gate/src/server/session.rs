@@ -103,12 +103,12 @@ fn shake_hands(plan: &Plan, socket: &Arc<OwnedFd>) -> Option<Peer> {
     // Addresses that were refused stay taken until one is accepted, so that none is proposed twice.
     let mut refused = Vec::new();
     for _ in 0..PROPOSALS {
-        let Ok(window) = Window::new(plan.layout) else {
+        let Ok((window, memory)) = Window::new(plan.layout) else {
             refuse(socket, STATUS_INSUFFICIENT_RESOURCES);
             return None;
         };
         let offer = Message::Offer { base: window.base(), layout: plan.layout };
-        tell_with(socket, &offer, window.memory().as_fd()).ok()?;
+        tell_with(socket, &offer, memory.as_fd()).ok()?;
         match hear_soon(socket) {
             Ok((Message::Accept, _)) => {
                 let window = Arc::new(window);

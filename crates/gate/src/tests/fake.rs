@@ -8,8 +8,8 @@ use std::time::Duration;
 use abi::*;
 use platform::pages::{PAGE_SIZE, Protection};
 use platform::shared_memory::SharedMemory;
-use ringbridge_gate::{CreateFile, DirectoryEntry, Handle, IoStatus, Listener, Peer, Server, ServerOptions};
-use ringbridge_gate::{Service, SystemCall, SystemReply, Views, WindowBuffer};
+use ringbridge_gate::{CreateFile, DirectoryEntry, Handle, Inheritance, IoStatus, Listener, Peer, Server};
+use ringbridge_gate::{ServerOptions, Service, SystemCall, SystemReply, Ticket, Views, WindowBuffer};
 
 const PAGE: u64 = PAGE_SIZE as u64;
 
@@ -42,6 +42,7 @@ pub const HIDE: u32 = 0x22_2028;
 pub struct Log {
     events: Mutex<Events>,
     changed: Condvar,
+    offers: Mutex<Vec<(Ticket, Vec<Handle>)>>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -257,6 +258,10 @@ impl Service for Fake {
         Ok((0..count).map(entry).collect())
     }
 
+    fn inheritance(&self) -> Result<&dyn Inheritance, NTSTATUS> {
+        Ok(self)
+    }
+
     fn thread_started(&self) {
         self.log.note(|events| events.threads_started += 1);
     }
@@ -273,5 +278,19 @@ impl Service for Fake {
 
     fn session_ended(&self) {
         self.log.note(|events| events.sessions_ended += 1);
+    }
+}
+
+impl Inheritance for Fake {
+    fn offer_handles(&self, handles: &[Handle]) -> Result<Ticket, NTSTATUS> {
+        let ticket = Ticket::random().unwrap();
+        self.log.offers.lock().unwrap().push((ticket, handles.to_vec()));
+        Ok(ticket)
+    }
+
+    fn take_handles(&self, ticket: &Ticket) -> Result<Vec<Handle>, NTSTATUS> {
+        let mut offers = self.log.offers.lock().unwrap();
+        let place = offers.iter().position(|(offered, _)| offered == ticket).ok_or(STATUS_NOT_FOUND)?;
+        Ok(offers.swap_remove(place).1)
     }
 }

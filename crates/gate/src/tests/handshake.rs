@@ -13,9 +13,11 @@ use rustix::fs::{MemfdFlags, ftruncate, memfd_create};
 use rustix::net::{RecvFlags, SendFlags, accept, bind, listen, recv, send};
 
 use super::fake::*;
-use crate::socket::{self, hear_soon, tell, tell_with};
+use crate::socket::{self, ReceiveError, hear_soon, tell, tell_with};
 use crate::wire::{Layout, MESSAGE_SIZE, Message, VERSION};
-use crate::{BindError, Client, ConnectError, Handle, Listener, ServerOptions, Transport, WindowSize};
+use crate::{
+    BindError, Client, ConnectError, Handle, Listener, Peer, ServerOptions, Service, Transport, WindowSize,
+};
 
 #[test]
 fn without_a_host_the_error_says_how_to_start_one() {
@@ -28,6 +30,22 @@ fn without_a_host_the_error_says_how_to_start_one() {
     let error = Client::connect(&path).unwrap_err();
     assert!(!matches!(error, ConnectError::Linux { .. }), "{error:?}");
     fs::remove_file(&path).unwrap();
+}
+
+#[test]
+fn an_application_whose_session_fails_with_a_panic_is_let_go_at_once() {
+    let path = socket_path("openpanics");
+    let open = |_: &Peer| -> Result<Arc<dyn Service>, NTSTATUS> { panic!("asked to") };
+    let server = Listener::bind(&path).unwrap().serve(ServerOptions::default(), open).unwrap();
+    let socket = socket::connect(path.as_ref()).unwrap();
+    tell(&socket, &Message::Hello).unwrap();
+    assert!(matches!(hear_soon(&socket).unwrap(), (Message::Offer { .. }, Some(_))));
+    tell(&socket, &Message::Accept).unwrap();
+    assert!(matches!(hear_soon(&socket), Err(ReceiveError::Closed)));
+    while server.sessions() != 0 {
+        thread::yield_now();
+    }
+    server.stop();
 }
 
 #[test]

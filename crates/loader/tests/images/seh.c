@@ -188,6 +188,22 @@ __declspec(dllexport) u64 ContinueExecution(u64 *good) {
     return loaded;
 }
 
+static int set_register(struct pointers *pointers, u64 offset, u64 value) {
+    *(u64 *)(pointers->context + offset) = value;
+    return RETRY;
+}
+
+// As ContinueExecution, with another register that the filter sets: its offset in CONTEXT, and its value.
+__declspec(dllexport) u64 ContinueWith(u64 *good, u64 offset, u64 value) {
+    u64 loaded = 0;
+    __try {
+        __asm__ volatile("mov $0x30, %%rax\n\tmov (%%rax), %0" : "=r"(loaded) : : "rax", "memory");
+    } __except ((repair(POINTERS, (u64)good), set_register(POINTERS, offset, value))) {
+        return 0;
+    }
+    return loaded;
+}
+
 __declspec(dllexport) u64 ContinueBehindARaise(void) {
     struct record record = {.code = 0x20000001};
     __try {

@@ -7,7 +7,7 @@ use std::ptr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rustix::io::Errno;
-use rustix::mm::{MapFlags, ProtFlags, mmap_anonymous, mprotect, munmap};
+use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap_anonymous, mprotect, munmap};
 
 use super::{
     ADDRESS_LIMIT, PAGE_SIZE, PagesError, Protection, SYSTEM_SLAB, SYSTEM_SPACE, USER_WINDOWS, WINDOW_STRIDE,
@@ -150,6 +150,20 @@ impl Reservation {
         let mut shared = self.shared();
         remove(&mut shared, offset..offset + len);
         shared.insert(offset, offset + len);
+        Ok(())
+    }
+
+    /// Keeps what is mapped there now out of children that this process forks: every access faults in them, as after
+    /// unmapping. What is mapped there later is theirs too.
+    ///
+    /// # Errors
+    ///
+    /// `OutOfRange`, `Misaligned`, `NoMemory` (a mapping is split and the process has too many).
+    pub fn keep_from_children(&self, offset: usize, len: usize) -> Result<(), PagesError> {
+        let address = self.address(offset, len)?;
+        let place = ptr::with_exposed_provenance_mut(address);
+        // SAFETY: the range lies inside this reservation; nothing changes in this process.
+        unsafe { madvise(place, len, Advice::LinuxDontFork)? };
         Ok(())
     }
 
