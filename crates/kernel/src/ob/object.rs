@@ -136,11 +136,9 @@ impl Object {
     #[inline]
     #[must_use]
     pub fn try_reference(&self) -> bool {
-        if self.references.fetch_add(1, Ordering::Relaxed) > 0 {
-            return true;
-        }
-        self.references.fetch_sub(1, Ordering::Relaxed);
-        false
+        // Never counts up from nothing, not even for a moment: another thread would take that for a reference.
+        let add_one = |references: isize| (references > 0).then_some(references + 1);
+        self.references.fetch_update(Ordering::Relaxed, Ordering::Relaxed, add_one).is_ok()
     }
 
     /// Drops a reference; the last one ends the object. Returns how many are left.
@@ -233,10 +231,42 @@ impl Object {
     /// Its full path, if it has a name.
     #[must_use]
     pub fn path(&self) -> Option<String> {
-        let place = self.place()?;
-        let mut path = place.directory.upgrade()?.path().unwrap_or_default();
-        path.push('\\');
-        path.push_str(&String::from_utf16_lossy(&place.name));
-        Some(path)
+        let mut place = self.place()?;
+        let mut names = Vec::new();
+        // In a loop: directories may be nested deeper than a kernel stack is.
+        loop {
+            names.push(String::from_utf16_lossy(&place.name));
+            match place.directory.upgrade()?.place() {
+                Some(above) => place = above,
+                None => break,
+            }
+        }
+        Some(names.iter().rev().flat_map(|name| ["\\", name]).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Barrier;
+    use std::thread;
+
+    use super::*;
+    use crate::ob::Directory;
+
+    #[test]
+    fn an_object_whose_last_reference_is_gone_is_referenced_by_nobody_again() {
+        const ROUNDS: usize = 200_000;
+        let object = Object::new(0, Directory::default());
+        object.undo_reference();
+        let start = Barrier::new(2);
+        let revive = || {
+            start.wait();
+            (0..ROUNDS).filter(|_| object.try_reference()).count()
+        };
+        let revived = thread::scope(|scope| {
+            let other = scope.spawn(revive);
+            revive() + other.join().expect("no panic")
+        });
+        assert_eq!((revived, object.references()), (0, 0));
     }
 }
