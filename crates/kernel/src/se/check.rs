@@ -138,10 +138,11 @@ fn list_grants(descriptor: &SecurityDescriptor, token: &Token, wanted: &Wanted, 
             _ => None,
         })
         .collect();
-    let is_owner = descriptor.owner.is_some_and(|owner| token.is_allowed(&owner));
+    // A restricted token is an owner's only where one of its restricting SIDs is the owner's too.
+    let is_owner = descriptor.owner.is_some_and(|owner| token.is_allowed(&owner) && who.allows(&owner));
     let limited = entries.iter().any(|(_, _, sid)| *sid == well_known::OWNER_RIGHTS);
     let mut given = 0;
-    if is_owner && !limited && descriptor.owner.is_some_and(|owner| who.allows(&owner)) {
+    if is_owner && !limited {
         given |= wanted & (abi::READ_CONTROL | abi::WRITE_DAC);
     }
     let mut denied = 0;

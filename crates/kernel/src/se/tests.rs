@@ -111,6 +111,19 @@ fn groups_for_denial_only_and_restricting_sids_narrow_a_token() {
 }
 
 #[test]
+fn an_owner_with_a_restricted_token_has_an_owners_rights_where_a_restricting_sid_is_the_owner() {
+    let user = Token::user();
+    let own = format!("O:{}D:(A;;0x1;;;OW)", user.user);
+    let (without, with) =
+        (user.clone().restricted_to(&[known::RESTRICTED]), user.clone().restricted_to(&[user.user]));
+    assert_eq!(check(&own, &without, READ), DENIED);
+    assert_eq!(check(&own, &with, READ), Ok(READ));
+    let implied = format!("O:{}D:", user.user);
+    assert_eq!(check(&implied, &without, abi::READ_CONTROL), DENIED);
+    assert_eq!(check(&implied, &with, abi::READ_CONTROL), Ok(abi::READ_CONTROL));
+}
+
+#[test]
 fn everyone_does_not_include_the_anonymous_user() {
     assert_eq!(check("D:(A;;0x1;;;WD)", &Token::anonymous(), READ), DENIED);
     assert_eq!(check("D:(A;;0x1;;;AN)", &Token::anonymous(), READ), Ok(READ));
@@ -187,6 +200,9 @@ fn the_device_strings_of_the_documentation_mean_what_it_says() {
     ];
     assert_eq!(all.dacl.expect("a list").aces, expected);
     assert_eq!(descriptor("D:P").dacl, Some(Acl::default()), "nobody: SDDL_DEVOBJ_KERNEL_ONLY");
+    let null = descriptor("D:PAINO_ACCESS_CONTROL");
+    let flags = abi::SE_DACL_PROTECTED | abi::SE_DACL_AUTO_INHERITED;
+    assert_eq!((null.control, null.dacl), (abi::SE_DACL_PRESENT | flags, None));
     let owned = descriptor("O:BAG:S-1-5-18D:(D;CIOI;0x1f;;;S-1-5-32-545)S:(ML;;NW;;;LW)");
     assert_eq!((owned.owner, owned.group), (Some(known::ADMINISTRATORS), Some(known::LOCAL_SYSTEM)));
     let sacl = owned.sacl.expect("a list");
@@ -246,10 +262,11 @@ fn any_descriptor() -> impl Strategy<Value = SecurityDescriptor> {
         let of_sacl = abi::SE_SACL_PROTECTED | abi::SE_SACL_AUTO_INHERITED | abi::SE_SACL_AUTO_INHERIT_REQ;
         let of_dacl = abi::SE_DACL_PROTECTED | abi::SE_DACL_AUTO_INHERITED | abi::SE_DACL_AUTO_INHERIT_REQ;
         let mut control = 0;
-        if sacl.is_some() {
+        // Present without a list is a NULL one.
+        if sacl.is_some() || bits & 1 != 0 {
             control |= abi::SE_SACL_PRESENT | bits & of_sacl;
         }
-        if dacl.is_some() {
+        if dacl.is_some() || bits & 2 != 0 {
             control |= abi::SE_DACL_PRESENT | bits & of_dacl;
         }
         SecurityDescriptor { control, owner, group, sacl, dacl }
