@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use crate::Kernel;
 use crate::ps::Process;
-use crate::se::SecurityDescriptor;
+use crate::se::{SecurityDescriptor, map_generic};
 
 /// What a room keeps in an object of its type.
 pub trait ObjectBody: Any + Send + Sync {
@@ -54,19 +54,8 @@ impl ObjectType {
     /// Replaces generic rights by the type's own; MAXIMUM_ALLOWED by all of them.
     #[must_use]
     pub fn map_access(&self, desired: u32) -> u32 {
-        const BITS: [u32; 4] =
-            [abi::GENERIC_READ, abi::GENERIC_WRITE, abi::GENERIC_EXECUTE, abi::GENERIC_ALL];
-        let generic = BITS.iter().fold(0, |all, bit| all | bit);
-        let mut mapped = desired & !(generic | abi::MAXIMUM_ALLOWED);
-        for (bit, mapping) in BITS.iter().zip(self.generic_mapping) {
-            if desired & bit != 0 {
-                mapped |= mapping;
-            }
-        }
-        if desired & abi::MAXIMUM_ALLOWED != 0 {
-            mapped |= self.generic_mapping[3];
-        }
-        mapped
+        let all = if desired & abi::MAXIMUM_ALLOWED != 0 { self.generic_mapping[3] } else { 0 };
+        map_generic(desired & !abi::MAXIMUM_ALLOWED, &self.generic_mapping) | all
     }
 }
 
