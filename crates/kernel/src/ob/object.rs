@@ -244,7 +244,8 @@ mod tests {
 
     #[test]
     fn an_object_whose_last_reference_is_gone_is_referenced_by_nobody_again() {
-        const ROUNDS: usize = 200_000;
+        // Long enough for the two to meet, or for one to be preempted, many times.
+        const ROUNDS: usize = 10_000_000;
         let object = Object::new(0, Directory::default());
         object.undo_reference();
         let start = Barrier::new(2);
