@@ -7,7 +7,6 @@ use std::sync::{Arc, PoisonError, RwLock};
 use abi::NTSTATUS;
 
 use super::directory::{Directory, NamedObject, SymbolicLink};
-use super::name::eq_ignore_case;
 use super::object::{Object, Place};
 use super::types::TypeTable;
 use crate::se::{base_named_objects_descriptor, default_descriptor};
@@ -220,10 +219,10 @@ impl ObjectManager {
         }
     }
 
-    /// Whether two paths are the same name.
+    /// Whether `object` is the root directory, the only object that is in the namespace without a name.
     #[must_use]
-    pub fn same_name(left: &[u16], right: &[u16]) -> bool {
-        eq_ignore_case(left, right)
+    pub fn is_root(&self, object: &Object) -> bool {
+        std::ptr::eq(&raw const *self.root, object)
     }
 }
 
