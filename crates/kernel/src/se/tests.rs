@@ -83,6 +83,25 @@ fn an_owner_may_read_and_change_the_list_whatever_it_says() {
 }
 
 #[test]
+fn a_conditional_entry_that_denies_counts_as_met() {
+    let user = Token::user();
+    let check = |kind: u8| {
+        let mut body = READ.to_le_bytes().to_vec();
+        body.extend(known::WORLD.to_bytes());
+        body.extend(b"artx");
+        let conditional = Ace { kind, flags: 0, body: AceBody::Opaque(body) };
+        let list = Acl::new(vec![conditional, Ace::allow(READ | WRITE, known::WORLD)]);
+        let descriptor = SecurityDescriptor::new(known::LOCAL_SYSTEM, known::LOCAL_SYSTEM, list);
+        let request =
+            AccessRequest { desired: READ, previously_granted: 0, mapping: MAPPING, user_mode: true };
+        access_check(Some(&descriptor), &user, &request).map(|granted| granted.access)
+    };
+    assert_eq!(check(abi::ACCESS_DENIED_CALLBACK_ACE_TYPE), DENIED);
+    // Others of those kinds are passed over.
+    assert_eq!(check(abi::ACCESS_DENIED_CALLBACK_ACE_TYPE - 1), Ok(READ));
+}
+
+#[test]
 fn privileges_give_what_no_list_can() {
     let administrator = Token::administrator();
     let asked = abi::ACCESS_SYSTEM_SECURITY;
