@@ -357,6 +357,24 @@ mod tests {
     }
 
     #[test]
+    fn a_sessions_window_is_kept_as_long_as_an_mdl_locks_pages_of_it() {
+        on_mock(0..1, 1, |machine| {
+            machine.inside(|kernel, _| {
+                let (start, mapping) = (USER_WINDOWS.start as u64, Arc::new(()));
+                let window = start..start + 4 * PAGE;
+                let session = Arc::new(UserSpace::in_window(window, Box::new(mapping.clone())));
+                let mdl = kernel.mm.allocate_mdl(start + 4 * PAGE - 10, 10, PoolOwner(1));
+                let mdl = mdl.expect("writable").expect("memory");
+                kernel.mm.probe_and_lock(mdl, Some(&session), true, true).expect("its own");
+                drop(session);
+                assert_eq!(Arc::strong_count(&mapping), 2);
+                assert!(kernel.mm.unlock_pages(mdl).is_ok());
+                assert_eq!(Arc::strong_count(&mapping), 1);
+            });
+        });
+    }
+
+    #[test]
     fn pages_of_another_process_are_not_locked_in_either_mode() {
         on_mock(0..1, 1, |machine| {
             machine.inside(|kernel, _| {
