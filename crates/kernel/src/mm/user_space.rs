@@ -41,7 +41,7 @@ pub struct UserSpace {
     serial: u64,
     window: OnceLock<Window>,
     allocations: Mutex<Allocations>,
-    /// Changes whenever pages go.
+    /// Changes whenever an allocation is given back.
     generation: AtomicU64,
     locked_pages: AtomicU64,
 }
@@ -111,7 +111,8 @@ impl UserSpace {
         length == 0 || address >= window.range.start && end.is_some_and(|end| end <= window.range.end)
     }
 
-    /// Whether all pages of a range that lies in the process's window are there.
+    /// Whether all pages of a range that lies in the process's window are there, and have not been given back: those that an MDL
+    /// still locks go when it does not.
     #[inline]
     #[must_use]
     pub fn has_pages(&self, address: u64, length: u64) -> bool {
@@ -128,9 +129,9 @@ impl UserSpace {
     fn find_pages(&self, address: u64, end: u64) -> bool {
         let allocations = self.allocations();
         let found = allocations.live.range(..=address).next_back();
-        let Some((&start, allocation)) = found.filter(|(start, found)| end <= *start + found.length) else {
-            return false;
-        };
+        let is_whole =
+            |(start, found): &(&u64, &Allocation)| end <= *start + found.length && !found.given_back;
+        let Some((&start, allocation)) = found.filter(is_whole) else { return false };
         let generation = self.generation.load(Ordering::Acquire);
         LAST_FOUND.set(Found { serial: self.serial, generation, start, end: start + allocation.length });
         true
@@ -186,6 +187,7 @@ impl UserSpace {
         let mut allocations = self.allocations();
         let Some(allocation) = allocations.live.get_mut(&address) else { return };
         allocation.given_back = true;
+        self.generation.fetch_add(1, Ordering::Release);
         if allocation.locks == 0 {
             self.release(&mut allocations, address);
         }
@@ -194,7 +196,6 @@ impl UserSpace {
     fn release(&self, allocations: &mut Allocations, address: u64) {
         let Some(own) = self.window.get().and_then(|window| window.own.as_ref()) else { return };
         let Some(allocation) = allocations.live.remove(&address) else { return };
-        self.generation.fetch_add(1, Ordering::Release);
         let (Ok(start), Ok(length)) = (usize::try_from(address), usize::try_from(allocation.length)) else {
             return;
         };
@@ -308,7 +309,9 @@ mod tests {
         let address = buffer.address();
         let locked = space.lock(address + 4095, 2).expect("inside");
         assert_eq!(space.locked_pages(), 2);
+        assert!(space.has_pages(address, 8192));
         drop(buffer);
+        assert!(!space.has_pages(address, 8192), "a request that met them now would lose them");
         raw::write(address, 7_u8).expect("still there");
         assert!(space.lock(address, 1).is_none(), "given back");
         assert_ne!(space.allocate(1).expect("room"), address);
