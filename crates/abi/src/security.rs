@@ -282,6 +282,7 @@ pub const ACCESS_ALLOWED_ACE_TYPE: u8 = 0x0;
 pub const ACCESS_DENIED_ACE_TYPE: u8 = 0x1;
 pub const SYSTEM_AUDIT_ACE_TYPE: u8 = 0x2;
 pub const SYSTEM_ALARM_ACE_TYPE: u8 = 0x3;
+pub const ACCESS_DENIED_CALLBACK_ACE_TYPE: u8 = 0xa;
 pub const SYSTEM_MANDATORY_LABEL_ACE_TYPE: u8 = 0x11;
 pub const OBJECT_INHERIT_ACE: u8 = 0x1;
 pub const CONTAINER_INHERIT_ACE: u8 = 0x2;

@@ -1,10 +1,11 @@
 //! OBJECT_ATTRIBUTES as drivers pass them, and the objects that they name.
 
+use std::any::TypeId;
 use std::mem::offset_of;
 use std::sync::Arc;
 
 use abi::{NTSTATUS, OBJECT_ATTRIBUTES};
-use kernel::ob::{self, Directory, Object, Wanted};
+use kernel::ob::{self, Directory, Object, SymbolicLink, Wanted};
 use kernel::{Outcome, raw};
 
 use crate::Call;
@@ -56,9 +57,14 @@ impl Attributes {
         };
         let is_directory = root.body::<Directory>().is_some();
         let mut path = root.body.full_name(&root);
+        // Its names would be looked for in the root.
+        let is_gone = path.is_empty() && !call.kernel.ob.is_root(&root);
         root.dereference(call.kernel);
         if !is_directory {
             return Err(abi::STATUS_NOT_IMPLEMENTED);
+        }
+        if is_gone {
+            return Err(abi::STATUS_OBJECT_PATH_NOT_FOUND);
         }
         if name.first() == Some(&u16::from(b'\\')) {
             return Err(abi::STATUS_OBJECT_PATH_SYNTAX_BAD);
@@ -81,27 +87,17 @@ pub(crate) fn answer(to: u64, opened: Result<u64, NTSTATUS>) -> Outcome<NTSTATUS
     }
 }
 
-/// Opens the object that `attributes` name, if its body is a `T`.
-pub(crate) fn open<T: 'static>(
-    call: Call<'_>,
-    to: u64,
-    access: u32,
-    attributes: u64,
-    link: bool,
-) -> Outcome<NTSTATUS> {
+/// Opens the object that `attributes` name, if its body is a `T`. Of symbolic links, that is the link itself.
+pub(crate) fn open<T: 'static>(call: Call<'_>, to: u64, access: u32, attributes: u64) -> Outcome<NTSTATUS> {
     let attributes = match read(call, attributes)? {
         Ok(attributes) => attributes,
         Err(status) => return Ok(status),
     };
-    answer(to, open_named::<T>(call, &attributes, access, link))
+    answer(to, open_named::<T>(call, &attributes, access))
 }
 
-fn open_named<T: 'static>(
-    call: Call<'_>,
-    attributes: &Attributes,
-    access: u32,
-    link: bool,
-) -> Result<u64, NTSTATUS> {
+fn open_named<T: 'static>(call: Call<'_>, attributes: &Attributes, access: u32) -> Result<u64, NTSTATUS> {
+    let link = TypeId::of::<T>() == TypeId::of::<SymbolicLink>();
     let found = call.kernel.ob.find(&attributes.path(call)?, link)?;
     if found.object.body::<T>().is_none() || !found.rest.is_empty() {
         return Err(abi::STATUS_OBJECT_TYPE_MISMATCH);
@@ -129,12 +125,17 @@ pub(crate) fn create<T: 'static>(
         if let Err(status) = named {
             object.dereference(call.kernel);
             if status == abi::STATUS_OBJECT_NAME_COLLISION && attributes.attributes & abi::OBJ_OPENIF != 0 {
-                let opened = answer(to, open_named::<T>(call, attributes, access, true))?;
+                let opened = answer(to, open_named::<T>(call, attributes, access))?;
                 return Ok(if opened.is_success() { abi::STATUS_OBJECT_NAME_EXISTS } else { opened });
             }
             return Ok(status);
         }
     }
     let granted = object.object_type().map_access(access);
-    answer(to, ob::open_handle(call.kernel, call.thread, object, granted, attributes.attributes))
+    let opened = ob::open_handle(call.kernel, call.thread, object, granted, attributes.attributes);
+    if opened.is_err() {
+        // Without a handle nothing would ever take its name away.
+        ob::make_temporary(call.kernel, object);
+    }
+    answer(to, opened)
 }

@@ -83,7 +83,7 @@ rows! {
     /// Opens an event by name.
     irql(PASSIVE_LEVEL)
     fn ZwOpenEvent(call, event_handle: u64, desired_access: u32, object_attributes: u64) -> NTSTATUS {
-        attributes::open::<EventBody>(call, event_handle, desired_access, object_attributes, false)
+        attributes::open::<EventBody>(call, event_handle, desired_access, object_attributes)
     }
 
     /// Signals an event; stores its previous state.

@@ -62,7 +62,7 @@ rows! {
     /// Opens an object directory.
     irql(PASSIVE_LEVEL)
     fn ZwOpenDirectoryObject(call, handle: u64, desired_access: u32, object_attributes: u64) -> NTSTATUS {
-        attributes::open::<Directory>(call, handle, desired_access, object_attributes, false)
+        attributes::open::<Directory>(call, handle, desired_access, object_attributes)
     }
 
     /// Makes an object directory.
@@ -119,7 +119,7 @@ rows! {
     /// Opens a symbolic link itself.
     irql(PASSIVE_LEVEL)
     fn ZwOpenSymbolicLinkObject(call, handle: u64, desired_access: u32, object_attributes: u64) -> NTSTATUS {
-        attributes::open::<SymbolicLink>(call, handle, desired_access, object_attributes, true)
+        attributes::open::<SymbolicLink>(call, handle, desired_access, object_attributes)
     }
 
     /// Makes a symbolic link, which goes with its last handle unless it is permanent.
@@ -156,5 +156,87 @@ rows! {
         raw::copy_wide(string.buffer()?, &target)?;
         string.set_length(bytes)?;
         Ok(abi::STATUS_SUCCESS)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use kernel::ex::{self, EventBody};
+    use kernel::ke::Thread;
+    use kernel::ps::SYSTEM_PROCESS_ID;
+    use platform::entry::KernelStack;
+
+    use super::*;
+    use crate::attributes::Attributes;
+    use crate::rows::scratch::Scratch;
+
+    fn thread(scratch: &Scratch, process: u32) -> Thread {
+        let stack = KernelStack { top: 0, limit: 0, guard: 0 };
+        Thread::new(&scratch.kernel, 8, process, stack, true).expect("pool")
+    }
+
+    fn wide(text: &str) -> Vec<u16> {
+        text.encode_utf16().collect()
+    }
+
+    fn attributes(root: u64, name: &str, attributes: u32) -> Attributes {
+        Attributes { root, name: Some(wide(name)), attributes }
+    }
+
+    #[test]
+    fn an_object_that_gets_no_handle_leaves_no_name() {
+        let scratch = Scratch::new();
+        let kernel = &*scratch.kernel;
+        let process = kernel.ps.create("application");
+        let thread = thread(&scratch, process.id);
+        kernel.ps.terminate(kernel, &process).expect("running");
+        let object: Arc<Object> = Object::new(0, Directory::default());
+        let name = attributes(0, r"\Late", abi::OBJ_PERMANENT);
+        let to = scratch.bytes(8);
+        let made = attributes::create::<Directory>(Call { kernel, thread: &thread }, to, 0, &name, &object);
+        assert_eq!(made.expect("writable"), abi::STATUS_PROCESS_IS_TERMINATING);
+        assert_eq!(object.references(), 0);
+        assert!(kernel.ob.find(&wide(r"\Late"), false).is_err());
+    }
+
+    #[test]
+    fn a_directory_that_lost_its_name_is_not_taken_for_the_root() {
+        let scratch = Scratch::new();
+        let kernel = &*scratch.kernel;
+        let thread = thread(&scratch, SYSTEM_PROCESS_ID);
+        let call = Call { kernel, thread: &thread };
+        let open = |object: &Arc<Object>| {
+            assert!(object.try_reference());
+            ob::open_handle(kernel, &thread, object, 0, 0).expect("room")
+        };
+        let root = open(&kernel.ob.find(&wide(r"\"), false).expect("the root").object);
+        assert_eq!(attributes(root, "Device", 0).path(call), Ok(wide(r"\Device")));
+        let directory = Object::new(0, Directory::default());
+        kernel.ob.insert(&wide(r"\Gone"), &directory, true).expect("a free name");
+        let gone = open(&directory);
+        assert_eq!(attributes(gone, "Device", 0).path(call), Ok(wide(r"\Gone\Device")));
+        assert!(kernel.ob.remove_name(&directory));
+        assert_eq!(attributes(gone, "Device", 0).path(call), Err(abi::STATUS_OBJECT_PATH_NOT_FOUND));
+    }
+
+    #[test]
+    fn openif_opens_what_a_link_leads_to_unless_links_are_made() {
+        let scratch = Scratch::new();
+        let kernel = &*scratch.kernel;
+        let thread = thread(&scratch, SYSTEM_PROCESS_ID);
+        let event = || ex::event_object(kernel, abi::NotificationEvent, false).expect("pool");
+        kernel.ob.insert(&wide(r"\Event"), &event(), true).expect("a free name");
+        let link = || Object::new(0, SymbolicLink { target: wide(r"\Event") });
+        kernel.ob.insert(&wide(r"\Link"), &link(), true).expect("a free name");
+        let name = attributes(0, r"\Link", abi::OBJ_OPENIF);
+        let (call, to) = (Call { kernel, thread: &thread }, scratch.bytes(8));
+        for (made, type_name) in [
+            (attributes::create::<EventBody>(call, to, 0, &name, &event()), "Event"),
+            (attributes::create::<SymbolicLink>(call, to, 0, &name, &link()), "SymbolicLink"),
+        ] {
+            assert_eq!(made.expect("writable"), abi::STATUS_OBJECT_NAME_EXISTS, "{type_name}");
+        }
     }
 }

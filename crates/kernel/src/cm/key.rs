@@ -6,7 +6,7 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, Wea
 use abi::NTSTATUS;
 
 use super::Value;
-use crate::ob::{eq_ignore_case, upcase};
+use crate::ob::{eq_ignore_case, folded};
 
 const SEPARATOR: u16 = b'\\' as u16;
 /// UTF-16 units of the longest name of a key, and of a value.
@@ -78,10 +78,6 @@ pub struct NewKey {
     pub volatile: bool,
     /// The time.
     pub now: i64,
-}
-
-fn folded(name: &[u16]) -> Vec<u16> {
-    name.iter().copied().map(upcase).collect()
 }
 
 fn bytes_of(name: &[u16]) -> u32 {
@@ -175,6 +171,8 @@ impl Key {
     /// # Errors
     /// `STATUS_CANNOT_DELETE` while there are keys below it, and for the root; `STATUS_KEY_DELETED`.
     pub fn delete(&self, now: i64) -> Result<(), NTSTATUS> {
+        // A key that was deleted may have outlived the one above it.
+        drop(self.read()?);
         let parent = self.parent.upgrade().ok_or(abi::STATUS_CANNOT_DELETE)?;
         let mut above = parent.write()?;
         let mut state = self.write()?;

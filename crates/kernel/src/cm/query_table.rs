@@ -157,8 +157,10 @@ pub fn query_values(
             break;
         }
         let query = Query { kernel, entry, context, owner };
+        // A value that nobody asks for, or a subkey, has a routine to tell, and here there is none.
+        let for_routines = abi::RTL_QUERY_REGISTRY_SUBKEY | abi::RTL_QUERY_REGISTRY_NOVALUE;
         if entry.has(abi::RTL_QUERY_REGISTRY_DIRECT)
-            && (entry.name == 0 || entry.routine != 0 || entry.has(abi::RTL_QUERY_REGISTRY_SUBKEY))
+            && (entry.name == 0 || entry.routine != 0 || entry.has(for_routines))
         {
             return Ok(abi::STATUS_INVALID_PARAMETER);
         }
@@ -408,4 +410,38 @@ fn strings_of(data: &[u8]) -> Vec<Vec<u8>> {
     let units: Vec<u16> = data.as_chunks::<2>().0.iter().map(|pair| u16::from_le_bytes(*pair)).collect();
     let strings = units.split(|unit| *unit == 0).take_while(|string| !string.is_empty());
     strings.map(|string| string.iter().copied().chain([0]).flat_map(u16::to_le_bytes).collect()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ke::tests::on_mock;
+
+    #[test]
+    fn a_direct_entry_that_contradicts_itself_is_refused_and_nothing_is_called() {
+        on_mock(0..1, 1, |machine| {
+            machine.inside(|kernel, _| {
+                let allocate = |size| {
+                    let block = kernel.mm.pool.allocate_zeroed(size, TAG, PoolOwner(1));
+                    block.expect("memory").address
+                };
+                let table = allocate(2 * size_of::<RTL_QUERY_REGISTRY_TABLE>());
+                let name = allocate(16);
+                raw::copy_wide(name, &"Start".encode_utf16().collect::<Vec<_>>()).expect("pool");
+                let field = |offset: usize| table + offset as u64;
+                let direct = abi::RTL_QUERY_REGISTRY_DIRECT;
+                for (flags, name) in [
+                    (direct, 0),
+                    (direct | abi::RTL_QUERY_REGISTRY_SUBKEY, name),
+                    (direct | abi::RTL_QUERY_REGISTRY_NOVALUE, name),
+                ] {
+                    raw::write(field(offset_of!(RTL_QUERY_REGISTRY_TABLE, Flags)), flags).expect("pool");
+                    raw::write(field(offset_of!(RTL_QUERY_REGISTRY_TABLE, Name)), name).expect("pool");
+                    let key = kernel.cm.key(SERVICES).expect("is always there");
+                    let status = query_values(kernel, Some(&key), table, 0, PoolOwner(1));
+                    assert_eq!(status.expect("nothing raises"), abi::STATUS_INVALID_PARAMETER, "{flags:#x}");
+                }
+            });
+        });
+    }
 }

@@ -178,6 +178,9 @@ mod tests {
         assert_eq!(below.value(&wide("x")), Err(abi::STATUS_KEY_DELETED));
         assert_eq!(above.delete(0), Ok(()));
         assert!(!registry.has_key(SERVICE));
+        drop(above);
+        assert_eq!(below.delete(0), Err(abi::STATUS_KEY_DELETED));
+        assert_eq!(registry.root().delete(0), Err(abi::STATUS_CANNOT_DELETE));
     }
 
     #[test]

@@ -246,6 +246,8 @@ impl MemoryManager {
         let is_window = address < USER_WINDOWS.end as u64 && end > USER_WINDOWS.start as u64;
         if is_window {
             let user = user.ok_or_else(violation)?;
+            // First, as an MDL that has no room for them must not leave anything locked.
+            write_frames(mdl, address, length)?;
             let locked = user.lock(address, length, for_writing).ok_or_else(violation)?;
             // An MDL that was locked already leaves its first lock for ever, as on NT.
             let mut all = self.user_locks.all.lock().unwrap_or_else(PoisonError::into_inner);
@@ -254,8 +256,8 @@ impl MemoryManager {
             return Err(violation());
         } else {
             raw::touch(address, length, for_writing)?;
+            write_frames(mdl, address, length)?;
         }
-        write_frames(mdl, address, length)?;
         let operation = if for_writing { WRITE_OPERATION } else { 0 };
         mdl.set_flags(mdl.flags()? & !WRITE_OPERATION | PAGES_LOCKED | operation)
     }
@@ -289,8 +291,8 @@ impl MemoryManager {
         let (Ok(bytes), Ok(count)) = (usize::try_from(length), u32::try_from(length)) else {
             return Ok(None);
         };
-        // Blocks of whole pages are on pages of their own, fresh and zero.
-        let Some(pages) = self.pool.allocate(bytes, PAGES_TAG, owner, false) else { return Ok(None) };
+        // Blocks of whole pages are on pages of their own, but these may be ones that were kept.
+        let Some(pages) = self.pool.allocate_zeroed(bytes, PAGES_TAG, owner) else { return Ok(None) };
         let Some(mdl) = self.allocate_mdl(pages.address, count, owner)? else {
             let _certainly_live = self.pool.free(pages.address);
             return Ok(None);
@@ -316,5 +318,88 @@ impl MemoryManager {
         }
         mdl.set_byte_count(0)?;
         Ok(mdl.set_flags(mdl.flags()? & !(PAGES_LOCKED | MAPPED_TO_SYSTEM_VA))?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::session_window::Fake;
+    use super::*;
+    use crate::ke::tests::on_mock;
+    use crate::mm::UserBuffer;
+
+    #[test]
+    fn pages_for_an_mdl_are_zero_also_when_they_were_used_before() {
+        on_mock(0..1, 1, |machine| {
+            machine.inside(|kernel, _| {
+                const LENGTH: usize = 2 * PAGE_SIZE;
+                let before = kernel.mm.pool.allocate(LENGTH, MDL_TAG, PoolOwner::default(), false);
+                let before = before.expect("memory").address;
+                raw::fill(before, 0x55, LENGTH).expect("writable");
+                kernel.mm.pool.free(before).expect("live");
+                let pages = kernel.mm.allocate_pages_for_mdl(LENGTH as u64, PoolOwner(1));
+                let mdl = pages.expect("writable").expect("memory");
+                let mut bytes = vec![1; LENGTH];
+                raw::copy_from(&mut bytes, mdl.start_va().expect("readable")).expect("readable");
+                assert!(bytes.iter().all(|byte| *byte == 0));
+            });
+        });
+    }
+
+    #[test]
+    fn an_mdl_without_room_for_its_pages_locks_none() {
+        on_mock(0..1, 1, |machine| {
+            machine.inside(|kernel, _| {
+                let block = kernel.mm.pool.allocate(PAGE_SIZE, MDL_TAG, PoolOwner(1), false);
+                // What follows it is not mapped.
+                let mdl = Mdl::at(block.expect("memory").address + (PAGE_SIZE - Mdl::SIZE) as u64);
+                let user = Arc::new(UserSpace::default());
+                let buffer = UserBuffer::new(&user, 100).expect("room");
+                initialize(mdl, buffer.address(), 100).expect("writable");
+                assert!(kernel.mm.probe_and_lock(mdl, Some(&user), true, true).is_err());
+                assert_eq!(user.locked_pages(), 0);
+            });
+        });
+    }
+
+    #[test]
+    fn a_sessions_window_is_kept_as_long_as_an_mdl_locks_pages_of_it() {
+        on_mock(0..1, 1, |machine| {
+            machine.inside(|kernel, _| {
+                let start = USER_WINDOWS.start as u64;
+                let mapping = Fake::at(start);
+                let session = Arc::new(UserSpace::in_window(Box::new(mapping.clone())));
+                let mdl = kernel.mm.allocate_mdl(start + 8 * PAGE - 10, 10, PoolOwner(1));
+                let mdl = mdl.expect("writable").expect("memory");
+                kernel.mm.probe_and_lock(mdl, Some(&session), true, true).expect("its own");
+                drop(session);
+                assert_eq!(mapping.clones(), 2);
+                assert!(kernel.mm.unlock_pages(mdl).is_ok());
+                assert_eq!(mapping.clones(), 1);
+            });
+        });
+    }
+
+    #[test]
+    fn pages_of_another_process_are_not_locked_in_either_mode() {
+        on_mock(0..1, 1, |machine| {
+            machine.inside(|kernel, _| {
+                let (own, other) = (Arc::new(UserSpace::default()), Arc::new(UserSpace::default()));
+                let buffer = UserBuffer::new(&other, 100).expect("room");
+                let _window = UserBuffer::new(&own, 100).expect("room");
+                let mdl = kernel.mm.allocate_mdl(buffer.address(), 100, PoolOwner(1));
+                let mdl = mdl.expect("writable").expect("memory");
+                for user_mode in [false, true] {
+                    assert!(kernel.mm.probe_and_lock(mdl, Some(&own), user_mode, false).is_err());
+                    assert!(kernel.mm.probe_and_lock(mdl, None, user_mode, false).is_err());
+                }
+                assert_eq!(mdl.flags().expect("readable") & PAGES_LOCKED, 0);
+                kernel.mm.probe_and_lock(mdl, Some(&other), true, false).expect("its own");
+                assert_eq!(other.locked_pages(), 1);
+                assert!(kernel.mm.unlock_pages(mdl).is_ok() && other.locked_pages() == 0);
+                let again = kernel.mm.unlock_pages(mdl);
+                assert!(matches!(again, Err(MdlFault::Stop(abi::PFN_LIST_CORRUPT, _))));
+            });
+        });
     }
 }

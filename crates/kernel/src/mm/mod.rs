@@ -6,6 +6,8 @@ mod extents;
 mod mdl;
 mod pool;
 mod segment;
+#[cfg(test)]
+mod session_window;
 mod shared_user_data;
 mod sharing;
 mod space;

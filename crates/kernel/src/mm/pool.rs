@@ -161,7 +161,10 @@ impl Pool {
     /// Allocates and zeroes.
     pub fn allocate_zeroed(&self, size: usize, tag: u32, owner: PoolOwner) -> Option<PoolBlock> {
         let block = self.allocate(size, tag, owner, false)?;
-        raw::fill(block.address, 0, block.size).ok()?;
+        // The pages of larger ones are always fresh.
+        if block.size <= KEPT_BLOCK {
+            raw::fill(block.address, 0, block.size).ok()?;
+        }
         Some(block)
     }
 

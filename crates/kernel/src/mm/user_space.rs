@@ -76,7 +76,7 @@ pub struct UserSpace {
     serial: u64,
     window: OnceLock<Window>,
     allocations: Mutex<Allocations>,
-    /// Changes whenever pages go.
+    /// Changes whenever an allocation is given back.
     generation: AtomicU64,
     locked_pages: AtomicU64,
     /// Of sections.
@@ -166,7 +166,7 @@ impl UserSpace {
     }
 
     /// Whether all pages of a range that lies in the process's window are there, and the process may write to them if that is
-    /// asked for.
+    /// asked for. Those that were given back and only stay because an MDL locks them are not: they go when it does not.
     #[inline]
     #[must_use]
     pub fn has_pages(&self, address: u64, length: u64, for_writing: bool) -> bool {
@@ -184,9 +184,9 @@ impl UserSpace {
     fn find_pages(&self, address: u64, end: u64, for_writing: bool) -> bool {
         let allocations = self.allocations();
         let found = allocations.live.range(..=address).next_back();
-        let Some((&start, allocation)) = found.filter(|(start, found)| end <= *start + found.length) else {
-            return false;
-        };
+        let is_whole =
+            |(start, found): &(&u64, &Allocation)| end <= *start + found.length && !found.given_back;
+        let Some((&start, allocation)) = found.filter(is_whole) else { return false };
         let generation = self.generation.load(Ordering::Acquire);
         let Allocation { length, writable, .. } = *allocation;
         LAST_FOUND.set(Found { serial: self.serial, generation, start, end: start + length, writable });
@@ -245,6 +245,7 @@ impl UserSpace {
         let mut allocations = self.allocations();
         let Some(allocation) = allocations.live.get_mut(&address) else { return };
         allocation.given_back = true;
+        self.generation.fetch_add(1, Ordering::Release);
         if allocation.locks == 0 {
             self.release(allocations, address);
         }
@@ -252,7 +253,6 @@ impl UserSpace {
 
     fn release(&self, mut allocations: MutexGuard<'_, Allocations>, address: u64) {
         let Some(allocation) = allocations.live.remove(&address) else { return };
-        self.generation.fetch_add(1, Ordering::Release);
         drop(allocations);
         self.remove_pages(address, allocation.length);
     }
@@ -399,6 +399,7 @@ impl Drop for UserBuffer {
 
 #[cfg(test)]
 mod tests {
+    use super::super::session_window::Fake;
     use super::*;
     use crate::raw;
 
@@ -426,7 +427,9 @@ mod tests {
         let address = buffer.address();
         let locked = space.lock(address + 4095, 2, true).expect("inside");
         assert_eq!(space.locked_pages(), 2);
+        assert!(space.has_pages(address, 8192, true));
         drop(buffer);
+        assert!(!space.has_pages(address, 8192, true), "a request that met them now would lose them");
         raw::write(address, 7_u8).expect("still there");
         assert!(space.lock(address, 1, false).is_none(), "given back");
         assert_ne!(space.allocate(1).expect("room"), address);
@@ -466,43 +469,6 @@ mod tests {
         assert!(session.allocate(1).is_err(), "another room's pages are not handed out");
     }
 
-    /// Address, length, and whether it is writable; nothing for the end.
-    type Order = (u64, u64, Option<bool>);
-
-    /// A session's window that notes what it is told, and maps at most two parts.
-    #[derive(Clone, Debug, Default)]
-    struct Fake(Arc<Mutex<Vec<Order>>>);
-
-    impl SessionWindow for Fake {
-        fn data(&self) -> Range<u64> {
-            0x1000..0x9000
-        }
-
-        fn views(&self) -> Range<u64> {
-            0xA000..0x4_0000
-        }
-
-        fn map(
-            &self,
-            address: u64,
-            _memory: &SharedMemory,
-            part: Range<usize>,
-            writable: bool,
-        ) -> Result<(), PagesError> {
-            let mut told = self.0.lock().expect("no test panics with it");
-            if told.iter().filter(|(.., mapped)| mapped.is_some()).count() == 2 {
-                return Err(PagesError::NoMemory);
-            }
-            told.push((address, part.len() as u64, Some(writable)));
-            Ok(())
-        }
-
-        fn unmap(&self, address: u64, length: u64) -> Result<(), PagesError> {
-            self.0.lock().expect("as above").push((address, length, None));
-            Ok(())
-        }
-    }
-
     fn part(pages: usize) -> Part {
         let memory = Arc::new(SharedMemory::new(pages * PAGE_SIZE).expect("memory"));
         Part::of(memory, 0..pages * PAGE_SIZE)
@@ -522,7 +488,7 @@ mod tests {
         assert_eq!(space.map_view(&[part(2), part(1)], true, 0), Err(abi::STATUS_INSUFFICIENT_RESOURCES));
         space.give_back(address);
         space.unlock(locked);
-        let told = fake.0.lock().expect("no test panics with it").clone();
+        let told = fake.told();
         let expected = [
             (0x1_1000, 0x1000, Some(false)),
             (0x2_1000, 0x2000, Some(true)),

@@ -41,6 +41,8 @@ pub struct HandleTable {
 struct Slots {
     entries: Vec<Option<HandleEntry>>,
     free: Vec<usize>,
+    /// The process has ended: there are no more handles.
+    closed: bool,
 }
 
 /// Handles that one process can hold.
@@ -50,7 +52,8 @@ impl HandleTable {
     /// Opens a handle; takes over one reference to the object from the caller.
     ///
     /// # Errors
-    /// `STATUS_INSUFFICIENT_RESOURCES` when the table is full; the reference stays the caller's.
+    /// `STATUS_INSUFFICIENT_RESOURCES` when the table is full, `STATUS_PROCESS_IS_TERMINATING` when its process has closed all
+    /// handles; the reference stays the caller's.
     pub fn insert(&self, object: Arc<Object>, granted: u32) -> Result<u32, NTSTATUS> {
         self.insert_with(object, granted, HandleAttributes::default())
     }
@@ -66,6 +69,9 @@ impl HandleTable {
         attributes: HandleAttributes,
     ) -> Result<u32, NTSTATUS> {
         let mut slots = self.slots.write().unwrap_or_else(PoisonError::into_inner);
+        if slots.closed {
+            return Err(abi::STATUS_PROCESS_IS_TERMINATING);
+        }
         let index = match slots.free.pop() {
             Some(index) => index,
             None if slots.entries.len() < LIMIT => {
@@ -116,8 +122,15 @@ impl HandleTable {
         Ok(())
     }
 
-    /// Closes all handles, protected ones too: the process ends.
+    /// Closes all handles, protected ones too: the process ends. Drivers may open some while they hear of that, afterwards
+    /// nobody can: a request that is late would leave its handle to nobody.
     pub(crate) fn close_all(&self, kernel: &Kernel, process: &Process) {
+        self.close_each(kernel, process);
+        self.slots.write().unwrap_or_else(PoisonError::into_inner).closed = true;
+        self.close_each(kernel, process);
+    }
+
+    fn close_each(&self, kernel: &Kernel, process: &Process) {
         for handle in self.values() {
             // Another thread may have closed it meanwhile.
             if let Ok(entry) = self.take(handle, true) {
@@ -153,7 +166,8 @@ impl HandleTable {
 fn drop_handle(kernel: &Kernel, process: &Process, object: &Arc<Object>) {
     let last = object.remove_handle() == 0;
     object.body.close(kernel, process, object, last);
-    if last && !object.is_permanent() && kernel.ob.remove_name(object) {
+    // Meanwhile another process may have opened it by its name, which then goes with that handle.
+    if last && !object.is_permanent() && object.handles() == 0 && kernel.ob.remove_name(object) {
         object.dereference(kernel);
     }
     object.dereference(kernel);
@@ -161,4 +175,72 @@ fn drop_handle(kernel: &Kernel, process: &Process, object: &Arc<Object>) {
 
 fn index_of(handle: u32) -> Option<usize> {
     usize::try_from(handle / 4).ok()?.checked_sub(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::any::Any;
+    use std::sync::atomic::AtomicBool;
+
+    use super::*;
+    use crate::ex;
+    use crate::ke::tests::on_mock;
+    use crate::ob::{ObjectBody, ObjectType};
+
+    #[test]
+    fn a_process_that_has_ended_gets_no_handles() {
+        on_mock(0..1, 1, |machine| {
+            machine.inside(|kernel, _| {
+                let process = kernel.ps.create("application");
+                let object = ex::event_object(kernel, abi::NotificationEvent, false).expect("pool");
+                assert!(object.try_reference());
+                process.handles.insert(object.clone(), 0).expect("it runs");
+                kernel.ps.terminate(kernel, &process).expect("running");
+                let late = process.handles.insert(object.clone(), 0);
+                assert_eq!(late, Err(abi::STATUS_PROCESS_IS_TERMINATING));
+                assert_eq!((object.references(), object.handles()), (1, 0));
+                object.dereference(kernel);
+            });
+        });
+    }
+
+    /// Opened by somebody else while its last handle is being closed.
+    #[derive(Default)]
+    struct Reopened(AtomicBool);
+
+    impl ObjectBody for Reopened {
+        fn object_type(&self) -> ObjectType {
+            ObjectType { name: "Reopened", parses: false, generic_mapping: [0; 4] }
+        }
+
+        fn close(&self, _kernel: &Kernel, process: &Process, object: &Arc<Object>, _last_in_system: bool) {
+            if !self.0.swap(true, Ordering::Relaxed) {
+                assert!(object.try_reference());
+                process.handles.insert(object.clone(), 0).expect("room");
+            }
+        }
+
+        fn as_any(&self) -> &dyn Any {
+            self
+        }
+    }
+
+    #[test]
+    fn a_temporary_name_goes_with_the_last_handle_and_not_before() {
+        on_mock(0..1, 1, |machine| {
+            machine.inside(|kernel, _| {
+                let path: Vec<u16> = r"\BaseNamedObjects\Reopened".encode_utf16().collect();
+                let process = kernel.ps.create("application");
+                let object = Object::new(0, Reopened::default());
+                kernel.ob.insert(&path, &object, false).expect("a free name");
+                let first = process.handles.insert(object.clone(), 0).expect("room");
+                process.handles.close(kernel, &process, first).expect("open");
+                assert!(kernel.ob.find(&path, false).is_ok(), "there is a handle");
+                let second = process.handles.values()[0];
+                process.handles.close(kernel, &process, second).expect("open");
+                assert!(kernel.ob.find(&path, false).is_err());
+                assert_eq!(object.references(), 0);
+            });
+        });
+    }
 }

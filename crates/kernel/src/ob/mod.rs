@@ -14,6 +14,7 @@ mod wait;
 
 pub use directory::{Directory, NamedObject, SymbolicLink};
 pub use handle::{HandleAttributes, HandleEntry, HandleTable};
+pub(crate) use name::folded;
 pub use name::{eq_ignore_case, upcase};
 pub use named::{Name, create_named, open_named, reference_own};
 pub use namespace::{Found, ObjectManager};

@@ -23,8 +23,8 @@ pub fn eq_ignore_case(left: &[u16], right: &[u16]) -> bool {
     left.len() == right.len() && left.iter().zip(right).all(|(a, b)| upcase(*a) == upcase(*b))
 }
 
-/// A name as directories look it up.
-pub(super) fn folded(name: &[u16]) -> Vec<u16> {
+/// A name as directories, and the registry, look it up.
+pub(crate) fn folded(name: &[u16]) -> Vec<u16> {
     name.iter().copied().map(upcase).collect()
 }
 

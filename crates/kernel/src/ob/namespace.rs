@@ -7,7 +7,6 @@ use std::sync::{Arc, PoisonError, RwLock};
 use abi::NTSTATUS;
 
 use super::directory::{Directory, NamedObject, SymbolicLink};
-use super::name::eq_ignore_case;
 use super::object::{Object, Place};
 use super::types::TypeTable;
 use crate::se::{base_named_objects_descriptor, default_descriptor};
@@ -168,12 +167,14 @@ impl ObjectManager {
         if object.security().is_none() {
             object.set_security(default_descriptor(&object.object_type()));
         }
+        // Also this: who finds it and closes it at once must see whether the name goes with the last handle.
+        object.set_place(Some(Place { directory: Arc::downgrade(&parent), name: name.to_vec(), permanent }));
         if !directory.insert(name, object.clone()) {
+            object.set_place(None);
             // The maker holds a reference, so this is not the last one.
             object.undo_reference();
             return Err(abi::STATUS_OBJECT_NAME_COLLISION);
         }
-        object.set_place(Some(Place { directory: Arc::downgrade(&parent), name: name.to_vec(), permanent }));
         Ok(())
     }
 
@@ -181,7 +182,8 @@ impl ObjectManager {
     /// the reference (`dereference`) when it has let go of its locks.
     pub fn remove_name(&self, object: &Object) -> bool {
         let Some(place) = object.set_place(None) else { return false };
-        let Some(parent) = place.directory.upgrade() else { return false };
+        // The directory went before what was in it, and did not drop the reference.
+        let Some(parent) = place.directory.upgrade() else { return true };
         let Some(directory) = parent.body::<Directory>() else { return false };
         let is_it = directory.get(&place.name).is_some_and(|found| std::ptr::eq(&raw const *found, object));
         is_it && directory.remove(&place.name).is_some()
@@ -217,10 +219,10 @@ impl ObjectManager {
         }
     }
 
-    /// Whether two paths are the same name.
+    /// Whether `object` is the root directory, the only object that is in the namespace without a name.
     #[must_use]
-    pub fn same_name(left: &[u16], right: &[u16]) -> bool {
-        eq_ignore_case(left, right)
+    pub fn is_root(&self, object: &Object) -> bool {
+        std::ptr::eq(&raw const *self.root, object)
     }
 }
 
@@ -277,6 +279,44 @@ mod tests {
         assert_eq!(link(&manager, r"\DosDevices\a", r"\??\B"), Err(abi::STATUS_OBJECT_NAME_COLLISION));
         link(&manager, r"\??\B", r"\??\A").expect("a free name");
         assert_eq!(find(&manager, r"\??\A"), Err(abi::STATUS_OBJECT_PATH_SYNTAX_BAD));
+    }
+
+    #[test]
+    fn a_name_in_a_directory_that_is_gone_still_holds_its_reference() {
+        let manager = ObjectManager::new();
+        let directory = Object::new(0, Directory::default());
+        manager.insert(&wide(r"\Made"), &directory, false).expect("a free name");
+        let object = Object::new(0, Directory::default());
+        manager.insert(&wide(r"\Made\Inside"), &object, false).expect("a free name");
+        assert!(manager.remove_name(&directory));
+        drop(directory);
+        assert_eq!(object.references(), 2);
+        assert!(manager.remove_name(&object), "the caller drops the name's reference");
+        assert!(!manager.remove_name(&object), "once");
+    }
+
+    #[test]
+    fn a_path_may_be_longer_than_a_stack_is_deep() {
+        const DEPTH: usize = 10_000;
+        let manager = ObjectManager::new();
+        let mut nested = Vec::with_capacity(DEPTH);
+        let mut above = manager.root.clone();
+        for _ in 0..DEPTH {
+            let below = Object::new(0, Directory::default());
+            let name = wide("d");
+            assert!(above.body::<Directory>().expect("a directory").insert(&name, below.clone()));
+            below.set_place(Some(Place { directory: Arc::downgrade(&above), name, permanent: true }));
+            above = below.clone();
+            nested.push(below);
+        }
+        // On as much stack as a driver's thread has.
+        let ask = std::thread::Builder::new().stack_size(crate::mm::KERNEL_STACK_SIZE);
+        let path = ask.spawn(move || above.path()).expect("a thread").join().expect("no overflow");
+        assert_eq!(path.map(|path| path.len()), Some(2 * DEPTH));
+        // From the deepest up, each alone.
+        while let Some(object) = nested.pop() {
+            manager.remove_name(&object);
+        }
     }
 
     #[test]

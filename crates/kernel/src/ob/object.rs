@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use crate::Kernel;
 use crate::ps::Process;
-use crate::se::SecurityDescriptor;
+use crate::se::{SecurityDescriptor, map_generic};
 
 /// What a room keeps in an object of its type.
 pub trait ObjectBody: Any + Send + Sync {
@@ -54,19 +54,8 @@ impl ObjectType {
     /// Replaces generic rights by the type's own; MAXIMUM_ALLOWED by all of them.
     #[must_use]
     pub fn map_access(&self, desired: u32) -> u32 {
-        const BITS: [u32; 4] =
-            [abi::GENERIC_READ, abi::GENERIC_WRITE, abi::GENERIC_EXECUTE, abi::GENERIC_ALL];
-        let generic = BITS.iter().fold(0, |all, bit| all | bit);
-        let mut mapped = desired & !(generic | abi::MAXIMUM_ALLOWED);
-        for (bit, mapping) in BITS.iter().zip(self.generic_mapping) {
-            if desired & bit != 0 {
-                mapped |= mapping;
-            }
-        }
-        if desired & abi::MAXIMUM_ALLOWED != 0 {
-            mapped |= self.generic_mapping[3];
-        }
-        mapped
+        let all = if desired & abi::MAXIMUM_ALLOWED != 0 { self.generic_mapping[3] } else { 0 };
+        map_generic(desired & !abi::MAXIMUM_ALLOWED, &self.generic_mapping) | all
     }
 }
 
@@ -136,11 +125,9 @@ impl Object {
     #[inline]
     #[must_use]
     pub fn try_reference(&self) -> bool {
-        if self.references.fetch_add(1, Ordering::Relaxed) > 0 {
-            return true;
-        }
-        self.references.fetch_sub(1, Ordering::Relaxed);
-        false
+        // Never counts up from nothing, not even for a moment: another thread would take that for a reference.
+        let add_one = |references: isize| (references > 0).then_some(references + 1);
+        self.references.fetch_update(Ordering::Relaxed, Ordering::Relaxed, add_one).is_ok()
     }
 
     /// Drops a reference; the last one ends the object. Returns how many are left.
@@ -233,10 +220,43 @@ impl Object {
     /// Its full path, if it has a name.
     #[must_use]
     pub fn path(&self) -> Option<String> {
-        let place = self.place()?;
-        let mut path = place.directory.upgrade()?.path().unwrap_or_default();
-        path.push('\\');
-        path.push_str(&String::from_utf16_lossy(&place.name));
-        Some(path)
+        let mut place = self.place()?;
+        let mut names = Vec::new();
+        // In a loop: directories may be nested deeper than a kernel stack is.
+        loop {
+            names.push(String::from_utf16_lossy(&place.name));
+            match place.directory.upgrade()?.place() {
+                Some(above) => place = above,
+                None => break,
+            }
+        }
+        Some(names.iter().rev().flat_map(|name| ["\\", name]).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Barrier;
+    use std::thread;
+
+    use super::*;
+    use crate::ob::Directory;
+
+    #[test]
+    fn an_object_whose_last_reference_is_gone_is_referenced_by_nobody_again() {
+        // Long enough for the two to meet, or for one to be preempted, many times.
+        const ROUNDS: usize = 10_000_000;
+        let object = Object::new(0, Directory::default());
+        object.undo_reference();
+        let start = Barrier::new(2);
+        let revive = || {
+            start.wait();
+            (0..ROUNDS).filter(|_| object.try_reference()).count()
+        };
+        let revived = thread::scope(|scope| {
+            let other = scope.spawn(revive);
+            revive() + other.join().expect("no panic")
+        });
+        assert_eq!((revived, object.references()), (0, 0));
     }
 }

@@ -67,11 +67,14 @@ impl ObjectBody for ProcessBody {
 /// The process object of `process`; the reference is the process's own.
 ///
 /// # Errors
-/// `STATUS_INSUFFICIENT_RESOURCES`.
+/// `STATUS_INSUFFICIENT_RESOURCES`; `STATUS_PROCESS_IS_TERMINATING` when the process has ended.
 pub fn process_object(kernel: &Kernel, process: &Arc<Process>) -> Result<Arc<Object>, NTSTATUS> {
     let mut slot = process.object.0.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(object) = &*slot {
         return Ok(object.clone());
+    }
+    if process.has_ended() {
+        return Err(abi::STATUS_PROCESS_IS_TERMINATING);
     }
     let block = kernel.mm.pool.allocate_zeroed(SIZE, TAG, PoolOwner::default());
     let block = block.ok_or(abi::STATUS_INSUFFICIENT_RESOURCES)?;
@@ -93,5 +96,33 @@ impl ProcessObject {
             let _scribbled = kernel.ke.set_event(kernel, DispatcherHeader::at(object.address), 0);
             object.dereference(kernel);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ke::tests::on_mock;
+    use crate::se;
+
+    #[test]
+    fn a_process_that_has_ended_gets_no_object_and_no_token_object() {
+        on_mock(0..1, 1, |machine| {
+            machine.inside(|kernel, _| {
+                let process = kernel.ps.create("application");
+                let before = kernel.mm.pool.usage();
+                kernel.ps.terminate(kernel, &process).expect("running");
+                let ended = Err(abi::STATUS_PROCESS_IS_TERMINATING);
+                assert_eq!(process_object(kernel, &process).map(|object| object.address), ended);
+                assert_eq!(se::token_object(kernel, &process).map(|object| object.address), ended);
+                let objects = |usage: &[(PoolOwner, u32, crate::mm::TagUsage)]| {
+                    usage
+                        .iter()
+                        .filter(|(_, tag, _)| [*b"Proc", *b"Toke"].contains(&tag.to_le_bytes()))
+                        .count()
+                };
+                assert_eq!(objects(&kernel.mm.pool.usage()), objects(&before));
+            });
+        });
     }
 }

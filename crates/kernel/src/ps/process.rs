@@ -39,6 +39,8 @@ pub struct Process {
     pub(crate) serial: u64,
     pub(super) object: ProcessObject,
     terminating: AtomicBool,
+    /// Its handles are closed: what drivers see of it is made no more, as nothing would drop it.
+    ended: AtomicBool,
     /// Linux threads that have run in it and may do so still.
     threads: Mutex<Vec<Weak<Thread>>>,
     /// Asynchronous requests under way.
@@ -61,6 +63,7 @@ impl Process {
             serial: SERIAL.fetch_add(1, Ordering::Relaxed),
             object: ProcessObject::default(),
             terminating: AtomicBool::new(false),
+            ended: AtomicBool::new(false),
             threads: Mutex::default(),
             requests: AtomicU32::new(0),
             requests_ended: Parker::new(),
@@ -124,6 +127,11 @@ impl Process {
     /// Whether it ends, or has ended.
     pub(crate) fn is_terminating(&self) -> bool {
         self.terminating.load(Ordering::SeqCst)
+    }
+
+    /// Whether its handles are closed. Asked under the lock of the process object's or token object's place.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.ended.load(Ordering::SeqCst)
     }
 
     /// The threads that have run in it and have not ended.
@@ -224,8 +232,10 @@ impl Processes {
     pub fn terminate(&self, kernel: &Kernel, process: &Arc<Process>) -> Result<(), abi::NTSTATUS> {
         let closed = super::inside(kernel, process, |_| {
             process.handles.close_all(kernel, process);
+            process.ended.store(true, Ordering::SeqCst);
             process.object.end(kernel);
         });
+        process.ended.store(true, Ordering::SeqCst);
         let ended = self.all.write().unwrap_or_else(PoisonError::into_inner).remove(&process.id);
         let token = if ended.is_some() { process.token_object().clone() } else { None };
         if let Some(token) = token {

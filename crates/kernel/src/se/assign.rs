@@ -106,7 +106,7 @@ fn mapped(mut list: Acl, mapping: &[u32; 4]) -> Acl {
 /// `old` with those parts of `new` that `information` names (`OWNER_SECURITY_INFORMATION`, …).
 ///
 /// # Errors
-/// `STATUS_INVALID_OWNER` where an owner is named and there is none.
+/// `STATUS_INVALID_OWNER`, `STATUS_INVALID_PRIMARY_GROUP` where an owner or a group is named and there is none.
 pub fn set_information(
     old: &SecurityDescriptor,
     information: u32,

@@ -1,4 +1,5 @@
-//! The access check. Source: "How AccessCheck Works", "DACLs and ACEs", "Order of ACEs in a DACL"; ddi, SeAccessCheck.
+//! The access check. Source: "How AccessCheck Works", "DACLs and ACEs", "Order of ACEs in a DACL"; ddi, SeAccessCheck;
+//! [MS-DTYP], "Conditional ACEs".
 
 use abi::NTSTATUS;
 
@@ -43,8 +44,8 @@ pub fn map_generic(access: u32, mapping: &[u32; 4]) -> u32 {
 ///
 /// The DACL is read in its order: an entry that allows gives those of its rights that no earlier one denied; one that denies
 /// something still asked for ends the check. No DACL, or a NULL one, allows everything, an empty one nothing. Masks in the
-/// list are taken as they stand: generic rights were mapped when the descriptor was assigned. Entries of other kinds than
-/// plain allowing and denying count for nothing.
+/// list are taken as they stand: generic rights were mapped when the descriptor was assigned. A conditional entry that denies
+/// does so: its condition is unknown here, and an unknown one counts as met. Entries of other kinds count for nothing.
 ///
 /// A request for no access at all gets none, and is refused unless something was granted before.
 ///
@@ -135,13 +136,18 @@ fn list_grants(descriptor: &SecurityDescriptor, token: &Token, wanted: &Wanted, 
         .filter_map(|ace| match (&ace.body, ace.kind) {
             (AceBody::Rights { mask, sid }, abi::ACCESS_ALLOWED_ACE_TYPE) => Some((true, *mask, *sid)),
             (AceBody::Rights { mask, sid }, abi::ACCESS_DENIED_ACE_TYPE) => Some((false, *mask, *sid)),
+            (AceBody::Opaque(body), abi::ACCESS_DENIED_CALLBACK_ACE_TYPE) => {
+                let (mask, sid) = body.split_first_chunk()?;
+                Some((false, u32::from_le_bytes(*mask), Sid::from_bytes(sid)?))
+            }
             _ => None,
         })
         .collect();
-    let is_owner = descriptor.owner.is_some_and(|owner| token.is_allowed(&owner));
+    // A restricted token is an owner's only where one of its restricting SIDs is the owner's too.
+    let is_owner = descriptor.owner.is_some_and(|owner| token.is_allowed(&owner) && who.allows(&owner));
     let limited = entries.iter().any(|(_, _, sid)| *sid == well_known::OWNER_RIGHTS);
     let mut given = 0;
-    if is_owner && !limited && descriptor.owner.is_some_and(|owner| who.allows(&owner)) {
+    if is_owner && !limited {
         given |= wanted & (abi::READ_CONTROL | abi::WRITE_DAC);
     }
     let mut denied = 0;

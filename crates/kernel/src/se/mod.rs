@@ -3,7 +3,7 @@
 //!
 //! Descriptors and tokens are values of the kernel's own; what drivers pass is copied before it is looked at. Where a check
 //! is made, and what is kept on an object, is the rooms' matter that own the objects. Integrity levels, audit, claims and
-//! conditional entries are not judged.
+//! conditions are not judged.
 
 mod acl;
 mod assign;

@@ -148,6 +148,9 @@ pub fn parse(text: &[u16]) -> Result<SecurityDescriptor, SddlError> {
     if descriptor.to_bytes().is_none() { Err(reader.error("a shorter list")) } else { Ok(descriptor) }
 }
 
+/// A NULL list; the list's flags stand before it.
+const NULL_LIST: &str = "NO_ACCESS_CONTROL";
+
 type ListFlags = [(&'static str, u16); 3];
 const DACL_FLAGS: ListFlags = [
     ("P", abi::SE_DACL_PROTECTED),
@@ -200,13 +203,12 @@ impl Reader<'_> {
     }
 
     fn list(&mut self, control: &mut u16, flags: &ListFlags) -> Result<Option<Acl>, SddlError> {
-        const NULL: &str = "NO_ACCESS_CONTROL";
-        if self.starts_with(NULL) {
-            self.at += NULL.len();
-            return Ok(None);
-        }
         while let Some(flag) = self.word(flags) {
             *control |= flag;
+        }
+        if self.starts_with(NULL_LIST) {
+            self.at += NULL_LIST.len();
+            return Ok(None);
         }
         let mut aces = Vec::new();
         while self.peek() == Some(b'(') {
@@ -311,12 +313,12 @@ pub fn print(descriptor: &SecurityDescriptor) -> Option<String> {
             continue;
         }
         text.push_str(&format!("{letter}:"));
-        let Some(list) = list else {
-            text.push_str("NO_ACCESS_CONTROL");
-            continue;
-        };
         let set = flags.iter().filter(|(_, flag)| descriptor.control & flag != 0);
         text.extend(set.map(|(word, _)| *word));
+        let Some(list) = list else {
+            text.push_str(NULL_LIST);
+            continue;
+        };
         for ace in &list.aces {
             text.push_str(&print_ace(ace)?);
         }

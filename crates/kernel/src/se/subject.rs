@@ -21,7 +21,7 @@ const TOKEN_SIZE: usize = 64;
 /// `STATUS_INSUFFICIENT_RESOURCES`; `STATUS_PROCESS_IS_TERMINATING` when the process has ended.
 pub fn token_object(kernel: &Kernel, process: &Process) -> Result<Arc<Object>, NTSTATUS> {
     let mut slot = process.token_object();
-    if slot.is_none() {
+    if slot.is_none() && !process.has_ended() {
         let block = kernel.mm.pool.allocate_zeroed(TOKEN_SIZE, TOKEN_TAG, PoolOwner::default());
         let address = block.ok_or(abi::STATUS_INSUFFICIENT_RESOURCES)?.address;
         let object = Object::new(address, TokenBody { token: process.token.clone(), address });

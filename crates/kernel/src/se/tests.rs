@@ -83,6 +83,25 @@ fn an_owner_may_read_and_change_the_list_whatever_it_says() {
 }
 
 #[test]
+fn a_conditional_entry_that_denies_counts_as_met() {
+    let user = Token::user();
+    let check = |kind: u8| {
+        let mut body = READ.to_le_bytes().to_vec();
+        body.extend(known::WORLD.to_bytes());
+        body.extend(b"artx");
+        let conditional = Ace { kind, flags: 0, body: AceBody::Opaque(body) };
+        let list = Acl::new(vec![conditional, Ace::allow(READ | WRITE, known::WORLD)]);
+        let descriptor = SecurityDescriptor::new(known::LOCAL_SYSTEM, known::LOCAL_SYSTEM, list);
+        let request =
+            AccessRequest { desired: READ, previously_granted: 0, mapping: MAPPING, user_mode: true };
+        access_check(Some(&descriptor), &user, &request).map(|granted| granted.access)
+    };
+    assert_eq!(check(abi::ACCESS_DENIED_CALLBACK_ACE_TYPE), DENIED);
+    // Others of those kinds are passed over.
+    assert_eq!(check(abi::ACCESS_DENIED_CALLBACK_ACE_TYPE - 1), Ok(READ));
+}
+
+#[test]
 fn privileges_give_what_no_list_can() {
     let administrator = Token::administrator();
     let asked = abi::ACCESS_SYSTEM_SECURITY;
@@ -108,6 +127,19 @@ fn groups_for_denial_only_and_restricting_sids_narrow_a_token() {
     assert_eq!(check("D:(A;;0x1;;;RC)", &restricted, READ), DENIED);
     assert_eq!(check("D:(A;;0x3;;;WD)(A;;0x1;;;RC)", &restricted, READ), Ok(READ));
     assert_eq!(check("D:(A;;0x3;;;WD)(A;;0x1;;;RC)", &restricted, abi::MAXIMUM_ALLOWED), Ok(READ));
+}
+
+#[test]
+fn an_owner_with_a_restricted_token_has_an_owners_rights_where_a_restricting_sid_is_the_owner() {
+    let user = Token::user();
+    let own = format!("O:{}D:(A;;0x1;;;OW)", user.user);
+    let (without, with) =
+        (user.clone().restricted_to(&[known::RESTRICTED]), user.clone().restricted_to(&[user.user]));
+    assert_eq!(check(&own, &without, READ), DENIED);
+    assert_eq!(check(&own, &with, READ), Ok(READ));
+    let implied = format!("O:{}D:", user.user);
+    assert_eq!(check(&implied, &without, abi::READ_CONTROL), DENIED);
+    assert_eq!(check(&implied, &with, abi::READ_CONTROL), Ok(abi::READ_CONTROL));
 }
 
 #[test]
@@ -187,6 +219,9 @@ fn the_device_strings_of_the_documentation_mean_what_it_says() {
     ];
     assert_eq!(all.dacl.expect("a list").aces, expected);
     assert_eq!(descriptor("D:P").dacl, Some(Acl::default()), "nobody: SDDL_DEVOBJ_KERNEL_ONLY");
+    let null = descriptor("D:PAINO_ACCESS_CONTROL");
+    let flags = abi::SE_DACL_PROTECTED | abi::SE_DACL_AUTO_INHERITED;
+    assert_eq!((null.control, null.dacl), (abi::SE_DACL_PRESENT | flags, None));
     let owned = descriptor("O:BAG:S-1-5-18D:(D;CIOI;0x1f;;;S-1-5-32-545)S:(ML;;NW;;;LW)");
     assert_eq!((owned.owner, owned.group), (Some(known::ADMINISTRATORS), Some(known::LOCAL_SYSTEM)));
     let sacl = owned.sacl.expect("a list");
@@ -246,10 +281,11 @@ fn any_descriptor() -> impl Strategy<Value = SecurityDescriptor> {
         let of_sacl = abi::SE_SACL_PROTECTED | abi::SE_SACL_AUTO_INHERITED | abi::SE_SACL_AUTO_INHERIT_REQ;
         let of_dacl = abi::SE_DACL_PROTECTED | abi::SE_DACL_AUTO_INHERITED | abi::SE_DACL_AUTO_INHERIT_REQ;
         let mut control = 0;
-        if sacl.is_some() {
+        // Present without a list is a NULL one.
+        if sacl.is_some() || bits & 1 != 0 {
             control |= abi::SE_SACL_PRESENT | bits & of_sacl;
         }
-        if dacl.is_some() {
+        if dacl.is_some() || bits & 2 != 0 {
             control |= abi::SE_DACL_PRESENT | bits & of_dacl;
         }
         SecurityDescriptor { control, owner, group, sacl, dacl }
