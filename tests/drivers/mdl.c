@@ -14,8 +14,7 @@
 //   18 the same by MmProbeAndLockPages, in the mode that word 4 says (0 KernelMode, 1 UserMode);
 //   19 as 18, and the pages stay locked; 20 writes the pattern of seed word 0 to them, and unlocks them;
 //   21 MDLs of nonpaged pool, partial MDLs, MmAllocatePagesForMdl: the number of the first check that fails, else 0;
-//   22 MmMapLockedPagesSpecifyCache for UserMode under __try; 23 adds a secondary MDL to the request's own IRP and leaves
-//      it there; 24 MmUnlockPages of an MDL that locks nothing: stop 4Eh; 25 IoFreeMdl twice: stop C2h; 26 IoBuildPartialMdl
+//   23 adds a secondary MDL to the request's own IRP and leaves it there; 24 MmUnlockPages of an MDL that locks nothing: stop 4Eh; 25 IoFreeMdl twice: stop C2h; 26 IoBuildPartialMdl
 //      with a target that is too small: stop 40h; 27 writes the pattern of seed word 3 without a probe.
 // IoFreeMdl of the request's own MDL, request 5 with a direct METHOD: stop C2h.
 #include <ntddk.h>
@@ -276,19 +275,6 @@ static ULONG64 check_mdls(void) {
     return check_pages();
 }
 
-static void map_for_user(struct report *report) {
-    UCHAR *pool = ExAllocatePoolWithTag(NonPagedPoolNx, 4096, TAG);
-    MDL *mdl = IoAllocateMdl(pool, 4096, FALSE, FALSE, NULL);
-    MmBuildMdlForNonPagedPool(mdl);
-    __try {
-        report->first = (ULONG64)MmMapLockedPagesSpecifyCache(mdl, UserMode, MmCached, NULL, FALSE, NormalPagePriority);
-    } __except (EXCEPTION_EXECUTE_HANDLER) {
-        report->status = (ULONG)GetExceptionCode();
-    }
-    IoFreeMdl(mdl);
-    ExFreePoolWithTag(pool, TAG);
-}
-
 static void wrong(ULONG number) {
     MDL *mdl = IoAllocateMdl((VOID *)0x1000, 8192, FALSE, FALSE, NULL);
     MDL *small = IoAllocateMdl((VOID *)0x1000, 10, FALSE, FALSE, NULL);
@@ -335,9 +321,6 @@ static NTSTATUS service(IRP *irp, ULONG number) {
         break;
     case 21:
         report.first = check_mdls();
-        break;
-    case 22:
-        map_for_user(&report);
         break;
     case 23:
         report.first = IoAllocateMdl((VOID *)words, 8, TRUE, FALSE, irp) != NULL;

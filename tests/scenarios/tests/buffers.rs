@@ -32,7 +32,6 @@ const LOCK: u32 = 18;
 const LOCK_AND_KEEP: u32 = 19;
 const WRITE_AND_UNLOCK: u32 = 20;
 const CHECK_MDLS: u32 = 21;
-const MAP_FOR_USER: u32 = 22;
 const SECONDARY: u32 = 23;
 
 fn code(number: u32, method: u32) -> ControlCode {
@@ -516,15 +515,6 @@ fn mdls_of_pool_parts_of_them_and_allocated_pages_are_as_documented() {
         );
         let usage = machine.pool_usage();
         assert!(!usage.iter().any(|(owner, ..)| owner == "mdl"), "{usage:?}");
-    });
-}
-
-#[test]
-fn mapping_for_the_application_is_not_implemented_and_says_so() {
-    with_machine(|machine| {
-        let process = machine.process("application");
-        let device = open(&process, DEVICES[0]);
-        assert_eq!(service(&device, MAP_FOR_USER, &[]).status, 0xC000_0002);
     });
 }
 

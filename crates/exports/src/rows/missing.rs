@@ -204,10 +204,10 @@ missing! {
         MmGetPhysicalMemoryRanges MmGetVirtualForPhysical MmIsDriverVerifying MmIsNonPagedSystemAddressValid
         MmIsRecursiveIoFault MmIsThisAnNtAsSystem MmIsVerifierEnabled MmLockPagableDataSection
         MmLockPagableSectionByHandle MmMapIoSpace MmMapIoSpaceEx MmMapLockedPagesWithReservedMapping
-        MmMapViewInSystemSpace MmMapViewInSystemSpaceEx MmMapViewOfSection MmPageEntireDriver
+        MmMapViewInSystemSpaceEx MmMapViewOfSection MmPageEntireDriver
         MmPrefetchPages MmProbeAndLockProcessPages MmProtectMdlSystemAddress MmQuerySystemSize
-        MmResetDriverPaging MmSectionObjectType MmSecureVirtualMemory MmUnlockPagableImageSection
-        MmUnmapIoSpace MmUnmapReservedMapping MmUnmapViewInSystemSpace MmUnmapViewOfSection
+        MmResetDriverPaging MmSecureVirtualMemory MmUnlockPagableImageSection
+        MmUnmapIoSpace MmUnmapReservedMapping MmUnmapViewOfSection
         MmUnsecureVirtualMemory MupSurrogateDeregisterProvider MupSurrogateGetFileName
         MupSurrogateGetUncProviderDeviceObject MupSurrogateRegisterProvider MupSurrogateRestartIo
         MupSurrogateSetUndecoratedFileName NdisAdvanceNetBufferListDataStart NdisAllocateBuffer
@@ -230,8 +230,8 @@ missing! {
         NmrProviderDetachClientComplete NmrRegisterClient NmrRegisterProvider
         NmrWaitForClientDeregisterComplete NmrWaitForProviderDeregisterComplete NsiAllocateAndGetTable
         NsiDeregisterChangeNotification NsiFreeTable NsiGetAllParameters NsiRegisterChangeNotification
-        NsiRegisterChangeNotificationEx NtAllocateVirtualMemory NtCreateSection NtFreeVirtualMemory
-        NtFsControlFile NtMapViewOfSection NtOpenProcess NtQueryDirectoryFile
+        NsiRegisterChangeNotificationEx NtAllocateVirtualMemory NtFreeVirtualMemory
+        NtFsControlFile NtOpenProcess NtQueryDirectoryFile
         NtQueryInformationProcess NtQueryInformationThread NtQueryInformationToken NtQuerySystemInformation
         NtSetInformationThread NtShutdownSystem ObCreateObject ObCreateObjectType
         ObDereferenceSecurityDescriptor ObDuplicateObject ObFindHandleForObject ObGetFilterVersion
@@ -332,18 +332,17 @@ missing! {
         USBD_ParseConfigurationDescriptorEx WdfLdrQueryInterface WmiTraceMessageVa WppAutoLogStart
         WppAutoLogStop WppAutoLogTrace ZwAdjustPrivilegesToken ZwAllocateVirtualMemory ZwAlpcConnectPort
         ZwAssignProcessToJobObject ZwCancelTimer ZwCommitTransaction ZwConnectPort ZwCreateEnlistment
-        ZwCreateJobObject ZwCreateKeyTransacted ZwCreateResourceManager ZwCreateSection ZwCreateTimer
+        ZwCreateJobObject ZwCreateKeyTransacted ZwCreateResourceManager ZwCreateTimer
         ZwCreateTransaction ZwCreateTransactionManager ZwDeleteFile ZwDuplicateToken ZwFreeVirtualMemory
-        ZwFsControlFile ZwLoadDriver ZwLockVirtualMemory ZwMapViewOfSection ZwNotifyChangeKey
-        ZwOpenKeyTransacted ZwOpenProcess ZwOpenProcessToken ZwOpenProcessTokenEx ZwOpenSection ZwOpenThread
+        ZwFsControlFile ZwLoadDriver ZwLockVirtualMemory ZwNotifyChangeKey
+        ZwOpenKeyTransacted ZwOpenProcess ZwOpenProcessToken ZwOpenProcessTokenEx ZwOpenThread
         ZwOpenThreadTokenEx ZwOpenTimer ZwPowerInformation ZwProtectVirtualMemory ZwQueryDirectoryFile
         ZwQueryEaFile ZwQueryInformationProcess ZwQueryInformationThread
         ZwQueryInformationToken ZwQueryInformationTransaction ZwQueryLicenseValue ZwQueryObject
         ZwQuerySection ZwQuerySystemInformation ZwQueryVirtualMemory
         ZwRequestWaitReplyPort ZwRollbackTransaction ZwSetEaFile ZwSetInformationObject
         ZwSetInformationProcess ZwSetInformationThread ZwSetInformationVirtualMemory ZwSetSystemInformation
-        ZwSetTimer ZwTerminateJobObject ZwTerminateProcess ZwUnloadDriver ZwUnloadKey ZwUnmapViewOfSection
-        ZwUpdateWnfStateData ZwWaitForMultipleObjects ZwYieldExecution _KsEdit __chkstk _local_unwind
+        ZwSetTimer ZwTerminateJobObject ZwTerminateProcess ZwUnloadDriver ZwUnloadKey         ZwUpdateWnfStateData ZwWaitForMultipleObjects ZwYieldExecution _KsEdit __chkstk _local_unwind
         _purecall imp_WppRecorderGetTriageInfo imp_WppRecorderReplay rsndisp_deregister rsndisp_init
         rsndisp_register;
     "wdfldr.sys":

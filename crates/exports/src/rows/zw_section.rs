@@ -100,7 +100,7 @@ rows! {
     /// Opens a section by name.
     irql(PASSIVE_LEVEL) alias("NtOpenSection")
     fn ZwOpenSection(call, section_handle: u64, desired_access: u32, object_attributes: u64) -> NTSTATUS {
-        attributes::open::<Section>(call, section_handle, desired_access, object_attributes, false)
+        attributes::open::<Section>(call, section_handle, desired_access, object_attributes)
     }
 
     /// Shows a part of a section to a process: PAGE_READONLY or PAGE_READWRITE.

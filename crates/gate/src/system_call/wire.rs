@@ -165,7 +165,7 @@ pub(crate) fn decode<R>(
     let mut handles = [Handle(0); MOST_HANDLES];
     let mut handle_count = 0;
     match number {
-        CREATE_EVENT | OPEN_EVENT | CREATE_IO_COMPLETION => {
+        CREATE_EVENT | OPEN_EVENT | CREATE_IO_COMPLETION | CREATE_SECTION | OPEN_SECTION => {
             let (units, rest) = tail.as_chunks::<2>();
             if !rest.is_empty() || units.len() > crate::wire::PATH_LIMIT {
                 return Err(STATUS_INVALID_PARAMETER);
