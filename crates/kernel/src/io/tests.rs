@@ -6,7 +6,7 @@ mod kernel_file;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use super::{DeviceControl, DeviceParameters, DriverImage, IoResult, OpenRequest};
+use super::{Cancelled, DeviceControl, DeviceParameters, DriverImage, IoResult, OpenRequest};
 use crate::ke::Thread;
 use crate::ke::tests::{Machine, SEEDS, on_hurried_mock, on_mock};
 use crate::ps::Process;
@@ -163,6 +163,12 @@ fn request(kernel: &Kernel, thread: &Thread, process: &Process, handle: u32) -> 
     io::device_control(kernel, process, thread, control)
 }
 
+/// A thread of the application's makes a request.
+fn request_of(kernel: &Kernel, process: &Arc<Process>, handle: u32) -> IoResult {
+    let requested = crate::ps::inside(kernel, process, |thread| request(kernel, thread, process, handle));
+    requested.expect("running")
+}
+
 fn completions(machine: &Machine) -> u32 {
     machine.inside(|_, _| raw::read(extension() + COMPLETIONS).expect("readable"))
 }
@@ -175,9 +181,9 @@ fn a_request_that_is_cancelled_and_completed_at_once_is_completed_once() {
         let rig = rig(machine);
         let done = Arc::new(AtomicBool::new(false));
         let (process, handle, ended) = (rig.process.clone(), rig.handle, done.clone());
-        machine.spawn("application", move |kernel, thread| {
+        machine.spawn("application", move |kernel, _| {
             for _ in 0..3 {
-                match request(kernel, thread, &process, handle).status {
+                match request_of(kernel, &process, handle).status {
                     abi::STATUS_CANCELLED => CANCELLED.fetch_add(1, Ordering::Relaxed),
                     abi::STATUS_SUCCESS => SERVED.fetch_add(1, Ordering::Relaxed),
                     other => panic!("{other:?}"),
@@ -185,10 +191,10 @@ fn a_request_that_is_cancelled_and_completed_at_once_is_completed_once() {
             }
             ended.store(true, Ordering::SeqCst);
         });
-        let (file, ended) = (rig.file, done.clone());
+        let (process, ended) = (rig.process, done.clone());
         machine.spawn("canceller", move |kernel, thread| {
             while !ended.load(Ordering::SeqCst) {
-                io::cancel_file_irps(kernel, thread, file, None).expect("running");
+                io::cancel_io_file(kernel, &process, thread, handle, Cancelled::All);
                 kernel.platform.relax(0);
             }
         });
@@ -208,20 +214,22 @@ fn a_request_that_is_cancelled_and_completed_at_once_is_completed_once() {
 }
 
 #[test]
-fn cancelling_a_files_requests_takes_those_of_the_thread_that_is_named() {
+fn cancel_io_leaves_the_requests_of_other_threads_and_cancel_io_ex_takes_them() {
     on_mock(SEEDS, 1, |machine| {
         let rig = rig(machine);
         let (process, handle) = (rig.process.clone(), rig.handle);
-        let sender = machine.spawn("application", move |kernel, thread| {
-            assert_eq!(request(kernel, thread, &process, handle).status, abi::STATUS_CANCELLED);
+        machine.spawn("application", move |kernel, _| {
+            assert_eq!(request_of(kernel, &process, handle).status, abi::STATUS_CANCELLED);
         });
-        let file = rig.file;
+        let process = rig.process;
         machine.spawn("canceller", move |kernel, thread| {
-            let own = thread.object();
+            let cancel = |which| io::cancel_io_file(kernel, &process, thread, handle, which);
             loop {
-                assert_eq!(io::cancel_file_irps(kernel, thread, file, Some(own)).expect("running"), 0);
-                if io::cancel_file_irps(kernel, thread, file, Some(sender.object())).expect("running") == 1 {
-                    break;
+                assert_eq!(cancel(Cancelled::OfThread), abi::STATUS_SUCCESS, "though it has none");
+                assert_eq!(raw::read::<u32>(extension() + COMPLETIONS).expect("readable"), 0);
+                match cancel(Cancelled::All) {
+                    abi::STATUS_SUCCESS => break,
+                    other => assert_eq!(other, abi::STATUS_NOT_FOUND, "it does not wait yet"),
                 }
                 kernel.platform.relax(0);
             }
@@ -235,9 +243,7 @@ fn a_process_that_ends_while_its_thread_comes_to_wait_has_the_request_cancelled(
         let rig = rig(machine);
         let (process, handle) = (rig.process.clone(), rig.handle);
         machine.spawn("application", move |kernel, _| {
-            let result =
-                crate::ps::inside(kernel, &process, |thread| request(kernel, thread, &process, handle));
-            let status = result.expect("running").status;
+            let status = request_of(kernel, &process, handle).status;
             // The handle may have been closed before the request began.
             assert!([abi::STATUS_CANCELLED, abi::STATUS_INVALID_HANDLE].contains(&status), "{status:?}");
         });
@@ -257,13 +263,9 @@ fn a_request_waited_for_on_an_asynchronous_file_is_cancelled_though_its_process_
         // Closing its handles does not wait for the request, as the file has no lock.
         let rig = rig_with(machine, 0);
         let (process, handle) = (rig.process.clone(), rig.handle);
-        machine.spawn("application", move |kernel, _| {
-            let result =
-                crate::ps::inside(kernel, &process, |thread| request(kernel, thread, &process, handle));
-            match result.expect("running").status {
-                abi::STATUS_CANCELLED => drop(CANCELLED.fetch_add(1, Ordering::Relaxed)),
-                other => assert_eq!(other, abi::STATUS_INVALID_HANDLE, "closed before the request began"),
-            }
+        machine.spawn("application", move |kernel, _| match request_of(kernel, &process, handle).status {
+            abi::STATUS_CANCELLED => drop(CANCELLED.fetch_add(1, Ordering::Relaxed)),
+            other => assert_eq!(other, abi::STATUS_INVALID_HANDLE, "closed before the request began"),
         });
         let process = rig.process;
         machine.spawn("end", move |kernel, _| {
@@ -281,9 +283,7 @@ fn a_thread_gives_up_a_request_that_its_driver_does_not_complete_within_five_min
         machine.inside(|_, _| raw::write(extension() + STUBBORN, 1_u64).expect("writable"));
         let (process, handle) = (rig.process.clone(), rig.handle);
         machine.spawn("application", move |kernel, _| {
-            let result =
-                crate::ps::inside(kernel, &process, |thread| request(kernel, thread, &process, handle));
-            let status = result.expect("running").status;
+            let status = request_of(kernel, &process, handle).status;
             assert!([abi::STATUS_CANCELLED, abi::STATUS_INVALID_HANDLE].contains(&status), "{status:?}");
         });
         let process = rig.process;
