@@ -18,6 +18,8 @@ const KEPT: u64 = 0;
 const COMPLETIONS: u64 = 8;
 /// 1: the driver does not let go of cancelled requests.
 const STUBBORN: u64 = 16;
+/// The offset of the last write.
+const OFFSET: u64 = 24;
 
 fn extension() -> u64 {
     Kernel::with_current(|kernel, _| {
@@ -64,11 +66,13 @@ extern "win64" fn succeed(_device: u64, irp: u64) -> u32 {
     0
 }
 
-/// Answers at once with the status that the write's offset is.
+/// Answers at once with the status that the write's offset is, if it can be one.
 extern "win64" fn answer(_device: u64, irp: u64) -> u32 {
     let irp = Irp::at(irp);
     let location = IoStackLocation::at(irp.current_stack_location().expect("readable"));
-    let status = u32::try_from(location.parameter(2).expect("readable")).expect("a status");
+    let offset = location.parameter(2).expect("readable");
+    raw::write(extension() + OFFSET, offset).expect("writable");
+    let status = u32::try_from(offset).unwrap_or(0);
     Kernel::with_current(|kernel, _| complete(kernel, irp, abi::NTSTATUS::from_bits(status)));
     status
 }
@@ -136,21 +140,27 @@ fn rig_with(machine: &Machine, create_options: u32) -> Rig {
     machine.inside(move |kernel, _| {
         io::load_driver(kernel, "test", image).expect("loads");
         let process = kernel.ps.create("application");
-        let path: Vec<u16> = r"\Device\Test".encode_utf16().collect();
-        let request = OpenRequest {
-            path: &path,
-            desired_access: abi::FILE_GENERIC_READ | abi::FILE_GENERIC_WRITE,
-            file_attributes: 0,
-            share_access: 0,
-            create_disposition: abi::FILE_OPEN,
-            create_options,
-            user_mode: true,
-            ..OpenRequest::default()
-        };
-        let (handle, _) = io::create_file(kernel, &process, &request).expect("opens");
+        let access = abi::FILE_GENERIC_READ | abi::FILE_GENERIC_WRITE;
+        let handle = open(kernel, &process, access, create_options);
         let object = process.handles.get(handle).expect("is open").object;
         Rig { process, handle, file: FileObject::at(object.address) }
     })
+}
+
+/// Opens the driver's device.
+fn open(kernel: &Kernel, process: &Process, access: u32, create_options: u32) -> u32 {
+    let path: Vec<u16> = r"\Device\Test".encode_utf16().collect();
+    let request = OpenRequest {
+        path: &path,
+        desired_access: access,
+        file_attributes: 0,
+        share_access: 0,
+        create_disposition: abi::FILE_OPEN,
+        create_options,
+        user_mode: true,
+        ..OpenRequest::default()
+    };
+    io::create_file(kernel, process, &request).expect("opens").0
 }
 
 fn request(kernel: &Kernel, thread: &Thread, process: &Process, handle: u32) -> IoResult {
@@ -301,6 +311,54 @@ fn a_thread_gives_up_a_request_that_its_driver_does_not_complete_within_five_min
             }
         });
         assert!(machine.stop_code().is_none());
+    });
+}
+
+#[test]
+fn who_may_only_append_writes_at_the_end_of_the_file_and_a_file_pointer_is_where_one_is_kept() {
+    const CURRENT: u64 = u64::MAX - 1;
+    const END: u64 = u64::MAX;
+    on_mock(0..1, 1, |machine| {
+        let rig = rig(machine);
+        machine.inside(move |kernel, thread| {
+            let process = &rig.process;
+            let buffer = crate::mm::UserBuffer::new(&process.user_space, 64).expect("room");
+            let synchronous = abi::FILE_SYNCHRONOUS_IO_NONALERT;
+            let (all, append) =
+                (abi::FILE_WRITE_DATA | abi::SYNCHRONIZE, abi::FILE_APPEND_DATA | abi::SYNCHRONIZE);
+            for (access, options, offset, seen) in [
+                (all, 0, Some(0), Ok(0)),
+                (all, 0, Some(END), Ok(END)),
+                (all, 0, Some(CURRENT), Err(abi::STATUS_INVALID_PARAMETER)),
+                (all, 0, None, Err(abi::STATUS_INVALID_PARAMETER)),
+                (all, synchronous, Some(CURRENT), Ok(0)),
+                (append, 0, Some(0), Ok(END)),
+                (append, 0, None, Ok(END)),
+                (append, synchronous, Some(0), Ok(END)),
+                (abi::FILE_READ_DATA, 0, Some(0), Err(abi::STATUS_ACCESS_DENIED)),
+            ] {
+                let handle = open(kernel, process, access, options);
+                let waited = || {
+                    let data = InputBuffer::from_slice(&[1]).expect("short");
+                    io::write(kernel, process, thread, handle, data, offset).status
+                };
+                let started = || {
+                    let (handle, block) = (u64::from(handle), buffer.address());
+                    let transfer = io::Transfer { handle, buffer: block + 32, length: 1, offset };
+                    let notice = io::Notice { io_status_block: block, ..io::Notice::default() };
+                    io::start_write(kernel, process, thread, &transfer, notice)
+                };
+                for send in [&waited as &dyn Fn() -> abi::NTSTATUS, &started] {
+                    raw::write(extension() + OFFSET, 77_u64).expect("writable");
+                    let status = send();
+                    let sent = raw::read(extension() + OFFSET).expect("readable");
+                    let (expected, offset) =
+                        seen.map_or_else(|status| (status, 77), |at| (abi::STATUS_SUCCESS, at));
+                    assert_eq!((status, sent), (expected, offset), "{access:#x} {options:#x}");
+                }
+                process.handles.close(kernel, process, handle).expect("is open");
+            }
+        });
     });
 }
 
