@@ -170,3 +170,37 @@ impl Trace {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicUsize;
+
+    use super::*;
+
+    struct Count(AtomicUsize);
+
+    impl Observer for Count {
+        fn observe(&self, _: &Event) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    #[test]
+    fn an_event_is_made_once_for_all_who_watch_and_not_at_all_when_nobody_does() {
+        let trace = Trace::default();
+        let made = AtomicUsize::new(0);
+        let happen = || {
+            trace.emit(|| {
+                made.fetch_add(1, Ordering::Relaxed);
+                Event::NotImplemented { what: "" }
+            });
+        };
+        happen();
+        assert_eq!(made.load(Ordering::Relaxed), 0);
+        let count = Arc::new(Count(AtomicUsize::new(0)));
+        trace.watch(count.clone());
+        trace.watch(count.clone());
+        happen();
+        assert_eq!((made.load(Ordering::Relaxed), count.0.load(Ordering::Relaxed)), (1, 2));
+    }
+}
