@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use super::{Cancelled, DeviceControl, DeviceParameters, DriverImage, IoResult, OpenRequest};
-use crate::ke::Thread;
-use crate::ke::tests::{Machine, SEEDS, on_hurried_mock, on_mock};
+use crate::ke::tests::{Machine, SEEDS, on_hurried_mock, on_mock, relative};
+use crate::ke::{ProcessorMode, Thread, Timeout};
 use crate::ps::Process;
 use crate::raw::{DeviceObject, DriverObject, FileObject, InputBuffer, IoStackLocation, Irp, OutputBuffer};
 use crate::{Kernel, io, raw};
@@ -20,6 +20,9 @@ const COMPLETIONS: u64 = 8;
 const STUBBORN: u64 = 16;
 /// The offset of the last write.
 const OFFSET: u64 = 24;
+/// Address of the event that CLEANUP waits for, in user mode, for ten milliseconds; 0 for none. And how the wait ended.
+const AWAITED: u64 = 32;
+const WAIT_STATUS: u64 = 40;
 
 fn extension() -> u64 {
     Kernel::with_current(|kernel, _| {
@@ -47,7 +50,7 @@ extern "win64" fn driver_entry(object: u64, _path: u64) -> u32 {
         let object = DriverObject::at(object);
         for (major, routine) in [
             (abi::IRP_MJ_CREATE, succeed as *const () as u64),
-            (abi::IRP_MJ_CLEANUP, succeed as *const () as u64),
+            (abi::IRP_MJ_CLEANUP, clean_up as *const () as u64),
             (abi::IRP_MJ_CLOSE, succeed as *const () as u64),
             (abi::IRP_MJ_DEVICE_CONTROL, pend as *const () as u64),
             (abi::IRP_MJ_WRITE, answer as *const () as u64),
@@ -64,6 +67,18 @@ extern "win64" fn succeed(_device: u64, irp: u64) -> u32 {
         io::complete_request(kernel, Irp::at(irp), 0).expect("once");
     });
     0
+}
+
+extern "win64" fn clean_up(device: u64, irp: u64) -> u32 {
+    Kernel::with_current(|kernel, thread| {
+        let event = raw::read(extension() + AWAITED).expect("readable");
+        if event != 0 {
+            let (mode, timeout) = (ProcessorMode::User, relative(10));
+            let waited = kernel.ke.wait_for_single_object(kernel, thread, event, mode, false, timeout);
+            raw::write(extension() + WAIT_STATUS, waited.expect("no exception").bits()).expect("writable");
+        }
+    });
+    succeed(device, irp)
 }
 
 /// Answers at once with the status that the write's offset is, if it can be one.
@@ -284,6 +299,31 @@ fn a_request_waited_for_on_an_asynchronous_file_is_cancelled_though_its_process_
         });
     });
     assert!(CANCELLED.load(Ordering::Relaxed) > 0, "no interleaving let the request begin");
+}
+
+#[test]
+fn a_thread_that_enters_a_process_as_it_ends_does_not_wait_in_user_mode_and_cleanup_does() {
+    on_mock(SEEDS, 1, |machine| {
+        let rig = rig(machine);
+        let event = machine.event(abi::SynchronizationEvent, false).address();
+        machine.inside(move |_, _| raw::write(extension() + AWAITED, event).expect("writable"));
+        let process = rig.process.clone();
+        machine.spawn("application", move |kernel, _| {
+            let (mode, never) = (ProcessorMode::User, Timeout::Never);
+            let wait =
+                |thread: &Thread| kernel.ke.wait_for_single_object(kernel, thread, event, mode, false, never);
+            let ended = crate::ps::inside(kernel, &process, wait).expect("running");
+            assert_eq!(ended.expect("no exception"), abi::STATUS_USER_APC);
+        });
+        let process = rig.process;
+        machine.spawn("end", move |kernel, _| {
+            io::end_process(kernel, &process);
+            kernel.ps.terminate(kernel, &process).expect("running");
+        });
+        machine.join();
+        let status = machine.inside(|_, _| raw::read::<u32>(extension() + WAIT_STATUS).expect("readable"));
+        assert_eq!(status, abi::STATUS_TIMEOUT.bits());
+    });
 }
 
 #[test]

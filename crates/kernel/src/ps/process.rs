@@ -112,13 +112,16 @@ impl Process {
         self.token_object.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn add_thread(&self, thread: &Arc<Thread>) {
-        let mut threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
-        threads.retain(|other| other.strong_count() > 0);
-        threads.push(Arc::downgrade(thread));
+    pub(super) fn add_thread(&self, kernel: &Kernel, thread: &Arc<Thread>) {
+        {
+            let mut threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
+            threads.retain(|other| other.strong_count() > 0);
+            threads.push(Arc::downgrade(thread));
+        }
         // After the push, as whoever ends the process looks at the threads after saying so.
         if self.is_terminating() {
             thread.set_process_ends();
+            kernel.ke.request_termination(kernel, thread);
         }
     }
 
@@ -225,10 +228,14 @@ impl Processes {
     /// still locked then stop the machine: 76h (PROCESS_HAS_LOCKED_PAGES) with 0, the process's identifier, the number of
     /// pages, 0.
     ///
+    /// What drivers wait for in CLEANUP and CLOSE lasts, in user mode too: the calling thread ends the process, and is not
+    /// ended itself. (Confirm: no published text says what NT's last thread does.)
+    ///
     /// # Errors
     /// As for [`inside`](super::inside): the machine has stopped, or there is no memory for the thread.
     pub fn terminate(&self, kernel: &Kernel, process: &Arc<Process>) -> Result<(), abi::NTSTATUS> {
-        let closed = super::inside(kernel, process, |_| {
+        let closed = super::inside(kernel, process, |thread| {
+            kernel.ke.withdraw_termination(kernel, thread);
             process.handles.close_all(kernel, process);
             process.object.end(kernel);
         });

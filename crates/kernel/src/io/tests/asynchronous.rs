@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::io::{Control, Notice, Transfer};
-use crate::ke::{ProcessorMode, Timeout, UserApc};
+use crate::ke::UserApc;
 use crate::mm::UserBuffer;
 use crate::raw::{DispatcherHeader, Mdl};
 
