@@ -45,6 +45,18 @@ impl Observer for Console {
                 "ringbridge: {driver} returned STATUS_PENDING for IRP {irp:#x}, which was not marked pending when it was \
                  completed; on Windows its caller would wait for ever"
             )),
+            Event::ResourceDeletedInUse { resource, owners, waiters } => output::note(format_args!(
+                "ringbridge: the resource at {resource:#x} was deleted with {owners} owners and {waiters} threads that wait \
+                 for it; those wait for ever"
+            )),
+            Event::IrpStuck { irp, driver } => output::note(format_args!(
+                "ringbridge: {driver} did not complete the cancelled IRP {irp:#x} of a process that ends; the process ends \
+                 without it"
+            )),
+            Event::DeviceDeletedAttached { device, driver } => output::note(format_args!(
+                "ringbridge: {driver} deleted the device at {device:#x}, which is still attached to another; it must call \
+                 IoDetachDevice first"
+            )),
             _ => {}
         }
     }

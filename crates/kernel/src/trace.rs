@@ -91,6 +91,15 @@ pub enum Event {
         /// Service name of its driver.
         driver: String,
     },
+    /// A driver deleted a resource that threads own or wait for: nobody wakes those who wait.
+    ResourceDeletedInUse {
+        /// Address of the ERESOURCE.
+        resource: u64,
+        /// How many own it.
+        owners: usize,
+        /// How many threads wait for it.
+        waiters: usize,
+    },
     /// A process ended, and a driver did not complete a cancelled request of it for five minutes.
     IrpStuck {
         /// Its address.

@@ -48,7 +48,7 @@ rows! {
     /// Forgets a resource, which nobody may own.
     irql(APC_LEVEL)
     fn ExDeleteResourceLite(call, resource: u64) -> NTSTATUS {
-        call.kernel.ex.initialize(call.kernel, Resource::at(resource))?;
+        call.kernel.ex.delete(call.kernel, Resource::at(resource))?;
         Ok(abi::STATUS_SUCCESS)
     }
 

@@ -6,6 +6,7 @@ mod rundown;
 use super::{Resource, SharedPolicy};
 use crate::ke::Thread;
 use crate::ke::tests::{Machine, SEEDS, everywhere, is_halt, on_linux, on_mock};
+use crate::trace::Event;
 use crate::{Kernel, raw};
 
 fn resource(machine: &Machine) -> Resource {
@@ -166,5 +167,46 @@ fn releasing_what_the_thread_does_not_own_is_resource_not_owned() {
         });
         let stop = machine.bugcheck().expect("stopped").stop;
         assert_eq!((stop.code, stop.parameters), (abi::RESOURCE_NOT_OWNED, [lock.address(), owner, 0, 0]));
+    });
+}
+
+#[derive(Default)]
+struct Told(std::sync::Mutex<Vec<(u64, usize, usize)>>);
+
+impl crate::trace::Observer for Told {
+    fn observe(&self, event: &Event) {
+        if let Event::ResourceDeletedInUse { resource, owners, waiters } = *event {
+            self.0.lock().expect("not poisoned").push((resource, owners, waiters));
+        }
+    }
+}
+
+#[test]
+fn deleting_a_resource_that_is_owned_or_waited_for_is_told_and_one_that_is_free_is_not() {
+    on_mock(0..20, 1, |machine| {
+        let told = std::sync::Arc::new(Told::default());
+        machine.trace.watch(told.clone());
+        let resource = resource(machine);
+        machine.ex.initialize(machine, resource).expect("writable");
+        machine.ex.delete(machine, resource).expect("writable");
+        let owned = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+        let own = owned.clone();
+        machine.spawn("waiter", move |kernel, thread| {
+            while !own.load(std::sync::atomic::Ordering::SeqCst) {
+                kernel.platform.relax(u32::MAX);
+            }
+            assert!(is_halt(&kernel.ex.acquire_exclusive(kernel, thread, resource, true)));
+        });
+        machine.inside(move |kernel, thread| {
+            assert!(exclusive(kernel, thread, resource, false));
+            owned.store(true, std::sync::atomic::Ordering::SeqCst);
+            while kernel.ex.exclusive_waiters(kernel, resource) == 0 {
+                kernel.platform.relax(u32::MAX);
+            }
+            kernel.ex.delete(kernel, resource).expect("writable");
+            assert_eq!(*told.0.lock().expect("not poisoned"), [(resource.address(), 1, 1)]);
+            // Else the waiter sleeps for ever.
+            kernel.bug_check(abi::MANUALLY_INITIATED_CRASH, [0; 4]);
+        });
     });
 }
