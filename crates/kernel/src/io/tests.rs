@@ -487,6 +487,20 @@ fn an_irp_in_a_cancel_safe_queue_is_either_taken_or_cancelled() {
 }
 
 #[test]
+fn freeing_as_a_work_item_what_is_none_stops_the_machine_and_frees_nothing() {
+    on_mock(0..1, 1, |machine| {
+        let item = io::allocate_work_item(machine, 0).expect("writable");
+        io::free_work_item(machine, item).expect("is one");
+        // The address of an IRP, which has a pool block of its own.
+        let irp = io::allocate_irp(machine, 1).expect("writable");
+        let freed = io::free_work_item(machine, io::IoWorkItem::at(irp.address()));
+        assert!(crate::ke::tests::is_halt(&freed));
+        assert_eq!(machine.stop_code(), Some(abi::BAD_POOL_CALLER));
+        assert!(machine.mm.pool.find(irp.address()).is_some());
+    });
+}
+
+#[test]
 fn removal_ends_when_the_last_holder_of_the_lock_has_let_go() {
     on_mock(SEEDS, 2, |machine| {
         let lock = io::IoRemoveLock::at(machine.allocate(64));
