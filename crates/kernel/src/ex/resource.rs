@@ -9,7 +9,6 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::ke::{ProcessorMode, Thread, Timeout};
 use crate::raw::{self, DispatcherHeader, Outcome, raw_object};
-use crate::trace::Event;
 use crate::{Kernel, Unwind};
 
 raw_object! {
@@ -151,30 +150,19 @@ impl Resources {
     /// # Errors
     /// An access violation to raise in the driver.
     pub fn initialize(&self, kernel: &Kernel, resource: Resource) -> Outcome<()> {
-        raw::fill(resource.address(), 0, Resource::SIZE)?;
-        self.lock(kernel).remove(&resource.address());
-        Ok(())
+        self.delete(kernel, resource).map(drop)
     }
 
-    /// Forgets a resource (`ddi: ExDeleteResourceLite`). IRQL: up to DISPATCH_LEVEL.
-    ///
-    /// One that is owned or waited for is deleted too, as no published text says otherwise, and
-    /// [`Event::ResourceDeletedInUse`] tells: who waits for it is woken by nobody.
+    /// Forgets a resource (`ddi: ExDeleteResourceLite`). Returns how many threads owned it and how many waited for it: a
+    /// driver's bug, unless both are none. No published text says what comes of it; here nobody wakes those who wait.
+    /// IRQL: up to DISPATCH_LEVEL.
     ///
     /// # Errors
     /// An access violation to raise in the driver.
-    pub fn delete(&self, kernel: &Kernel, resource: Resource) -> Outcome<()> {
-        let (owners, waiters) = {
-            let held = self.lock(kernel);
-            let state = held.get(&resource.address());
-            let waiters = |state: &State| state.shared.len() + state.waiting_exclusive.len();
-            state.map_or((0, 0), |state| (state.owners.len(), waiters(state)))
-        };
-        if owners + waiters > 0 {
-            let address = resource.address();
-            kernel.trace.emit(|| Event::ResourceDeletedInUse { resource: address, owners, waiters });
-        }
-        self.initialize(kernel, resource)
+    pub fn delete(&self, kernel: &Kernel, resource: Resource) -> Outcome<(usize, usize)> {
+        raw::fill(resource.address(), 0, Resource::SIZE)?;
+        let state = self.lock(kernel).remove(&resource.address()).unwrap_or_default();
+        Ok((state.owners.len(), state.shared.len() + state.waiting_exclusive.len()))
     }
 
     /// Acquires a resource exclusively (`ddi: ExAcquireResourceExclusiveLite`); false when `wait` is and another thread

@@ -6,7 +6,6 @@ mod rundown;
 use super::{Resource, SharedPolicy};
 use crate::ke::Thread;
 use crate::ke::tests::{Machine, SEEDS, everywhere, is_halt, on_linux, on_mock};
-use crate::trace::Event;
 use crate::{Kernel, raw};
 
 fn resource(machine: &Machine) -> Resource {
@@ -170,25 +169,12 @@ fn releasing_what_the_thread_does_not_own_is_resource_not_owned() {
     });
 }
 
-#[derive(Default)]
-struct Told(std::sync::Mutex<Vec<(u64, usize, usize)>>);
-
-impl crate::trace::Observer for Told {
-    fn observe(&self, event: &Event) {
-        if let Event::ResourceDeletedInUse { resource, owners, waiters } = *event {
-            self.0.lock().expect("not poisoned").push((resource, owners, waiters));
-        }
-    }
-}
-
 #[test]
-fn deleting_a_resource_that_is_owned_or_waited_for_is_told_and_one_that_is_free_is_not() {
+fn deleting_a_resource_says_who_owned_it_and_who_waited_for_it() {
     on_mock(0..20, 1, |machine| {
-        let told = std::sync::Arc::new(Told::default());
-        machine.trace.watch(told.clone());
         let resource = resource(machine);
         machine.ex.initialize(machine, resource).expect("writable");
-        machine.ex.delete(machine, resource).expect("writable");
+        assert_eq!(machine.ex.delete(machine, resource).expect("writable"), (0, 0));
         let owned = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
         let own = owned.clone();
         machine.spawn("waiter", move |kernel, thread| {
@@ -203,8 +189,7 @@ fn deleting_a_resource_that_is_owned_or_waited_for_is_told_and_one_that_is_free_
             while kernel.ex.exclusive_waiters(kernel, resource) == 0 {
                 kernel.platform.relax(u32::MAX);
             }
-            kernel.ex.delete(kernel, resource).expect("writable");
-            assert_eq!(*told.0.lock().expect("not poisoned"), [(resource.address(), 1, 1)]);
+            assert_eq!(kernel.ex.delete(kernel, resource).expect("writable"), (1, 1));
             // Else the waiter sleeps for ever.
             kernel.bug_check(abi::MANUALLY_INITIATED_CRASH, [0; 4]);
         });
