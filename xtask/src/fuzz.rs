@@ -187,7 +187,10 @@ fn search(workspace: &Workspace, target: Target, args: &Args) -> Result<()> {
     if status.success() {
         return Ok(());
     }
-    let kept = run.kept.unwrap_or_else(|| found.display().to_string());
+    let Some(kept) = run.kept else {
+        // Killed, out of memory, or never begun: there is nothing to replay.
+        bail!("{name} ended ({status}) without naming an input; what it printed stands above");
+    };
     bail!(
         "{name} found an input that breaks a rule: {kept}\n  cargo xtask fuzz {name} --replay {kept}\n\
          When it is mended, move the input to fuzz/regressions/{name}"

@@ -1,9 +1,12 @@
-//! `cargo xtask layers`: the house stays as ARCHITECTURE.md draws it. Three things are checked: which crate uses which,
-//! which of the kernel's modules names which, and where `unsafe` may stand.
+//! `cargo xtask layers`: the house stays as ARCHITECTURE.md draws it. Checked are: which crate uses which, which of the
+//! kernel's modules names which, where `unsafe` may stand, and what can be read off the sources of two invariants, that
+//! nothing blocks but through the platform (`blocking`) and that events are made for observers alone (`observation`).
 //!
 //! [`check`] is a pure function over a [`Graph`]; `read` makes the graph from the repository. The tables here are those
 //! of ARCHITECTURE.md and change in the same commit.
 
+mod blocking;
+mod observation;
 mod paths;
 mod read;
 #[cfg(test)]
@@ -19,7 +22,8 @@ use crate::workspace::Workspace;
 ///
 /// Fails, naming the file and line, when a crate depends on a room that its row in ARCHITECTURE.md does not allow, when
 /// a module of the kernel names one above it (flt, lpc, fs → io → ob → ke → mm → raw, with ps, ex, cm, se beside ob),
-/// or when a room without the mark ◆ does not forbid unsafe code.
+/// or when a room without the mark ◆ does not forbid unsafe code; when a room of a machine (kernel, exports, loader, host,
+/// driver) names what blocks outside of platform (invariant 4), or makes an event that nobody may watch (invariant 15).
 ///
 /// A dev-dependency and code under `#[cfg(test)]` may use anything. If an edge is right and the table wrong, change
 /// ARCHITECTURE.md and xtask/src/layers.rs together.
@@ -81,6 +85,8 @@ const WIRING: &str = "kernel";
 struct Graph {
     crates: Vec<Crate>,
     modules: Vec<ModuleEdge>,
+    /// What breaks invariants 4 and 15, by place.
+    conduct: Vec<String>,
 }
 
 /// A package of the workspace, by its room: `kernel`, `samples`, `benches`.
@@ -129,6 +135,7 @@ fn check(graph: &Graph) -> Vec<String> {
     check_crates(&graph.crates, &mut violations);
     check_modules(&graph.modules, &mut violations);
     check_unsafe(&graph.crates, &mut violations);
+    violations.extend_from_slice(&graph.conduct);
     violations
 }
 

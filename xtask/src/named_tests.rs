@@ -1,27 +1,37 @@
 //! Tests that pages name exist: in each item of a page, a name in backquotes that follows a file's is a function or a scenario
-//! of that file. What a page claims of them, people judge.
+//! of that file; and that each of ARCHITECTURE.md's invariants names one. What a page claims of them, people judge.
 
 use std::fs;
 use std::path::Path;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 
+/// The page of the invariants.
+const HOUSE: &str = "ARCHITECTURE.md";
 /// Pages that name tests.
-const PAGES: [&str; 2] = ["ARCHITECTURE.md", "docs/rules.md"];
+const PAGES: [&str; 2] = [HOUSE, "docs/rules.md"];
+/// The heading that the invariants stand under.
+const INVARIANTS: &str = "## Invariants";
 
 /// Looks all names up; fails with those that lead nowhere.
 pub(crate) fn check(root: &Path) -> Result<()> {
     let mut wrong = Vec::new();
     let mut count = 0;
     for page in PAGES {
-        let text = fs::read_to_string(root.join(page))?;
+        let text = fs::read_to_string(root.join(page)).with_context(|| format!("cannot read {page}"))?;
         let read = |file: &str| fs::read_to_string(root.join(file)).ok();
         let (named, missing) = look_up(&text, &read);
         count += named;
         wrong.extend(missing.into_iter().map(|what| format!("{page}: {what}")));
+        if page == HOUSE {
+            wrong.extend(untested(&text).into_iter().map(|what| format!("{page}: {what}")));
+        }
     }
     if !wrong.is_empty() {
-        bail!("pages name what does not exist:\n  {}", wrong.join("\n  "));
+        bail!(
+            "pages and tests do not agree (write the test, or name the right one):\n  {}",
+            wrong.join("\n  ")
+        );
     }
     eprintln!("docs: {count} tests that {} name exist", PAGES.join(" and "));
     Ok(())
@@ -51,12 +61,29 @@ fn look_up(page: &str, read: &dyn Fn(&str) -> Option<String>) -> (usize, Vec<Str
     (count, wrong)
 }
 
+/// Invariants that name no test. A page without any is told too, as its heading has changed then.
+fn untested(page: &str) -> Vec<String> {
+    let items = items(page).into_iter().skip_while(|item| item != INVARIANTS).skip(1);
+    let invariants: Vec<_> =
+        items.take_while(|item| !item.starts_with('#')).filter_map(|item| numbered(&item)).collect();
+    if invariants.is_empty() {
+        return vec![format!("there is nothing numbered under `{INVARIANTS}`")];
+    }
+    let bare = invariants.iter().filter(|(_, text)| look_up(text, &|_| Some(String::new())).0 == 0);
+    bare.map(|(number, _)| format!("invariant {number} names no test")).collect()
+}
+
+/// Number and text of a numbered item.
+fn numbered(item: &str) -> Option<(u32, String)> {
+    let (number, text) = item.split_once(". ")?;
+    Some((number.parse().ok()?, text.to_owned()))
+}
+
 /// The page's rows, list items and paragraphs, each with its continuation lines.
 fn items(page: &str) -> Vec<String> {
     let mut items: Vec<String> = Vec::new();
     for line in page.lines() {
-        let numbered = line.split_once(". ").is_some_and(|(number, _)| number.parse::<u32>().is_ok());
-        let begins = line.is_empty() || line.starts_with(['|', '-', '#']) || numbered;
+        let begins = line.is_empty() || line.starts_with(['|', '-', '#']) || numbered(line).is_some();
         match items.last_mut() {
             Some(item) if !begins => {
                 item.push(' ');
@@ -122,6 +149,14 @@ mod tests {
         ];
         assert_eq!(missing, expected);
         assert_eq!(wrong("see `b/three.rs`: `not_looked_up`", "", "").1, ["there is no b/three.rs"]);
+    }
+
+    #[test]
+    fn an_invariant_without_a_test_is_told() {
+        let page = "1. Not an invariant.\n\n## Invariants\n\n1. **One.** `a/one.rs`:\n   `a_test_that_is`.\n2. **Two.** \
+                    `a/one.rs`, of\n   which people think.\n\n3. **Three.** Measured.\n## Ways\n4. Another list.\n";
+        assert_eq!(untested(page), ["invariant 2 names no test", "invariant 3 names no test"]);
+        assert_eq!(untested("## Other\n1. One.\n"), ["there is nothing numbered under `## Invariants`"]);
     }
 
     #[test]

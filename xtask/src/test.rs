@@ -48,7 +48,7 @@ pub(crate) fn run(args: &Args) -> ExitCode {
     gate.part("doc tests", || {
         tools::succeed(workspace.cargo().args(["test", "--doc", "--workspace", "--no-fail-fast"])).map(done)
     });
-    gate.part("applications of other users", || Ok(Vec::from_iter(cannot_be_other_users())));
+    gate.skipped.extend(cannot_be_other_users());
     gate.summarise();
     let tests_passed = tests(&workspace);
     // The runner has said which tests failed, and its summary stays last: unless something failed that it does not know of.
@@ -62,8 +62,10 @@ pub(crate) fn run(args: &Args) -> ExitCode {
 /// `--no-capture`, say it too.)
 fn cannot_be_other_users() -> Option<String> {
     let own = fs::metadata("/proc/self").map(|own| own.uid());
-    (!matches!(own, Ok(0)))
-        .then(|| "only root can start them; tests that need them pass and say SKIPPED".to_owned())
+    (!matches!(own, Ok(0))).then(|| {
+        "applications of other users: only root can start them; tests that need them pass and say SKIPPED"
+            .to_owned()
+    })
 }
 
 /// What became of the parts so far.

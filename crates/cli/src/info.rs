@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
-use host::{ExportSupport, ImageFacts, Relocations, Section, find_export, inspect};
+use host::{ExportSupport, ImageFacts, Relocations, Section, find_export, inspect, read_image};
 use serde_json::{Value, json};
 
 use crate::info_view;
@@ -122,7 +122,7 @@ impl Report {
 
 pub(crate) fn run(args: &Args, output: &mut Output) -> Result<()> {
     let path = args.file.display();
-    let bytes = std::fs::read(&args.file).with_context(|| format!("cannot read {path}"))?;
+    let bytes = read_image(&args.file).with_context(|| format!("cannot read {path}"))?;
     let facts = inspect(&bytes).with_context(|| format!("{path} cannot be loaded"))?;
     let name = args.file.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let report = Report::new(name, facts);

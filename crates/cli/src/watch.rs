@@ -54,6 +54,18 @@ impl Observer for Console {
                  see what they held, on Windows it would see what they are used for next",
                 mapping.length, mapping.system_address, mapping.driver, mapping.address, mapping.process
             )),
+            Event::ResourceDeletedInUse { resource, owners, waiters } => output::note(format_args!(
+                "ringbridge: the resource at {resource:#x} was deleted with {owners} owners and {waiters} threads that wait \
+                 for it; those wait for ever"
+            )),
+            Event::IrpStuck { irp, driver } => output::note(format_args!(
+                "ringbridge: {driver} did not complete the cancelled IRP {irp:#x} of a process that ends; the process ends \
+                 without it"
+            )),
+            Event::DeviceDeletedAttached { device, driver } => output::note(format_args!(
+                "ringbridge: {driver} deleted the device at {device:#x}, which is still attached to another; it must call \
+                 IoDetachDevice first"
+            )),
             _ => {}
         }
     }

@@ -34,7 +34,7 @@ pub use kernel::trace::{Event, Observer};
 pub use kernel::{Configuration, StartError};
 pub use loader::map::MissingImport;
 pub use loader::pe::{ImageError, ImageFacts, Relocations, Section, inspect};
-pub use machine::{LoadOptions, Machine};
+pub use machine::{LoadOptions, Machine, read_image};
 pub use process::Process;
 pub use report::{BugcheckReport, left_behind};
 pub use server::{ServeError, ServeOptions, Server};

@@ -315,7 +315,10 @@ impl Machine {
 }
 
 /// Reads a driver's file, as much of it as an image can be large.
-pub(crate) fn read_image(path: &Path) -> std::io::Result<Vec<u8>> {
+///
+/// # Errors
+/// When it cannot be read, or is no regular file.
+pub fn read_image(path: &Path) -> std::io::Result<Vec<u8>> {
     // Asked before it is opened: opening a FIFO would wait for its other end.
     if !fs::metadata(path)?.is_file() {
         return Err(std::io::Error::new(std::io::ErrorKind::InvalidInput, "it is not a regular file"));

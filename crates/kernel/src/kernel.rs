@@ -199,6 +199,11 @@ impl Kernel {
         self.bugcheck.get()
     }
 
+    /// Tells whoever watches that a driver had not unmapped pages from a process when that ended.
+    pub(crate) fn user_mapping_left(&self, mapping: mm::UserMapping) {
+        self.trace.emit(|| crate::trace::Event::UserMappingLeft { mapping });
+    }
+
     /// Sets who walks stacks for reports. Only the first call counts.
     pub fn set_stack_walker(&self, walker: Arc<dyn StackWalker>) {
         let _already_set = self.stack_walker.set(walker);

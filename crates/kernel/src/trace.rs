@@ -93,6 +93,15 @@ pub enum Event {
         /// Service name of its driver.
         driver: String,
     },
+    /// A driver deleted a resource that threads own or wait for: nobody wakes those who wait.
+    ResourceDeletedInUse {
+        /// Address of the ERESOURCE.
+        resource: u64,
+        /// How many own it.
+        owners: usize,
+        /// How many threads wait for it.
+        waiters: usize,
+    },
     /// A process ended, and a driver did not complete a cancelled request of it for five minutes.
     IrpStuck {
         /// Its address.
@@ -180,5 +189,39 @@ impl Trace {
         for observer in self.observers.read().unwrap_or_else(PoisonError::into_inner).iter() {
             observer.observe(event);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicUsize;
+
+    use super::*;
+
+    struct Count(AtomicUsize);
+
+    impl Observer for Count {
+        fn observe(&self, _: &Event) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    #[test]
+    fn an_event_is_made_once_for_all_who_watch_and_not_at_all_when_nobody_does() {
+        let trace = Trace::default();
+        let made = AtomicUsize::new(0);
+        let happen = || {
+            trace.emit(|| {
+                made.fetch_add(1, Ordering::Relaxed);
+                Event::NotImplemented { what: "" }
+            });
+        };
+        happen();
+        assert_eq!(made.load(Ordering::Relaxed), 0);
+        let count = Arc::new(Count(AtomicUsize::new(0)));
+        trace.watch(count.clone());
+        trace.watch(count.clone());
+        happen();
+        assert_eq!((made.load(Ordering::Relaxed), count.0.load(Ordering::Relaxed)), (1, 2));
     }
 }

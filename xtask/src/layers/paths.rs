@@ -4,7 +4,7 @@
 //! It works on tokens, not on syntax, so that code inside macro calls counts too. Items under `#[cfg(test)]` do not.
 
 use anyhow::{Result, anyhow};
-use proc_macro2::{Delimiter, Ident, TokenStream, TokenTree};
+use proc_macro2::{Delimiter, Group, Ident, TokenStream, TokenTree};
 
 /// What one file names.
 #[derive(Default, Debug)]
@@ -120,22 +120,60 @@ impl Walk {
         index
     }
 
-    /// Skips what an attribute stands before: further attributes, then up to a body or a `;`.
-    fn skip_item(&mut self, tokens: &[TokenTree], mut index: usize) -> usize {
-        while let Some(token) = tokens.get(index) {
-            if is_word(token, "mod") && tokens.get(index + 2).is_some_and(|token| is_punct(token, ';')) {
-                let name = word(&tokens[index + 1]).unwrap_or_default();
-                self.named.test_modules.push([&self.path[..], &[name]].concat());
-            }
-            index += 1;
-            let body = matches!(token, TokenTree::Group(group) if group.delimiter() == Delimiter::Brace);
-            // A field or an argument ends at its comma; stopping there too early only makes the check stricter.
-            if body || is_punct(token, ';') || is_punct(token, ',') {
-                break;
-            }
+    /// Skips what an attribute stands before, and notes a module that is thereby a test's.
+    fn skip_item(&mut self, tokens: &[TokenTree], start: usize) -> usize {
+        let end = behind_item(tokens, start);
+        let module = (start..end).find(|index| is_word(&tokens[*index], "mod"));
+        if let Some(index) = module
+            && tokens.get(index + 2).is_some_and(|token| is_punct(token, ';'))
+        {
+            let name = word(&tokens[index + 1]).unwrap_or_default();
+            self.named.test_modules.push([&self.path[..], &[name]].concat());
         }
-        index
+        end
     }
+}
+
+/// The index behind what an attribute stands before: further attributes, then up to a body or a `;`.
+fn behind_item(tokens: &[TokenTree], start: usize) -> usize {
+    // A field or an argument ends at its comma; stopping there too early only makes the check stricter.
+    let ends = |token: &TokenTree| is_body(token) || is_punct(token, ';') || is_punct(token, ',');
+    let end = tokens.get(start..).and_then(|tokens| tokens.iter().position(ends));
+    end.map_or(tokens.len(), |end| start + end + 1)
+}
+
+pub(super) fn is_body(token: &TokenTree) -> bool {
+    matches!(token, TokenTree::Group(group) if group.delimiter() == Delimiter::Brace)
+}
+
+/// A file's tokens without those under `#[cfg(test)]`.
+pub(super) fn product(source: &str) -> Result<Vec<TokenTree>> {
+    Ok(without_tests(&lex(source)?))
+}
+
+fn without_tests(tokens: &[TokenTree]) -> Vec<TokenTree> {
+    let mut kept = Vec::with_capacity(tokens.len());
+    let mut index = 0;
+    while index < tokens.len() {
+        if is_test_attribute(tokens, index) {
+            index = behind_item(tokens, index + 2);
+            continue;
+        }
+        kept.push(match &tokens[index] {
+            TokenTree::Group(group) => {
+                let inner = without_tests(&inner(group)).into_iter().collect();
+                TokenTree::Group(Group::new(group.delimiter(), inner))
+            }
+            other => other.clone(),
+        });
+        index += 1;
+    }
+    kept
+}
+
+/// What stands between a group's delimiters.
+pub(super) fn inner(group: &Group) -> Vec<TokenTree> {
+    group.stream().into_iter().collect()
 }
 
 /// `#[cfg(test)]`, or `#[cfg(all(test, …))]`.
@@ -179,20 +217,20 @@ fn starts_path(tokens: &[TokenTree], index: usize) -> bool {
     start && is_separator(tokens, index + 1)
 }
 
-fn is_separator(tokens: &[TokenTree], index: usize) -> bool {
+pub(super) fn is_separator(tokens: &[TokenTree], index: usize) -> bool {
     let colon = |index| tokens.get(index).is_some_and(|token| is_punct(token, ':'));
     colon(index) && colon(index + 1)
 }
 
-fn is_punct(token: &TokenTree, character: char) -> bool {
+pub(super) fn is_punct(token: &TokenTree, character: char) -> bool {
     matches!(token, TokenTree::Punct(punct) if punct.as_char() == character)
 }
 
-fn is_word(token: &TokenTree, text: &str) -> bool {
+pub(super) fn is_word(token: &TokenTree, text: &str) -> bool {
     matches!(token, TokenTree::Ident(ident) if ident == text)
 }
 
-fn word(token: &TokenTree) -> Option<String> {
+pub(super) fn word(token: &TokenTree) -> Option<String> {
     if let TokenTree::Ident(ident) = token { Some(unraw(ident)) } else { None }
 }
 

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 
 use super::paths::{self, Named};
-use super::{Crate, Graph, KERNEL, Lints, ModuleEdge, WIRING};
+use super::{Crate, Graph, KERNEL, Lints, ModuleEdge, WIRING, blocking, observation};
 use crate::workspace::{Package, Workspace};
 
 pub(super) fn graph(workspace: &Workspace) -> Result<Graph> {
@@ -15,7 +15,45 @@ pub(super) fn graph(workspace: &Workspace) -> Result<Graph> {
         workspace.packages.iter().map(|package| read_crate(workspace, package)).collect::<Result<_>>()?;
     let kernel = workspace.root.join("crates/kernel/src");
     let modules = if kernel.exists() { module_edges(&read_sources(&kernel)?)? } else { Vec::new() };
-    Ok(Graph { crates, modules })
+    let mut conduct = Vec::new();
+    for package in &workspace.packages {
+        let folder = workspace.root.join(&package.folder).join("src");
+        conduct.extend(breaches(&room(&package.folder), &package.folder, &read_sources(&folder)?)?);
+    }
+    Ok(Graph { crates, modules, conduct })
+}
+
+/// What a room's product does against invariants 4 and 15.
+pub(super) fn breaches(room: &str, folder: &str, sources: &[Source]) -> Result<Vec<String>> {
+    let product = without_test_modules(folder, sources)?;
+    let mut found = Vec::new();
+    if blocking::ROOMS.contains(&room) {
+        for (file, text) in &product {
+            for (path, line) in blocking::named(text).with_context(|| format!("{folder}/src/{file}"))? {
+                found.push(format!(
+                    "{folder}/src/{file}:{line}: {room} names {path}; what waits, waits through platform::Platform"
+                ));
+            }
+        }
+    }
+    if observation::ROOMS.contains(&room) {
+        for (file, line, what) in observation::beside(&product)? {
+            found.push(format!("{folder}/src/{file}:{line}: {what}; make it in the closure of Trace::emit"));
+        }
+    }
+    Ok(found)
+}
+
+/// The files, by path and text, that are not under `#[cfg(test)]`.
+fn without_test_modules<'a>(folder: &str, sources: &'a [Source]) -> Result<Vec<(&'a str, &'a str)>> {
+    let mut tests = Vec::new();
+    for Source { file, text } in sources {
+        let named = paths::named(text, &module_path(file)).with_context(|| format!("{folder}/src/{file}"))?;
+        tests.extend(named.test_modules);
+    }
+    let is_test = |file: &str| tests.iter().any(|test| module_path(file).starts_with(test));
+    let files = sources.iter().map(|source| (source.file.as_str(), source.text.as_str()));
+    Ok(files.filter(|(file, _)| !is_test(file)).collect())
 }
 
 /// `crates/kernel` is the room `kernel`; `samples/hello` belongs to `samples`.

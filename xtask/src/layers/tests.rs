@@ -1,6 +1,6 @@
 //! The checker fails on made-up graphs that break ARCHITECTURE.md, and passes on one that keeps it.
 
-use super::read::{Source, module_edges};
+use super::read::{Source, breaches, module_edges};
 use super::*;
 
 fn krate(room: &str, uses: &[&str], levels: &[&str]) -> Crate {
@@ -36,7 +36,7 @@ fn legal() -> Graph {
         edge("io", "event"),
         edge("event", "raw"),
     ];
-    Graph { crates, modules }
+    Graph { crates, modules, conduct: Vec::new() }
 }
 
 /// The one violation of the legal graph after a change.
@@ -173,7 +173,8 @@ fn a_room_reached_through_the_kernels_fields_counts_as_named() {
     let root = ("lib.rs", "mod kernel; pub use kernel::Kernel;");
     let wiring = ("kernel.rs", "use crate::{io, ke}; struct Kernel { io: io::Io }");
     let wait = ("ke/wait.rs", "fn f(kernel: &crate::Kernel) { for _ in 0..io { kernel.io.start() } }");
-    let graph = Graph { crates: Vec::new(), modules: module_edges(&sources(&[root, wiring, wait])).unwrap() };
+    let modules = module_edges(&sources(&[root, wiring, wait])).unwrap();
+    let graph = Graph { modules, ..Graph::default() };
     let violations = check(&graph);
     assert_eq!(violations, ["crates/kernel/src/ke/wait.rs:1: ke names io; it may name: mm, raw"]);
     let stranger = ("ke/wait.rs", "fn f(file: &File) { file.io.start() }");
@@ -200,4 +201,75 @@ fn lint_levels_are_found_inside_cfg_attr() {
     let text = "#![cfg_attr(windows, expect(unsafe_code, reason = \"Win32\"))]\n#![cfg_attr(unix, forbid(unsafe_code))]";
     assert_eq!(paths::unsafe_levels(text).unwrap(), ["expect", "forbid"]);
     assert_eq!(paths::unsafe_levels("//! forbid(unsafe_code)\nfn f() {}").unwrap(), Vec::<String>::new());
+}
+
+/// What breaks invariants 4 and 15 in a room of these files, without the advice.
+fn conduct(room: &str, files: &[(&str, &str)]) -> Vec<String> {
+    let found = breaches(room, "r", &sources(files)).unwrap();
+    found.iter().map(|text| text.split(';').next().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn nothing_in_a_machine_blocks_but_through_the_platform() {
+    let one = |text: &str| conduct("kernel", &[("ke/wait.rs", text)]);
+    for (text, path) in [
+        ("fn f() { std::thread::sleep(d) }", "std::thread::sleep"),
+        ("use std::thread;", "std::thread"),
+        ("use std::{fmt, thread::{self, park}};", "std::thread"),
+        ("use std::sync::{Arc, Condvar as C};", "std::sync::Condvar"),
+        ("use ::std::sync::Barrier;", "std::sync::Barrier"),
+        ("use std::sync::*;", "std::sync::*"),
+        ("use std::{sync, fmt};", "std::sync"),
+        ("fn f() -> std::time::Instant { loop {} }", "std::time::Instant"),
+        ("fn f() { m!(std::time::SystemTime::now()) }", "std::time::SystemTime::now"),
+        ("fn f() { core::hint::spin_loop() }", "core::hint::spin_loop"),
+        ("use std::sync::mpsc::{Sender};", "std::sync::mpsc::Sender"),
+        ("use rustix::thread::futex;", "rustix::thread::futex"),
+    ] {
+        let found = one(text);
+        assert_eq!(
+            found.first(),
+            Some(&format!("r/src/ke/wait.rs:1: kernel names {path}")),
+            "{text}: {found:?}"
+        );
+    }
+    for room in ["exports", "loader", "host", "driver"] {
+        assert_eq!(conduct(room, &[("a.rs", "use std::thread;")]).len(), 1, "{room}");
+    }
+    assert_eq!(conduct("gate", &[("a.rs", "use std::thread;")]), Vec::<String>::new(), "waits by itself");
+}
+
+#[test]
+fn short_sections_time_spans_and_tests_do_not_block() {
+    let fine = "use std::sync::{Arc, Mutex, OnceLock};\nuse std::time::Duration;\nuse crate::ke::{Thread, thread};\n\
+        fn f() { x.std; thread.sleep() }\n#[cfg(test)]\nmod tests { use std::thread; }\n#[cfg(test)] mod more;";
+    let more = ("ke/more.rs", "use std::thread;");
+    assert_eq!(conduct("kernel", &[("ke/mod.rs", fine), more]), Vec::<String>::new());
+}
+
+#[test]
+fn an_event_is_made_behind_the_branch_of_emit_alone() {
+    let one =
+        |text: &str| conduct("kernel", &[("trace.rs", "fn emit() { self.tell(&event()) }"), ("io.rs", text)]);
+    let cold = "#[cold]\n#[expect(dead_code)]\npub(super) fn made(irp: Irp) -> Event { Event::X { irp } }\n";
+    for text in [
+        "fn f() { kernel.trace.emit(|| Event::X { irp: 1 }); }",
+        &format!("{cold}fn f() {{ kernel.trace.emit(|| made(irp)); file.made.store(1) }}"),
+        "use crate::trace::Event;\n#[cfg(test)]\nmod tests { fn f(e: &Event) { if let Event::X { .. } = e {} } }",
+        "fn observe(&self, event: &Event) {}",
+    ] {
+        assert_eq!(one(text), Vec::<String>::new(), "{text}");
+    }
+    for (text, what) in [
+        ("fn f() { let e = Event::X; t.emit(|| e) }", "Event::X is made whether anybody watches or not"),
+        ("fn f() { t.emit(move || { Event::X }) }", "Event::X is made whether anybody watches or not"),
+        ("fn f() { g(trace::Event::X { irp }) }", "Event::X is made whether anybody watches or not"),
+        ("fn f() { t.tell(&e) }", "tell tells observers past the branch of emit"),
+        ("fn f() { for o in all { o.observe(e) } }", "observe tells observers past the branch of emit"),
+        ("fn made() -> Event { Event::X }", "made makes an event and is not marked #[cold]"),
+    ] {
+        assert_eq!(one(text), [format!("r/src/io.rs:1: {what}")], "{text}");
+    }
+    let outside = format!("{cold}fn f() {{ let e = made(irp); }}");
+    assert_eq!(one(&outside), ["r/src/io.rs:4: made makes an event whether anybody watches or not"]);
 }

@@ -89,6 +89,12 @@ fn no_cut_through_a_file_is_taken_for_a_driver_or_ends_in_a_panic() {
 }
 
 #[test]
+fn a_file_without_an_end_is_not_read() {
+    let done = ringbridge(["info", "/dev/null"]);
+    assert!(done.failed().contains("cannot read /dev/null: it is not a regular file"), "{}", done.stderr);
+}
+
+#[test]
 fn a_file_that_does_not_exist_is_named() {
     let done = ringbridge(["info", "/nonexistent/nothing.sys"]);
     assert!(done.failed().contains("cannot read /nonexistent/nothing.sys"), "{}", done.stderr);

@@ -3,6 +3,7 @@
 use abi::NTSTATUS;
 use kernel::Outcome;
 use kernel::ex::{Resource, SharedPolicy};
+use kernel::trace::Event;
 
 use crate::Call;
 use crate::row::rows;
@@ -48,7 +49,10 @@ rows! {
     /// Forgets a resource, which nobody may own.
     irql(APC_LEVEL)
     fn ExDeleteResourceLite(call, resource: u64) -> NTSTATUS {
-        call.kernel.ex.initialize(call.kernel, Resource::at(resource))?;
+        let (owners, waiters) = call.kernel.ex.delete(call.kernel, Resource::at(resource))?;
+        if owners + waiters > 0 {
+            call.kernel.trace.emit(|| Event::ResourceDeletedInUse { resource, owners, waiters });
+        }
         Ok(abi::STATUS_SUCCESS)
     }
 

@@ -185,11 +185,7 @@ rows! {
     /// Frees the privileges that SeAccessCheck returned.
     irql(PASSIVE_LEVEL)
     fn SeFreePrivileges(call, privileges: u64) -> () {
-        if privileges != 0 && call.kernel.mm.pool.free(privileges).is_err() {
-            call.kernel.bug_check(abi::BAD_POOL_CALLER, [0x7, 0, 0, privileges]);
-            return Err(Unwind::Halt);
-        }
-        Ok(())
+        if privileges == 0 { Ok(()) } else { ex::free(call.kernel, privileges, 0) }
     }
 
     /// Whether the current thread has a privilege, enabled. Kernel-mode callers always have it.

@@ -46,11 +46,7 @@ fn to_pool(call: Call<'_>, descriptor: &SecurityDescriptor) -> Outcome<u64> {
 }
 
 fn free(call: Call<'_>, address: u64) -> Outcome<()> {
-    if address != 0 && call.kernel.mm.pool.free(address).is_err() {
-        call.kernel.bug_check(abi::BAD_POOL_CALLER, [0x7, 0, 0, address]);
-        return Err(kernel::Unwind::Halt);
-    }
-    Ok(())
+    if address == 0 { Ok(()) } else { ex::free(call.kernel, address, 0) }
 }
 
 /// Captures a descriptor that may be absent.
@@ -262,4 +258,27 @@ fn device_security(text: &[u16]) -> Option<SecurityDescriptor> {
 
 fn expected(asked: &SecurityDescriptor) -> u16 {
     abi::SE_DACL_PRESENT | asked.control & abi::SE_DACL_PROTECTED
+}
+
+#[cfg(test)]
+mod tests {
+    use kernel::ke::Thread;
+    use platform::entry::KernelStack;
+
+    use super::*;
+    use crate::rows::scratch::Scratch;
+
+    #[test]
+    fn releasing_as_a_descriptor_what_the_io_manager_owns_stops_the_machine_and_frees_nothing() {
+        let scratch = Scratch::new();
+        let stack = KernelStack { top: 0, limit: 0, guard: 0 };
+        let thread = Thread::new(&scratch.kernel, 8, 4, stack, true).expect("pool");
+        let call = Call { kernel: &scratch.kernel, thread: &thread };
+        free(call, scratch.bytes(32)).expect("a block of its own");
+        let irp = io::allocate_irp(call.kernel, 1).expect("pool").address();
+        assert!(matches!(free(call, irp), Err(kernel::Unwind::Halt)));
+        let stop = call.kernel.bugcheck().expect("stopped").stop;
+        assert_eq!((stop.code, stop.parameters[1]), (abi::BAD_POOL_CALLER, irp));
+        assert!(call.kernel.mm.pool.find(irp).is_some());
+    }
 }

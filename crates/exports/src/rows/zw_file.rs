@@ -83,13 +83,9 @@ fn zw_create(call: Call<'_>, to: u64, access: u32, address: u64, iosb: u64, how:
     call.thread.called_by_kernel(|| create(call, to, access, address, iosb, how))
 }
 
-/// An offset as the caller gave it: none, or FILE_USE_FILE_POINTER_POSITION, is the current position.
+/// An offset as the caller gave it.
 fn offset_at(address: u64) -> Outcome<Option<u64>> {
-    const USE_FILE_POINTER: u64 = u64::MAX - 1;
-    if address == 0 {
-        return Ok(None);
-    }
-    Ok(Some(raw::read(address)?).filter(|offset| *offset != USE_FILE_POINTER))
+    if address == 0 { Ok(None) } else { raw::read(address).map(Some) }
 }
 
 fn request(call: Call<'_>, request: &FileRequest, notice: Notice) -> Outcome<NTSTATUS> {

@@ -150,9 +150,19 @@ impl Resources {
     /// # Errors
     /// An access violation to raise in the driver.
     pub fn initialize(&self, kernel: &Kernel, resource: Resource) -> Outcome<()> {
+        self.delete(kernel, resource).map(drop)
+    }
+
+    /// Forgets a resource (`ddi: ExDeleteResourceLite`). Returns how many threads owned it and how many waited for it: a
+    /// driver's bug, unless both are none. No published text says what comes of it; here nobody wakes those who wait.
+    /// IRQL: up to DISPATCH_LEVEL.
+    ///
+    /// # Errors
+    /// An access violation to raise in the driver.
+    pub fn delete(&self, kernel: &Kernel, resource: Resource) -> Outcome<(usize, usize)> {
         raw::fill(resource.address(), 0, Resource::SIZE)?;
-        self.lock(kernel).remove(&resource.address());
-        Ok(())
+        let state = self.lock(kernel).remove(&resource.address()).unwrap_or_default();
+        Ok((state.owners.len(), state.shared.len() + state.waiting_exclusive.len()))
     }
 
     /// Acquires a resource exclusively (`ddi: ExAcquireResourceExclusiveLite`); false when `wait` is and another thread

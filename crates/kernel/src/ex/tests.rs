@@ -168,3 +168,30 @@ fn releasing_what_the_thread_does_not_own_is_resource_not_owned() {
         assert_eq!((stop.code, stop.parameters), (abi::RESOURCE_NOT_OWNED, [lock.address(), owner, 0, 0]));
     });
 }
+
+#[test]
+fn deleting_a_resource_says_who_owned_it_and_who_waited_for_it() {
+    on_mock(0..20, 1, |machine| {
+        let resource = resource(machine);
+        machine.ex.initialize(machine, resource).expect("writable");
+        assert_eq!(machine.ex.delete(machine, resource).expect("writable"), (0, 0));
+        let owned = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+        let own = owned.clone();
+        machine.spawn("waiter", move |kernel, thread| {
+            while !own.load(std::sync::atomic::Ordering::SeqCst) {
+                kernel.platform.relax(u32::MAX);
+            }
+            assert!(is_halt(&kernel.ex.acquire_exclusive(kernel, thread, resource, true)));
+        });
+        machine.inside(move |kernel, thread| {
+            assert!(exclusive(kernel, thread, resource, false));
+            owned.store(true, std::sync::atomic::Ordering::SeqCst);
+            while kernel.ex.exclusive_waiters(kernel, resource) == 0 {
+                kernel.platform.relax(u32::MAX);
+            }
+            assert_eq!(kernel.ex.delete(kernel, resource).expect("writable"), (1, 1));
+            // Else the waiter sleeps for ever.
+            kernel.bug_check(abi::MANUALLY_INITIATED_CRASH, [0; 4]);
+        });
+    });
+}

@@ -17,13 +17,13 @@ use super::completion_port::Reservation;
 use super::file::File;
 use super::operation::Operation;
 use super::packet::{self, Detached, InFlight};
-use super::request::{self, Route};
-use super::{cancel, device, dispatch, mdl};
+use super::request::{self, Checked, Route};
+use super::{cancel, dispatch, mdl};
 use crate::Kernel;
 use crate::ke::{ApcTarget, KernelApc, ProcessorMode, Thread, Timeout, UserApc};
 use crate::ob::{self, HandleEntry, Object};
 use crate::ps::Process;
-use crate::raw::{self, DeviceObject, DispatcherHeader, Irp, Outcome};
+use crate::raw::{self, DispatcherHeader, Irp, Outcome};
 
 const IOSB_SIZE: u64 = size_of::<abi::IO_STATUS_BLOCK>() as u64;
 const IOSB_INFORMATION: u64 = offset_of!(abi::IO_STATUS_BLOCK, Information) as u64;
@@ -52,7 +52,8 @@ pub struct Transfer {
     pub buffer: u64,
     /// Its length in bytes.
     pub length: u32,
-    /// Offset in the file in bytes; `None` for the current position of a synchronous file.
+    /// Offset in the file in bytes; `None`, or FILE_USE_FILE_POINTER_POSITION, for the current position of a synchronous
+    /// file.
     pub offset: Option<u64>,
 }
 
@@ -166,22 +167,9 @@ pub(super) fn start_transfer(
     notice: Notice,
 ) -> Outcome<NTSTATUS> {
     let Transfer { handle, buffer, length, offset } = *transfer;
-    let access = match major {
-        abi::IRP_MJ_READ => abi::FILE_READ_DATA,
-        _ => abi::FILE_WRITE_DATA | abi::FILE_APPEND_DATA,
-    };
     let plan = |file: &File, granted: u32| {
-        if granted & access == 0 {
-            return Err(abi::STATUS_ACCESS_DENIED);
-        }
-        let position = match offset {
-            Some(offset) => offset,
-            None if file.synchronous => file.object.current_byte_offset().unwrap_or(0),
-            None => return Err(abi::STATUS_INVALID_PARAMETER),
-        };
-        let flags = device::top_of_stack(file.device).and_then(DeviceObject::flags);
-        let flags = flags.map_err(|_| abi::STATUS_NO_SUCH_DEVICE)?;
-        Ok(Operation::transfer(major, flags, position, (buffer, length)))
+        let Checked { position, device_flags } = request::check_transfer(file, granted, major, offset)?;
+        Ok(Operation::transfer(major, device_flags, position, (buffer, length)))
     };
     let event = match find_event(caller, notice.event) {
         Ok(event) => event,
@@ -197,9 +185,7 @@ pub(super) fn start_transfer(
 pub(super) fn start_control(caller: Caller<'_>, control: &Control, notice: Notice) -> Outcome<NTSTATUS> {
     let Control { handle, code, input, output } = *control;
     let plan = |_: &File, granted: u32| {
-        if request::needed_access(code) & !granted != 0 {
-            return Err(abi::STATUS_ACCESS_DENIED);
-        }
+        request::check_control(code, granted)?;
         Ok(Operation::control(code, input, output))
     };
     let event = match find_event(caller, notice.event) {

@@ -129,8 +129,9 @@ pub fn detach(kernel: &Kernel, target: DeviceObject) -> Outcome<()> {
 /// Says so when a device that is deleted is still attached to another: requests for that one go on to it.
 pub(super) fn report_attached(kernel: &Kernel, device: &Device) {
     if device.lower.load(Ordering::Acquire) != 0 {
-        let driver = device.driver.upgrade().map(|driver| driver.name.clone()).unwrap_or_default();
-        kernel.trace.emit(|| Event::DeviceDeletedAttached { device: device.object.address(), driver });
+        let driver = || device.driver.upgrade().map(|driver| driver.name.clone()).unwrap_or_default();
+        let address = device.object.address();
+        kernel.trace.emit(|| Event::DeviceDeletedAttached { device: address, driver: driver() });
     }
 }
 

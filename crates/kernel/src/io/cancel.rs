@@ -14,7 +14,7 @@ use super::{Device, csq};
 use crate::ke::Thread;
 use crate::ob;
 use crate::ps::{self, Process};
-use crate::raw::{self, FileObject, IoStackLocation, Irp, Outcome};
+use crate::raw::{self, IoStackLocation, Irp, Outcome};
 use crate::{Kernel, Unwind};
 
 const CANCEL_ROUTINE: u64 = offset_of!(abi::IRP, CancelRoutine) as u64;
@@ -78,27 +78,6 @@ pub fn cancel_irp(kernel: &Kernel, thread: &Thread, irp: Irp) -> Outcome<bool> {
     Ok(true)
 }
 
-/// Cancels the requests on `file` that their threads wait for or that go on by themselves: all, or those of the thread whose
-/// object is at `only_thread`. Returns how many there were. IRQL <= DISPATCH_LEVEL.
-///
-/// This is what `CancelIo` and `CancelIoEx` are made of. A request whose dispatch routine has not returned yet is not
-/// among them.
-///
-/// # Errors
-/// As for [`cancel_irp`].
-pub fn cancel_file_irps(
-    kernel: &Kernel,
-    thread: &Thread,
-    file: FileObject,
-    only_thread: Option<u64>,
-) -> Outcome<usize> {
-    cancel_held(kernel, thread, |packet| {
-        let irp = packet.irp();
-        irp.original_file_object().is_ok_and(|object| object == file.address())
-            && only_thread.is_none_or(|thread| irp.thread().is_ok_and(|own| own == thread))
-    })
-}
-
 /// Which of a file's requests are cancelled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cancelled {
@@ -111,7 +90,8 @@ pub enum Cancelled {
 }
 
 /// `NtCancelIoFile`, `NtCancelIoFileEx`: cancels requests of the process on a file; how they end is their drivers' matter.
-/// Must run inside the machine, in the context of `process`. PASSIVE_LEVEL.
+/// Must run inside the machine, in the context of `process`. A request whose dispatch routine has not returned yet is not among
+/// them. PASSIVE_LEVEL.
 ///
 /// Returns `STATUS_SUCCESS` (of the thread's, also when there was none), `STATUS_NOT_FOUND` when nothing was there to cancel,
 /// `STATUS_INVALID_HANDLE`, `STATUS_OBJECT_TYPE_MISMATCH`, `STATUS_DEVICE_NOT_CONNECTED` when a cancel routine has stopped the

@@ -228,9 +228,11 @@ pub(super) fn complete(kernel: &Kernel, irp: Irp, boost: u8) -> Outcome<()> {
             Ok(())
         }
         Some(Record { kind: Kind::Allocated, creator, .. }) if irp.thread()? == 0 => {
-            let driver = kernel.io.drivers().into_iter().find(|driver| driver.id == creator);
-            let driver = driver.map(|driver| driver.name.clone()).unwrap_or_default();
-            kernel.trace.emit(|| Event::IrpNotKept { irp: irp.address(), driver });
+            kernel.trace.emit(|| {
+                let driver = kernel.io.drivers().into_iter().find(|driver| driver.id == creator);
+                let driver = driver.map(|driver| driver.name.clone()).unwrap_or_default();
+                Event::IrpNotKept { irp: irp.address(), driver }
+            });
             let address = offset_of!(abi::DISPATCHER_HEADER, SignalState) as u64;
             let irql = u64::from(abi::DISPATCH_LEVEL);
             kernel.bug_check(abi::IRQL_NOT_LESS_OR_EQUAL, [address, irql, 0, irp.address()]);

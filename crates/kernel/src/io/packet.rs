@@ -324,8 +324,8 @@ impl Packet {
             }
             let parked = kernel.platform.park(&self.parker, deadline);
             if parked == Parked::TimedOut && !self.is_completed() {
-                let driver = cancel::driver_of(kernel, self.irp);
-                kernel.trace.emit(|| Event::IrpStuck { irp: self.irp.address(), driver });
+                let driver = || cancel::driver_of(kernel, self.irp);
+                kernel.trace.emit(|| Event::IrpStuck { irp: self.irp.address(), driver: driver() });
                 return Ok(false);
             }
         }

@@ -114,7 +114,7 @@ fn is_still_open(process: &Process, handle: u32, object: &Arc<Object>) -> bool {
 /// position. PASSIVE_LEVEL.
 ///
 /// Ends with `STATUS_INVALID_HANDLE`, `STATUS_ACCESS_DENIED` without FILE_READ_DATA, `STATUS_INVALID_PARAMETER` for an
-/// asynchronous file without an offset, `STATUS_INSUFFICIENT_RESOURCES`, or the driver's status.
+/// asynchronous file without an offset, `STATUS_NO_SUCH_DEVICE`, `STATUS_INSUFFICIENT_RESOURCES`, or the driver's status.
 pub fn read(
     kernel: &Kernel,
     process: &Process,
@@ -124,15 +124,13 @@ pub fn read(
     offset: Option<u64>,
 ) -> IoResult {
     with_file(kernel, process, handle, |file, granted| {
-        if granted & abi::FILE_READ_DATA == 0 {
-            return IoResult::failed(abi::STATUS_ACCESS_DENIED);
-        }
+        let checked = check_transfer(file, granted, abi::IRP_MJ_READ, offset);
         let who = Caller { kernel, process, thread };
-        transfer(who, file, abi::IRP_MJ_READ, offset, buffer.len(), &mut Data::Out(&mut buffer))
+        transfer(who, file, abi::IRP_MJ_READ, checked, buffer.len(), &mut Data::Out(&mut buffer))
     })
 }
 
-/// `NtWriteFile`; as [`read`], with FILE_WRITE_DATA or FILE_APPEND_DATA.
+/// `NtWriteFile`; as [`read`], with FILE_WRITE_DATA; with FILE_APPEND_DATA alone at the end of the file, whatever `offset`.
 pub fn write(
     kernel: &Kernel,
     process: &Process,
@@ -142,12 +140,52 @@ pub fn write(
     offset: Option<u64>,
 ) -> IoResult {
     with_file(kernel, process, handle, |file, granted| {
-        if granted & (abi::FILE_WRITE_DATA | abi::FILE_APPEND_DATA) == 0 {
-            return IoResult::failed(abi::STATUS_ACCESS_DENIED);
-        }
+        let checked = check_transfer(file, granted, abi::IRP_MJ_WRITE, offset);
         let who = Caller { kernel, process, thread };
-        transfer(who, file, abi::IRP_MJ_WRITE, offset, data.len(), &mut Data::In(data))
+        transfer(who, file, abi::IRP_MJ_WRITE, checked, data.len(), &mut Data::In(data))
     })
+}
+
+/// A read or write that may be made.
+pub(super) struct Checked {
+    /// Where, in bytes; FILE_WRITE_TO_END_OF_FILE, which drivers know, in both halves.
+    pub(super) position: u64,
+    /// DO_* of the device at the top of the file's stack.
+    pub(super) device_flags: u32,
+}
+
+/// Whether a read or write (`major`) of a file may be made with the rights `granted`, and where. `offset` in bytes; `None`,
+/// or FILE_USE_FILE_POINTER_POSITION, is the current position. Who may append only writes at the end of the file, whatever
+/// the offset.
+///
+/// # Errors
+/// `STATUS_ACCESS_DENIED`, `STATUS_INVALID_PARAMETER` for an asynchronous file without an offset, `STATUS_NO_SUCH_DEVICE`.
+///
+/// Source: ddi, ZwReadFile and ZwWriteFile (ByteOffset), ZwCreateFile (FILE_APPEND_DATA).
+#[inline(always)]
+pub(super) fn check_transfer(
+    file: &File,
+    granted: u32,
+    major: u8,
+    offset: Option<u64>,
+) -> Result<Checked, NTSTATUS> {
+    const CURRENT_POSITION: u64 = u64::MAX << 32 | abi::FILE_USE_FILE_POINTER_POSITION as u64;
+    const END_OF_FILE: u64 = u64::MAX << 32 | abi::FILE_WRITE_TO_END_OF_FILE as u64;
+    let right = if major == abi::IRP_MJ_READ { abi::FILE_READ_DATA } else { abi::FILE_WRITE_DATA };
+    let position = match offset {
+        _ if granted & right == 0 => {
+            if major == abi::IRP_MJ_READ || granted & abi::FILE_APPEND_DATA == 0 {
+                return Err(abi::STATUS_ACCESS_DENIED);
+            }
+            END_OF_FILE
+        }
+        Some(offset) if offset != CURRENT_POSITION => offset,
+        _ if file.synchronous => file.object.current_byte_offset().unwrap_or(0),
+        _ => return Err(abi::STATUS_INVALID_PARAMETER),
+    };
+    let flags = device::top_of_stack(file.device).and_then(DeviceObject::flags);
+    let device_flags = flags.map_err(|_| abi::STATUS_NO_SUCH_DEVICE)?;
+    Ok(Checked { position, device_flags })
 }
 
 /// Who makes a request.
@@ -168,17 +206,14 @@ fn transfer(
     Caller { kernel, process, thread }: Caller<'_>,
     file: &File,
     major: u8,
-    offset: Option<u64>,
+    checked: Result<Checked, NTSTATUS>,
     length: u32,
     data: &mut Data<'_, '_>,
 ) -> IoResult {
-    let position = match offset {
-        Some(offset) => offset,
-        None if file.synchronous => file.object.current_byte_offset().unwrap_or(0),
-        None => return IoResult::failed(abi::STATUS_INVALID_PARAMETER),
+    let Checked { position, device_flags: flags } = match checked {
+        Ok(checked) => checked,
+        Err(status) => return IoResult::failed(status),
     };
-    let flags = device::top_of_stack(file.device).and_then(DeviceObject::flags);
-    let Ok(flags) = flags else { return IoResult::failed(abi::STATUS_NO_SUCH_DEVICE) };
     let direction = direction_flags(major);
     let start = |irp: Irp, location: IoStackLocation| {
         location.set_major_function(major)?;
@@ -219,8 +254,8 @@ pub fn device_control(
     mut control: DeviceControl<'_>,
 ) -> IoResult {
     with_file(kernel, process, control.handle, |file, granted| {
-        if needed_access(control.code) & !granted != 0 {
-            return IoResult::failed(abi::STATUS_ACCESS_DENIED);
+        if let Err(status) = check_control(control.code, granted) {
+            return IoResult::failed(status);
         }
         let route = Route::of(kernel, thread, file);
         match control.code & 3 {
@@ -231,12 +266,15 @@ pub fn device_control(
     })
 }
 
-/// The access that a control code asks for: FILE_READ_ACCESS and FILE_WRITE_ACCESS are 1 and 2, as FILE_READ_DATA and
-/// FILE_WRITE_DATA are.
-#[inline]
-pub(super) fn needed_access(code: u32) -> u32 {
+/// Whether a control request may be made with the rights `granted`: FILE_READ_ACCESS and FILE_WRITE_ACCESS, which its code
+/// may ask for, are 1 and 2, as FILE_READ_DATA and FILE_WRITE_DATA are.
+///
+/// # Errors
+/// `STATUS_ACCESS_DENIED`.
+#[inline(always)]
+pub(super) fn check_control(code: u32, granted: u32) -> Result<(), NTSTATUS> {
     const ACCESS_SHIFT: u32 = 14;
-    code >> ACCESS_SHIFT & 3
+    if code >> ACCESS_SHIFT & 3 & !granted == 0 { Ok(()) } else { Err(abi::STATUS_ACCESS_DENIED) }
 }
 
 #[inline]

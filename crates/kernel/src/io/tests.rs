@@ -6,9 +6,9 @@ mod kernel_file;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use super::{DeviceControl, DeviceParameters, DriverImage, IoResult, OpenRequest};
-use crate::ke::Thread;
-use crate::ke::tests::{Machine, SEEDS, on_hurried_mock, on_mock};
+use super::{Cancelled, DeviceControl, DeviceParameters, DriverImage, IoResult, OpenRequest};
+use crate::ke::tests::{Machine, SEEDS, on_hurried_mock, on_mock, relative};
+use crate::ke::{ProcessorMode, Thread, Timeout};
 use crate::ps::Process;
 use crate::raw::{DeviceObject, DriverObject, FileObject, InputBuffer, IoStackLocation, Irp, OutputBuffer};
 use crate::{Kernel, io, raw};
@@ -18,6 +18,11 @@ const KEPT: u64 = 0;
 const COMPLETIONS: u64 = 8;
 /// 1: the driver does not let go of cancelled requests.
 const STUBBORN: u64 = 16;
+/// The offset of the last write.
+const OFFSET: u64 = 24;
+/// Address of the event that CLEANUP waits for, in user mode, for ten milliseconds; 0 for none. And how the wait ended.
+const AWAITED: u64 = 32;
+const WAIT_STATUS: u64 = 40;
 
 fn extension() -> u64 {
     Kernel::with_current(|kernel, _| {
@@ -45,7 +50,7 @@ extern "win64" fn driver_entry(object: u64, _path: u64) -> u32 {
         let object = DriverObject::at(object);
         for (major, routine) in [
             (abi::IRP_MJ_CREATE, succeed as *const () as u64),
-            (abi::IRP_MJ_CLEANUP, succeed as *const () as u64),
+            (abi::IRP_MJ_CLEANUP, clean_up as *const () as u64),
             (abi::IRP_MJ_CLOSE, succeed as *const () as u64),
             (abi::IRP_MJ_DEVICE_CONTROL, pend as *const () as u64),
             (abi::IRP_MJ_WRITE, answer as *const () as u64),
@@ -64,11 +69,25 @@ extern "win64" fn succeed(_device: u64, irp: u64) -> u32 {
     0
 }
 
-/// Answers at once with the status that the write's offset is.
+extern "win64" fn clean_up(device: u64, irp: u64) -> u32 {
+    Kernel::with_current(|kernel, thread| {
+        let event = raw::read(extension() + AWAITED).expect("readable");
+        if event != 0 {
+            let (mode, timeout) = (ProcessorMode::User, relative(10));
+            let waited = kernel.ke.wait_for_single_object(kernel, thread, event, mode, false, timeout);
+            raw::write(extension() + WAIT_STATUS, waited.expect("no exception").bits()).expect("writable");
+        }
+    });
+    succeed(device, irp)
+}
+
+/// Answers at once with the status that the write's offset is, if it can be one.
 extern "win64" fn answer(_device: u64, irp: u64) -> u32 {
     let irp = Irp::at(irp);
     let location = IoStackLocation::at(irp.current_stack_location().expect("readable"));
-    let status = u32::try_from(location.parameter(2).expect("readable")).expect("a status");
+    let offset = location.parameter(2).expect("readable");
+    raw::write(extension() + OFFSET, offset).expect("writable");
+    let status = u32::try_from(offset).unwrap_or(0);
     Kernel::with_current(|kernel, _| complete(kernel, irp, abi::NTSTATUS::from_bits(status)));
     status
 }
@@ -136,21 +155,27 @@ fn rig_with(machine: &Machine, create_options: u32) -> Rig {
     machine.inside(move |kernel, _| {
         io::load_driver(kernel, "test", image).expect("loads");
         let process = kernel.ps.create("application");
-        let path: Vec<u16> = r"\Device\Test".encode_utf16().collect();
-        let request = OpenRequest {
-            path: &path,
-            desired_access: abi::FILE_GENERIC_READ | abi::FILE_GENERIC_WRITE,
-            file_attributes: 0,
-            share_access: 0,
-            create_disposition: abi::FILE_OPEN,
-            create_options,
-            user_mode: true,
-            ..OpenRequest::default()
-        };
-        let (handle, _) = io::create_file(kernel, &process, &request).expect("opens");
+        let access = abi::FILE_GENERIC_READ | abi::FILE_GENERIC_WRITE;
+        let handle = open(kernel, &process, access, create_options);
         let object = process.handles.get(handle).expect("is open").object;
         Rig { process, handle, file: FileObject::at(object.address) }
     })
+}
+
+/// Opens the driver's device.
+fn open(kernel: &Kernel, process: &Process, access: u32, create_options: u32) -> u32 {
+    let path: Vec<u16> = r"\Device\Test".encode_utf16().collect();
+    let request = OpenRequest {
+        path: &path,
+        desired_access: access,
+        file_attributes: 0,
+        share_access: 0,
+        create_disposition: abi::FILE_OPEN,
+        create_options,
+        user_mode: true,
+        ..OpenRequest::default()
+    };
+    io::create_file(kernel, process, &request).expect("opens").0
 }
 
 fn request(kernel: &Kernel, thread: &Thread, process: &Process, handle: u32) -> IoResult {
@@ -161,6 +186,12 @@ fn request(kernel: &Kernel, thread: &Thread, process: &Process, handle: u32) -> 
         output: OutputBuffer::from_slice(&mut []).expect("short"),
     };
     io::device_control(kernel, process, thread, control)
+}
+
+/// A thread of the application's makes a request.
+fn request_of(kernel: &Kernel, process: &Arc<Process>, handle: u32) -> IoResult {
+    let requested = crate::ps::inside(kernel, process, |thread| request(kernel, thread, process, handle));
+    requested.expect("running")
 }
 
 fn completions(machine: &Machine) -> u32 {
@@ -175,9 +206,9 @@ fn a_request_that_is_cancelled_and_completed_at_once_is_completed_once() {
         let rig = rig(machine);
         let done = Arc::new(AtomicBool::new(false));
         let (process, handle, ended) = (rig.process.clone(), rig.handle, done.clone());
-        machine.spawn("application", move |kernel, thread| {
+        machine.spawn("application", move |kernel, _| {
             for _ in 0..3 {
-                match request(kernel, thread, &process, handle).status {
+                match request_of(kernel, &process, handle).status {
                     abi::STATUS_CANCELLED => CANCELLED.fetch_add(1, Ordering::Relaxed),
                     abi::STATUS_SUCCESS => SERVED.fetch_add(1, Ordering::Relaxed),
                     other => panic!("{other:?}"),
@@ -185,10 +216,10 @@ fn a_request_that_is_cancelled_and_completed_at_once_is_completed_once() {
             }
             ended.store(true, Ordering::SeqCst);
         });
-        let (file, ended) = (rig.file, done.clone());
+        let (process, ended) = (rig.process, done.clone());
         machine.spawn("canceller", move |kernel, thread| {
             while !ended.load(Ordering::SeqCst) {
-                io::cancel_file_irps(kernel, thread, file, None).expect("running");
+                io::cancel_io_file(kernel, &process, thread, handle, Cancelled::All);
                 kernel.platform.relax(0);
             }
         });
@@ -208,20 +239,22 @@ fn a_request_that_is_cancelled_and_completed_at_once_is_completed_once() {
 }
 
 #[test]
-fn cancelling_a_files_requests_takes_those_of_the_thread_that_is_named() {
+fn cancel_io_leaves_the_requests_of_other_threads_and_cancel_io_ex_takes_them() {
     on_mock(SEEDS, 1, |machine| {
         let rig = rig(machine);
         let (process, handle) = (rig.process.clone(), rig.handle);
-        let sender = machine.spawn("application", move |kernel, thread| {
-            assert_eq!(request(kernel, thread, &process, handle).status, abi::STATUS_CANCELLED);
+        machine.spawn("application", move |kernel, _| {
+            assert_eq!(request_of(kernel, &process, handle).status, abi::STATUS_CANCELLED);
         });
-        let file = rig.file;
+        let process = rig.process;
         machine.spawn("canceller", move |kernel, thread| {
-            let own = thread.object();
+            let cancel = |which| io::cancel_io_file(kernel, &process, thread, handle, which);
             loop {
-                assert_eq!(io::cancel_file_irps(kernel, thread, file, Some(own)).expect("running"), 0);
-                if io::cancel_file_irps(kernel, thread, file, Some(sender.object())).expect("running") == 1 {
-                    break;
+                assert_eq!(cancel(Cancelled::OfThread), abi::STATUS_SUCCESS, "though it has none");
+                assert_eq!(raw::read::<u32>(extension() + COMPLETIONS).expect("readable"), 0);
+                match cancel(Cancelled::All) {
+                    abi::STATUS_SUCCESS => break,
+                    other => assert_eq!(other, abi::STATUS_NOT_FOUND, "it does not wait yet"),
                 }
                 kernel.platform.relax(0);
             }
@@ -235,9 +268,7 @@ fn a_process_that_ends_while_its_thread_comes_to_wait_has_the_request_cancelled(
         let rig = rig(machine);
         let (process, handle) = (rig.process.clone(), rig.handle);
         machine.spawn("application", move |kernel, _| {
-            let result =
-                crate::ps::inside(kernel, &process, |thread| request(kernel, thread, &process, handle));
-            let status = result.expect("running").status;
+            let status = request_of(kernel, &process, handle).status;
             // The handle may have been closed before the request began.
             assert!([abi::STATUS_CANCELLED, abi::STATUS_INVALID_HANDLE].contains(&status), "{status:?}");
         });
@@ -257,13 +288,9 @@ fn a_request_waited_for_on_an_asynchronous_file_is_cancelled_though_its_process_
         // Closing its handles does not wait for the request, as the file has no lock.
         let rig = rig_with(machine, 0);
         let (process, handle) = (rig.process.clone(), rig.handle);
-        machine.spawn("application", move |kernel, _| {
-            let result =
-                crate::ps::inside(kernel, &process, |thread| request(kernel, thread, &process, handle));
-            match result.expect("running").status {
-                abi::STATUS_CANCELLED => drop(CANCELLED.fetch_add(1, Ordering::Relaxed)),
-                other => assert_eq!(other, abi::STATUS_INVALID_HANDLE, "closed before the request began"),
-            }
+        machine.spawn("application", move |kernel, _| match request_of(kernel, &process, handle).status {
+            abi::STATUS_CANCELLED => drop(CANCELLED.fetch_add(1, Ordering::Relaxed)),
+            other => assert_eq!(other, abi::STATUS_INVALID_HANDLE, "closed before the request began"),
         });
         let process = rig.process;
         machine.spawn("end", move |kernel, _| {
@@ -275,15 +302,38 @@ fn a_request_waited_for_on_an_asynchronous_file_is_cancelled_though_its_process_
 }
 
 #[test]
+fn a_thread_that_enters_a_process_as_it_ends_does_not_wait_in_user_mode_and_cleanup_does() {
+    on_mock(SEEDS, 1, |machine| {
+        let rig = rig(machine);
+        let event = machine.event(abi::SynchronizationEvent, false).address();
+        machine.inside(move |_, _| raw::write(extension() + AWAITED, event).expect("writable"));
+        let process = rig.process.clone();
+        machine.spawn("application", move |kernel, _| {
+            let (mode, never) = (ProcessorMode::User, Timeout::Never);
+            let wait =
+                |thread: &Thread| kernel.ke.wait_for_single_object(kernel, thread, event, mode, false, never);
+            let ended = crate::ps::inside(kernel, &process, wait).expect("running");
+            assert_eq!(ended.expect("no exception"), abi::STATUS_USER_APC);
+        });
+        let process = rig.process;
+        machine.spawn("end", move |kernel, _| {
+            io::end_process(kernel, &process);
+            kernel.ps.terminate(kernel, &process).expect("running");
+        });
+        machine.join();
+        let status = machine.inside(|_, _| raw::read::<u32>(extension() + WAIT_STATUS).expect("readable"));
+        assert_eq!(status, abi::STATUS_TIMEOUT.bits());
+    });
+}
+
+#[test]
 fn a_thread_gives_up_a_request_that_its_driver_does_not_complete_within_five_minutes() {
     on_hurried_mock(0..20, 1, |machine| {
         let rig = rig(machine);
         machine.inside(|_, _| raw::write(extension() + STUBBORN, 1_u64).expect("writable"));
         let (process, handle) = (rig.process.clone(), rig.handle);
         machine.spawn("application", move |kernel, _| {
-            let result =
-                crate::ps::inside(kernel, &process, |thread| request(kernel, thread, &process, handle));
-            let status = result.expect("running").status;
+            let status = request_of(kernel, &process, handle).status;
             assert!([abi::STATUS_CANCELLED, abi::STATUS_INVALID_HANDLE].contains(&status), "{status:?}");
         });
         let process = rig.process;
@@ -301,6 +351,54 @@ fn a_thread_gives_up_a_request_that_its_driver_does_not_complete_within_five_min
             }
         });
         assert!(machine.stop_code().is_none());
+    });
+}
+
+#[test]
+fn who_may_only_append_writes_at_the_end_of_the_file_and_a_file_pointer_is_where_one_is_kept() {
+    const CURRENT: u64 = u64::MAX - 1;
+    const END: u64 = u64::MAX;
+    on_mock(0..1, 1, |machine| {
+        let rig = rig(machine);
+        machine.inside(move |kernel, thread| {
+            let process = &rig.process;
+            let buffer = crate::mm::UserBuffer::new(&process.user_space, 64).expect("room");
+            let synchronous = abi::FILE_SYNCHRONOUS_IO_NONALERT;
+            let (all, append) =
+                (abi::FILE_WRITE_DATA | abi::SYNCHRONIZE, abi::FILE_APPEND_DATA | abi::SYNCHRONIZE);
+            for (access, options, offset, seen) in [
+                (all, 0, Some(0), Ok(0)),
+                (all, 0, Some(END), Ok(END)),
+                (all, 0, Some(CURRENT), Err(abi::STATUS_INVALID_PARAMETER)),
+                (all, 0, None, Err(abi::STATUS_INVALID_PARAMETER)),
+                (all, synchronous, Some(CURRENT), Ok(0)),
+                (append, 0, Some(0), Ok(END)),
+                (append, 0, None, Ok(END)),
+                (append, synchronous, Some(0), Ok(END)),
+                (abi::FILE_READ_DATA, 0, Some(0), Err(abi::STATUS_ACCESS_DENIED)),
+            ] {
+                let handle = open(kernel, process, access, options);
+                let waited = || {
+                    let data = InputBuffer::from_slice(&[1]).expect("short");
+                    io::write(kernel, process, thread, handle, data, offset).status
+                };
+                let started = || {
+                    let (handle, block) = (u64::from(handle), buffer.address());
+                    let transfer = io::Transfer { handle, buffer: block + 32, length: 1, offset };
+                    let notice = io::Notice { io_status_block: block, ..io::Notice::default() };
+                    io::start_write(kernel, process, thread, &transfer, notice)
+                };
+                for send in [&waited as &dyn Fn() -> abi::NTSTATUS, &started] {
+                    raw::write(extension() + OFFSET, 77_u64).expect("writable");
+                    let status = send();
+                    let sent = raw::read(extension() + OFFSET).expect("readable");
+                    let (expected, offset) =
+                        seen.map_or_else(|status| (status, 77), |at| (abi::STATUS_SUCCESS, at));
+                    assert_eq!((status, sent), (expected, offset), "{access:#x} {options:#x}");
+                }
+                process.handles.close(kernel, process, handle).expect("is open");
+            }
+        });
     });
 }
 
@@ -386,6 +484,20 @@ fn an_irp_in_a_cancel_safe_queue_is_either_taken_or_cancelled() {
     });
     assert!(TAKEN.load(Ordering::Relaxed) > 0, "no interleaving let the device win");
     assert!(LOST.load(Ordering::Relaxed) > 0, "no interleaving let the canceller win");
+}
+
+#[test]
+fn freeing_as_a_work_item_what_is_none_stops_the_machine_and_frees_nothing() {
+    on_mock(0..1, 1, |machine| {
+        let item = io::allocate_work_item(machine, 0).expect("writable");
+        io::free_work_item(machine, item).expect("is one");
+        // The address of an IRP, which has a pool block of its own.
+        let irp = io::allocate_irp(machine, 1).expect("writable");
+        let freed = io::free_work_item(machine, io::IoWorkItem::at(irp.address()));
+        assert!(crate::ke::tests::is_halt(&freed));
+        assert_eq!(machine.stop_code(), Some(abi::BAD_POOL_CALLER));
+        assert!(machine.mm.pool.find(irp.address()).is_some());
+    });
 }
 
 #[test]

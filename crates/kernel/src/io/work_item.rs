@@ -325,7 +325,9 @@ pub fn free_work_item(kernel: &Kernel, item: IoWorkItem) -> Outcome<()> {
         kernel.bug_check(abi::WORKER_INVALID, [ALREADY_QUEUED, item.address(), 0, 0]);
         return Err(Unwind::Halt);
     }
-    if kernel.mm.pool.free(item.address()).is_err() {
+    let held = kernel.mm.pool.find(item.address());
+    let is_item = held.is_some_and(|block| block.address == item.address() && block.tag == WORK_ITEM_TAG);
+    if !is_item || kernel.mm.pool.free(item.address()).is_err() {
         kernel.bug_check(abi::BAD_POOL_CALLER, [0x7, 0, 0, item.address()]);
         return Err(Unwind::Halt);
     }

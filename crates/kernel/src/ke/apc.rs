@@ -50,6 +50,11 @@ impl Dispatcher {
         self.interrupt(kernel, thread.waiter(), |state| state.terminating = true);
     }
 
+    /// Undoes [`Self::request_termination`].
+    pub(crate) fn withdraw_termination(&self, kernel: &Kernel, thread: &Thread) {
+        self.interrupt(kernel, thread.waiter(), |state| state.terminating = false);
+    }
+
     /// Changes what can end the thread's wait, and ends it if it now can.
     fn interrupt<R>(
         &self,

@@ -168,6 +168,48 @@ fn forget(state: &mut State, queue: u64, waiter: &Waiter) {
     }
 }
 
+const ABANDONED: Option<Removed> = Some(Removed::Status(abi::STATUS_ABANDONED));
+
+/// Makes the thread one of the queue's that does not run, and no longer one of another's. False when it is no queue.
+fn join(state: &mut State, queue: Kqueue, waiter: &Arc<Waiter>, wakes: &mut Wakes) -> Outcome<bool> {
+    if queue.header().object_type()? != QueueObject {
+        return Ok(false);
+    }
+    let before = waiter.queue.swap(queue.address(), Ordering::Relaxed);
+    if before == queue.address() {
+        queue.stops()?;
+        return Ok(true);
+    }
+    if before != 0 {
+        let before = Kqueue::at(before);
+        let _gone = before.stops().and_then(|()| hand_out(state, before, wakes));
+        forget(state, before.address(), waiter);
+    }
+    state.queues.entry(queue.address()).or_default().push(waiter.clone());
+    Ok(true)
+}
+
+/// What the thread, which does not run, gets without waiting: then it runs.
+fn take(
+    queue: Kqueue,
+    waiter: &Waiter,
+    mode: ProcessorMode,
+    alertable: bool,
+    looks_only: bool,
+) -> Outcome<Option<Removed>> {
+    let taken = match queue.take()? {
+        Some(entry) => Some(Removed::Entry(entry)),
+        None => {
+            let interruption = waiter.state().take_interruption(mode, alertable);
+            interruption.or(looks_only.then_some(abi::STATUS_TIMEOUT)).map(Removed::Status)
+        }
+    };
+    if taken.is_some() {
+        queue.runs()?;
+    }
+    Ok(taken)
+}
+
 impl Dispatcher {
     /// Makes a queue for `count` threads at a time, for 0 as many as the machine has processors (`ddi: KeInitializeQueue`).
     /// IRQL: up to DISPATCH_LEVEL.
@@ -219,46 +261,27 @@ impl Dispatcher {
             self.may_block(kernel, thread, queue.address())?;
         }
         let deadline = timeout.deadline(&*kernel.platform);
-        let waiter = thread.waiter();
         let mut wakes = Wakes::default();
         let mut state = self.lock(kernel);
         if kernel.is_halted() {
             return Err(Unwind::Halt);
         }
-        if queue.header().object_type()? != QueueObject {
-            return Ok(Removed::Status(abi::STATUS_ABANDONED));
+        let waiter = thread.waiter();
+        let looks_only = timeout == Timeout::At(0);
+        let joined = join(&mut state, queue, waiter, &mut wakes).and_then(|joined| {
+            if joined { take(queue, waiter, mode, alertable, looks_only) } else { Ok(ABANDONED) }
+        });
+        if let Ok(None) = joined {
+            state.waits.begin(waiter, &[queue.address()], mode, alertable);
         }
-        let before = waiter.queue.swap(queue.address(), Ordering::Relaxed);
-        if before == queue.address() {
-            queue.stops()?;
-        } else {
-            if before != 0 {
-                let _gone = Kqueue::at(before)
-                    .stops()
-                    .and_then(|()| hand_out(&mut state, Kqueue::at(before), &mut wakes));
-                forget(&mut state, before, waiter);
-            }
-            state.queues.entry(queue.address()).or_default().push(waiter.clone());
-        }
-        let now = match queue.take()? {
-            Some(entry) => Some(Removed::Entry(entry)),
-            None => {
-                let interruption = waiter.state().take_interruption(mode, alertable);
-                let looks_only = timeout == Timeout::At(0);
-                interruption.or(looks_only.then_some(abi::STATUS_TIMEOUT)).map(Removed::Status)
-            }
-        };
-        if let Some(removed) = now {
-            queue.runs()?;
-            drop(state);
-            wakes.wake(kernel);
+        drop(state);
+        // Whatever has become of this queue: threads of the one before may run.
+        wakes.wake(kernel);
+        if let Some(removed) = joined? {
             return Ok(removed);
         }
-        state.waits.begin(waiter, &[queue.address()], mode, alertable);
-        drop(state);
-        wakes.wake(kernel);
         let status = self.park(kernel, thread, deadline)?;
-        let entry = std::mem::take(&mut waiter.state().entry);
+        let entry = std::mem::take(&mut thread.waiter().state().entry);
         Ok(if entry == 0 { Removed::Status(status) } else { Removed::Entry(entry) })
     }
 

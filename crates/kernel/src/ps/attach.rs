@@ -73,6 +73,6 @@ fn attach(kernel: &Kernel, process: &Arc<Process>) -> Result<Attached, NTSTATUS>
     let stack = Stack::new(&kernel.mm.space).map_err(|_| abi::STATUS_INSUFFICIENT_RESOURCES)?;
     let thread = Thread::new(kernel, kernel.ps.next_id(), process.id, stack.bounds(), process.is_system())?;
     let thread = Arc::new(thread);
-    process.add_thread(&thread);
+    process.add_thread(kernel, &thread);
     Ok(Attached { serial: process.serial, process: Arc::downgrade(process), thread, stack })
 }

@@ -13,7 +13,6 @@ use crate::ke::Thread;
 use crate::mm::{SessionWindow, UserSpace};
 use crate::ob::{HandleTable, Object};
 use crate::se::Token;
-use crate::trace::Event;
 
 /// The system process's identifier.
 pub const SYSTEM_PROCESS_ID: u32 = 4;
@@ -114,13 +113,16 @@ impl Process {
         self.token_object.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn add_thread(&self, thread: &Arc<Thread>) {
-        let mut threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
-        threads.retain(|other| other.strong_count() > 0);
-        threads.push(Arc::downgrade(thread));
+    pub(super) fn add_thread(&self, kernel: &Kernel, thread: &Arc<Thread>) {
+        {
+            let mut threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
+            threads.retain(|other| other.strong_count() > 0);
+            threads.push(Arc::downgrade(thread));
+        }
         // After the push, as whoever ends the process looks at the threads after saying so.
         if self.is_terminating() {
             thread.set_process_ends();
+            kernel.ke.request_termination(kernel, thread);
         }
     }
 
@@ -223,14 +225,18 @@ impl Processes {
     }
 
     /// Ends a process: its handles are closed, in its context, on the calling thread. What drivers have still mapped for it then is
-    /// unmapped, and told as [`Event::UserMappingLeft`]. Pages of it that a driver has
+    /// unmapped, and told to whoever watches. Pages of it that a driver has
     /// still locked then stop the machine: 76h (PROCESS_HAS_LOCKED_PAGES) with 0, the process's identifier, the number of
     /// pages, 0.
+    ///
+    /// What drivers wait for in CLEANUP and CLOSE lasts, in user mode too: the calling thread ends the process, and is not
+    /// ended itself. (Confirm: no published text says what NT's last thread does.)
     ///
     /// # Errors
     /// As for [`inside`](super::inside): the machine has stopped, or there is no memory for the thread.
     pub fn terminate(&self, kernel: &Kernel, process: &Arc<Process>) -> Result<(), abi::NTSTATUS> {
-        let closed = super::inside(kernel, process, |_| {
+        let closed = super::inside(kernel, process, |thread| {
+            kernel.ke.withdraw_termination(kernel, thread);
             process.handles.close_all(kernel, process);
             process.ended.store(true, Ordering::SeqCst);
             process.object.end(kernel);
@@ -242,7 +248,7 @@ impl Processes {
             token.dereference(kernel);
         }
         for mapping in kernel.mm.unmap_all_of(&process.user_space) {
-            kernel.trace.emit(|| Event::UserMappingLeft { mapping });
+            kernel.user_mapping_left(mapping);
         }
         process.user_space.unmap_all_segments();
         let locked = process.user_space.locked_pages();

@@ -34,6 +34,54 @@ fn window_range(address: u64, length: u32) -> bool {
         && address.checked_add(u64::from(length)).is_some_and(|end| end <= USER_WINDOWS.end as u64)
 }
 
+/// What both buffers say of themselves.
+macro_rules! lent_memory {
+    ($($buffer:ident),+) => {$(
+        impl $buffer<'_> {
+            /// A range of user windows; `None` when it is not inside them. Whose window it is, the session checks.
+            #[inline]
+            #[must_use]
+            pub fn in_window(address: u64, length: u32) -> Option<Self> {
+                window_range(address, length).then_some(Self {
+                    address,
+                    length,
+                    in_window: true,
+                    lifetime: PhantomData,
+                })
+            }
+
+            /// Where it starts.
+            #[inline]
+            #[must_use]
+            pub fn address(&self) -> u64 {
+                self.address
+            }
+
+            /// Whether its owner says that it lies in a user window, rather than lending a slice.
+            #[inline]
+            #[must_use]
+            pub fn is_in_window(&self) -> bool {
+                self.in_window
+            }
+
+            /// Length in bytes.
+            #[inline]
+            #[must_use]
+            pub fn len(&self) -> u32 {
+                self.length
+            }
+
+            /// Whether its length is zero.
+            #[must_use]
+            pub fn is_empty(&self) -> bool {
+                self.length == 0
+            }
+        }
+    )+};
+}
+
+lent_memory!(InputBuffer, OutputBuffer);
+
 impl<'a> InputBuffer<'a> {
     /// Borrows a slice; `None` when it is longer than a request can be (4 GiB).
     #[inline]
@@ -41,45 +89,6 @@ impl<'a> InputBuffer<'a> {
     pub fn from_slice(slice: &'a [u8]) -> Option<Self> {
         let length = u32::try_from(slice.len()).ok()?;
         Some(Self { address: slice.as_ptr() as u64, length, in_window: false, lifetime: PhantomData })
-    }
-
-    /// A range of user windows; `None` when it is not inside them. Whose window it is, the session checks.
-    #[inline]
-    #[must_use]
-    pub fn in_window(address: u64, length: u32) -> Option<Self> {
-        window_range(address, length).then_some(Self {
-            address,
-            length,
-            in_window: true,
-            lifetime: PhantomData,
-        })
-    }
-
-    /// Where it starts.
-    #[inline]
-    #[must_use]
-    pub fn address(&self) -> u64 {
-        self.address
-    }
-
-    /// Whether its owner says that it lies in a user window, rather than lending a slice.
-    #[inline]
-    #[must_use]
-    pub fn is_in_window(&self) -> bool {
-        self.in_window
-    }
-
-    /// Length in bytes.
-    #[inline]
-    #[must_use]
-    pub fn len(&self) -> u32 {
-        self.length
-    }
-
-    /// Whether its length is zero.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.length == 0
     }
 
     /// Copies all of it to driver memory.
@@ -110,45 +119,6 @@ impl<'a> OutputBuffer<'a> {
     pub fn from_slice(slice: &'a mut [u8]) -> Option<Self> {
         let length = u32::try_from(slice.len()).ok()?;
         Some(Self { address: slice.as_mut_ptr() as u64, length, in_window: false, lifetime: PhantomData })
-    }
-
-    /// A range of user windows; `None` when it is not inside them. Whose window it is, the session checks.
-    #[inline]
-    #[must_use]
-    pub fn in_window(address: u64, length: u32) -> Option<Self> {
-        window_range(address, length).then_some(Self {
-            address,
-            length,
-            in_window: true,
-            lifetime: PhantomData,
-        })
-    }
-
-    /// Where it starts.
-    #[inline]
-    #[must_use]
-    pub fn address(&self) -> u64 {
-        self.address
-    }
-
-    /// Whether its owner says that it lies in a user window, rather than lending a slice.
-    #[inline]
-    #[must_use]
-    pub fn is_in_window(&self) -> bool {
-        self.in_window
-    }
-
-    /// Length in bytes.
-    #[inline]
-    #[must_use]
-    pub fn len(&self) -> u32 {
-        self.length
-    }
-
-    /// Whether its length is zero.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.length == 0
     }
 
     /// Copies what it holds now to driver memory.

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::io::{Control, Notice, Transfer};
-use crate::ke::{ProcessorMode, Timeout, UserApc};
+use crate::ke::UserApc;
 use crate::mm::UserBuffer;
 use crate::raw::{DispatcherHeader, Mdl};
 
@@ -201,7 +201,9 @@ fn pages_of_a_direct_request_that_is_cancelled_or_refused_are_unlocked() {
             let process = application.rig.process.clone();
             let buffer = UserBuffer::new(&process.user_space, 64).expect("room");
             start_direct(&application, kernel, thread, &buffer);
-            io::cancel_file_irps(kernel, thread, application.rig.file, None).expect("running");
+            let handle = application.rig.handle;
+            let cancelled = io::cancel_io_file(kernel, &process, thread, handle, io::Cancelled::All);
+            assert_eq!(cancelled, abi::STATUS_SUCCESS);
             assert_eq!(application.block().0, abi::STATUS_CANCELLED.bits());
             assert_eq!(process.user_space.locked_pages(), 0);
             io::end_process(kernel, &process);
@@ -243,10 +245,11 @@ fn the_end_is_told_once_whether_the_request_is_completed_or_cancelled() {
     on_mock(SEEDS, 2, |machine| {
         let application = Application::new(machine);
         let done = Arc::new(AtomicBool::new(false));
-        let (file, ended) = (application.rig.file, done.clone());
+        let (process, handle, ended) =
+            (application.rig.process.clone(), application.rig.handle, done.clone());
         machine.spawn("canceller", move |kernel, thread| {
             while !ended.load(Ordering::SeqCst) {
-                io::cancel_file_irps(kernel, thread, file, None).expect("running");
+                io::cancel_io_file(kernel, &process, thread, handle, io::Cancelled::All);
                 kernel.platform.relax(0);
             }
         });

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use abi::{STATUS_ABANDONED, STATUS_TIMEOUT};
 
-use super::{Machine, delay, everywhere, on_linux, relative};
+use super::{Machine, delay, everywhere, on_linux, raised, relative};
 use crate::Kernel;
 use crate::ke::{Kqueue, ProcessorMode, QueueEnd, Removed, Thread, Timeout};
 use crate::raw;
@@ -165,5 +165,37 @@ fn a_queue_that_is_run_down_returns_its_entries_in_a_ring_and_lets_its_waiters_g
         assert_eq!(machine.ke.rundown_queue(machine, queue).expect("pool is writable"), entries[0]);
         assert_eq!(raw::read::<u64>(entries[0]).expect("readable"), entries[1]);
         assert_eq!(raw::read::<u64>(entries[1]).expect("readable"), entries[0]);
+    });
+}
+
+#[test]
+fn a_thread_that_leaves_a_queue_for_one_that_is_damaged_lets_another_run_in_its_place() {
+    everywhere(2, |machine| {
+        let (sound, damaged) = (queue(machine, 1), queue(machine, 1));
+        let entries = [machine.allocate(16), machine.allocate(16)];
+        insert(machine, sound, entries[0]);
+        insert(machine, damaged, machine.allocate(16));
+        // A driver has overwritten the head of its list, which leads nowhere now.
+        let head = damaged.address() + std::mem::offset_of!(abi::KQUEUE, EntryListHead) as u64;
+        raw::write(head, 0x10_u64).expect("pool is writable");
+        let joined = Arc::new(AtomicUsize::new(0));
+        let own = joined.clone();
+        machine.spawn("leaver", move |kernel, thread| {
+            assert_eq!(remove(kernel, thread, sound, Timeout::Never), Removed::Entry(entries[0]));
+            insert(kernel, sound, entries[1]);
+            own.store(1, Ordering::SeqCst);
+            for round in 0..10 {
+                kernel.platform.relax(round);
+            }
+            let mode = ProcessorMode::Kernel;
+            let taken = kernel.ke.remove_queue(kernel, thread, damaged, mode, false, Timeout::Never);
+            assert_eq!(raised(taken), abi::STATUS_ACCESS_VIOLATION);
+        });
+        machine.spawn("other", move |kernel, thread| {
+            while joined.load(Ordering::SeqCst) == 0 {
+                kernel.platform.relax(u32::MAX);
+            }
+            assert_eq!(remove(kernel, thread, sound, Timeout::Never), Removed::Entry(entries[1]));
+        });
     });
 }
