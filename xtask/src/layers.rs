@@ -44,6 +44,7 @@ const fn room(name: &'static str, marked: bool, may_use: &'static [&'static str]
 /// The crates under `crates/`. `kernel` is marked in its module `raw` only, see [`check_unsafe`].
 const ROOMS: &[Room] = &[
     room("abi", false, &[]),
+    room("ring", false, &[]),
     room("platform", true, &["abi"]),
     room("gate", true, &["abi", "platform"]),
     room("kernel", true, &["abi", "platform"]),
@@ -51,8 +52,8 @@ const ROOMS: &[Room] = &[
     room("exports", true, &["abi", "platform", "kernel", "loader"]),
     room("verifier", false, &["abi", "exports", "kernel"]),
     room("host", false, &["abi", "platform", "gate", "kernel", "loader", "exports", "verifier"]),
-    room("app", true, &["abi", "gate"]),
-    room("driver", true, &["abi"]),
+    room("app", true, &["abi", "gate", "ring"]),
+    room("driver", true, &["abi", "ring"]),
     room("interface", false, &[]),
     room("cli", false, &["host", "app", "gate", "abi"]),
     room("samples", true, &["driver", "app", "abi"]),

@@ -33,6 +33,7 @@ pub use gate::{DirectoryEntry, IoStatus};
 pub use overlapped::{Finished, Operation, Overlapped, Refused};
 pub use path::{nt_path, object_path};
 pub use reactor::{AsyncDevice, Reactor, Request};
+pub use ring;
 #[cfg(windows)]
 pub use sys::Win32;
 pub use sys::{ConnectError, Handle, Transport, connect};

@@ -123,3 +123,31 @@ impl View {
         self.shown.store_u64(start, value)
     }
 }
+
+impl ring::Memory for View {
+    type Error = Win32Error;
+
+    fn len(&self) -> usize {
+        usize::try_from(View::len(self)).unwrap_or(usize::MAX)
+    }
+
+    #[inline]
+    fn read(&self, start: usize, target: &mut [u8]) -> Result<(), Win32Error> {
+        View::read(self, start as u64, target)
+    }
+
+    #[inline]
+    fn write(&self, start: usize, source: &[u8]) -> Result<(), Win32Error> {
+        View::write(self, start as u64, source)
+    }
+
+    #[inline]
+    fn load(&self, start: usize) -> Result<u64, Win32Error> {
+        self.load_u64(start as u64)
+    }
+
+    #[inline]
+    fn store(&self, start: usize, value: u64) -> Result<(), Win32Error> {
+        self.store_u64(start as u64, value)
+    }
+}

@@ -160,6 +160,9 @@
 //! [`PagesMdl`]. The application's memory of neither I/O is locked by [`Read::lock`] and its kin, and the request can then be
 //! pended as others. The test driver `tests/drivers/memory` has all of them.
 //!
+//! [`SharedPages`] are mapped for applications, which then read and write them like the driver; a [`ring`] over them carries messages
+//! one way. The sample `stream` does that in both directions.
+//!
 //! # Filters
 //!
 //! A driver can put a device above another driver's ([`DriverObject::filter`]); its requests come to a [`Filter`]'s methods, and those that
@@ -233,6 +236,7 @@ mod remove_lock;
 mod request;
 mod resource;
 mod semaphore;
+mod shared;
 mod spin_lock;
 mod stack;
 mod string;
@@ -284,7 +288,9 @@ pub use region::{CriticalRegion, GuardedRegion, all_apcs_disabled, apcs_disabled
 pub use remove_lock::{RemoveGuard, RemoveLock};
 pub use request::{Buffered, Cleanup, Close, Create, Direct, Mode, Neither, Read, Write};
 pub use resource::Resource;
+pub use ring;
 pub use semaphore::Semaphore;
+pub use shared::{SharedPages, UserMapping};
 pub use spin_lock::{QueuedSpinLock, SpinLock};
 pub use stack::{FilterBuilder, FilterDevice};
 pub use string::{UnicodeStr, Utf16};

@@ -213,6 +213,20 @@ impl PagesMdl {
         unsafe { (*self.mdl.as_ptr()).ByteCount as usize }
     }
 
+    /// The bytes that were asked for.
+    pub(crate) fn len(&self) -> usize {
+        self.length
+    }
+
+    /// Their first one.
+    pub(crate) fn as_ptr(&self) -> *mut u8 {
+        self.address.as_ptr()
+    }
+
+    pub(crate) fn as_mdl(&self) -> *mut MDL {
+        self.mdl.as_ptr()
+    }
+
     /// The bytes.
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
