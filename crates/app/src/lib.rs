@@ -17,6 +17,7 @@ mod overlapped;
 mod path;
 mod reactor;
 mod sys;
+mod thread;
 mod view;
 mod wait;
 
@@ -37,5 +38,6 @@ pub use ring;
 #[cfg(windows)]
 pub use sys::Win32;
 pub use sys::{ConnectError, Handle, Transport, connect};
+pub use thread::Thread;
 pub use view::View;
 pub use wait::{MAXIMUM_WAIT_OBJECTS, Waitable, Waited, wait_all, wait_any};

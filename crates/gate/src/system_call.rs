@@ -102,6 +102,13 @@ pub enum SystemCall<'a> {
         /// Address of the status block; 0 for all requests.
         io_status_block: u64,
     },
+    /// The calling thread's identifier, as information. (On NT the thread's own block has it.)
+    GetCurrentThreadId,
+    /// `NtCancelSynchronousIoFile`: the request that another thread of the process waits for. NT's takes a handle.
+    CancelSynchronousIoFile {
+        /// The thread's identifier.
+        thread: u32,
+    },
     /// `NtCreateEvent`. Information 1: the name existed, and its event was opened.
     CreateEvent {
         /// NT path in UTF-16; empty for none.

@@ -220,6 +220,14 @@ impl Process {
         io::end_process(&self.kernel, &self.process);
     }
 
+    /// Says that the calling thread ends: its requests that go on are cancelled, but for those on files that tell a completion port.
+    /// Applications in processes of their own need not say so.
+    pub fn end_thread(&self) {
+        let end = |thread: &_| io::end_thread(&self.kernel, &self.process, thread);
+        // A machine that has stopped has nothing left to cancel.
+        let _stopped = ps::inside(&self.kernel, &self.process, end);
+    }
+
     /// Ends the process: as [`Process::begin_end`], then its handles are closed. Later requests find none. Ending it
     /// again does nothing.
     pub fn end(&self) {

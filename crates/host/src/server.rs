@@ -227,6 +227,10 @@ impl Service for Session {
         Ok(self)
     }
 
+    fn thread_ended(&self) {
+        self.process.end_thread();
+    }
+
     fn session_ending(&self) {
         self.process.begin_end();
     }

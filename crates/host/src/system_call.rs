@@ -86,6 +86,10 @@ impl Process {
                 };
                 SystemReply::status(io::cancel_io_file(kernel, process, thread, handle.0, which))
             }
+            SystemCall::GetCurrentThreadId => told(thread.id.0.into()),
+            SystemCall::CancelSynchronousIoFile { thread: target } => {
+                SystemReply::status(io::cancel_synchronous_io_file(kernel, process, thread, target))
+            }
             SystemCall::CreateEvent { name, desired_access, event_type, initial_state } => {
                 let name = Name { path: name, desired_access, open_if: true };
                 opened(ex::create_event(kernel, process, name, event_type, initial_state))

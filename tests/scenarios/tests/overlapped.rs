@@ -11,7 +11,8 @@ use std::time::{Duration, Instant};
 
 use app::{
     AsyncDevice, Buffer, CompletionPort, CompletionRoutines, ControlCode, Device, Event, EventKind, Finished,
-    NotificationModes, OpenOptions, Overlapped, Reactor, Request, Transport, Waited, wait_all, wait_any,
+    NotificationModes, OpenOptions, Overlapped, Reactor, Request, Thread, Transport, Waited, wait_all,
+    wait_any,
 };
 use ringbridge_scenarios::{DELAY, Form, application, failure, run_application, unload_when_closed};
 use sample_delay::{IOCTL_SET, Way};
@@ -331,6 +332,79 @@ everywhere! {
         assert_eq!(twice.expect_err("one object twice").code, ERROR_INVALID_PARAMETER);
         assert_eq!(wait_any(transport, &[], PATIENCE).expect_err("no object").code, ERROR_INVALID_PARAMETER);
     }
+}
+
+/// What one thread tells another of itself.
+type Told<T> = std::sync::mpsc::Sender<T>;
+
+everywhere! {
+    fn a_thread_that_waits_for_a_read_is_let_go_by_cancel_synchronous_io(transport) {
+        let device = Device::open(transport, PATH).expect("opens");
+        set(&device, Way::Timer, HOUR);
+        std::thread::scope(|scope| {
+            let (tell, told) = std::sync::mpsc::channel();
+            let reader = |tell: Told<Thread>| {
+                tell.send(Thread::current(transport).expect("a thread")).expect("is awaited");
+                device.read(&mut [0; 10]).expect_err("an hour is not over").code
+            };
+            let reading = scope.spawn(move || reader(tell));
+            let thread = told.recv().expect("told");
+            // It may not have come to wait yet.
+            while let Err(error) = thread.cancel_synchronous_io(transport) {
+                assert_eq!(error.code, ERROR_NOT_FOUND);
+                std::thread::yield_now();
+            }
+            assert_eq!(reading.join().expect("ends"), ERROR_OPERATION_ABORTED);
+            let error = thread.cancel_synchronous_io(transport).expect_err("it waits for nothing");
+            assert_eq!(error.code, ERROR_NOT_FOUND);
+        });
+    }
+}
+
+everywhere! {
+    fn cancel_synchronous_io_leaves_requests_that_go_on(transport) {
+        let device = open(transport);
+        set(&device, Way::Timer, HOUR);
+        let operation = device.read_overlapped(buffer(transport, 10), &Overlapped::new()).expect("begins");
+        let own = Thread::current(transport).expect("a thread");
+        assert_eq!(own.cancel_synchronous_io(transport).expect_err("it waits for nothing").code, ERROR_NOT_FOUND);
+        assert!(!operation.has_completed());
+        operation.cancel().expect("goes on");
+        assert_eq!(operation.finish().result.expect_err("cancelled").code, ERROR_OPERATION_ABORTED);
+    }
+}
+
+#[test]
+fn application_whose_thread_ends() {
+    let Some(client) = application() else { return };
+    let (device, told) = (open(&client), open(&client));
+    set(&device, Way::Timer, HOUR);
+    set(&told, Way::Timer, HOUR);
+    let port = CompletionPort::new(&client, 1).expect("a port");
+    port.associate(&told, 1).expect("a file");
+    let (alone, with_port) = std::thread::scope(|scope| {
+        let begin = || {
+            [&device, &told].map(|device| {
+                device.read_overlapped(buffer(&client, 10), &Overlapped::new()).expect("begins")
+            })
+        };
+        let [alone, with_port] = scope.spawn(begin).join().expect("ends");
+        (alone, with_port)
+    });
+    assert_eq!(alone.finish().result.expect_err("cancelled").code, ERROR_OPERATION_ABORTED);
+    assert!(!with_port.has_completed(), "the port will tell of it");
+    with_port.cancel().expect("goes on");
+    assert_eq!(with_port.finish().result.expect_err("cancelled").code, ERROR_OPERATION_ABORTED);
+}
+
+#[test]
+fn requests_of_a_thread_that_ends_are_cancelled_but_for_those_that_a_port_tells_of() {
+    let machine = DELAY.machine(Form::Sys);
+    let folder = tempfile::tempdir().expect("a folder");
+    let server = machine.serve(&folder.path().join("ringbridge.sock")).expect("serves");
+    serve("application_whose_thread_ends", server.path());
+    server.stop();
+    unload_when_closed(&machine, "delay");
 }
 
 fn open_async(reactor: &Reactor) -> AsyncDevice<'_> {

@@ -264,6 +264,22 @@ fn outcome(function: &'static str, status: NTSTATUS) -> Result<Waited, Win32Erro
     }
 }
 
+/// The calling thread, for others.
+#[derive(Debug)]
+pub(crate) struct ThreadHandle(u32);
+
+impl ThreadHandle {
+    pub(crate) fn current(transport: &dyn Transport) -> Result<Self, Win32Error> {
+        let reply = transport.system_call(&SystemCall::GetCurrentThreadId, &mut []);
+        done("OpenThread", reply.status)?;
+        Ok(Self(u32::try_from(reply.information).unwrap_or(0)))
+    }
+
+    pub(crate) fn cancel_synchronous_io(&self, transport: &dyn Transport) -> Result<(), Win32Error> {
+        call(transport, "CancelSynchronousIo", &SystemCall::CancelSynchronousIoFile { thread: self.0 })
+    }
+}
+
 /// The calling thread's oldest.
 pub(crate) fn take_apc(transport: &dyn Transport) -> Option<Apc> {
     let mut room = [0; UserApc::SIZE];

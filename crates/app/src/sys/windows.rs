@@ -19,8 +19,8 @@ use windows_sys::Win32::Storage::FileSystem::{
     SetFileCompletionNotificationModes, WriteFile, WriteFileEx,
 };
 use windows_sys::Win32::System::IO::{
-    CancelIo, CancelIoEx, CreateIoCompletionPort, DeviceIoControl, GetQueuedCompletionStatusEx, OVERLAPPED,
-    OVERLAPPED_ENTRY, PostQueuedCompletionStatus,
+    CancelIo, CancelIoEx, CancelSynchronousIo, CreateIoCompletionPort, DeviceIoControl,
+    GetQueuedCompletionStatusEx, OVERLAPPED, OVERLAPPED_ENTRY, PostQueuedCompletionStatus,
 };
 use windows_sys::Win32::System::Memory::{
     CreateFileMappingW, FILE_MAP_READ, FILE_MAP_WRITE, FlushViewOfFile, MEM_COMMIT, MEM_MAPPED, MEM_RELEASE,
@@ -28,8 +28,8 @@ use windows_sys::Win32::System::Memory::{
     PAGE_READONLY, PAGE_READWRITE, UnmapViewOfFile, VirtualAlloc, VirtualFree, VirtualQuery,
 };
 use windows_sys::Win32::System::Threading::{
-    CreateEventW, GetCurrentProcess, INFINITE, OpenEventW, PulseEvent, ResetEvent, SetEvent, SleepEx,
-    WaitForMultipleObjectsEx,
+    CreateEventW, GetCurrentProcess, GetCurrentThread, INFINITE, OpenEventW, PulseEvent, ResetEvent,
+    SetEvent, SleepEx, WaitForMultipleObjectsEx,
 };
 
 use super::{Apc, Bytes, Cancelled, EventChange, MOST_PACKETS, Notice, OVERLAPPED_SIZE, Packet, Start};
@@ -505,6 +505,36 @@ pub(crate) fn set_notification_modes(
     // SAFETY: takes values.
     let set = unsafe { SetFileCompletionNotificationModes(handle.raw(), flags) };
     done("SetFileCompletionNotificationModes", set)
+}
+
+/// The calling thread, for others.
+#[derive(Debug)]
+pub(crate) struct ThreadHandle(Handle);
+
+impl ThreadHandle {
+    pub(crate) fn current(_transport: &dyn Transport) -> Result<Self, Win32Error> {
+        // SAFETY: a pseudo handle.
+        let process = unsafe { GetCurrentProcess() };
+        // SAFETY: a pseudo handle.
+        let thread = unsafe { GetCurrentThread() };
+        let mut made = null_mut();
+        // SAFETY: `made` can be written.
+        let result =
+            unsafe { DuplicateHandle(process, thread, process, &raw mut made, 0, 0, DUPLICATE_SAME_ACCESS) };
+        done("DuplicateHandle", result).map(|()| Self(Handle::of(made)))
+    }
+
+    pub(crate) fn cancel_synchronous_io(&self, _transport: &dyn Transport) -> Result<(), Win32Error> {
+        // SAFETY: takes a value.
+        done("CancelSynchronousIo", unsafe { CancelSynchronousIo(self.0.raw()) })
+    }
+}
+
+impl Drop for ThreadHandle {
+    fn drop(&mut self) {
+        // SAFETY: takes a value, which is this one's own.
+        let _closed = unsafe { CloseHandle(self.0.raw()) };
+    }
 }
 
 pub(crate) fn create_file_mapping(

@@ -34,6 +34,8 @@ const OPEN_SECTION: u32 = 20;
 const MAP_VIEW_OF_SECTION: u32 = 21;
 const UNMAP_VIEW_OF_SECTION: u32 = 22;
 const FLUSH_VIRTUAL_MEMORY: u32 = 23;
+const GET_CURRENT_THREAD_ID: u32 = 24;
+const CANCEL_SYNCHRONOUS_IO_FILE: u32 = 25;
 
 const HAS_TIME: u64 = 1;
 const ALERTABLE: u64 = 2;
@@ -76,6 +78,10 @@ pub(crate) fn encode<'a>(
         SystemCall::CancelIoFile { handle } => (CANCEL_IO_FILE, handle, 0, Tail::Nothing),
         SystemCall::CancelIoFileEx { handle, io_status_block } => {
             (CANCEL_IO_FILE_EX, handle, fill(&[io_status_block]), Tail::Nothing)
+        }
+        SystemCall::GetCurrentThreadId => (GET_CURRENT_THREAD_ID, none, 0, Tail::Nothing),
+        SystemCall::CancelSynchronousIoFile { thread } => {
+            (CANCEL_SYNCHRONOUS_IO_FILE, none, fill(&[thread.into()]), Tail::Nothing)
         }
         SystemCall::CreateEvent { name, desired_access, event_type, initial_state } => {
             let values = [desired_access.into(), event_type.cast_unsigned().into(), initial_state.into()];
@@ -201,8 +207,9 @@ fn word_count(number: u32) -> Option<usize> {
         | OPEN_EVENT
         | SET_COMPLETION_NOTIFICATION_MODES
         | OPEN_SECTION
-        | UNMAP_VIEW_OF_SECTION => 1,
-        CANCEL_IO_FILE | SET_EVENT | RESET_EVENT | PULSE_EVENT | TAKE_USER_APC => 0,
+        | UNMAP_VIEW_OF_SECTION
+        | CANCEL_SYNCHRONOUS_IO_FILE => 1,
+        CANCEL_IO_FILE | SET_EVENT | RESET_EVENT | PULSE_EVENT | TAKE_USER_APC | GET_CURRENT_THREAD_ID => 0,
         _ => return None,
     })
 }
@@ -279,6 +286,8 @@ fn read<'a>(
             attributes: low(word(3)),
             file: Some(handle).filter(|file| file.0 != 0),
         },
+        GET_CURRENT_THREAD_ID => SystemCall::GetCurrentThreadId,
+        CANCEL_SYNCHRONOUS_IO_FILE => SystemCall::CancelSynchronousIoFile { thread: low(word(0)) },
         OPEN_SECTION => SystemCall::OpenSection { name, desired_access: low(word(0)) },
         MAP_VIEW_OF_SECTION => {
             let view = MappedView { base: word(0), offset: word(1), size: word(2) };
@@ -365,6 +374,8 @@ mod tests {
             },
             SystemCall::OpenSection { name: &name, desired_access: 6 },
             SystemCall::MapViewOfSection { handle, view, protection: u32::MAX },
+            SystemCall::GetCurrentThreadId,
+            SystemCall::CancelSynchronousIoFile { thread: u32::MAX },
             SystemCall::UnmapViewOfSection { address: u64::MAX },
             SystemCall::FlushVirtualMemory { address: 1 << 45, length: 5 },
         ] {
@@ -378,13 +389,13 @@ mod tests {
     #[test]
     fn what_is_torn_is_refused() {
         let refused = |number, input: &[u8]| decode(number, HANDLE, input, |_| ()).err();
-        for number in 1..=23 {
+        for number in 1..=25 {
             // No call has these lengths.
             assert_eq!(refused(number, &[0; 7 * 8 + 1]), Some(abi::STATUS_INVALID_PARAMETER), "{number}");
         }
         assert_eq!(refused(1, &[0; 55]), Some(abi::STATUS_INVALID_PARAMETER), "half a word");
         assert_eq!(refused(11, &[0; 16 + 66 * 4]), Some(abi::STATUS_INVALID_PARAMETER), "too many handles");
-        for number in [0, 24, u32::MAX] {
+        for number in [0, 26, u32::MAX] {
             assert_eq!(refused(number, &[]), Some(abi::STATUS_NOT_IMPLEMENTED), "{number}");
         }
     }

@@ -131,6 +131,60 @@ pub fn cancel_io_file(
     }
 }
 
+/// `NtCancelSynchronousIoFile`: cancels the request that another thread of the process waits for, named by its identifier. Must run
+/// inside the machine. A request whose dispatch routine has not returned yet is not found. PASSIVE_LEVEL.
+///
+/// Returns `STATUS_SUCCESS`, `STATUS_NOT_FOUND` when the thread waits for no request, or there is no such thread;
+/// `STATUS_DEVICE_NOT_CONNECTED` when a cancel routine has stopped the machine.
+///
+/// Source: Win32, CancelSynchronousIo.
+pub fn cancel_synchronous_io_file(
+    kernel: &Kernel,
+    process: &Arc<Process>,
+    thread: &Thread,
+    target: u32,
+) -> NTSTATUS {
+    let Some(target) = process.thread(target) else { return abi::STATUS_NOT_FOUND };
+    let cancelled = cancel_held(kernel, thread, |packet| {
+        packet.is_of(process)
+            && packet.irp().thread().is_ok_and(|own| own == target.object())
+            && (!packet.goes_on_for(process) || is_synchronous(kernel, packet.irp()))
+    });
+    match cancelled {
+        Ok(0) => abi::STATUS_NOT_FOUND,
+        Ok(_) => abi::STATUS_SUCCESS,
+        Err(_) => abi::STATUS_DEVICE_NOT_CONNECTED,
+    }
+}
+
+/// Whether an IRP is a request on a file whose requests wait for their end.
+fn is_synchronous(kernel: &Kernel, irp: Irp) -> bool {
+    let file = irp.original_file_object().ok().and_then(|file| kernel.ob.by_address(file));
+    file.is_some_and(|object| object.body::<File>().is_some_and(|file| file.synchronous))
+}
+
+/// A thread of an application ends: its requests that go on are cancelled, but for those on files that tell a completion port.
+/// Must run inside the machine, on that thread. PASSIVE_LEVEL.
+///
+/// Source: Win32, ExitThread with Canceling Pending I/O Operations; CreateIoCompletionPort ("the I/O … is not cancelled" on files of a port:
+/// confirm, from which version on).
+pub fn end_thread(kernel: &Kernel, process: &Arc<Process>, thread: &Thread) {
+    if !process.has_requests() {
+        return;
+    }
+    let is_its = |packet: &Packet| {
+        let irp = packet.irp();
+        let file = irp.original_file_object().ok().and_then(|file| kernel.ob.by_address(file));
+        packet.goes_on_for(process)
+            && irp.thread().is_ok_and(|own| own == thread.object())
+            && !file.is_some_and(|object| {
+                object.body::<File>().is_some_and(|file| file.completion.get().is_some())
+            })
+    };
+    // A cancel routine that raises has stopped the machine.
+    let _stopped = cancel_held(kernel, thread, is_its);
+}
+
 fn cancel_held(kernel: &Kernel, thread: &Thread, wanted: impl Fn(&Packet) -> bool) -> Outcome<usize> {
     let mut cancelled = 0;
     for packet in kernel.io.packets.all() {

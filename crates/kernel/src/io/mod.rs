@@ -55,8 +55,8 @@ pub use attach::{
 };
 pub use build::{ControlRequest, FsdRequest, Notify, build_device_io_control_request, build_fsd_request};
 pub use cancel::{
-    Cancelled, acquire_cancel_spin_lock, cancel_io_file, cancel_irp, end_process, release_cancel_spin_lock,
-    set_cancel_routine,
+    Cancelled, acquire_cancel_spin_lock, cancel_io_file, cancel_irp, cancel_synchronous_io_file, end_process,
+    end_thread, release_cancel_spin_lock, set_cancel_routine,
 };
 pub use completion::complete_request;
 pub use completion_port::{

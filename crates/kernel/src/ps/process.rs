@@ -136,6 +136,11 @@ impl Process {
         self.ended.load(Ordering::SeqCst)
     }
 
+    /// The thread with this identifier that has run in it and has not ended.
+    pub(crate) fn thread(&self, id: u32) -> Option<Arc<Thread>> {
+        self.threads().into_iter().find(|thread| thread.id.0 == id)
+    }
+
     /// The threads that have run in it and have not ended.
     fn threads(&self) -> Vec<Arc<Thread>> {
         let threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
