@@ -40,6 +40,31 @@ pub struct Total {
     pub checksum: u64,
 }
 
+/// What is to go through a ring, and how.
+#[derive(Clone, Copy, Debug)]
+pub struct Flow {
+    /// Bytes in all, a multiple of eight.
+    pub bytes: u64,
+    /// Of a message.
+    pub message: u64,
+    /// Messages that are published, or whose room is given back, together.
+    pub batch: u64,
+    /// Whether the bytes are a pattern, and both sides make a checksum of them.
+    pub checked: bool,
+}
+
+impl Flow {
+    /// One message at a time, with a checksum.
+    #[must_use]
+    pub const fn new(bytes: u64, message: u64) -> Self {
+        Self { bytes, message, batch: 1, checked: true }
+    }
+
+    fn numbers(&self) -> [u64; 4] {
+        [self.bytes, self.message, self.batch, self.checked.into()]
+    }
+}
+
 /// An open stream: its rings and their events.
 pub struct Stream<'a> {
     device: Device<'a>,
@@ -110,43 +135,52 @@ impl<'a> Stream<'a> {
         [self.down.address, self.up.address]
     }
 
-    /// Receives all bytes that the driver sends, in messages of `message` bytes.
+    /// Has the driver send, and receives.
     ///
     /// # Errors
     /// What a call fails with, and what is wrong with the ring.
-    pub fn receive(&self, transport: &dyn Transport, total: u64, message: u64) -> Result<Total, Failure> {
-        self.device.control(IOCTL_PRODUCE, &bytes(&[total, message]), &mut [])?;
+    pub fn receive(&self, transport: &dyn Transport, flow: Flow) -> Result<Total, Failure> {
+        self.device.control(IOCTL_PRODUCE, &bytes(&flow.numbers()), &mut [])?;
         let mut consumer = Consumer::new(self.down.view(transport)?).map_err(broken)?;
-        let mut room = vec![0; usize::try_from(message)?];
+        let mut room = vec![0; usize::try_from(flow.message)?];
         let mut seen = Total { bytes: 0, checksum: 0 };
-        while seen.bytes < total {
-            if let Some(length) = consumer.take(&mut room).map_err(broken)? {
-                seen.add(&room[..length]);
-            } else if consumer.is_empty_after_all().map_err(broken)? {
-                self.wait(&self.down.filled)?;
+        let mut unreleased = 0;
+        while seen.bytes < flow.bytes {
+            let taken = consumer.take(&mut room).map_err(broken)?;
+            if let Some(length) = taken {
+                seen.add(&room[..length], flow.checked);
+                unreleased += 1;
             }
-            if consumer.release().map_err(broken)? {
-                self.down.drained.set()?;
+            if taken.is_none() || unreleased == flow.batch || seen.bytes == flow.bytes {
+                unreleased = 0;
+                if consumer.release().map_err(broken)? {
+                    self.down.drained.set()?;
+                }
+            }
+            if taken.is_none() && consumer.is_empty_after_all().map_err(broken)? {
+                self.wait(&self.down.filled)?;
             }
         }
         Ok(seen)
     }
 
-    /// Sends bytes to the driver, in messages of `message` bytes.
+    /// Sends, and has the driver receive.
     ///
     /// # Errors
     /// What a call fails with, and what is wrong with the ring.
-    pub fn send(&self, transport: &dyn Transport, total: u64, message: u64) -> Result<Total, Failure> {
-        self.device.control(IOCTL_CONSUME, &bytes(&[total, message]), &mut [])?;
+    pub fn send(&self, transport: &dyn Transport, flow: Flow) -> Result<Total, Failure> {
+        self.device.control(IOCTL_CONSUME, &bytes(&flow.numbers()), &mut [])?;
         let mut producer = Producer::new(self.up.view(transport)?).map_err(broken)?;
-        let mut room = vec![0; usize::try_from(message)?];
+        let mut room = vec![0; usize::try_from(flow.message)?];
         let mut sent = Total { bytes: 0, checksum: 0 };
-        let mut word = total;
-        while sent.bytes < total {
-            let length = usize::try_from((total - sent.bytes).min(message))?;
-            for place in room[..length].chunks_exact_mut(8) {
-                word = word.wrapping_mul(0x5851_F42D_4C95_7F2D).wrapping_add(1);
-                place.copy_from_slice(&word.to_le_bytes());
+        let (mut word, mut unpublished) = (flow.bytes, 0);
+        while sent.bytes < flow.bytes {
+            let length = usize::try_from((flow.bytes - sent.bytes).min(flow.message))?;
+            if flow.checked {
+                for place in room[..length].chunks_exact_mut(8) {
+                    word = word.wrapping_mul(0x5851_F42D_4C95_7F2D).wrapping_add(1);
+                    place.copy_from_slice(&word.to_le_bytes());
+                }
             }
             while !producer.put(&room[..length]).map_err(broken)? {
                 self.publish(&mut producer)?;
@@ -154,8 +188,12 @@ impl<'a> Stream<'a> {
                     self.wait(&self.up.drained)?;
                 }
             }
-            self.publish(&mut producer)?;
-            sent.add(&room[..length]);
+            sent.add(&room[..length], flow.checked);
+            unpublished += 1;
+            if unpublished == flow.batch || sent.bytes == flow.bytes {
+                unpublished = 0;
+                self.publish(&mut producer)?;
+            }
         }
         Ok(sent)
     }
@@ -189,11 +227,13 @@ impl<'a> Stream<'a> {
 }
 
 impl Total {
-    fn add(&mut self, message: &[u8]) {
-        let (words, _) = message.as_chunks::<8>();
-        self.checksum = words.iter().fold(self.checksum, |sum, word| {
-            (sum.rotate_left(7) ^ u64::from_le_bytes(*word)).wrapping_add(1)
-        });
+    fn add(&mut self, message: &[u8], checked: bool) {
+        if checked {
+            let (words, _) = message.as_chunks::<8>();
+            self.checksum = words.iter().fold(self.checksum, |sum, word| {
+                (sum.rotate_left(7) ^ u64::from_le_bytes(*word)).wrapping_add(1)
+            });
+        }
         self.bytes += message.len() as u64;
     }
 }
@@ -229,14 +269,14 @@ fn stream_in_both_directions(transport: &dyn Transport, say: Say<'_>) -> Result<
     let stream = Stream::open(transport, 1 << 20)?;
     for (message, name) in [(64 << 10, "64 KiB"), (64, "64 bytes")] {
         let total = if message == 64 { TOTAL / 16 } else { TOTAL };
-        let received = stream.receive(transport, total, message)?;
-        let sent = stream.send(transport, total, message)?;
+        let received = stream.receive(transport, Flow::new(total, message))?;
+        let sent = stream.send(transport, Flow::new(total, message))?;
         let equal = stream.finish()? == [received, sent];
         say(&format!("{} MiB down, then up, in messages of {name}: checksums equal: {equal}", total >> 20));
     }
     let (received, sent) = thread::scope(|scope| {
-        let sender = scope.spawn(|| stream.send(transport, TOTAL, 4096));
-        let received = stream.receive(transport, TOTAL, 4096);
+        let sender = scope.spawn(|| stream.send(transport, Flow::new(TOTAL, 4096)));
+        let received = stream.receive(transport, Flow::new(TOTAL, 4096));
         (received, sender.join().unwrap_or_else(|_| Err("the sender has panicked".into())))
     });
     let equal = stream.finish()? == [received?, sent?];

@@ -30,16 +30,18 @@ use driver::{
 };
 
 pub use pattern::{Pattern, checksum};
-use worker::Worker;
+use worker::{Flow, Worker};
 
 /// Gives the handle its rings. Five numbers of eight bytes, little-endian: the rings' capacity, a power of two of 64 bytes to
 /// 256 MiB; handles of four events: of the ring to the application, what the driver sets when messages come, and what the
 /// application sets when room comes; the same of the ring from the application, the other way round. The answer is three numbers:
 /// the addresses of both rings in the application, and how many bytes each has.
 pub const IOCTL_OPEN: u32 = CTL_CODE(FILE_DEVICE_UNKNOWN, 0x800, METHOD_BUFFERED, FILE_ANY_ACCESS);
-/// Starts to produce: two numbers of eight bytes, how many bytes, and how many are in each message but the last; a multiple of eight.
+/// Starts to produce: four numbers of eight bytes: how many bytes; how many are in each message but the last, a multiple of eight;
+/// how many messages are published together; 0 to send zeroes and make no checksum, for whoever measures the way alone, else 1.
 pub const IOCTL_PRODUCE: u32 = CTL_CODE(FILE_DEVICE_UNKNOWN, 0x801, METHOD_BUFFERED, FILE_ANY_ACCESS);
-/// Starts to consume: the same two numbers; the second is the most that a message may have.
+/// Starts to consume: the same four numbers; the second is the most that a message may have, the third after how many messages
+/// their room is given back.
 pub const IOCTL_CONSUME: u32 = CTL_CODE(FILE_DEVICE_UNKNOWN, 0x802, METHOD_BUFFERED, FILE_ANY_ACCESS);
 /// Waits for the end of both; six numbers of eight bytes: bytes, checksum and status of the producer, then of the consumer. A
 /// side that was not started has zeroes.
@@ -48,8 +50,6 @@ pub const IOCTL_FINISH: u32 = CTL_CODE(FILE_DEVICE_UNKNOWN, 0x803, METHOD_BUFFER
 const TAG: Tag = Tag::new(*b"Strm");
 /// The largest ring.
 const MOST: u64 = 256 << 20;
-/// The longest message.
-const LONGEST: u64 = 4 << 20;
 
 driver::driver_entry!(StreamDriver);
 
@@ -173,14 +173,11 @@ fn control(request: &mut BufferedControl) -> Result<(), NTSTATUS> {
             answer(request, &[down, up, length as u64])
         }
         IOCTL_PRODUCE | IOCTL_CONSUME => {
-            let [bytes, message] = numbers(request)?;
-            let is_message = message.is_multiple_of(8) && (8..=LONGEST).contains(&message);
-            let message = usize::try_from(message).ok().filter(|_| is_message);
-            let message = message.ok_or(STATUS_INVALID_PARAMETER)?;
+            let flow = Flow::from_numbers(numbers(request)?).ok_or(STATUS_INVALID_PARAMETER)?;
             let produces = request.code() == IOCTL_PRODUCE;
             let mut place = open_of(request)?.rings.lock(level);
             let rings = place.as_mut().ok_or(STATUS_INVALID_DEVICE_STATE)?;
-            rings.start(level, produces, bytes, message)
+            rings.start(level, produces, flow)
         }
         IOCTL_FINISH => {
             let workers = {
@@ -201,13 +198,7 @@ fn control(request: &mut BufferedControl) -> Result<(), NTSTATUS> {
 }
 
 impl Rings {
-    fn start(
-        &mut self,
-        level: PassiveLevel,
-        produces: bool,
-        bytes: u64,
-        message: usize,
-    ) -> Result<(), NTSTATUS> {
+    fn start(&mut self, level: PassiveLevel, produces: bool, flow: Flow) -> Result<(), NTSTATUS> {
         let (place, direction) = if produces {
             (&mut self.producer, &self.to_application)
         } else {
@@ -218,9 +209,9 @@ impl Rings {
         }
         let (pages, events) = (direction.pages(), direction.events.clone());
         *place = Some(if produces {
-            Worker::producer(level, pages, events, bytes, message)?
+            Worker::producer(level, pages, events, flow)?
         } else {
-            Worker::consumer(level, pages, events, bytes, message)?
+            Worker::consumer(level, pages, events, flow)?
         });
         Ok(())
     }

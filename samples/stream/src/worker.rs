@@ -11,6 +11,31 @@ use driver::{Event, PagedBox, PassiveLevel, PoolArc, SharedPages, Stop, Thread, 
 
 use crate::{Edges, Pattern, TAG, checksum};
 
+/// The longest message.
+const LONGEST: u64 = 4 << 20;
+
+/// What is to go through a ring, and how.
+#[derive(Clone, Copy)]
+pub(crate) struct Flow {
+    /// Bytes in all.
+    bytes: u64,
+    /// Of a message, at most.
+    message: usize,
+    /// Messages that are published, or whose room is given back, together.
+    batch: u64,
+    /// Whether the bytes are a pattern, and a checksum is made.
+    checked: bool,
+}
+
+impl Flow {
+    /// As in the control requests.
+    pub(crate) fn from_numbers([bytes, message, batch, checked]: [u64; 4]) -> Option<Self> {
+        let is_message = message.is_multiple_of(8) && (8..=LONGEST).contains(&message);
+        let message = usize::try_from(message).ok().filter(|_| is_message)?;
+        (batch > 0 && checked < 2).then_some(Self { bytes, message, batch, checked: checked == 1 })
+    }
+}
+
 /// A thread at one end of a ring. Dropping it stops the thread.
 pub(crate) struct Worker {
     thread: Thread,
@@ -29,23 +54,24 @@ type Pages = PoolArc<SharedPages>;
 type Error = ring::Error<core::convert::Infallible>;
 
 impl Worker {
-    /// Produces `bytes` bytes, `message` at a time.
+    /// Produces.
     pub(crate) fn producer(
         level: PassiveLevel,
         pages: Pages,
         edges: PoolArc<Edges>,
-        bytes: u64,
-        message: usize,
+        flow: Flow,
     ) -> Result<Self, NTSTATUS> {
-        let mut room = PagedBox::zeroed(level, TAG, message)?;
+        let mut room = PagedBox::zeroed(level, TAG, flow.message)?;
         Self::spawn(level, move |stop, state| {
             let mut producer = Producer::new(pages).map_err(refused)?;
-            let mut pattern = Pattern::new(bytes);
-            let mut left = bytes;
+            let mut pattern = Pattern::new(flow.bytes);
+            let (mut left, mut unpublished) = (flow.bytes, 0);
             while left > 0 {
-                let length = usize::try_from(left).map_or(message, |left| left.min(message));
+                let length = usize::try_from(left).map_or(flow.message, |left| left.min(flow.message));
                 let message = &mut room.get_mut(stop.level())[..length];
-                pattern.fill(message);
+                if flow.checked {
+                    pattern.fill(message);
+                }
                 while !producer.put(message).map_err(refused)? {
                     if producer.publish().map_err(refused)? {
                         edges.filled.set();
@@ -54,38 +80,47 @@ impl Worker {
                         wait(stop, &edges.drained)?;
                     }
                 }
-                if producer.publish().map_err(refused)? {
-                    edges.filled.set();
-                }
                 left -= length as u64;
-                state.add(message);
+                unpublished += 1;
+                if unpublished == flow.batch || left == 0 {
+                    unpublished = 0;
+                    if producer.publish().map_err(refused)? {
+                        edges.filled.set();
+                    }
+                }
+                state.add(message, flow.checked);
             }
             Ok(())
         })
     }
 
-    /// Consumes `bytes` bytes, at most `message` at a time.
+    /// Consumes.
     pub(crate) fn consumer(
         level: PassiveLevel,
         pages: Pages,
         edges: PoolArc<Edges>,
-        bytes: u64,
-        message: usize,
+        flow: Flow,
     ) -> Result<Self, NTSTATUS> {
-        let mut room = PagedBox::zeroed(level, TAG, message)?;
+        let mut room = PagedBox::zeroed(level, TAG, flow.message)?;
         Self::spawn(level, move |stop, state| {
             let mut consumer = Consumer::new(pages).map_err(refused)?;
-            let mut left = bytes;
+            let (mut left, mut unreleased) = (flow.bytes, 0);
             while left > 0 {
                 let room = room.get_mut(stop.level());
-                if let Some(length) = consumer.take(room).map_err(refused)? {
-                    state.add(&room[..length]);
+                let taken = consumer.take(room).map_err(refused)?;
+                if let Some(length) = taken {
+                    state.add(&room[..length], flow.checked);
                     left = left.saturating_sub(length as u64);
-                } else if consumer.is_empty_after_all().map_err(refused)? {
-                    wait(stop, &edges.filled)?;
+                    unreleased += 1;
                 }
-                if consumer.release().map_err(refused)? {
-                    edges.drained.set();
+                if taken.is_none() || unreleased == flow.batch || left == 0 {
+                    unreleased = 0;
+                    if consumer.release().map_err(refused)? {
+                        edges.drained.set();
+                    }
+                }
+                if taken.is_none() && consumer.is_empty_after_all().map_err(refused)? {
+                    wait(stop, &edges.filled)?;
                 }
             }
             Ok(())
@@ -125,10 +160,14 @@ impl Worker {
 }
 
 impl State {
-    fn add(&self, message: &[u8]) {
-        let sum = checksum(self.checksum.load(Ordering::Relaxed), message);
-        self.checksum.store(sum, Ordering::Relaxed);
-        self.bytes.fetch_add(message.len() as u64, Ordering::Relaxed);
+    /// Only the thread itself adds.
+    fn add(&self, message: &[u8], checked: bool) {
+        if checked {
+            let sum = checksum(self.checksum.load(Ordering::Relaxed), message);
+            self.checksum.store(sum, Ordering::Relaxed);
+        }
+        let bytes = self.bytes.load(Ordering::Relaxed) + message.len() as u64;
+        self.bytes.store(bytes, Ordering::Relaxed);
     }
 }
 

@@ -9,7 +9,7 @@ use ringbridge_scenarios::{
     Beside, Form, STREAM, application, failure, run_application, say_ready, scenario, unload_when_closed,
     wait_to_go_on,
 };
-use sample_applications::stream::{self, IOCTL_FINISH, IOCTL_OPEN, Stream};
+use sample_applications::stream::{self, Flow, IOCTL_FINISH, IOCTL_OPEN, Stream};
 
 fn serve(machine: &Machine) -> (tempfile::TempDir, host::Server) {
     let folder = tempfile::tempdir().expect("a folder");
@@ -63,8 +63,8 @@ fn application_that_streams_gigabytes() {
     let transport: &dyn Transport = &client;
     let stream = Stream::open(transport, 4 << 20).expect("opens");
     let total = gigabytes() << 30;
-    let received = stream.receive(transport, total, 64 << 10).expect("receives");
-    let sent = stream.send(transport, total, 64 << 10).expect("sends");
+    let received = stream.receive(transport, Flow::new(total, 64 << 10)).expect("receives");
+    let sent = stream.send(transport, Flow::new(total, 64 << 10)).expect("sends");
     assert_eq!(stream.finish().expect("ends"), [received, sent]);
 }
 
@@ -89,8 +89,8 @@ fn application_that_streams_until_it_is_killed() {
     let transport: &dyn Transport = &client;
     let stream = Stream::open(transport, 1 << 16).expect("opens");
     std::thread::scope(|scope| {
-        scope.spawn(|| stream.send(transport, !7, 4096));
-        scope.spawn(|| stream.receive(transport, !7, 4096));
+        scope.spawn(|| stream.send(transport, Flow::new(!7, 4096)));
+        scope.spawn(|| stream.receive(transport, Flow::new(!7, 4096)));
         say_ready();
         wait_to_go_on();
     });
@@ -124,7 +124,7 @@ scenario! {
                     view.store_u64(64, u64::MAX - 7).expect("writable");
                     view.store_u64(128, 5).expect("writable");
                 }
-                let start = [1_u64 << 20, 64].map(u64::to_le_bytes).concat();
+                let start = [1_u64 << 20, 64, 1, 1].map(u64::to_le_bytes).concat();
                 stream.device().control(code, &start, &mut []).expect("starts");
                 let consume = sample_applications::stream::IOCTL_CONSUME;
                 stream.device().control(consume, &start, &mut []).expect("starts");
@@ -133,7 +133,7 @@ scenario! {
                 let status = |at: usize| u32::from_le_bytes(told[at..at + 4].try_into().expect("four bytes"));
                 assert!([16, 40].map(status).iter().all(|status| *status != 0), "{told:?}");
             }
-            let received = beside.receive(&other, 1 << 20, 4096).expect("nobody else is disturbed");
+            let received = beside.receive(&other, Flow::new(1 << 20, 4096)).expect("nobody else is disturbed");
             assert_eq!(beside.finish().expect("ends")[0], received);
         });
     }
