@@ -7,6 +7,7 @@ mod floors;
 mod in_process;
 mod loading;
 mod measure;
+mod rings;
 mod streams;
 mod table;
 mod threads;
@@ -39,6 +40,9 @@ struct Arguments {
     /// Read what P5 writes, from standard input.
     #[arg(long, hide = true)]
     read_linux_pipe: bool,
+    /// Send messages to the socket on standard input.
+    #[arg(long, hide = true)]
+    send_socket: bool,
     /// Where to read.
     #[arg(long, hide = true, default_value_t = 0)]
     processor: usize,
@@ -63,6 +67,7 @@ const ROWS: &[(&str, Measure)] = &[
     ("P3", two_processes::p3),
     ("P4", in_process::p4),
     ("P5", streams::p5),
+    ("P6", rings::p6),
     ("P8", threads::p8),
     ("P9", threads::p9),
     ("P11", loading::p11),
@@ -75,6 +80,9 @@ fn main() -> Result<()> {
     if let Some(socket) = &arguments.serve {
         let spin = if arguments.park { gate::Spin::Never } else { gate::Spin::Adaptive };
         return two_processes::serve(socket, &arguments.rows, spin);
+    }
+    if arguments.send_socket {
+        return rings::send_socket(arguments.processor);
     }
     if let Some(socket) = &arguments.read_pipe {
         return streams::read_pipe(socket, arguments.processor);
