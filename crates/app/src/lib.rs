@@ -16,6 +16,7 @@ mod file_mapping;
 mod overlapped;
 mod path;
 mod reactor;
+mod ring_signals;
 mod sys;
 mod thread;
 mod view;
@@ -35,6 +36,7 @@ pub use overlapped::{Finished, Operation, Overlapped, Refused};
 pub use path::{nt_path, object_path};
 pub use reactor::{AsyncDevice, Reactor, Request};
 pub use ring;
+pub use ring_signals::{RingSignals, SignalError};
 #[cfg(windows)]
 pub use sys::Win32;
 pub use sys::{ConnectError, Handle, Transport, connect};

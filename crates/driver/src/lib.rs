@@ -290,7 +290,7 @@ pub use request::{Buffered, Cleanup, Close, Create, Direct, Mode, Neither, Read,
 pub use resource::Resource;
 pub use ring;
 pub use semaphore::Semaphore;
-pub use shared::{SharedPages, UserMapping};
+pub use shared::{RingSignals, SharedPages, UserMapping};
 pub use spin_lock::{QueuedSpinLock, SpinLock};
 pub use stack::{FilterBuilder, FilterDevice};
 pub use string::{UnicodeStr, Utf16};

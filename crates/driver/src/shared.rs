@@ -8,12 +8,12 @@ use core::mem::ManuallyDrop;
 use core::ptr;
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
-use abi::{EPROCESS, MdlMappingNoWrite, NTSTATUS, NormalPagePriority};
+use abi::{EPROCESS, MdlMappingNoWrite, NTSTATUS, NormalPagePriority, STATUS_CANCELLED};
 
 use crate::mdl::PagesMdl;
 use crate::nt::{IoGetCurrentProcess, MmUnmapLockedPages};
 use crate::paged::expect_pageable;
-use crate::{PassiveLevel, PoolArc, Tag};
+use crate::{Event, PassiveLevel, PoolArc, Stop, Tag, Woken};
 
 /// Pages for a driver and its applications. IRQL of reading and writing: up to DISPATCH_LEVEL.
 pub struct SharedPages {
@@ -138,6 +138,34 @@ impl ring::Memory for PoolArc<SharedPages> {
     fn store(&self, start: usize, value: u64) -> Result<(), Self::Error> {
         self.u64(start).store(value, Ordering::Release);
         Ok(())
+    }
+}
+
+/// The signals of one end of a ring, in a thread of the driver's: an event that the other side waits for, one that it sets, and whether
+/// the thread is to end.
+pub struct RingSignals<'a> {
+    /// Set to wake the other side.
+    pub tells: &'a Event,
+    /// Waited for: the other side sets it.
+    pub waits: &'a Event,
+    /// Of the thread.
+    pub stop: &'a Stop<'a>,
+}
+
+impl ring::Signals for RingSignals<'_> {
+    /// STATUS_CANCELLED: the thread is to end.
+    type Error = NTSTATUS;
+
+    fn tell(&self) -> Result<(), NTSTATUS> {
+        self.tells.set();
+        Ok(())
+    }
+
+    fn wait(&self) -> Result<(), NTSTATUS> {
+        match self.stop.wait(self.waits, None) {
+            Woken::Stopped => Err(STATUS_CANCELLED),
+            Woken::Set | Woken::TimedOut => Ok(()),
+        }
     }
 }
 

@@ -26,9 +26,9 @@
 //! # Waiting
 //!
 //! Messages are seen when they are [published](Producer::publish); room, when it is [released](Consumer::release). Both say whether
-//! the other side waits and must be woken (by an event, set). Who is about to wait says so by
+//! the other side waits and must be woken. Who is about to wait says so by
 //! [`Producer::is_full_after_all`] or [`Consumer::is_empty_after_all`], and waits only if that is true. A side that is woken without
-//! need looks again.
+//! need looks again. [`Producer::send`] and [`Consumer::receive`] do all of that with [`Signals`]: two events, one for each edge.
 #![no_std]
 #![forbid(unsafe_code)]
 
@@ -98,6 +98,39 @@ pub enum Error<E> {
 impl<E> From<E> for Error<E> {
     fn from(error: E) -> Self {
         Self::Memory(error)
+    }
+}
+
+/// How a side tells the other one, and waits for it: two events, as a rule.
+pub trait Signals {
+    /// Why it cannot, or why the wait is over.
+    type Error;
+
+    /// Wakes the other side.
+    ///
+    /// # Errors
+    /// When it cannot.
+    fn tell(&self) -> Result<(), Self::Error>;
+
+    /// Blocks until the other side tells this one.
+    ///
+    /// # Errors
+    /// When that will not come.
+    fn wait(&self) -> Result<(), Self::Error>;
+}
+
+/// Why a message was not sent or received.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Failed<M, S> {
+    /// The ring.
+    Ring(Error<M>),
+    /// The signals.
+    Signals(S),
+}
+
+impl<M, S> From<Error<M>> for Failed<M, S> {
+    fn from(error: Error<M>) -> Self {
+        Self::Ring(error)
     }
 }
 
@@ -295,6 +328,36 @@ impl<M: Memory> Producer<M> {
         })
     }
 
+    /// Writes a message, and waits for room as long as there is none. The consumer sees it with [`Self::flush`], or when this has to
+    /// wait.
+    ///
+    /// # Errors
+    /// As for [`Self::put`]; what `signals` says.
+    pub fn send<S: Signals>(
+        &mut self,
+        message: &[u8],
+        signals: &S,
+    ) -> Result<(), Failed<M::Error, S::Error>> {
+        while !self.put(message)? {
+            self.flush(signals)?;
+            if self.is_full_after_all(message.len())? {
+                signals.wait().map_err(Failed::Signals)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Lets the consumer see what was written, and wakes it if it waits.
+    ///
+    /// # Errors
+    /// As for [`Self::publish`]; what `signals` says.
+    pub fn flush<S: Signals>(&mut self, signals: &S) -> Result<(), Failed<M::Error, S::Error>> {
+        if self.publish()? {
+            signals.tell().map_err(Failed::Signals)?;
+        }
+        Ok(())
+    }
+
     /// The memory.
     pub fn memory(&self) -> &M {
         &self.side.memory
@@ -376,6 +439,38 @@ impl<M: Memory> Consumer<M> {
             side.other = side.memory.load(TAIL)?;
             Ok(side.other == read)
         })
+    }
+
+    /// Copies the next message to the front of `room`, and waits for one as long as there is none; returns how long it is. The producer
+    /// gets the room back with [`Self::give_back`], or when this has to wait.
+    ///
+    /// # Errors
+    /// As for [`Self::take`]; what `signals` says.
+    pub fn receive<S: Signals>(
+        &mut self,
+        room: &mut [u8],
+        signals: &S,
+    ) -> Result<usize, Failed<M::Error, S::Error>> {
+        loop {
+            if let Some(length) = self.take(room)? {
+                return Ok(length);
+            }
+            self.give_back(signals)?;
+            if self.is_empty_after_all()? {
+                signals.wait().map_err(Failed::Signals)?;
+            }
+        }
+    }
+
+    /// Lets the producer have the room of what was read, and wakes it if it waits.
+    ///
+    /// # Errors
+    /// As for [`Self::release`]; what `signals` says.
+    pub fn give_back<S: Signals>(&mut self, signals: &S) -> Result<(), Failed<M::Error, S::Error>> {
+        if self.release()? {
+            signals.tell().map_err(Failed::Signals)?;
+        }
+        Ok(())
     }
 
     /// The memory.

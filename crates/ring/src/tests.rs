@@ -122,48 +122,52 @@ impl Event {
     }
 }
 
+#[derive(Clone)]
+struct Edges {
+    told: Arc<Event>,
+    awaited: Arc<Event>,
+}
+
+impl Signals for Edges {
+    type Error = Infallible;
+
+    fn tell(&self) -> Result<(), Infallible> {
+        self.told.set();
+        Ok(())
+    }
+
+    fn wait(&self) -> Result<(), Infallible> {
+        self.awaited.wait();
+        Ok(())
+    }
+}
+
 #[test]
 fn two_threads_that_wait_for_each_other_lose_no_message_and_no_wake_up() {
-    const MESSAGES: usize = 200_000;
+    const MESSAGES: usize = 100_000;
     let memory = Shared::ring(128);
     let (filled, drained) = (Arc::new(Event::default()), Arc::new(Event::default()));
     let mut producer = Producer::new(memory.clone()).unwrap();
     let mut consumer = Consumer::new(memory).unwrap();
-    let (filled_too, drained_too) = (filled.clone(), drained.clone());
+    let edges = Edges { told: filled.clone(), awaited: drained.clone() };
     let sender = thread::spawn(move || {
         for number in 0..MESSAGES {
-            let message = message(number, 40);
-            while !producer.put(&message).unwrap() {
-                if producer.publish().unwrap() {
-                    filled_too.set();
-                }
-                if producer.is_full_after_all(message.len()).unwrap() {
-                    drained_too.wait();
-                }
-            }
+            producer.send(&message(number, 40), &edges).unwrap();
             // Now and then one by one, else in batches.
-            if number % 3 == 0 && producer.publish().unwrap() {
-                filled_too.set();
+            if number % 3 == 0 {
+                producer.flush(&edges).unwrap();
             }
         }
-        if producer.publish().unwrap() {
-            filled_too.set();
-        }
+        producer.flush(&edges).unwrap();
     });
+    let edges = Edges { told: drained, awaited: filled };
     let mut room = vec![0; 40];
     for number in 0..MESSAGES {
-        let length = loop {
-            if let Some(length) = consumer.take(&mut room).unwrap() {
-                break length;
-            }
-            if consumer.release().unwrap() {
-                drained.set();
-            }
-            if consumer.is_empty_after_all().unwrap() {
-                filled.wait();
-            }
-        };
+        let length = consumer.receive(&mut room, &edges).unwrap();
         assert_eq!(room[..length], message(number, 40));
+        if number % 5 == 0 {
+            consumer.give_back(&edges).unwrap();
+        }
     }
     sender.join().unwrap();
 }

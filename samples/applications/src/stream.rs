@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use abi::{CTL_CODE, FILE_ANY_ACCESS, FILE_DEVICE_UNKNOWN, METHOD_BUFFERED};
 use app::ring::{self, Consumer, Producer};
-use app::{ControlCode, Device, Event, EventKind, Transport, View, Win32Error};
+use app::{ControlCode, Device, Event, EventKind, RingSignals, SignalError, Transport, View, Win32Error};
 
 use crate::Say;
 
@@ -25,7 +25,7 @@ pub const IOCTL_CONSUME: ControlCode = code(0x802);
 pub const IOCTL_FINISH: ControlCode = code(0x803);
 
 const PATH: &str = r"\\.\Stream";
-/// How long one side waits for the other before it asks whether that is still there.
+/// How long the driver may take before it is taken for gone.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What went wrong, in whichever thread.
@@ -144,21 +144,15 @@ impl<'a> Stream<'a> {
         let mut consumer = Consumer::new(self.down.view(transport)?).map_err(broken)?;
         let mut room = vec![0; usize::try_from(flow.message)?];
         let mut seen = Total { bytes: 0, checksum: 0 };
+        let signals = signals(&self.down.drained, &self.down.filled);
         let mut unreleased = 0;
         while seen.bytes < flow.bytes {
-            let taken = consumer.take(&mut room).map_err(broken)?;
-            if let Some(length) = taken {
-                seen.add(&room[..length], flow.checked);
-                unreleased += 1;
-            }
-            if taken.is_none() || unreleased == flow.batch || seen.bytes == flow.bytes {
+            let length = consumer.receive(&mut room, &signals).map_err(failed)?;
+            seen.add(&room[..length], flow.checked);
+            unreleased += 1;
+            if unreleased == flow.batch || seen.bytes == flow.bytes {
                 unreleased = 0;
-                if consumer.release().map_err(broken)? {
-                    self.down.drained.set()?;
-                }
-            }
-            if taken.is_none() && consumer.is_empty_after_all().map_err(broken)? {
-                self.wait(&self.down.filled)?;
+                consumer.give_back(&signals).map_err(failed)?;
             }
         }
         Ok(seen)
@@ -173,6 +167,7 @@ impl<'a> Stream<'a> {
         let mut producer = Producer::new(self.up.view(transport)?).map_err(broken)?;
         let mut room = vec![0; usize::try_from(flow.message)?];
         let mut sent = Total { bytes: 0, checksum: 0 };
+        let signals = signals(&self.up.filled, &self.up.drained);
         let (mut word, mut unpublished) = (flow.bytes, 0);
         while sent.bytes < flow.bytes {
             let length = usize::try_from((flow.bytes - sent.bytes).min(flow.message))?;
@@ -182,32 +177,15 @@ impl<'a> Stream<'a> {
                     place.copy_from_slice(&word.to_le_bytes());
                 }
             }
-            while !producer.put(&room[..length]).map_err(broken)? {
-                self.publish(&mut producer)?;
-                if producer.is_full_after_all(length).map_err(broken)? {
-                    self.wait(&self.up.drained)?;
-                }
-            }
+            producer.send(&room[..length], &signals).map_err(failed)?;
             sent.add(&room[..length], flow.checked);
             unpublished += 1;
             if unpublished == flow.batch || sent.bytes == flow.bytes {
                 unpublished = 0;
-                self.publish(&mut producer)?;
+                producer.flush(&signals).map_err(failed)?;
             }
         }
         Ok(sent)
-    }
-
-    fn publish(&self, producer: &mut Producer<View>) -> Result<(), Failure> {
-        if producer.publish().map_err(broken)? {
-            self.up.filled.set()?;
-        }
-        Ok(())
-    }
-
-    /// Waits for an edge. A driver that is gone, or has given up, is noticed.
-    fn wait(&self, event: &Event<'_>) -> Result<(), Failure> {
-        if event.wait(Some(PATIENCE))? { Ok(()) } else { Err("the driver does not go on".into()) }
     }
 
     /// What the driver's producer and consumer have seen, when both have ended.
@@ -247,6 +225,17 @@ fn ask<const N: usize>(
     device.control(code, &bytes(input), &mut answer)?;
     let (words, _) = answer.as_chunks::<8>();
     Ok(std::array::from_fn(|index| u64::from_le_bytes(words[index])))
+}
+
+fn signals<'a>(tells: &'a Event<'a>, waits: &'a Event<'a>) -> RingSignals<'a> {
+    RingSignals { tells, waits, timeout: Some(PATIENCE) }
+}
+
+fn failed(failed: ring::Failed<Win32Error, SignalError>) -> Failure {
+    match failed {
+        ring::Failed::Ring(error) => broken(error),
+        ring::Failed::Signals(error) => error.into(),
+    }
 }
 
 fn broken(error: ring::Error<Win32Error>) -> Failure {

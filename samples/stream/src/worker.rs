@@ -7,7 +7,7 @@ use driver::abi::{
     STATUS_SUCCESS,
 };
 use driver::ring::{self, Consumer, Producer};
-use driver::{Event, PagedBox, PassiveLevel, PoolArc, SharedPages, Stop, Thread, Woken};
+use driver::{Event, PagedBox, PassiveLevel, PoolArc, RingSignals, SharedPages, Stop, Thread};
 
 use crate::{Edges, Pattern, TAG, checksum};
 
@@ -65,6 +65,7 @@ impl Worker {
         Self::spawn(level, move |stop, state| {
             let mut producer = Producer::new(pages).map_err(refused)?;
             let mut pattern = Pattern::new(flow.bytes);
+            let signals = RingSignals { tells: &edges.filled, waits: &edges.drained, stop };
             let (mut left, mut unpublished) = (flow.bytes, 0);
             while left > 0 {
                 let length = usize::try_from(left).map_or(flow.message, |left| left.min(flow.message));
@@ -72,21 +73,12 @@ impl Worker {
                 if flow.checked {
                     pattern.fill(message);
                 }
-                while !producer.put(message).map_err(refused)? {
-                    if producer.publish().map_err(refused)? {
-                        edges.filled.set();
-                    }
-                    if producer.is_full_after_all(length).map_err(refused)? {
-                        wait(stop, &edges.drained)?;
-                    }
-                }
+                producer.send(message, &signals).map_err(failed)?;
                 left -= length as u64;
                 unpublished += 1;
                 if unpublished == flow.batch || left == 0 {
                     unpublished = 0;
-                    if producer.publish().map_err(refused)? {
-                        edges.filled.set();
-                    }
+                    producer.flush(&signals).map_err(failed)?;
                 }
                 state.add(message, flow.checked);
             }
@@ -104,23 +96,17 @@ impl Worker {
         let mut room = PagedBox::zeroed(level, TAG, flow.message)?;
         Self::spawn(level, move |stop, state| {
             let mut consumer = Consumer::new(pages).map_err(refused)?;
+            let signals = RingSignals { tells: &edges.drained, waits: &edges.filled, stop };
             let (mut left, mut unreleased) = (flow.bytes, 0);
             while left > 0 {
                 let room = room.get_mut(stop.level());
-                let taken = consumer.take(room).map_err(refused)?;
-                if let Some(length) = taken {
-                    state.add(&room[..length], flow.checked);
-                    left = left.saturating_sub(length as u64);
-                    unreleased += 1;
-                }
-                if taken.is_none() || unreleased == flow.batch || left == 0 {
+                let length = consumer.receive(room, &signals).map_err(failed)?;
+                state.add(&room[..length], flow.checked);
+                left = left.saturating_sub(length as u64);
+                unreleased += 1;
+                if unreleased == flow.batch || left == 0 {
                     unreleased = 0;
-                    if consumer.release().map_err(refused)? {
-                        edges.drained.set();
-                    }
-                }
-                if taken.is_none() && consumer.is_empty_after_all().map_err(refused)? {
-                    wait(stop, &edges.filled)?;
+                    consumer.give_back(&signals).map_err(failed)?;
                 }
             }
             Ok(())
@@ -171,18 +157,17 @@ impl State {
     }
 }
 
-/// Waits until the other side says that something has come, or the thread is to end.
-fn wait(stop: &Stop<'_>, event: &Event) -> Result<(), NTSTATUS> {
-    match stop.wait(event, None) {
-        Woken::Stopped => Err(STATUS_CANCELLED),
-        Woken::Set | Woken::TimedOut => Ok(()),
-    }
-}
-
 /// The application has written what cannot be, or asked for messages that its ring has no room for.
 fn refused(error: Error) -> NTSTATUS {
     match error {
         ring::Error::TooLong => STATUS_INSUFFICIENT_RESOURCES,
         _ => STATUS_INVALID_PARAMETER,
+    }
+}
+
+fn failed(failed: ring::Failed<core::convert::Infallible, NTSTATUS>) -> NTSTATUS {
+    match failed {
+        ring::Failed::Ring(error) => refused(error),
+        ring::Failed::Signals(status) => status,
     }
 }
