@@ -533,7 +533,8 @@ struct wdm_record {
 // ---- routines.sys (\\.\RbRoutines): MmGetSystemRoutineAddress. -------------------------------------------------------
 
 // values: 1 if the routine found is the one imported; if another is found; if both spellings lead to one; what
-// KeGetCurrentIrql returns that was found so; 1 for each name that leads to nothing (not implemented, unknown, empty).
+// KeGetCurrentIrql returns that was found so; 1 for each name that leads to nothing (not implemented, unknown, empty);
+// 1 if a variable found is the one imported.
 #define ROUTINES_BY_NAME 0
 
 // ---- apps.sys (\\.\RbApps): several applications at once. ------------------------------------------------------------

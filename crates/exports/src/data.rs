@@ -104,12 +104,22 @@ impl DataExports {
             raw::write(this.address(index), (variable.value)(kernel))
                 .map_err(|_| abi::STATUS_INSUFFICIENT_RESOURCES)?;
         }
+        kernel.set_variables(this.block.address);
         Ok(this)
     }
 
     /// Address of the variable with this index.
     #[must_use]
     pub fn address(&self, index: usize) -> u64 {
-        self.block.address + (index * SLOT) as u64
+        address_in(self.block.address, index)
     }
+}
+
+fn address_in(block: u64, index: usize) -> u64 {
+    block + (index * SLOT) as u64
+}
+
+/// Address of the machine's variable with this index; `None` in a machine without variables.
+pub(crate) fn address_of(kernel: &Kernel, index: usize) -> Option<u64> {
+    Some(address_in(kernel.variables()?, index))
 }

@@ -126,6 +126,7 @@ pub struct Kernel {
     halted: AtomicBool,
     bugcheck: OnceLock<Bugcheck>,
     stack_walker: OnceLock<Arc<dyn StackWalker>>,
+    variables: OnceLock<u64>,
 }
 
 impl fmt::Debug for Kernel {
@@ -170,6 +171,7 @@ impl Kernel {
             halted: AtomicBool::new(false),
             bugcheck: OnceLock::new(),
             stack_walker: OnceLock::new(),
+            variables: OnceLock::new(),
             platform,
         }))
     }
@@ -202,6 +204,17 @@ impl Kernel {
     /// Sets who walks stacks for reports. Only the first call counts.
     pub fn set_stack_walker(&self, walker: Arc<dyn StackWalker>) {
         let _already_set = self.stack_walker.set(walker);
+    }
+
+    /// Where the variables that drivers import lie; what is where is `exports`' own.
+    #[must_use]
+    pub fn variables(&self) -> Option<u64> {
+        self.variables.get().copied()
+    }
+
+    /// Says where they lie. Only the first call counts.
+    pub fn set_variables(&self, address: u64) {
+        let _already_set = self.variables.set(address);
     }
 
     /// Stops the machine for a reason that is no exception: `KeBugCheckEx`.

@@ -2,8 +2,9 @@
 
 use kernel::raw;
 
-use crate::resolve::{Resolved, resolve_function};
+use crate::resolve::{Resolved, find, resolve_function};
 use crate::row::rows;
+use crate::{Address, data};
 
 rows! {
     dll = "ntoskrnl.exe";
@@ -15,10 +16,14 @@ rows! {
         Ok(u8::from(raw::read::<u8>(address).is_ok()))
     }
 
-    /// Returns the address of an export by name; NULL for what is not implemented. Variables are not found.
+    /// Returns the address of an export by name, a variable's too; NULL for what is not implemented. (Confirm: the page
+    /// speaks of functions only; drivers ask for variables such as IoDriverObjectType as well.)
     irql(PASSIVE_LEVEL)
     fn MmGetSystemRoutineAddress(call, name: u64) -> u64 {
         let name = String::from_utf16_lossy(&call.string(name)?);
+        if let Some(Address::Data(index)) = find(&name).map(|row| row.address) {
+            return Ok(data::address_of(call.kernel, index).unwrap_or(0));
+        }
         match resolve_function(&name) {
             Some(Resolved::Function(address)) => Ok(address as u64),
             _ => Ok(0),
