@@ -281,6 +281,10 @@ ntoskrnl! {
     fn KeClearEvent(Event: *mut KEVENT);
     /// The state of an event. IRQL: up to DISPATCH_LEVEL.
     fn KeReadStateEvent(Event: *mut KEVENT) -> i32;
+    /// The notification event of a name, opened or made, and a kernel handle to it; null when that fails. IRQL: PASSIVE_LEVEL.
+    fn IoCreateNotificationEvent(EventName: *const UNICODE_STRING, EventHandle: *mut HANDLE) -> *mut KEVENT;
+    /// As IoCreateNotificationEvent, a synchronization event. IRQL: PASSIVE_LEVEL.
+    fn IoCreateSynchronizationEvent(EventName: *const UNICODE_STRING, EventHandle: *mut HANDLE) -> *mut KEVENT;
     /// Waits for a dispatcher object. IRQL: up to APC_LEVEL, with a timeout of zero up to DISPATCH_LEVEL.
     fn KeWaitForSingleObject(
         Object: *mut c_void,
@@ -465,4 +469,31 @@ ntoskrnl! {
         BugCheckParameter3: usize,
         BugCheckParameter4: usize,
     ) -> !;
+}
+
+#[cfg(windows)]
+#[link(name = "ntoskrnl.exe", kind = "raw-dylib", modifiers = "+verbatim")]
+unsafe extern "C" {
+    /// The type of event objects.
+    static ExEventObjectType: *mut OBJECT_TYPE;
+}
+
+/// The type of event objects: what the kernel's variable `ExEventObjectType` holds. IRQL: PASSIVE_LEVEL.
+#[must_use]
+pub fn event_object_type() -> *mut OBJECT_TYPE {
+    #[cfg(windows)]
+    // SAFETY: written before any driver is loaded.
+    unsafe {
+        ExEventObjectType
+    }
+    // Variables are each machine's own, of which a process may have several: there is none to link to.
+    #[cfg(not(windows))]
+    {
+        const NAME: crate::UnicodeStr<'static> = crate::utf16!("ExEventObjectType");
+        // SAFETY: at PASSIVE_LEVEL, with a valid string.
+        let variable = unsafe { MmGetSystemRoutineAddress(NAME.as_raw()) }.cast::<*mut OBJECT_TYPE>();
+        assert!(!variable.is_null(), "the kernel exports ExEventObjectType");
+        // SAFETY: the kernel's variable, which does not change.
+        unsafe { *variable }
+    }
 }
