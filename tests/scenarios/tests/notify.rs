@@ -245,7 +245,8 @@ scenario! {
             while let Err(error) = start(&device, &input(Way::Request, 2, None)) {
                 assert_eq!(error.status, abi::STATUS_DEVICE_BUSY);
             }
-            // While notifications come.
+            // Before notifications come, while they do, and after.
+            (0..round % 8).for_each(|_| std::thread::yield_now());
             cancelled += u64::from(first.cancel().is_ok());
             hear(&mut turns, first.finish());
             hear(&mut turns, second.finish());
