@@ -45,7 +45,7 @@ fn open(transport: &dyn Transport) -> Result<Device<'_>, Win32Error> {
 fn start(device: &Device<'_>, way: u32, count: u32, event: Option<&Event<'_>>) -> Result<(), Win32Error> {
     let mut input = [way, count].map(u32::to_le_bytes).concat();
     if let Some(event) = event {
-        input.extend(u64::from(event.handle().0).to_le_bytes());
+        input.extend(event.handle().value().to_le_bytes());
     }
     device.control(IOCTL_START, &input, &mut []).map(drop)
 }

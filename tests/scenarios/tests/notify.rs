@@ -147,7 +147,7 @@ scenario! {
         assert_eq!((nothing.status, nothing.code), (abi::STATUS_NO_MORE_ENTRIES, abi::ERROR_NO_MORE_ITEMS));
         assert_eq!(failure(device.read(&mut [0; NOTIFICATION - 1])), abi::STATUS_BUFFER_TOO_SMALL);
         let event = Event::new(&process, EventKind::ManualReset, false).expect("is created");
-        start(&device, &input(Way::OwnEvent, 1, Some(event.handle().0.into()))).expect("starts");
+        start(&device, &input(Way::OwnEvent, 1, Some(event.handle().value()))).expect("starts");
         assert!(event.wait(NOT_FOR_EVER).expect("waits"));
         // What the event told of is there before it.
         let mut number = [1; 2 * NOTIFICATION];
@@ -168,8 +168,8 @@ scenario! {
         let (event, _) = Event::named(&process, r"Local\RbMine", EventKind::AutoReset, false).expect("is created");
         let weak = Event::open(&process, "RbMine", SYNCHRONIZE).expect("opens");
         let with = |handle: u64| failure(start(&device, &input(Way::OwnEvent, 1, Some(handle))));
-        assert_eq!(with(weak.handle().0.into()), abi::STATUS_ACCESS_DENIED);
-        assert_eq!(with(device.handle().0.into()), abi::STATUS_OBJECT_TYPE_MISMATCH);
+        assert_eq!(with(weak.handle().value()), abi::STATUS_ACCESS_DENIED);
+        assert_eq!(with(device.handle().value()), abi::STATUS_OBJECT_TYPE_MISMATCH);
         for nothing in [0, 0x7770, u64::MAX, 0xFFFF_FFFF_8000_0004, 1 << 40] {
             let status = with(nothing);
             // The pseudo handle of the current process is one of a process.
@@ -180,7 +180,7 @@ scenario! {
             assert_eq!(failure(start(&device, wrong)), abi::STATUS_INVALID_PARAMETER, "{wrong:?}");
         }
         // Closed by the application before it is set: the driver has a reference of its own.
-        let last = u64::from(event.handle().0);
+        let last = event.handle().value();
         start(&device, &input(Way::OwnEvent, 2, Some(last))).expect("starts");
         drop(event);
         assert!(weak.wait(NOT_FOR_EVER).expect("waits"));
@@ -289,7 +289,7 @@ fn application_that_waits_in_every_way() {
     let mine = Event::new(client, EventKind::AutoReset, false).expect("is created");
     // The first notification of each comes; then this waits for more than there are, or there are more than it takes.
     start(&named, &input(Way::NamedEvent, 1, None)).expect("starts");
-    start(&own, &input(Way::OwnEvent, u32::MAX, Some(mine.handle().0.into()))).expect("starts");
+    start(&own, &input(Way::OwnEvent, u32::MAX, Some(mine.handle().value()))).expect("starts");
     assert!(their.wait(None).expect("waits") && mine.wait(None).expect("waits"));
     for _ in 0..3 {
         let buffer = |length| Buffer::new(client, length).expect("room");

@@ -44,7 +44,7 @@ fn open(transport: &dyn Transport, overlapped: bool) -> Result<Device<'_>> {
 
 fn start(device: &Device<'_>, way: u32, count: u32, event: Option<&Event<'_>>) -> Result<()> {
     let mut input = [way, count].map(u32::to_le_bytes).concat();
-    input.extend(event.into_iter().flat_map(|event| u64::from(event.handle().0).to_le_bytes()));
+    input.extend(event.into_iter().flat_map(|event| event.handle().value().to_le_bytes()));
     device.control(START, &input, &mut [])?;
     Ok(())
 }
