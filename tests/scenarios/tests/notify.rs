@@ -161,6 +161,35 @@ scenario! {
 }
 
 scenario! {
+    fn an_event_that_was_set_many_times_wakes_once_and_reading_to_the_end_finds_all(form: Form) {
+        const COUNT: u32 = 100;
+        let machine = NOTIFY.machine(form);
+        let process = machine.process("application");
+        let device = open(&process, PATH);
+        let event = Event::new(&process, EventKind::AutoReset, false).expect("is created");
+        start(&device, &input(Way::OwnEvent, COUNT, Some(event.handle().value()))).expect("starts");
+        // Until all are made.
+        while let Err(error) = start(&device, &input(Way::Request, 0, None)) {
+            assert_eq!(error.status, abi::STATUS_DEVICE_BUSY);
+        }
+        assert!(event.wait(NOT_FOR_EVER).expect("waits"));
+        assert!(!event.wait(Some(Duration::ZERO)).expect("waits"), "once");
+        let mut turns = Turns(0);
+        let mut number = [0; NOTIFICATION];
+        let end = loop {
+            match device.read(&mut number) {
+                Ok(_) => turns.hear(u64::from_le_bytes(number)),
+                Err(error) => break error,
+            }
+        };
+        assert_eq!((turns.0, end.status), (COUNT.into(), abi::STATUS_NO_MORE_ENTRIES));
+        device.close().expect("closes");
+        drop(event);
+        unload_cleanly(&machine, "notify");
+    }
+}
+
+scenario! {
     fn the_driver_takes_events_that_the_application_may_set_and_nothing_else(form: Form) {
         let machine = NOTIFY.machine(form);
         let process = machine.process("application");
