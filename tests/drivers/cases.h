@@ -491,6 +491,26 @@ struct wdm_record {
 // Opens \\.\My_Device of hello.sys, reads and controls.
 #define HANDLES_FILES 4
 
+// ---- events.sys (\\.\RbEvents): named events, and who may do what with them. ------------------------------------------
+
+// Makes \BaseNamedObjects\RbMade, a synchronization event that is not signaled, in the way of input 0. values: the status.
+#define EVENTS_MAKE 0
+// Signals it. values: the status.
+#define EVENTS_SET 1
+// Closes it. values: the status.
+#define EVENTS_FORGET 2
+// Opens \BaseNamedObjects\RbTheirs for EVENT_MODIFY_STATE with the attributes of input 0, and signals it. values: both statuses.
+#define EVENTS_OPEN_THEIRS 3
+
+// Ways: ZwCreateEvent without a descriptor; IoCreateSynchronizationEvent; ZwCreateEvent with a list that lets users do
+// everything, with a NULL list, with an empty list, and with a descriptor of an unknown revision.
+#define EVENTS_PLAIN 0
+#define EVENTS_IO 1
+#define EVENTS_FOR_USERS 2
+#define EVENTS_FOR_ALL 3
+#define EVENTS_FOR_NOBODY 4
+#define EVENTS_WRONG 5
+
 // ---- resources.sys (\\.\RbResources): ERESOURCE. "State" is ExIsResourceAcquiredExclusiveLite, ...SharedLite. ---------
 
 // One thread acquires, converts and releases, while another tries without waiting. values: state; three acquisitions
@@ -513,7 +533,8 @@ struct wdm_record {
 // ---- routines.sys (\\.\RbRoutines): MmGetSystemRoutineAddress. -------------------------------------------------------
 
 // values: 1 if the routine found is the one imported; if another is found; if both spellings lead to one; what
-// KeGetCurrentIrql returns that was found so; 1 for each name that leads to nothing (not implemented, unknown, empty).
+// KeGetCurrentIrql returns that was found so; 1 for each name that leads to nothing (not implemented, unknown, empty);
+// 1 if a variable found is the one imported.
 #define ROUTINES_BY_NAME 0
 
 // ---- apps.sys (\\.\RbApps): several applications at once. ------------------------------------------------------------

@@ -2,6 +2,9 @@
 #define CASE_DEVICE L"RbRoutines"
 #include "case_driver.h"
 
+// The slot of the import table holds the address of the kernel's variable.
+extern POBJECT_TYPE *event_type __asm__("__imp_ExEventObjectType");
+
 static NTSTATUS lower_device(IRP *irp, ULONG64 address) {
     UNREFERENCED_PARAMETER(address);
     return complete(irp, STATUS_INVALID_DEVICE_REQUEST, 0);
@@ -23,6 +26,7 @@ static void by_name(struct case_context *context) {
     note(context, find(L"PsSuspendProcess") == NULL);
     note(context, find(L"RbNoSuchExport") == NULL);
     note(context, find(L"") == NULL);
+    note(context, find(L"ExEventObjectType") == event_type);
 }
 
 static case_routine *const cases[] = {[ROUTINES_BY_NAME] = by_name};

@@ -5,6 +5,7 @@ mod apart;
 mod fault;
 mod filter;
 mod here;
+mod notify;
 mod route;
 mod samples;
 mod shared;
@@ -27,8 +28,8 @@ const LAST_WRITE: ControlCode = ControlCode(0x0022_2008);
 /// Show a driver and its applications at work
 ///
 /// Loads the sample driver hello.sys into this process and talks to its device; then does so from another process; shows
-/// the samples pipe, buffers and delay, then with applications in processes of their own, shared memory, and a filter; then lets a driver
-/// fault, and lives on.
+/// the samples pipe, buffers, delay and notify, then with applications in processes of their own, shared memory, and a filter;
+/// then lets a driver fault, and lives on.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  cargo xtask demo                      builds the drivers first\n  \
     ringbridge demo --sys-dir target/sys\n\n\
@@ -48,12 +49,13 @@ enum Part {
 
 type Show = fn(&Path, &mut Output) -> Result<Part>;
 
-const PARTS: [(&str, Show); 9] = [
+const PARTS: [(&str, Show); 10] = [
     ("A Windows driver in a Linux process", here::show),
     ("The driver in one process, its application in another", across::show),
     ("Pipes by name: two handles, one resource", samples::pipe),
     ("Four ways for bytes to travel", samples::buffers),
     ("Requests that are answered later", samples::delay),
+    ("A driver that speaks first", notify::show),
     ("Applications in processes of their own", apart::show),
     ("Memory that driver and application share", shared::show),
     ("A filter above another driver's device", filter::show),

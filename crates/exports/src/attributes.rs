@@ -6,16 +6,18 @@ use std::sync::Arc;
 
 use abi::{NTSTATUS, OBJECT_ATTRIBUTES};
 use kernel::ob::{self, Directory, Object, SymbolicLink, Wanted};
-use kernel::{Outcome, raw};
+use kernel::{Outcome, raw, se};
 
 use crate::Call;
 
-/// What an OBJECT_ATTRIBUTES says. Its security descriptor is not looked at.
+/// What an OBJECT_ATTRIBUTES says.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Attributes {
     pub(crate) root: u64,
     pub(crate) name: Option<Vec<u16>>,
     pub(crate) attributes: u32,
+    /// Address of the security descriptor for what is created; 0 for the default. Not looked at yet.
+    pub(crate) security_descriptor: u64,
 }
 
 /// `Ok(Ok)` goes on, `Ok(Err)` is the export's answer.
@@ -36,6 +38,7 @@ pub(crate) fn read(call: Call<'_>, address: u64) -> Checked<Attributes> {
         root: raw::read(field(offset_of!(OBJECT_ATTRIBUTES, RootDirectory)))?,
         name: if name == 0 { None } else { Some(call.string(name)?) },
         attributes: raw::read(field(offset_of!(OBJECT_ATTRIBUTES, Attributes)))?,
+        security_descriptor: raw::read(field(offset_of!(OBJECT_ATTRIBUTES, SecurityDescriptor)))?,
     }))
 }
 
@@ -105,12 +108,50 @@ fn open_named<T: 'static>(call: Call<'_>, attributes: &Attributes, access: u32) 
     if !found.object.try_reference() {
         return Err(abi::STATUS_OBJECT_NAME_NOT_FOUND);
     }
-    let granted = found.object.object_type().map_access(access);
-    ob::open_handle(call.kernel, call.thread, &found.object, granted, attributes.attributes)
+    match granted(call, &found.object, attributes, access) {
+        Ok(granted) => {
+            ob::open_handle(call.kernel, call.thread, &found.object, granted, attributes.attributes)
+        }
+        Err(status) => {
+            found.object.dereference(call.kernel);
+            Err(status)
+        }
+    }
 }
 
-/// Gives a fresh object its name, if `attributes` have one, and a handle; with OBJ_OPENIF opens the one that has the name
-/// (STATUS_OBJECT_NAME_EXISTS). The maker's reference is taken over.
+/// What a driver gets of an object that it opens: what it asks for, whatever the object's list says, unless it wants the
+/// check for the process that it works for (OBJ_FORCE_ACCESS_CHECK). Source: ddi, OBJECT_ATTRIBUTES.
+fn granted(call: Call<'_>, object: &Object, attributes: &Attributes, access: u32) -> Result<u32, NTSTATUS> {
+    if attributes.attributes & abi::OBJ_FORCE_ACCESS_CHECK == 0 {
+        return Ok(object.object_type().map_access(access));
+    }
+    let process = ob::current_process(call.kernel, call.thread)?;
+    se::check_object(object, &process.token, access, true)
+}
+
+/// Gives a fresh object the descriptor that `attributes` name, as the system process's token assigns it. Without one it gets
+/// the default of its type, with its name ([`kernel::ob::ObjectManager::insert`]): for events and sections the token's
+/// default list, by which administrators may look and wait, and applications else have no rights.
+///
+/// (Confirm: "DACL for a New Object" takes the default list from the creator's token. Here that is always the system's,
+/// also when a driver makes the object in an application's request: drivers report that an application may wait for an
+/// event which its driver made in IRP_MJ_CREATE, but not set it, which no list of the application's own token says.)
+fn assign_security(call: Call<'_>, attributes: &Attributes, object: &Object) -> Checked<()> {
+    if attributes.security_descriptor == 0 {
+        return Ok(Ok(()));
+    }
+    let explicit = match se::capture(attributes.security_descriptor)? {
+        Ok(explicit) => explicit,
+        Err(status) => return Ok(Err(status)),
+    };
+    let is_container = object.body::<Directory>().is_some();
+    let mapping = object.object_type().generic_mapping;
+    let assigned = se::assign(None, Some(&explicit), is_container, &call.kernel.ps.system().token, &mapping);
+    Ok(assigned.map(|descriptor| object.set_security(descriptor)))
+}
+
+/// Gives a fresh object its descriptor, its name, if `attributes` have one, and a handle; with OBJ_OPENIF opens the one that
+/// has the name (STATUS_OBJECT_NAME_EXISTS). The maker's reference is taken over.
 pub(crate) fn create<T: 'static>(
     call: Call<'_>,
     to: u64,
@@ -118,6 +159,13 @@ pub(crate) fn create<T: 'static>(
     attributes: &Attributes,
     object: &Arc<Object>,
 ) -> Outcome<NTSTATUS> {
+    let assigned = assign_security(call, attributes, object);
+    if !matches!(assigned, Ok(Ok(()))) {
+        object.dereference(call.kernel);
+    }
+    if let Err(status) = assigned? {
+        return Ok(status);
+    }
     if attributes.name.is_some() {
         let named = attributes
             .path(call)

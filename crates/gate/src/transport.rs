@@ -14,6 +14,14 @@ use crate::view::View;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Handle(pub u32);
 
+impl Handle {
+    /// What a driver gets that is passed this handle: 64 bits.
+    #[must_use]
+    pub fn value(self) -> u64 {
+        u64::from(self.0)
+    }
+}
+
 /// The two words of an IO_STATUS_BLOCK.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct IoStatus {

@@ -96,16 +96,6 @@ fn bytes(numbers: &[u64]) -> Vec<u8> {
     numbers.iter().flat_map(|number| number.to_le_bytes()).collect()
 }
 
-#[cfg(not(windows))]
-fn number(event: &Event<'_>) -> u64 {
-    event.handle().0.into()
-}
-
-#[cfg(windows)]
-fn number(event: &Event<'_>) -> u64 {
-    event.handle().0 as u64
-}
-
 impl<'a> Stream<'a> {
     /// Opens the device with rings of so many bytes, a power of two.
     ///
@@ -115,7 +105,8 @@ impl<'a> Stream<'a> {
         let device = Device::open(transport, PATH)?;
         let [down_filled, down_drained] = Direction::events(transport)?;
         let [up_filled, up_drained] = Direction::events(transport)?;
-        let handles = [&down_filled, &down_drained, &up_filled, &up_drained].map(number);
+        let handles =
+            [&down_filled, &down_drained, &up_filled, &up_drained].map(|event| event.handle().value());
         let [down, up, length] =
             ask(&device, IOCTL_OPEN, &[capacity, handles[0], handles[1], handles[2], handles[3]])?;
         let down = Direction { address: down, length, filled: down_filled, drained: down_drained };

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use app::Transport;
 use ringbridge_scenarios::{
-    DELAY, Form, HELLO, SampleDriver, application, run_application, scenario, unload_when_closed,
+    DELAY, Form, HELLO, NOTIFY, SampleDriver, application, run_application, scenario, unload_when_closed,
 };
-use sample_applications::{Run, delay, hello};
+use sample_applications::{Run, delay, hello, notify};
 
 const HELLO_SAYS: [&str; 4] = [
     "read 10 bytes: [68, 68, 68, 68, 68, 68, 68, 68, 68, 68]",
@@ -20,6 +20,13 @@ const DELAY_SAYS: [&str; 5] = [
     "the port told of reads of [2, 3, 1] bytes",
     "completion routines got 30 bytes",
     "two futures brought 9 bytes",
+];
+
+const NOTIFY_SAYS: [&str; 4] = [
+    "10000 notifications by an event that the driver named",
+    "10000 notifications by an event whose handle the driver got",
+    "10000 notifications by requests that waited in the driver",
+    "one wait for all three: 10000, 10000 and 10000 notifications",
 ];
 
 fn says(run: Run, transport: Arc<dyn Transport>, expected: &[&str]) {
@@ -52,6 +59,13 @@ fn delay_in_a_process_of_its_own() {
     }
 }
 
+#[test]
+fn notify_in_a_process_of_its_own() {
+    if let Some(client) = application() {
+        says(notify::run, Arc::new(client), &NOTIFY_SAYS);
+    }
+}
+
 scenario! {
     fn hello_says_the_same_wherever_it_runs(form: Form) {
         in_both_places(HELLO, form, "hello_in_a_process_of_its_own", hello::run, &HELLO_SAYS);
@@ -64,8 +78,16 @@ scenario! {
     }
 }
 
+scenario! {
+    fn notify_says_the_same_wherever_it_runs(form: Form) {
+        in_both_places(NOTIFY, form, "notify_in_a_process_of_its_own", notify::run, &NOTIFY_SAYS);
+    }
+}
+
 #[test]
 fn applications_use_their_drivers_codes() {
     assert_eq!(hello::IOCTL_ECHO.0, sample_hello::IOCTL_ECHO);
     assert_eq!(delay::IOCTL_SET.0, sample_delay::IOCTL_SET);
+    let codes = [notify::IOCTL_NAME, notify::IOCTL_START, notify::IOCTL_NEXT].map(|code| code.0);
+    assert_eq!(codes, [sample_notify::IOCTL_NAME, sample_notify::IOCTL_START, sample_notify::IOCTL_NEXT]);
 }

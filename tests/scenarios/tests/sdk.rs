@@ -201,6 +201,31 @@ mod native {
         assert!(all.is_set(), "waits do not clear it");
         all.clear();
         assert_eq!(all.wait_timeout(level, Duration::ZERO), Err(Timeout));
+        named_events(level);
+    }
+
+    fn named_events(level: PassiveLevel) {
+        let name = utf16!(r"\BaseNamedObjects\SdkEvent");
+        let one = Event::named_notification(level, name).expect("is made");
+        assert!(one.is_set(), "as NT makes them");
+        assert_eq!(one.wait_timeout(level, Duration::ZERO), Ok(()));
+        assert!(one.is_set(), "waits do not clear it");
+        // The same event, and of the kind that it was made as.
+        let same = Event::named_synchronization(level, name).expect("is opened");
+        one.clear();
+        assert!(!same.set());
+        assert_eq!(same.wait_timeout(level, Duration::ZERO), Ok(()));
+        assert!(one.is_set());
+        drop((one, same));
+        // Its name went with it: this is another one.
+        let other = Event::named_synchronization(level, name).expect("is made");
+        assert_eq!(other.wait_timeout(level, Duration::ZERO), Ok(()));
+        assert!(!other.is_set(), "the wait cleared it");
+        let nowhere = Event::named_notification(level, utf16!(r"\NoDirectory\SdkEvent"));
+        assert_eq!(nowhere.err(), Some(abi::STATUS_UNSUCCESSFUL));
+        // An application's handle, where there is no application: a kernel handle is none of its own.
+        let kernel_handle = Event::from_user_handle(level, 0xFFFF_FFFF_8000_0004);
+        assert_eq!(kernel_handle.err(), Some(abi::STATUS_INVALID_HANDLE));
     }
 
     fn semaphores(level: PassiveLevel) {

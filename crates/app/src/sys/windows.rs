@@ -74,6 +74,12 @@ pub fn connect() -> Result<Arc<dyn Transport>, ConnectError> {
 pub struct Handle(pub usize);
 
 impl Handle {
+    /// What a driver gets that is passed this handle: 64 bits.
+    #[must_use]
+    pub fn value(self) -> u64 {
+        self.0 as u64
+    }
+
     fn raw(self) -> HANDLE {
         std::ptr::with_exposed_provenance_mut(self.0)
     }

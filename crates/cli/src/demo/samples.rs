@@ -17,13 +17,13 @@ use crate::target;
 use crate::watch::Recorder;
 
 /// A machine with one sample.
-struct Stage {
+pub(super) struct Stage {
     machine: Machine,
     events: Arc<Recorder>,
 }
 
 impl Stage {
-    fn new(path: &Path) -> Result<Self> {
+    pub(super) fn new(path: &Path) -> Result<Self> {
         let machine = Machine::new().context("no machine can be started")?;
         target::load(&machine, path, LoadOptions::default())?;
         let events = Arc::new(Recorder::default());
@@ -31,17 +31,17 @@ impl Stage {
         Ok(Self { machine, events })
     }
 
-    fn process(&self) -> Process {
+    pub(super) fn process(&self) -> Process {
         self.machine.process("demo")
     }
 
     /// Draws the ways of the IRPs since the last time.
-    fn draw(&self, end: &str, output: &mut Output) -> Result<()> {
+    pub(super) fn draw(&self, end: &str, output: &mut Output) -> Result<()> {
         draw(&self.events, end, output)
     }
 
     /// Forgets them.
-    fn skip(&self) {
+    pub(super) fn skip(&self) {
         self.events.take();
     }
 }

@@ -16,8 +16,8 @@ rows! {
         Ok(u8::from(raw::read::<u8>(address).is_ok()))
     }
 
-    /// Returns the address of an export by name, a variable's too; NULL for what is not implemented. (Confirm: the page
-    /// speaks of functions only; drivers ask for variables such as IoDriverObjectType as well.)
+    /// Returns the address of an export by name; NULL for what is not implemented. Confirm: variables too, of which the page
+    /// does not speak.
     irql(PASSIVE_LEVEL)
     fn MmGetSystemRoutineAddress(call, name: u64) -> u64 {
         let name = String::from_utf16_lossy(&call.string(name)?);
