@@ -214,6 +214,7 @@ mod tests {
             devices: Vec::new(),
             symbolic_links: Vec::new(),
             user_mappings: Vec::new(),
+            system_views: Vec::new(),
         };
         assert!(left_behind(&report).is_empty());
         report.pool = [(1, 21), (2, 64)]

@@ -6,16 +6,19 @@ use std::sync::Arc;
 
 use abi::{NTSTATUS, OBJECT_ATTRIBUTES};
 use kernel::ob::{self, Directory, Object, SymbolicLink, Wanted};
+use kernel::se::{self, SecurityDescriptor};
 use kernel::{Outcome, raw};
 
 use crate::Call;
 
-/// What an OBJECT_ATTRIBUTES says. Its security descriptor is not looked at.
+/// What an OBJECT_ATTRIBUTES says.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Attributes {
     pub(crate) root: u64,
     pub(crate) name: Option<Vec<u16>>,
     pub(crate) attributes: u32,
+    /// A copy of its security descriptor.
+    pub(crate) security: Option<SecurityDescriptor>,
 }
 
 /// `Ok(Ok)` goes on, `Ok(Err)` is the export's answer.
@@ -32,10 +35,18 @@ pub(crate) fn read(call: Call<'_>, address: u64) -> Checked<Attributes> {
         return Ok(Err(abi::STATUS_INVALID_PARAMETER));
     }
     let name = raw::read(field(offset_of!(OBJECT_ATTRIBUTES, ObjectName)))?;
+    let security = match raw::read(field(offset_of!(OBJECT_ATTRIBUTES, SecurityDescriptor)))? {
+        0 => None,
+        descriptor => match se::capture(descriptor)? {
+            Ok(captured) => Some(captured),
+            Err(status) => return Ok(Err(status)),
+        },
+    };
     Ok(Ok(Attributes {
         root: raw::read(field(offset_of!(OBJECT_ATTRIBUTES, RootDirectory)))?,
         name: if name == 0 { None } else { Some(call.string(name)?) },
         attributes: raw::read(field(offset_of!(OBJECT_ATTRIBUTES, Attributes)))?,
+        security,
     }))
 }
 
@@ -109,7 +120,18 @@ fn open_named<T: 'static>(call: Call<'_>, attributes: &Attributes, access: u32) 
     ob::open_handle(call.kernel, call.thread, &found.object, granted, attributes.attributes)
 }
 
-/// Gives a fresh object its name, if `attributes` have one, and a handle; with OBJ_OPENIF opens the one that has the name
+/// Without a descriptor everybody could open it as he likes.
+fn secure(call: Call<'_>, attributes: &Attributes, object: &Object) -> Result<(), NTSTATUS> {
+    let token = ob::current_process(call.kernel, call.thread)?.token.clone();
+    let mapping = object.object_type().generic_mapping;
+    let is_container = object.body::<Directory>().is_some();
+    let descriptor = se::assign(None, attributes.security.as_ref(), is_container, &token, &mapping)?;
+    object.set_security(descriptor);
+    Ok(())
+}
+
+/// Gives a fresh object its descriptor (what `attributes` say, else the default of the current process's token), its name, if they
+/// have one, and a handle; with OBJ_OPENIF opens the one that has the name
 /// (STATUS_OBJECT_NAME_EXISTS). The maker's reference is taken over.
 pub(crate) fn create<T: 'static>(
     call: Call<'_>,
@@ -118,6 +140,10 @@ pub(crate) fn create<T: 'static>(
     attributes: &Attributes,
     object: &Arc<Object>,
 ) -> Outcome<NTSTATUS> {
+    if let Err(status) = secure(call, attributes, object) {
+        object.dereference(call.kernel);
+        return Ok(status);
+    }
     if attributes.name.is_some() {
         let named = attributes
             .path(call)

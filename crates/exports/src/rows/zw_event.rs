@@ -35,9 +35,9 @@ fn with_event(
 /// IoCreateNotificationEvent and its like: opens or makes the event of this name; 0 when that fails.
 fn named(call: Call<'_>, name: u64, handle: u64, event_type: i32) -> Outcome<u64> {
     let attributes = Attributes {
-        root: 0,
         name: Some(call.string(name)?),
         attributes: abi::OBJ_OPENIF | abi::OBJ_KERNEL_HANDLE | abi::OBJ_CASE_INSENSITIVE,
+        ..Attributes::default()
     };
     let Ok(object) = ex::event_object(call.kernel, event_type, true) else { return Ok(0) };
     let access = abi::EVENT_ALL_ACCESS;

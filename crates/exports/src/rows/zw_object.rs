@@ -182,7 +182,7 @@ mod tests {
     }
 
     fn attributes(root: u64, name: &str, attributes: u32) -> Attributes {
-        Attributes { root, name: Some(wide(name)), attributes }
+        Attributes { root, name: Some(wide(name)), attributes, security: None }
     }
 
     #[test]
