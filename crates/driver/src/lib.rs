@@ -160,6 +160,9 @@
 //! [`PagesMdl`]. The application's memory of neither I/O is locked by [`Read::lock`] and its kin, and the request can then be
 //! pended as others. The test driver `tests/drivers/memory` has all of them.
 //!
+//! A [`Section`] is memory that applications map with `MapViewOfFile`; a [`SystemView`] is the driver's view of it. Its name, or the
+//! handle of an application's, leads to it.
+//!
 //! # Filters
 //!
 //! A driver can put a device above another driver's ([`DriverObject::filter`]); its requests come to a [`Filter`]'s methods, and those that
@@ -232,6 +235,7 @@ mod region;
 mod remove_lock;
 mod request;
 mod resource;
+mod section;
 mod semaphore;
 mod spin_lock;
 mod stack;
@@ -284,6 +288,7 @@ pub use region::{CriticalRegion, GuardedRegion, all_apcs_disabled, apcs_disabled
 pub use remove_lock::{RemoveGuard, RemoveLock};
 pub use request::{Buffered, Cleanup, Close, Create, Direct, Mode, Neither, Read, Write};
 pub use resource::Resource;
+pub use section::{Section, SectionAccess, SystemView};
 pub use semaphore::Semaphore;
 pub use spin_lock::{QueuedSpinLock, SpinLock};
 pub use stack::{FilterBuilder, FilterDevice};

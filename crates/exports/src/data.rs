@@ -104,6 +104,7 @@ impl DataExports {
             raw::write(this.address(index), (variable.value)(kernel))
                 .map_err(|_| abi::STATUS_INSUFFICIENT_RESOURCES)?;
         }
+        kernel.set_data_exports(this.block.address);
         Ok(this)
     }
 
@@ -112,4 +113,9 @@ impl DataExports {
     pub fn address(&self, index: usize) -> u64 {
         self.block.address + (index * SLOT) as u64
     }
+}
+
+/// Address of a machine's variable with this index; 0 before it has any.
+pub(crate) fn address_in(kernel: &Kernel, index: usize) -> u64 {
+    kernel.data_exports().map_or(0, |base| base + (index * SLOT) as u64)
 }

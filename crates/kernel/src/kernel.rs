@@ -126,6 +126,7 @@ pub struct Kernel {
     halted: AtomicBool,
     bugcheck: OnceLock<Bugcheck>,
     stack_walker: OnceLock<Arc<dyn StackWalker>>,
+    data_exports: OnceLock<u64>,
 }
 
 impl fmt::Debug for Kernel {
@@ -170,6 +171,7 @@ impl Kernel {
             halted: AtomicBool::new(false),
             bugcheck: OnceLock::new(),
             stack_walker: OnceLock::new(),
+            data_exports: OnceLock::new(),
             platform,
         }))
     }
@@ -202,6 +204,17 @@ impl Kernel {
     /// Sets who walks stacks for reports. Only the first call counts.
     pub fn set_stack_walker(&self, walker: Arc<dyn StackWalker>) {
         let _already_set = self.stack_walker.set(walker);
+    }
+
+    /// Sets where the variables lie that the machine exports. Only the first call counts.
+    pub fn set_data_exports(&self, address: u64) {
+        let _already_set = self.data_exports.set(address);
+    }
+
+    /// Where the variables lie that the machine exports, once they are made.
+    #[must_use]
+    pub fn data_exports(&self) -> Option<u64> {
+        self.data_exports.get().copied()
     }
 
     /// Stops the machine for a reason that is no exception: `KeBugCheckEx`.

@@ -2,8 +2,16 @@
 
 use kernel::raw;
 
-use crate::resolve::{Resolved, resolve_function};
+use crate::resolve::{Resolved, find, resolve_function};
 use crate::row::rows;
+use crate::{Address, Call, data};
+
+fn variable(call: Call<'_>, name: &str) -> u64 {
+    match find(name).map(|row| row.address) {
+        Some(Address::Data(index)) => data::address_in(call.kernel, index),
+        _ => 0,
+    }
+}
 
 rows! {
     dll = "ntoskrnl.exe";
@@ -15,13 +23,15 @@ rows! {
         Ok(u8::from(raw::read::<u8>(address).is_ok()))
     }
 
-    /// Returns the address of an export by name; NULL for what is not implemented. Variables are not found.
+    /// Returns the address of an export by name, a routine's or a variable's; NULL for what is not implemented. (Confirm: its page
+    /// speaks of routines alone.)
     irql(PASSIVE_LEVEL)
     fn MmGetSystemRoutineAddress(call, name: u64) -> u64 {
         let name = String::from_utf16_lossy(&call.string(name)?);
         match resolve_function(&name) {
             Some(Resolved::Function(address)) => Ok(address as u64),
-            _ => Ok(0),
+            Some(Resolved::Missing(..)) => Ok(0),
+            _ => Ok(variable(call, &name)),
         }
     }
 }
