@@ -13,6 +13,7 @@ use app::Transport;
 
 pub mod delay;
 pub mod hello;
+pub mod mapping;
 
 /// Where an application says what it does.
 pub type Say<'a> = &'a mut dyn FnMut(&str);

@@ -121,7 +121,7 @@ rows! {
         let protection = section_page_protection;
         let request = SectionRequest { size, protection, attributes: allocation_attributes };
         let made = segment(call, file_handle, request)
-            .and_then(|(segment, size)| ex::section_object(call.kernel, segment, size, protection));
+            .and_then(|(segment, size)| ex::section_object(call.kernel, segment, size, request));
         match made {
             Ok(object) => {
                 attributes::create::<Section>(call, section_handle, desired_access, &attributes, &object)
@@ -236,14 +236,14 @@ rows! {
         }
         let asked = with_object(call, section_handle, "Section", |object| {
             let section = object.body::<Section>().ok_or(abi::STATUS_OBJECT_TYPE_MISMATCH)?;
-            Ok((section.segment().is_of_file(), section.size()))
+            Ok((section.segment().is_of_file(), section.attributes(), section.size()))
         });
-        let (is_of_file, size) = match asked {
+        let (is_of_file, attributes, size) = match asked {
             Ok(answer) => answer,
             Err(status) => return Ok(status),
         };
         raw::write(section_information, 0_u64)?;
-        let attributes = if is_of_file { SEC_FILE } else { abi::SEC_COMMIT };
+        let attributes = if is_of_file { SEC_FILE } else { attributes };
         raw::write(section_information.wrapping_add(8), u64::from(attributes))?;
         raw::write(section_information.wrapping_add(16), size)?;
         if return_length != 0 {

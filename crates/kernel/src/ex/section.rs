@@ -26,6 +26,8 @@ pub struct Section {
     size: u64,
     /// PAGE_READONLY or PAGE_READWRITE.
     protection: u32,
+    /// SEC_COMMIT or SEC_RESERVE.
+    attributes: u32,
 }
 
 impl ObjectBody for Section {
@@ -58,6 +60,12 @@ impl Section {
     #[must_use]
     pub fn size(&self) -> u64 {
         self.size
+    }
+
+    /// SEC_COMMIT or SEC_RESERVE, as it was made.
+    #[must_use]
+    pub fn attributes(&self) -> u32 {
+        self.attributes
     }
 
     /// Whether its views may be written to.
@@ -117,11 +125,12 @@ pub fn section_object(
     kernel: &Kernel,
     segment: SegmentUse,
     size: u64,
-    protection: u32,
+    request: SectionRequest,
 ) -> Result<Arc<Object>, NTSTATUS> {
     let block = kernel.mm.pool.allocate_zeroed(SIZE, TAG, PoolOwner::default());
     let address = block.ok_or(abi::STATUS_INSUFFICIENT_RESOURCES)?.address;
-    let object = Object::new(address, Section { segment, size, protection });
+    let SectionRequest { protection, attributes, .. } = request;
+    let object = Object::new(address, Section { segment, size, protection, attributes });
     kernel.ob.remember(&object);
     Ok(object)
 }

@@ -152,7 +152,7 @@ pub fn create_section(
         segment(kernel, Some((&entry.object, entry.granted)), request)
     };
     let (segment, size) = made?;
-    let object = ex::section_object(kernel, segment, size, request.protection)?;
+    let object = ex::section_object(kernel, segment, size, request)?;
     ob::create_named(kernel, process, &object, name)
 }
 
