@@ -22,7 +22,7 @@ pub(crate) struct Args {
 }
 
 /// The drivers that the demo shows.
-const SAMPLES: [&str; 5] = ["hello", "pipe", "buffers", "delay", "tap"];
+const SAMPLES: [&str; 6] = ["hello", "pipe", "buffers", "delay", "mapping", "tap"];
 
 pub(crate) fn run(args: &Args) -> Result<()> {
     let workspace = Workspace::load()?;

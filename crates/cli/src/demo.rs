@@ -26,7 +26,7 @@ const LAST_WRITE: ControlCode = ControlCode(0x0022_2008);
 /// Show a driver and its applications at work
 ///
 /// Loads the sample driver hello.sys into this process and talks to its device; then does so from another process; shows
-/// the samples pipe, buffers and delay, then with applications in processes of their own, and a filter; then lets a driver
+/// the samples pipe, buffers, delay and mapping, then with applications in processes of their own, and a filter; then lets a driver
 /// fault, and lives on.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  cargo xtask demo                      builds the drivers first\n  \
@@ -47,12 +47,13 @@ enum Part {
 
 type Show = fn(&Path, &mut Output) -> Result<Part>;
 
-const PARTS: [(&str, Show); 8] = [
+const PARTS: [(&str, Show); 9] = [
     ("A Windows driver in a Linux process", here::show),
     ("The driver in one process, its application in another", across::show),
     ("Pipes by name: two handles, one resource", samples::pipe),
     ("Four ways for bytes to travel", samples::buffers),
     ("Requests that are answered later", samples::delay),
+    ("Memory that driver and application share", samples::mapping),
     ("Applications in processes of their own", apart::show),
     ("A filter above another driver's device", filter::show),
     ("A driver that faults", fault::show),

@@ -59,7 +59,7 @@ pub enum LibraryError {
     /// The machine has stopped or is out of memory.
     Status(NTSTATUS),
     /// DllInitialize returned an error; and what it left behind.
-    Initialize(NTSTATUS, UnloadReport),
+    Initialize(NTSTATUS, Box<UnloadReport>),
     /// DllInitialize stopped the machine.
     Halted,
 }
@@ -128,7 +128,7 @@ pub fn load_library(kernel: &Kernel, image: LibraryImage) -> Result<Arc<Library>
         Ok(status) => {
             let left = library.left(kernel);
             library.remove(kernel, left.is_clean());
-            Err(LibraryError::Initialize(status, left))
+            Err(LibraryError::Initialize(status, Box::new(left)))
         }
         Err(error) => {
             // A machine that has stopped keeps what it has; else nothing was called.
