@@ -88,22 +88,17 @@ fn by_handle(transport: &dyn Transport, device: &Device<'_>, say: Say<'_>) -> Re
     let mapping = FileMapping::new(transport, 100, MappingAccess::ReadWrite)?;
     let view = mapping.map(MappingAccess::ReadWrite, 0, 0)?;
     view.write(0, b"seen by both")?;
-    device.control(IOCTL_UPPER, &handle_bytes(&mapping), &mut [])?;
+    device.control(IOCTL_UPPER, &mapping.handle_bytes(), &mut [])?;
     let mut text = [0; 12];
     view.read(0, &mut text)?;
     say(&format!("by handle: {}", String::from_utf8_lossy(&text)));
 
     let reader = FileMapping::new(transport, 100, MappingAccess::Read)?;
-    match device.control(IOCTL_UPPER, &handle_bytes(&reader), &mut []) {
+    match device.control(IOCTL_UPPER, &reader.handle_bytes(), &mut []) {
         Err(error) => say(&format!("a handle that only reads: {}", error.code)),
         Ok(_) => say("a handle that only reads lets the driver write"),
     }
     Ok(())
-}
-
-/// A handle as it travels: eight bytes on every system.
-fn handle_bytes(mapping: &FileMapping<'_>) -> [u8; 8] {
-    u64::from(mapping.handle().0).to_le_bytes()
 }
 
 fn made_by_the_driver(

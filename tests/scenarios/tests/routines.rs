@@ -10,5 +10,6 @@ fn a_routine_found_by_name_is_the_one_that_is_imported_and_what_is_not_implement
     let device = open(&process, r"\\.\RbRoutines");
     let answer = run_case(&device, BY_NAME, &[]).expect("answers");
     assert_eq!(answer.values[..4], [1, 1, 1, u64::from(abi::PASSIVE_LEVEL)]);
-    assert_eq!(answer.values[4..], [1, 1, 1], "NULL");
+    assert_eq!(answer.values[4..7], [1, 1, 1], "NULL");
+    assert_eq!(answer.values[7..], [1], "a variable is found as well");
 }

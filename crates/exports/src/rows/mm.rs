@@ -23,8 +23,8 @@ rows! {
         Ok(u8::from(raw::read::<u8>(address).is_ok()))
     }
 
-    /// Returns the address of an export by name, a routine's or a variable's; NULL for what is not implemented. (Confirm: its page
-    /// speaks of routines alone.)
+    /// Returns the address of an export by name, a routine's or (Confirm: its page speaks of routines alone) a variable's; NULL for what
+    /// is not implemented.
     irql(PASSIVE_LEVEL)
     fn MmGetSystemRoutineAddress(call, name: u64) -> u64 {
         let name = String::from_utf16_lossy(&call.string(name)?);

@@ -216,8 +216,8 @@ rows! {
         Ok(abi::STATUS_SUCCESS)
     }
 
-    /// Tells what a section is: SectionBasicInformation alone, of three fields: BaseAddress, AllocationAttributes, MaximumSize.
-    /// (Confirm: no public text describes it.)
+    /// Tells what a section is (Confirm: no public text describes it): SectionBasicInformation alone, of three fields: BaseAddress,
+    /// AllocationAttributes, MaximumSize.
     irql(PASSIVE_LEVEL) support(Partial) alias("NtQuerySection")
     fn ZwQuerySection(
         call,
