@@ -279,6 +279,31 @@ fn a_flush_says_what_the_file_system_answers_and_is_done_again() {
 }
 
 #[test]
+fn pages_that_change_while_they_are_written_reach_the_file_in_the_end() {
+    with_machine(|machine| {
+        let process = machine.process("test");
+        let file = open(&process, ONE);
+        call(&file, FILL, &[8192, 1]);
+        let mapping = FileMapping::of_file(&process, &file, 0, MappingAccess::ReadWrite).expect("is made");
+        let view = mapping.map(MappingAccess::ReadWrite, 0, 0).expect("is shown");
+        std::thread::scope(|scope| {
+            let writer = scope.spawn(|| {
+                for round in 0..20_000_u64 {
+                    view.store_u64(round % 1024 * 8, round).expect("writable");
+                }
+            });
+            while !writer.is_finished() {
+                view.flush(0, 0).expect("is written");
+            }
+        });
+        let mut bytes = vec![0; 8192];
+        view.read(0, &mut bytes).expect("shown");
+        view.flush(0, 0).expect("is written");
+        assert_eq!(call(&file, CHECKSUM, &[])[0], checksum(&bytes));
+    });
+}
+
+#[test]
 fn application_that_changes_a_file_and_waits() {
     as_application(|transport| {
         let file = open(transport, ONE);

@@ -153,6 +153,7 @@ fn a_section_that_the_driver_creates_is_opened_by_the_application(transport: &dy
     assert_eq!(view.load_u64(8).expect("shown"), 0x1234_5678);
     done(&device, UNMAP, &[base + 5]);
     assert!(same.load_u64(8).is_err(), "nothing is there any more");
+    assert!(View::of_driver(transport, base, 1).is_err(), "nor is it told to be");
     assert_eq!(view.load_u64(8).expect("another view"), 0x1234_5678);
     done(&device, CLOSE, &[handle]);
 }
@@ -737,6 +738,44 @@ fn nothing_is_left_of_an_application_that_is_killed_with_views() {
         }
         server.stop();
     });
+}
+
+#[test]
+fn application_that_maps_and_unmaps_for_ever() {
+    as_application(|transport| {
+        let device = open(transport, DEVICE);
+        let mapping = FileMapping::new(transport, 0x4_0000, MappingAccess::ReadWrite).expect("is made");
+        let handle = create(&device, 0x1_0000);
+        say_ready_with("busy");
+        loop {
+            let views = [0, 0x1_0000].map(|offset| mapping.map(MappingAccess::ReadWrite, offset, 0));
+            let (status, [base, ..]) = call(&device, MAP, &[handle, 0, 0, 0, RW], "");
+            assert_eq!(status, OK);
+            drop(views);
+            done(&device, UNMAP, &[base]);
+        }
+    });
+}
+
+#[test]
+fn an_application_that_is_killed_while_it_maps_and_unmaps_leaves_nothing() {
+    let machine = machine_with("sections");
+    let (_folder, server) = serve(&machine);
+    for round in 0..20 {
+        let application = Beside::start("application_that_maps_and_unmaps_for_ever", server.path());
+        // Killed at another moment each time.
+        (0..round * 20).for_each(|_| std::thread::yield_now());
+        application.kill();
+        let deadline = std::time::Instant::now() + PATIENCE;
+        // The driver's kernel handle is nobody's but the driver's.
+        let left = SectionUsage { segments: round + 1, views: 0, system_views: 0 };
+        while machine.section_usage() != left {
+            assert!(std::time::Instant::now() < deadline, "{:?}", machine.section_usage());
+            std::thread::yield_now();
+        }
+    }
+    assert!(machine.bugcheck().is_none(), "{:?}", machine.bugcheck());
+    server.stop();
 }
 
 #[test]
