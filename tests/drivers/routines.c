@@ -16,6 +16,9 @@ static PVOID find(const WCHAR *name) {
     return MmGetSystemRoutineAddress(&string);
 }
 
+// The slot of the import table: it holds the address of the kernel's variable.
+extern POBJECT_TYPE *section_type __asm__("__imp_MmSectionObjectType");
+
 static void by_name(struct case_context *context) {
     typedef KIRQL NTAPI get_irql(void);
     note(context, find(L"IoDeleteDevice") == (PVOID)IoDeleteDevice);
@@ -27,6 +30,7 @@ static void by_name(struct case_context *context) {
     note(context, find(L"RbNoSuchExport") == NULL);
     note(context, find(L"") == NULL);
     note(context, find(L"ExEventObjectType") == event_type);
+    note(context, find(L"MmSectionObjectType") == (PVOID)section_type);
 }
 
 static case_routine *const cases[] = {[ROUTINES_BY_NAME] = by_name};

@@ -22,7 +22,7 @@ pub(crate) struct Args {
 }
 
 /// The drivers that the demo shows.
-const SAMPLES: [&str; 6] = ["hello", "pipe", "buffers", "delay", "notify", "tap"];
+const SAMPLES: [&str; 8] = ["hello", "pipe", "buffers", "delay", "notify", "mapping", "stream", "tap"];
 
 pub(crate) fn run(args: &Args) -> Result<()> {
     let workspace = Workspace::load()?;

@@ -101,6 +101,12 @@ impl<'a> FileMapping<'a> {
         self.handle
     }
 
+    /// The handle as it travels in a request: eight bytes on every system.
+    #[must_use]
+    pub fn handle_bytes(&self) -> [u8; 8] {
+        sys::handle_value(self.handle).to_le_bytes()
+    }
+
     /// `MapViewOfFile`: shows `size` bytes from `offset` on, a multiple of 64 KiB; all up to the end for a `size` of 0.
     ///
     /// # Errors

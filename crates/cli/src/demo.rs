@@ -28,8 +28,8 @@ const LAST_WRITE: ControlCode = ControlCode(0x0022_2008);
 /// Show a driver and its applications at work
 ///
 /// Loads the sample driver hello.sys into this process and talks to its device; then does so from another process; shows
-/// the samples pipe, buffers, delay and notify, then with applications in processes of their own, shared memory, and a filter;
-/// then lets a driver fault, and lives on.
+/// the samples pipe, buffers, delay, notify and mapping, then with applications in processes of their own, shared memory, and a
+/// filter; then lets a driver fault, and lives on.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  cargo xtask demo                      builds the drivers first\n  \
     ringbridge demo --sys-dir target/sys\n\n\
@@ -49,13 +49,14 @@ enum Part {
 
 type Show = fn(&Path, &mut Output) -> Result<Part>;
 
-const PARTS: [(&str, Show); 10] = [
+const PARTS: [(&str, Show); 11] = [
     ("A Windows driver in a Linux process", here::show),
     ("The driver in one process, its application in another", across::show),
     ("Pipes by name: two handles, one resource", samples::pipe),
     ("Four ways for bytes to travel", samples::buffers),
     ("Requests that are answered later", samples::delay),
     ("A driver that speaks first", notify::show),
+    ("A section under a name", samples::mapping),
     ("Applications in processes of their own", apart::show),
     ("Memory that driver and application share", shared::show),
     ("A filter above another driver's device", filter::show),

@@ -214,6 +214,7 @@ mod tests {
             devices: Vec::new(),
             symbolic_links: Vec::new(),
             user_mappings: Vec::new(),
+            system_views: Vec::new(),
         };
         assert!(left_behind(&report).is_empty());
         report.pool = [(1, 21), (2, 64)]
@@ -221,6 +222,8 @@ mod tests {
             .to_vec();
         report.devices.push(r"\Device\My_Device".to_owned());
         report.symbolic_links.push(r"\??\My_Device".to_owned());
+        let (address, owner) = (0x8000_0000, host::PoolOwner(1));
+        report.system_views.push(host::SystemView { address, length: 8192, owner });
         assert_eq!(
             left_behind(&report),
             [
@@ -228,6 +231,7 @@ mod tests {
                 r"ringbridge: hello left the symbolic link \??\My_Device",
                 "ringbridge: hello left 21 bytes of pool in 1 block with tag 'Helo'",
                 "ringbridge: hello left 64 bytes of pool in 2 blocks with tag 'Helo'",
+                "ringbridge: hello left a view of 8192 bytes of a section in system space at 0x80000000",
             ]
         );
     }

@@ -163,6 +163,9 @@
 //! [`SharedPages`] are mapped for applications, which then read and write them like the driver; a [`ring`] over them carries messages
 //! one way. The sample `stream` does that in both directions.
 //!
+//! A [`Section`] is memory that applications map with `MapViewOfFile`; a [`SystemView`] is the driver's view of it. Its name, or the
+//! handle of an application's, leads to it.
+//!
 //! # Filters
 //!
 //! A driver can put a device above another driver's ([`DriverObject::filter`]); its requests come to a [`Filter`]'s methods, and those that
@@ -235,6 +238,7 @@ mod region;
 mod remove_lock;
 mod request;
 mod resource;
+mod section;
 mod semaphore;
 mod shared;
 mod spin_lock;
@@ -289,6 +293,7 @@ pub use remove_lock::{RemoveGuard, RemoveLock};
 pub use request::{Buffered, Cleanup, Close, Create, Direct, Mode, Neither, Read, Write};
 pub use resource::Resource;
 pub use ring;
+pub use section::{Section, SectionAccess, SystemView};
 pub use semaphore::Semaphore;
 pub use shared::{RingSignals, SharedPages, UserMapping};
 pub use spin_lock::{QueuedSpinLock, SpinLock};

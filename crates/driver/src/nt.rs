@@ -16,7 +16,7 @@ use abi::{
     NTSTATUS, OBJECT_ATTRIBUTES, OBJECT_HANDLE_INFORMATION, OBJECT_TYPE, PALLOCATE_FUNCTION_EX,
     PFREE_FUNCTION_EX, PIO_CSQ_ACQUIRE_LOCK, PIO_CSQ_COMPLETE_CANCELED_IRP, PIO_CSQ_INSERT_IRP,
     PIO_CSQ_INSERT_IRP_EX, PIO_CSQ_PEEK_NEXT_IRP, PIO_CSQ_RELEASE_LOCK, PIO_CSQ_REMOVE_IRP, POOL_TYPE,
-    SLIST_ENTRY, SLIST_HEADER, TIMER_TYPE, UNICODE_STRING, WAIT_TYPE, WORK_QUEUE_TYPE,
+    SECTION_INHERIT, SLIST_ENTRY, SLIST_HEADER, TIMER_TYPE, UNICODE_STRING, WAIT_TYPE, WORK_QUEUE_TYPE,
 };
 
 macro_rules! ntoskrnl {
@@ -369,6 +369,59 @@ ntoskrnl! {
         Object: *mut *mut c_void,
         HandleInformation: *mut OBJECT_HANDLE_INFORMATION,
     ) -> NTSTATUS;
+    /// Opens a handle of an object. IRQL: PASSIVE_LEVEL.
+    fn ObOpenObjectByPointer(
+        Object: *mut c_void,
+        HandleAttributes: u32,
+        PassedAccessState: *mut c_void,
+        DesiredAccess: ACCESS_MASK,
+        ObjectType: *mut OBJECT_TYPE,
+        AccessMode: KPROCESSOR_MODE,
+        Handle: *mut HANDLE,
+    ) -> NTSTATUS;
+    /// Makes a section, or with OBJ_OPENIF opens the one of its name. IRQL: PASSIVE_LEVEL.
+    fn ZwCreateSection(
+        SectionHandle: *mut HANDLE,
+        DesiredAccess: ACCESS_MASK,
+        ObjectAttributes: *mut OBJECT_ATTRIBUTES,
+        MaximumSize: *mut LARGE_INTEGER,
+        SectionPageProtection: u32,
+        AllocationAttributes: u32,
+        FileHandle: HANDLE,
+    ) -> NTSTATUS;
+    /// Opens a section by name. IRQL: PASSIVE_LEVEL.
+    fn ZwOpenSection(
+        SectionHandle: *mut HANDLE,
+        DesiredAccess: ACCESS_MASK,
+        ObjectAttributes: *mut OBJECT_ATTRIBUTES,
+    ) -> NTSTATUS;
+    /// Tells what a section is. IRQL: PASSIVE_LEVEL.
+    fn ZwQuerySection(
+        SectionHandle: HANDLE,
+        SectionInformationClass: i32,
+        SectionInformation: *mut c_void,
+        SectionInformationLength: usize,
+        ReturnLength: *mut usize,
+    ) -> NTSTATUS;
+    /// Shows a part of a section to a process. IRQL: PASSIVE_LEVEL.
+    fn ZwMapViewOfSection(
+        SectionHandle: HANDLE,
+        ProcessHandle: HANDLE,
+        BaseAddress: *mut *mut c_void,
+        ZeroBits: usize,
+        CommitSize: usize,
+        SectionOffset: *mut LARGE_INTEGER,
+        ViewSize: *mut usize,
+        InheritDisposition: SECTION_INHERIT,
+        AllocationType: u32,
+        Win32Protect: u32,
+    ) -> NTSTATUS;
+    /// Ends a view in a process. IRQL: PASSIVE_LEVEL.
+    fn ZwUnmapViewOfSection(ProcessHandle: HANDLE, BaseAddress: *mut c_void) -> NTSTATUS;
+    /// Shows a section, or its front, to the kernel. IRQL: up to APC_LEVEL.
+    fn MmMapViewInSystemSpace(Section: *mut c_void, MappedBase: *mut *mut c_void, ViewSize: *mut usize) -> NTSTATUS;
+    /// Ends a view that MmMapViewInSystemSpace began. IRQL: up to APC_LEVEL.
+    fn MmUnmapViewInSystemSpace(MappedBase: *mut c_void) -> NTSTATUS;
     /// Closes a handle. IRQL: PASSIVE_LEVEL.
     fn ZwClose(Handle: HANDLE) -> NTSTATUS;
     /// Opens a registry key. IRQL: PASSIVE_LEVEL.

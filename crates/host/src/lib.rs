@@ -27,7 +27,7 @@ pub use gate::{
     Admission, CreateFile, DirectoryEntry, DriverInformation, Handle, IoStatus, Parameter, Transport,
 };
 pub use kernel::io::{AddDeviceError, UnloadOutcome, UnloadReport};
-pub use kernel::mm::{TagUsage, UserMapping, tag_name};
+pub use kernel::mm::{PoolOwner, SectionUsage, SystemView, TagUsage, UserMapping, tag_name};
 pub use kernel::raw::{InputBuffer, OutputBuffer};
 pub use kernel::se::{Sid, Token, well_known};
 pub use kernel::trace::{Event, Observer};

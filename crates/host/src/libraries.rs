@@ -204,9 +204,7 @@ impl Machine {
         );
         let library = loaded.map_err(|error| match error {
             LibraryError::Status(status) => LoadError::Machine(status),
-            LibraryError::Initialize(status, left) => {
-                LoadError::DllInitialize { status, left: Box::new(left) }
-            }
+            LibraryError::Initialize(status, left) => LoadError::DllInitialize { status, left },
             LibraryError::Halted => LoadError::Halted,
         })?;
         // As for drivers.

@@ -10,7 +10,7 @@ use exports::DataExports;
 use gate::{DriverInformation, Parameter};
 use kernel::cm::Value;
 use kernel::io::{self, AddDeviceError, DriverImage, UnloadOutcome};
-use kernel::mm::{TagUsage, UserMapping};
+use kernel::mm::{SectionUsage, TagUsage, UserMapping};
 use kernel::se::Token;
 use kernel::trace::Observer;
 use kernel::{Configuration, Kernel, StartError};
@@ -297,6 +297,12 @@ impl Machine {
     #[must_use]
     pub fn user_mappings(&self) -> Vec<UserMapping> {
         self.kernel.mm.user_mappings()
+    }
+
+    /// Segments and views of sections now.
+    #[must_use]
+    pub fn section_usage(&self) -> SectionUsage {
+        self.kernel.mm.section_usage()
     }
 
     /// Tells the drivers that asked for it that the machine is shut down (IRP_MJ_SHUTDOWN). It can be used after that.

@@ -4,7 +4,7 @@ use std::fmt;
 
 use kernel::Bugcheck;
 use kernel::io::UnloadReport;
-use kernel::mm::{UserMapping, tag_name};
+use kernel::mm::{SystemView, UserMapping, tag_name};
 
 use crate::error::status_text;
 
@@ -109,5 +109,9 @@ pub fn left_behind(report: &UnloadReport) -> Vec<String> {
         let UserMapping { length, process, address, .. } = mapping;
         format!("left {length} bytes mapped at {address:#x} in process {process}")
     });
-    devices.chain(links).chain(pool).chain(mappings).collect()
+    let views = report.system_views.iter().map(|view| {
+        let SystemView { address, length, .. } = view;
+        format!("left a view of {length} bytes of a section in system space at {address:#x}")
+    });
+    devices.chain(links).chain(pool).chain(mappings).chain(views).collect()
 }

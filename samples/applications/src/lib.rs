@@ -13,6 +13,7 @@ use app::Transport;
 
 pub mod delay;
 pub mod hello;
+pub mod mapping;
 pub mod notify;
 pub mod stream;
 

@@ -54,6 +54,9 @@ pub const TAP: SampleDriver = SampleDriver { name: "tap", entry: sample_tap::DRI
 /// The sample `delay`.
 pub const DELAY: SampleDriver = SampleDriver { name: "delay", entry: sample_delay::DRIVER_ENTRY };
 
+/// The sample `mapping`.
+pub const MAPPING: SampleDriver = SampleDriver { name: "mapping", entry: sample_mapping::DRIVER_ENTRY };
+
 /// The sample `notify`.
 pub const NOTIFY: SampleDriver = SampleDriver { name: "notify", entry: sample_notify::DRIVER_ENTRY };
 

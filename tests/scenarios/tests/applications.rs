@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use app::Transport;
 use ringbridge_scenarios::{
-    DELAY, Form, HELLO, NOTIFY, SampleDriver, application, run_application, scenario, unload_when_closed,
+    DELAY, Form, HELLO, MAPPING, NOTIFY, SampleDriver, application, run_application, scenario,
+    unload_when_closed,
 };
-use sample_applications::{Run, delay, hello, notify};
+use sample_applications::{Run, delay, hello, mapping, notify};
 
 const HELLO_SAYS: [&str; 4] = [
     "read 10 bytes: [68, 68, 68, 68, 68, 68, 68, 68, 68, 68]",
@@ -20,6 +21,14 @@ const DELAY_SAYS: [&str; 5] = [
     "the port told of reads of [2, 3, 1] bytes",
     "completion routines got 30 bytes",
     "two futures brought 9 bytes",
+];
+const MAPPING_SAYS: [&str; 6] = [
+    "drawn     [ ...::---===+++***###%%@]",
+    "inverted  [@%%###***+++===---::... ], 1 time",
+    "by handle: SEEN BY BOTH",
+    "a handle that only reads: 5",
+    "made by the driver, counted to 2",
+    "the driver reads: and answered",
 ];
 
 const NOTIFY_SAYS: [&str; 4] = [
@@ -66,6 +75,13 @@ fn notify_in_a_process_of_its_own() {
     }
 }
 
+#[test]
+fn mapping_in_a_process_of_its_own() {
+    if let Some(client) = application() {
+        says(mapping::run, Arc::new(client), &MAPPING_SAYS);
+    }
+}
+
 scenario! {
     fn hello_says_the_same_wherever_it_runs(form: Form) {
         in_both_places(HELLO, form, "hello_in_a_process_of_its_own", hello::run, &HELLO_SAYS);
@@ -84,10 +100,20 @@ scenario! {
     }
 }
 
+scenario! {
+    fn mapping_says_the_same_wherever_it_runs(form: Form) {
+        in_both_places(MAPPING, form, "mapping_in_a_process_of_its_own", mapping::run, &MAPPING_SAYS);
+    }
+}
+
 #[test]
 fn applications_use_their_drivers_codes() {
     assert_eq!(hello::IOCTL_ECHO.0, sample_hello::IOCTL_ECHO);
     assert_eq!(delay::IOCTL_SET.0, sample_delay::IOCTL_SET);
     let codes = [notify::IOCTL_NAME, notify::IOCTL_START, notify::IOCTL_NEXT].map(|code| code.0);
     assert_eq!(codes, [sample_notify::IOCTL_NAME, sample_notify::IOCTL_START, sample_notify::IOCTL_NEXT]);
+    assert_eq!(mapping::IOCTL_INVERT.0, sample_mapping::IOCTL_INVERT);
+    assert_eq!(mapping::IOCTL_UPPER.0, sample_mapping::IOCTL_UPPER);
+    assert_eq!(mapping::IOCTL_PUBLISH.0, sample_mapping::IOCTL_PUBLISH);
+    assert_eq!(mapping::IOCTL_TAKE.0, sample_mapping::IOCTL_TAKE);
 }

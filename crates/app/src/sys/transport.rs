@@ -406,6 +406,10 @@ pub(crate) fn open_file_mapping(
     }
 }
 
+pub(crate) fn handle_value(handle: Handle) -> u64 {
+    u64::from(handle.0)
+}
+
 fn protection(writable: bool) -> u32 {
     if writable { abi::PAGE_READWRITE } else { abi::PAGE_READONLY }
 }

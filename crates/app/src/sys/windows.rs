@@ -146,6 +146,10 @@ pub(crate) fn create_file(
     if handle == INVALID_HANDLE_VALUE { Err(last_error("CreateFile", path)) } else { Ok(Handle::of(handle)) }
 }
 
+pub(crate) fn handle_value(handle: Handle) -> u64 {
+    handle.0 as u64
+}
+
 pub(crate) fn close(_transport: &dyn Transport, handle: Handle) -> Result<(), Win32Error> {
     // SAFETY: takes a value.
     done("CloseHandle", unsafe { CloseHandle(handle.raw()) })

@@ -6,7 +6,7 @@ use std::thread;
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
-use app::{ControlCode, Device, Transport};
+use app::{ControlCode, Device, FileMapping, FileView, MappingAccess, Transport};
 use gate::Handle;
 use host::{LoadOptions, Machine, Process};
 
@@ -144,6 +144,71 @@ pub(super) fn delay(folder: &Path, output: &mut Output) -> Result<Part> {
     }
     cancelled(&stage, &device, output)?;
     Ok(Part::Shown)
+}
+
+/// See samples/mapping: its codes, and where what is.
+const INVERT: ControlCode = ControlCode(0x0022_2000);
+const PUBLISH: ControlCode = ControlCode(0x0022_2008);
+const PIXELS_AT: u64 = 16;
+const GREETING_AT: u64 = 16;
+const WIDTH: u32 = 32;
+const HEIGHT: u32 = 4;
+
+/// See samples/mapping.
+pub(super) fn mapping(folder: &Path, output: &mut Output) -> Result<Part> {
+    let stage = stage!(folder, "mapping.sys");
+    let process = stage.process();
+    let device = Device::open(&process, r"\\.\Mapping")?;
+    output.line("   Sections: the same pages on both sides. What is shared travels in no request:")?;
+    let (picture, _) = FileMapping::named(&process, r"Global\Picture", 4096, MappingAccess::ReadWrite)?;
+    call(output, r"CreateFileMapping(Global\Picture)", format_args!("handle {:#x}", picture.handle().0))?;
+    let view = picture.map(MappingAccess::ReadWrite, 0, 0)?;
+    call(output, "MapViewOfFile", format_args!("{} bytes at {:#x}", view.len(), view.address()))?;
+    view.store_u32(0, WIDTH)?;
+    view.store_u32(4, HEIGHT)?;
+    for at in 0..u64::from(WIDTH * HEIGHT) {
+        let (column, row) = (at % u64::from(WIDTH), at / u64::from(WIDTH));
+        view.write(PIXELS_AT + at, &[u8::try_from(column * 7 + row * 10).unwrap_or(u8::MAX)])?;
+    }
+    picture_of(&view, output)?;
+    stage.skip();
+    device.control(INVERT, &wide(r"\BaseNamedObjects\Picture"), &mut [])?;
+    call(output, "DeviceIoControl: the driver opens it and inverts the picture", "done, 0 bytes returned")?;
+    stage.draw("", output)?;
+    picture_of(&view, output)?;
+
+    output
+        .line("   The other way: the driver makes the section, another process of the machine opens it:")?;
+    device.control(PUBLISH, &wide(r"\BaseNamedObjects\Greeting"), &mut [])?;
+    let other = stage.machine.process("another");
+    let greeting = FileMapping::open(&other, r"Global\Greeting", MappingAccess::Read)?;
+    let seen = greeting.map(MappingAccess::Read, 0, 0)?;
+    let mut text = [0; 18];
+    seen.read(GREETING_AT, &mut text)?;
+    let text = String::from_utf8_lossy(&text).into_owned();
+    call(output, r"OpenFileMapping(Global\Greeting), MapViewOfFile", format_args!("{text:?}"))?;
+    match seen.store_u32(0, 0) {
+        Err(error) => call(output, "writing to a view that is only read", output.paint(Tone::Bad, error))?,
+        Ok(()) => bail!("a view that is only read was written to"),
+    }
+    Ok(Part::Shown)
+}
+
+fn wide(text: &str) -> Vec<u8> {
+    text.encode_utf16().flat_map(u16::to_le_bytes).collect()
+}
+
+/// The picture, a character for each pixel.
+fn picture_of(view: &FileView<'_>, output: &mut Output) -> Result<()> {
+    const SHADES: &[u8] = b" .:-=+*#%@";
+    for row in 0..u64::from(HEIGHT) {
+        let mut pixels = [0; WIDTH as usize];
+        view.read(PIXELS_AT + row * u64::from(WIDTH), &mut pixels)?;
+        let line: String =
+            pixels.iter().map(|pixel| char::from(SHADES[usize::from(*pixel) * SHADES.len() / 256])).collect();
+        output.line(format_args!("      [{line}]"))?;
+    }
+    Ok(())
 }
 
 /// A read that waits while its process ends.

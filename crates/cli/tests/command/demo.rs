@@ -17,6 +17,8 @@ fn the_tour_shows_all_its_parts() {
         "1000 notifications in order",
         "DriverUnload -> no device, no link and no pool left behind",
         "ringbridge: serving hello on ",
+        "[@@@@%%%%###****++++===----::::..]",
+        "OpenFileMapping(Global\\Greeting), MapViewOfFile -> \"made by the driver\"",
         "|from another pro|",
         "ringbridge: hello unloaded, nothing left behind",
         "*** STOP 0x0000001E KMODE_EXCEPTION_NOT_HANDLED",

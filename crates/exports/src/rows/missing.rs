@@ -339,7 +339,7 @@ missing! {
         ZwOpenThreadTokenEx ZwOpenTimer ZwPowerInformation ZwProtectVirtualMemory ZwQueryDirectoryFile
         ZwQueryEaFile ZwQueryInformationProcess ZwQueryInformationThread
         ZwQueryInformationToken ZwQueryInformationTransaction ZwQueryLicenseValue ZwQueryObject
-        ZwQuerySection ZwQuerySystemInformation ZwQueryVirtualMemory
+        ZwQuerySystemInformation ZwQueryVirtualMemory
         ZwRequestWaitReplyPort ZwRollbackTransaction ZwSetEaFile ZwSetInformationObject
         ZwSetInformationProcess ZwSetInformationThread ZwSetInformationVirtualMemory ZwSetSystemInformation
         ZwSetTimer ZwTerminateJobObject ZwTerminateProcess ZwUnloadDriver ZwUnloadKey         ZwUpdateWnfStateData ZwWaitForMultipleObjects ZwYieldExecution _KsEdit __chkstk _local_unwind

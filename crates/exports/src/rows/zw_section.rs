@@ -5,10 +5,10 @@ use std::sync::Arc;
 use abi::NTSTATUS;
 use kernel::ex::{self, Section, SectionRequest, View};
 use kernel::io;
-use kernel::mm::SegmentUse;
+use kernel::mm::{PoolOwner, SegmentUse};
 use kernel::ob::{self, Object, Wanted};
 use kernel::ps::{Process, ProcessBody};
-use kernel::{Outcome, raw};
+use kernel::{Outcome, Unwind, raw};
 
 use crate::Call;
 use crate::attributes;
@@ -45,8 +45,8 @@ fn with_process<R>(
     })
 }
 
-/// Makes the pages of a new section: `file` is a file's handle, or 0.
-fn segment(call: Call<'_>, file: u64, request: SectionRequest) -> Result<SegmentUse, NTSTATUS> {
+/// Makes the pages of a new section, and says how many bytes it has: `file` is a file's handle, or 0.
+fn segment(call: Call<'_>, file: u64, request: SectionRequest) -> Result<(SegmentUse, u64), NTSTATUS> {
     if file == 0 {
         return io::segment(call.kernel, None, request);
     }
@@ -62,6 +62,39 @@ fn optional(address: u64) -> Outcome<u64> {
 fn section_at(call: Call<'_>, address: u64) -> Result<Arc<Object>, NTSTATUS> {
     let object = call.kernel.ob.by_address(address).ok_or(abi::STATUS_INVALID_PARAMETER)?;
     if object.body::<Section>().is_some() { Ok(object) } else { Err(abi::STATUS_OBJECT_TYPE_MISMATCH) }
+}
+
+/// SectionBasicInformation.
+const BASIC: i32 = 0;
+/// A section of a file, in SECTION_BASIC_INFORMATION.
+const SEC_FILE: u32 = 0x80_0000;
+/// `ZeroBits` must be less.
+const ZERO_BITS: u64 = 21;
+
+/// What of a view is not asked of `ex`.
+struct Rest {
+    zero_bits: u64,
+    commit_size: u64,
+    size: u64,
+    inherit: i32,
+    allocation_type: u32,
+}
+
+impl Rest {
+    /// (Confirm: which parameter each status names. ZwMapViewOfSection's page says what the values may be.)
+    fn check(&self) -> NTSTATUS {
+        if self.zero_bits >= ZERO_BITS {
+            abi::STATUS_INVALID_PARAMETER_4
+        } else if self.size != 0 && self.commit_size > self.size {
+            abi::STATUS_INVALID_PARAMETER_5
+        } else if !matches!(self.inherit, abi::ViewShare | abi::ViewUnmap) {
+            abi::STATUS_INVALID_PARAMETER_8
+        } else if self.zero_bits != 0 || self.allocation_type & !abi::MEM_TOP_DOWN != 0 {
+            abi::STATUS_NOT_IMPLEMENTED
+        } else {
+            abi::STATUS_SUCCESS
+        }
+    }
 }
 
 rows! {
@@ -88,7 +121,7 @@ rows! {
         let protection = section_page_protection;
         let request = SectionRequest { size, protection, attributes: allocation_attributes };
         let made = segment(call, file_handle, request)
-            .and_then(|segment| ex::section_object(call.kernel, segment, protection));
+            .and_then(|(segment, size)| ex::section_object(call.kernel, segment, size, request));
         match made {
             Ok(object) => {
                 attributes::create::<Section>(call, section_handle, desired_access, &attributes, &object)
@@ -103,23 +136,29 @@ rows! {
         attributes::open::<Section>(call, section_handle, desired_access, object_attributes)
     }
 
-    /// Shows a part of a section to a process: PAGE_READONLY or PAGE_READWRITE.
+    /// Shows a part of a section to a process: PAGE_READONLY or PAGE_READWRITE. No process inherits views, so ViewShare is
+    /// ViewUnmap; zero bits, MEM_RESERVE and large pages are not implemented.
     irql(PASSIVE_LEVEL) support(Partial) alias("NtMapViewOfSection")
     fn ZwMapViewOfSection(
         call,
         section_handle: u64,
         process_handle: u64,
         base_address: u64,
-        _zero_bits: u64,
-        _commit_size: u64,
+        zero_bits: u64,
+        commit_size: u64,
         section_offset: u64,
         view_size: u64,
-        _inherit_disposition: i32,
-        _allocation_type: u32,
+        inherit_disposition: i32,
+        allocation_type: u32,
         win32_protect: u32
     ) -> NTSTATUS {
         let asked =
             View { base: raw::read(base_address)?, offset: optional(section_offset)?, size: raw::read(view_size)? };
+        let (size, inherit) = (asked.size, inherit_disposition);
+        let checked = Rest { zero_bits, commit_size, size, inherit, allocation_type }.check();
+        if !checked.is_success() {
+            return Ok(checked);
+        }
         let mapped = with_object(call, section_handle, "Section", |object| {
             let section = object.body::<Section>().ok_or(abi::STATUS_OBJECT_TYPE_MISMATCH)?;
             with_process(call, process_handle, |process| {
@@ -153,7 +192,8 @@ rows! {
         let size = raw::read(view_size)?;
         let mapped = section_at(call, section).and_then(|object| {
             let section = object.body::<Section>().ok_or(abi::STATUS_OBJECT_TYPE_MISMATCH)?;
-            ex::map_view_in_system_space(call.kernel, section, size)
+            let owner = PoolOwner(call.kernel.io.calling_driver().unwrap_or(0));
+            ex::map_view_in_system_space(call.kernel, section, size, owner)
         });
         match mapped {
             Ok((address, size)) => {
@@ -165,9 +205,50 @@ rows! {
         }
     }
 
-    /// Ends a view that MmMapViewInSystemSpace began.
+    /// Ends a view that MmMapViewInSystemSpace began. What is none stops the machine: DRIVER_UNMAPPING_INVALID_VIEW.
     irql(APC_LEVEL)
     fn MmUnmapViewInSystemSpace(call, mapped_base: u64) -> NTSTATUS {
-        Ok(status_of(call.kernel.mm.unmap_in_system_space(mapped_base)))
+        let unmapped = call.kernel.mm.unmap_in_system_space(mapped_base);
+        if unmapped.is_err() {
+            call.kernel.bug_check(abi::DRIVER_UNMAPPING_INVALID_VIEW, [mapped_base, 1, 0, 0]);
+            return Err(Unwind::Halt);
+        }
+        Ok(abi::STATUS_SUCCESS)
+    }
+
+    /// Tells what a section is (Confirm: no public text describes it): SectionBasicInformation alone, of three fields: BaseAddress,
+    /// AllocationAttributes, MaximumSize.
+    irql(PASSIVE_LEVEL) support(Partial) alias("NtQuerySection")
+    fn ZwQuerySection(
+        call,
+        section_handle: u64,
+        section_information_class: i32,
+        section_information: u64,
+        section_information_length: u64,
+        return_length: u64
+    ) -> NTSTATUS {
+        const SIZE: u64 = 24;
+        if section_information_class != BASIC {
+            return Ok(abi::STATUS_NOT_IMPLEMENTED);
+        }
+        if section_information_length != SIZE {
+            return Ok(abi::STATUS_INFO_LENGTH_MISMATCH);
+        }
+        let asked = with_object(call, section_handle, "Section", |object| {
+            let section = object.body::<Section>().ok_or(abi::STATUS_OBJECT_TYPE_MISMATCH)?;
+            Ok((section.segment().is_of_file(), section.attributes(), section.size()))
+        });
+        let (is_of_file, attributes, size) = match asked {
+            Ok(answer) => answer,
+            Err(status) => return Ok(status),
+        };
+        raw::write(section_information, 0_u64)?;
+        let attributes = if is_of_file { SEC_FILE } else { attributes };
+        raw::write(section_information.wrapping_add(8), u64::from(attributes))?;
+        raw::write(section_information.wrapping_add(16), size)?;
+        if return_length != 0 {
+            raw::write(return_length, SIZE)?;
+        }
+        Ok(abi::STATUS_SUCCESS)
     }
 }

@@ -20,7 +20,7 @@ impl Link {
             (Message::MapView { number, place, length, offset, writable }, Some(descriptor)) => {
                 (number, self.map_view(place, length, offset, writable, descriptor))
             }
-            (Message::UnmapView { number, place, length }, None) => (number, self.window.hide(place, length)),
+            (Message::UnmapView { number, place, length }, None) => (number, self.unmap_view(place, length)),
             _ => return false,
         };
         tell(&self.socket, &Message::Answer { number, done: outcome.is_ok() }).is_ok()
@@ -46,6 +46,13 @@ impl Link {
         // As with the window itself.
         self.window.keep_view_from_children(place, length)?;
         self.views().insert(place, length);
+        Ok(())
+    }
+
+    fn unmap_view(&self, place: u64, length: u64) -> Result<(), PagesError> {
+        self.window.hide(place, length)?;
+        // One unmapping ends all parts that were shown side by side.
+        self.views().retain(|first, _| !(place..place.saturating_add(length)).contains(first));
         Ok(())
     }
 

@@ -22,8 +22,12 @@ const ROUNDED: u64 = !(GRANULARITY as u64 - 1);
 #[derive(Debug)]
 pub struct Section {
     segment: SegmentUse,
+    /// Bytes; those of a file may be less than its segment has.
+    size: u64,
     /// PAGE_READONLY or PAGE_READWRITE.
     protection: u32,
+    /// SEC_COMMIT or SEC_RESERVE.
+    attributes: u32,
 }
 
 impl ObjectBody for Section {
@@ -50,6 +54,18 @@ impl Section {
     #[must_use]
     pub fn segment(&self) -> &SegmentUse {
         &self.segment
+    }
+
+    /// Its bytes.
+    #[must_use]
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// SEC_COMMIT or SEC_RESERVE, as it was made.
+    #[must_use]
+    pub fn attributes(&self) -> u32 {
+        self.attributes
     }
 
     /// Whether its views may be written to.
@@ -101,18 +117,20 @@ fn check_protection(protection: u32) -> Result<(), NTSTATUS> {
     }
 }
 
-/// A section over `segment`, with its maker's reference.
+/// A section over the first `size` bytes of `segment`, with its maker's reference.
 ///
 /// # Errors
 /// `STATUS_INSUFFICIENT_RESOURCES`.
 pub fn section_object(
     kernel: &Kernel,
     segment: SegmentUse,
-    protection: u32,
+    size: u64,
+    request: SectionRequest,
 ) -> Result<Arc<Object>, NTSTATUS> {
     let block = kernel.mm.pool.allocate_zeroed(SIZE, TAG, PoolOwner::default());
     let address = block.ok_or(abi::STATUS_INSUFFICIENT_RESOURCES)?.address;
-    let object = Object::new(address, Section { segment, protection });
+    let SectionRequest { protection, attributes, .. } = request;
+    let object = Object::new(address, Section { segment, size, protection, attributes });
     kernel.ob.remember(&object);
     Ok(object)
 }
@@ -143,6 +161,7 @@ pub struct View {
 /// `STATUS_ACCESS_DENIED` for a handle without SECTION_MAP_READ, or SECTION_MAP_WRITE for PAGE_READWRITE; `STATUS_SECTION_PROTECTION`
 /// for more than the section's own protection; `STATUS_INVALID_VIEW_SIZE` for what is not all in the section;
 /// `STATUS_CONFLICTING_ADDRESSES`; `STATUS_INVALID_PAGE_PROTECTION`, `STATUS_NOT_IMPLEMENTED` as for sections;
+/// `STATUS_PROCESS_IS_TERMINATING` for a process that has ended;
 /// `STATUS_INSUFFICIENT_RESOURCES`.
 ///
 /// Source: ddi, ZwMapViewOfSection.
@@ -166,7 +185,7 @@ pub fn map_view(
     if base == 0 && asked.base != 0 {
         return Err(abi::STATUS_CONFLICTING_ADDRESSES);
     }
-    let end = section.segment.size();
+    let end = section.size;
     let size = match asked.size {
         0 => end.checked_sub(offset).filter(|left| *left != 0),
         // What lies before the offset, before it was rounded, is asked for besides.
@@ -199,7 +218,7 @@ pub fn map_view_of_section(
 }
 
 /// `MmMapViewInSystemSpace`: shows the first `size` bytes of a section to the kernel, all of it for 0; returns where, and how many
-/// bytes. IRQL <= APC_LEVEL.
+/// bytes. It is `owner`'s to unmap. IRQL <= APC_LEVEL.
 ///
 /// # Errors
 /// `STATUS_INVALID_VIEW_SIZE`, `STATUS_NO_MEMORY`.
@@ -209,8 +228,9 @@ pub fn map_view_in_system_space(
     kernel: &Kernel,
     section: &Section,
     size: u64,
+    owner: PoolOwner,
 ) -> Result<(u64, u64), NTSTATUS> {
-    let end = section.segment.size().next_multiple_of(PAGE);
+    let end = section.size.next_multiple_of(PAGE);
     let size = match size {
         0 => end,
         size => size
@@ -218,6 +238,6 @@ pub fn map_view_in_system_space(
             .filter(|size| *size <= end)
             .ok_or(abi::STATUS_INVALID_VIEW_SIZE)?,
     };
-    let address = kernel.mm.map_in_system_space(&section.segment, size, section.is_writable())?;
+    let address = kernel.mm.map_in_system_space(&section.segment, size, section.is_writable(), owner)?;
     Ok((address, size))
 }

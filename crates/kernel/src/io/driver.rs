@@ -12,7 +12,7 @@ use abi::NTSTATUS;
 use super::driver_extension::{Hung, reinitialize};
 use super::{dispatch, free_own, symbolic_link};
 use crate::cm::Value;
-use crate::mm::{PoolOwner, TagUsage, UserMapping};
+use crate::mm::{PoolOwner, SystemView, TagUsage, UserMapping};
 use crate::ob::{Object, ObjectBody, ObjectType};
 use crate::raw::{self, DeviceObject, DriverExtension, DriverObject, Outcome};
 use crate::{Kernel, Unwind, ps};
@@ -93,6 +93,8 @@ pub struct UnloadReport {
     pub symbolic_links: Vec<String>,
     /// Memory not unmapped from processes.
     pub user_mappings: Vec<UserMapping>,
+    /// Views of sections in system space not unmapped.
+    pub system_views: Vec<SystemView>,
 }
 
 impl UnloadReport {
@@ -103,6 +105,7 @@ impl UnloadReport {
             && self.devices.is_empty()
             && self.symbolic_links.is_empty()
             && self.user_mappings.is_empty()
+            && self.system_views.is_empty()
     }
 }
 
@@ -220,6 +223,7 @@ impl Driver {
             devices: devices.collect(),
             symbolic_links: symbolic_link::left_by(kernel, self.id),
             user_mappings: kernel.mm.user_mappings_of(PoolOwner(self.id)),
+            system_views: kernel.mm.system_views_of(PoolOwner(self.id)),
         }
     }
 }

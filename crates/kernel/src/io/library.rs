@@ -59,7 +59,7 @@ pub enum LibraryError {
     /// The machine has stopped or is out of memory.
     Status(NTSTATUS),
     /// DllInitialize returned an error; and what it left behind.
-    Initialize(NTSTATUS, UnloadReport),
+    Initialize(NTSTATUS, Box<UnloadReport>),
     /// DllInitialize stopped the machine.
     Halted,
 }
@@ -78,6 +78,7 @@ impl Library {
             devices: Vec::new(),
             symbolic_links: symbolic_link::left_by(kernel, self.id),
             user_mappings: kernel.mm.user_mappings_of(PoolOwner(self.id)),
+            system_views: kernel.mm.system_views_of(PoolOwner(self.id)),
         }
     }
 
@@ -127,7 +128,7 @@ pub fn load_library(kernel: &Kernel, image: LibraryImage) -> Result<Arc<Library>
         Ok(status) => {
             let left = library.left(kernel);
             library.remove(kernel, left.is_clean());
-            Err(LibraryError::Initialize(status, left))
+            Err(LibraryError::Initialize(status, Box::new(left)))
         }
         Err(error) => {
             // A machine that has stopped keeps what it has; else nothing was called.

@@ -57,9 +57,10 @@ impl Operation {
         Self { kind: Kind::Transfer { major, position, data }, mode, extra_flags: 0 }
     }
 
-    /// The same, as the memory manager reads and writes the pages of a section's file.
+    /// The same, as the memory manager reads and writes the pages of a section's file: by an MDL, however the device wants the data of
+    /// others. (Confirm: no public text says so of a device with DO_BUFFERED_IO.)
     pub(super) fn for_paging(self) -> Self {
-        Self { extra_flags: abi::IRP_PAGING_IO | abi::IRP_NOCACHE, ..self }
+        Self { mode: BufferMode::Direct, extra_flags: abi::IRP_PAGING_IO | abi::IRP_NOCACHE, ..self }
     }
 
     /// A control request.

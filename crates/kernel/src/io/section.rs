@@ -18,10 +18,11 @@ use super::kernel_file::wait_for;
 use super::operation::Operation;
 use crate::Kernel;
 use crate::ex::{self, SectionRequest};
-use crate::mm::{PoolOwner, Segment, SegmentFile, SegmentUse};
+use crate::mm::{LARGEST_SECTION, PoolOwner, Segment, SegmentFile, SegmentUse};
 use crate::ob::{self, Name, Object};
 use crate::ps::{self, Process};
 use crate::raw::{self, DeviceObject};
+use crate::trace::Event;
 
 /// Tag of buffers for paging I/O.
 const TAG: u32 = u32::from_le_bytes(*b"MmPg");
@@ -42,32 +43,32 @@ struct PagedFile {
 
 impl Drop for PagedFile {
     fn drop(&mut self) {
-        if let Some(kernel) = self.kernel.upgrade() {
-            self.file.dereference(&kernel);
-        }
+        let Some(kernel) = self.kernel.upgrade() else { return };
+        // The last view may go with its process, when this thread is in none; the file's driver may now be told IRP_MJ_CLOSE.
+        let _stopped = ps::inside(&kernel, kernel.ps.system(), |_| self.file.dereference(&kernel));
     }
 }
 
-/// Makes the segment of a section: `file` is its file and what that was opened for, if it has one.
+/// Makes or finds the segment of a section, and says how many bytes of it are the section's. `file` is its file and what that was
+/// opened for, if it has one; a file that is too short for a section to be written to becomes longer.
 ///
 /// # Errors
 /// What [`SectionRequest::check`] says. Without a file `STATUS_INVALID_PARAMETER_4` for no bytes. With one: `STATUS_ACCESS_DENIED` when it was
 /// opened for less; `STATUS_INVALID_FILE_FOR_SECTION` when its driver has set no SectionObjectPointer;
 /// `STATUS_MAPPED_FILE_SIZE_ZERO`; `STATUS_SECTION_TOO_BIG` for more bytes than a file has that is only read; what the driver
-/// answers. `STATUS_INSUFFICIENT_RESOURCES`.
+/// answers; `STATUS_NOT_IMPLEMENTED` for more bytes than the segment has that is in use. `STATUS_INSUFFICIENT_RESOURCES`.
 ///
 /// Source: ddi, ZwCreateSection.
 pub fn segment(
     kernel: &Kernel,
     file: Option<(&Arc<Object>, u32)>,
     request: SectionRequest,
-) -> Result<SegmentUse, NTSTATUS> {
+) -> Result<(SegmentUse, u64), NTSTATUS> {
     request.check()?;
     let Some((object, granted)) = file else {
-        return if request.size == 0 {
-            Err(abi::STATUS_INVALID_PARAMETER_4)
-        } else {
-            Segment::of_pagefile(request.size)
+        return match request.size {
+            0 => Err(abi::STATUS_INVALID_PARAMETER_4),
+            size => Ok((kernel.mm.segment(size)?, size)),
         };
     };
     let file = object.body::<File>().ok_or(abi::STATUS_OBJECT_TYPE_MISMATCH)?;
@@ -80,19 +81,42 @@ pub fn segment(
     if pointers == 0 {
         return Err(abi::STATUS_INVALID_FILE_FOR_SECTION);
     }
-    if let Some(found) = kernel.io.file_segments.find(pointers, None) {
-        // What is shown already keeps its size.
-        return if request.size > found.size() { Err(abi::STATUS_SECTION_TOO_BIG) } else { Ok(found) };
-    }
     if !object.try_reference() {
         return Err(abi::STATUS_INVALID_HANDLE);
     }
     let this = kernel.arc().map(|kernel| Arc::downgrade(&kernel)).unwrap_or_default();
     let paged = PagedFile { kernel: this, file: Arc::clone(object) };
-    let size = paged.size(request.size, writable)?;
-    let made = kernel.mm.segment_of_file(size, Box::new(paged))?;
-    // Another thread may have done the same meanwhile: then its pages count.
-    Ok(kernel.io.file_segments.find(pointers, Some(&made)).unwrap_or(made))
+    let end = paged.end_of_file()?;
+    let size = section_size(request.size, end, writable)?;
+    let found = match kernel.io.file_segments.find(pointers, None) {
+        Some(found) => found,
+        None => {
+            if size > end {
+                paged.set_end_of_file(size)?;
+            }
+            let made = kernel.mm.segment_of_file(size.max(end), Box::new(paged))?;
+            // Another thread may have done the same meanwhile: then its pages count.
+            kernel.io.file_segments.find(pointers, Some(&made)).unwrap_or(made)
+        }
+    };
+    if size > found.size() {
+        kernel.trace.emit(|| Event::NotImplemented {
+            what: "a section of a file that has grown while it was mapped",
+        });
+        return Err(abi::STATUS_NOT_IMPLEMENTED);
+    }
+    Ok((found, size))
+}
+
+/// Bytes of a section of a file that has `end`: `wanted`, or all of them.
+fn section_size(wanted: u64, end: u64, writable: bool) -> Result<u64, NTSTATUS> {
+    match wanted {
+        0 if end == 0 => Err(abi::STATUS_MAPPED_FILE_SIZE_ZERO),
+        0 => Ok(end),
+        // Only what is written to makes its file longer; and none that no view could show.
+        wanted if wanted > end && !writable || wanted > LARGEST_SECTION => Err(abi::STATUS_SECTION_TOO_BIG),
+        wanted => Ok(wanted),
+    }
 }
 
 impl FileSegments {
@@ -122,33 +146,21 @@ pub fn create_section(
     request: SectionRequest,
 ) -> Result<(u32, bool), NTSTATUS> {
     let made = if file == 0 {
-        segment(kernel, None, request)?
+        segment(kernel, None, request)
     } else {
         let entry = process.handles.get(file).ok_or(abi::STATUS_INVALID_HANDLE)?;
-        segment(kernel, Some((&entry.object, entry.granted)), request)?
+        segment(kernel, Some((&entry.object, entry.granted)), request)
     };
-    let object = ex::section_object(kernel, made, request.protection)?;
+    let (segment, size) = made?;
+    let object = ex::section_object(kernel, segment, size, request)?;
     ob::create_named(kernel, process, &object, name)
 }
 
 impl PagedFile {
-    /// Bytes of the section: `wanted`, or all of the file. A file that is too short for a section to be written to becomes longer.
-    fn size(&self, wanted: u64, writable: bool) -> Result<u64, NTSTATUS> {
-        let end = self.end_of_file()?;
-        match wanted {
-            0 if end == 0 => Err(abi::STATUS_MAPPED_FILE_SIZE_ZERO),
-            0 => Ok(end),
-            wanted if wanted <= end => Ok(wanted),
-            _ if !writable => Err(abi::STATUS_SECTION_TOO_BIG),
-            wanted => {
-                let bytes = wanted.to_le_bytes();
-                let class = abi::FileEndOfFileInformation;
-                self.ask(&bytes, &mut [], |data, _| {
-                    Operation::information(abi::IRP_MJ_SET_INFORMATION, class, data)
-                })?;
-                Ok(wanted)
-            }
-        }
+    fn set_end_of_file(&self, end: u64) -> Result<(), NTSTATUS> {
+        let (bytes, class) = (end.to_le_bytes(), abi::FileEndOfFileInformation);
+        let set = |data, _| Operation::information(abi::IRP_MJ_SET_INFORMATION, class, data);
+        self.ask(&bytes, &mut [], set).map(drop)
     }
 
     fn end_of_file(&self) -> Result<u64, NTSTATUS> {

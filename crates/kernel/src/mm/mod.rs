@@ -25,7 +25,8 @@ pub use mdl::{
     size_of_mdl, unmap_from_system,
 };
 pub use pool::{Pool, PoolBlock, PoolError, PoolOwner, TagUsage, tag_name};
-pub use segment::{Segment, SegmentFile, SegmentUse};
+pub(crate) use segment::LARGEST_SECTION;
+pub use segment::{SectionUsage, Segment, SegmentFile, SegmentUse, SystemView};
 pub use space::{SystemRange, SystemSpace};
 pub use stack::{KERNEL_STACK_SIZE, Stack};
 pub use user_mapping::{MapRequest, UserMapping};
@@ -44,6 +45,7 @@ pub struct MemoryManager {
     user_locks: mdl::UserLocks,
     user_mappings: user_mapping::UserMappings,
     system_views: segment::SystemViews,
+    section_counts: Arc<segment::Counts>,
 }
 
 impl MemoryManager {
@@ -58,6 +60,7 @@ impl MemoryManager {
             user_locks: mdl::UserLocks::default(),
             user_mappings: user_mapping::UserMappings::default(),
             system_views: segment::SystemViews::default(),
+            section_counts: Arc::default(),
         })
     }
 

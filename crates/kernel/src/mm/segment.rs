@@ -16,39 +16,64 @@ use platform::pages::{PAGE_SIZE, Protection};
 use platform::shared_memory::SharedMemory;
 
 use super::sharing::Part;
-use super::{MemoryManager, SystemRange, UserSpace};
+use super::{MemoryManager, PoolOwner, SystemRange, UserSpace};
 use crate::raw;
 
 const PAGE: u64 = PAGE_SIZE as u64;
 /// Sections of more bytes are refused: no window holds a view of so many.
-const LARGEST: u64 = 1 << 40;
+pub(crate) const LARGEST_SECTION: u64 = 1 << 40;
 /// Bytes that are read from a file at once, whole pages.
 const CHUNK: usize = 16 * PAGE_SIZE;
 
-/// The file that a segment is filled from.
+/// The file that a segment is filled from. It is asked for whole pages, the last of which may reach beyond its end, and which
+/// begin at multiples of the page size.
 pub trait SegmentFile: Debug + Send + Sync {
-    /// Fills `bytes` from the file's bytes at `offset`, a multiple of the page size; what lies behind its end stays.
+    /// Fills `bytes` from the file's bytes at `offset`; what lies behind its end is zero.
     ///
     /// # Errors
     /// What the file system answers.
     fn read(&self, offset: u64, bytes: &mut [u8]) -> Result<(), NTSTATUS>;
 
-    /// Writes the file's bytes at `offset`.
+    /// Writes the file's bytes at `offset`, but none behind its end.
     ///
     /// # Errors
     /// What the file system answers.
     fn write(&self, offset: u64, bytes: &[u8]) -> Result<(), NTSTATUS>;
 }
 
-/// The pages of a section.
+/// What of sections there is in a machine now.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SectionUsage {
+    /// Segments: pages that a section or a view still uses.
+    pub segments: usize,
+    /// Views in processes.
+    pub views: usize,
+    /// Views in system space.
+    pub system_views: usize,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Counts {
+    segments: AtomicUsize,
+    views: AtomicUsize,
+}
+
+/// The pages of a section, or of all sections of a file.
 #[derive(Debug)]
 pub struct Segment {
     memory: Arc<SharedMemory>,
-    /// Bytes of the section; its last page may have more.
+    /// Bytes; its last page may have more.
     size: u64,
     file: Option<Backing>,
     /// Sections and views.
     uses: AtomicUsize,
+    counts: Arc<Counts>,
+}
+
+impl Drop for Segment {
+    fn drop(&mut self) {
+        self.counts.segments.fetch_sub(1, Ordering::AcqRel);
+    }
 }
 
 /// A section's or a view's hold on a segment. With the last one, changed pages are written to the file, if there is one.
@@ -103,19 +128,7 @@ struct Backing {
 }
 
 impl Segment {
-    /// Zeroed pages for a section of `size` bytes.
-    ///
-    /// # Errors
-    /// `STATUS_SECTION_TOO_BIG`; `STATUS_INSUFFICIENT_RESOURCES`.
-    pub fn of_pagefile(size: u64) -> Result<SegmentUse, NTSTATUS> {
-        Ok(Self::used(Arc::new(memory(size)?), size, None))
-    }
-
-    fn used(memory: Arc<SharedMemory>, size: u64, file: Option<Backing>) -> SegmentUse {
-        SegmentUse::of(Arc::new(Self { memory, size, file, uses: AtomicUsize::new(0) }))
-    }
-
-    /// Bytes of the section.
+    /// Bytes that sections show of it at most.
     #[must_use]
     pub fn size(&self) -> u64 {
         self.size
@@ -148,7 +161,7 @@ impl Segment {
                 Some(change.map_or(*slot, |now| std::mem::replace(slot, now)))
             };
             if before(None).is_some_and(|before| before != now) {
-                file.write(offset, &page[..bytes_of_page(self.size, offset)])?;
+                file.write(offset, &page)?;
                 before(Some(now));
             }
         }
@@ -163,16 +176,11 @@ impl Segment {
 }
 
 fn memory(size: u64) -> Result<SharedMemory, NTSTATUS> {
-    if size > LARGEST {
+    if size > LARGEST_SECTION {
         return Err(abi::STATUS_SECTION_TOO_BIG);
     }
     let bytes = usize::try_from(size.next_multiple_of(PAGE)).map_err(|_| abi::STATUS_SECTION_TOO_BIG)?;
     SharedMemory::new(bytes).map_err(|_| abi::STATUS_INSUFFICIENT_RESOURCES)
-}
-
-/// Bytes of the file in the page at `offset`.
-fn bytes_of_page(size: u64, offset: u64) -> usize {
-    usize::try_from((size - offset).min(PAGE)).unwrap_or(PAGE_SIZE)
 }
 
 fn digest(page: &[u8]) -> u64 {
@@ -181,10 +189,16 @@ fn digest(page: &[u8]) -> u64 {
     hasher.finish()
 }
 
-/// The views of segments in one process.
-#[derive(Debug, Default)]
+/// The views of segments in one process, by address; `None` when the process has ended.
+#[derive(Debug)]
 pub(super) struct Views {
-    all: Mutex<BTreeMap<u64, View>>,
+    all: Mutex<Option<BTreeMap<u64, View>>>,
+}
+
+impl Default for Views {
+    fn default() -> Self {
+        Self { all: Mutex::new(Some(BTreeMap::new())) }
+    }
 }
 
 #[derive(Debug)]
@@ -194,8 +208,14 @@ struct View {
     segment: SegmentUse,
 }
 
+impl Drop for View {
+    fn drop(&mut self) {
+        self.segment.counts.views.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
 impl Views {
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<u64, View>> {
+    fn lock(&self) -> MutexGuard<'_, Option<BTreeMap<u64, View>>> {
         self.all.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -209,7 +229,8 @@ impl UserSpace {
     /// Shows `length` bytes of a segment from `offset` on, both multiples of the page size, at `wanted` unless that is 0; returns where.
     ///
     /// # Errors
-    /// `STATUS_INVALID_VIEW_SIZE` for what is not all in the segment; `STATUS_CONFLICTING_ADDRESSES`; `STATUS_INSUFFICIENT_RESOURCES`.
+    /// `STATUS_INVALID_VIEW_SIZE` for what is not all in the segment; `STATUS_CONFLICTING_ADDRESSES`;
+    /// `STATUS_PROCESS_IS_TERMINATING`; `STATUS_INSUFFICIENT_RESOURCES`.
     pub fn map_segment(
         &self,
         segment: &SegmentUse,
@@ -220,8 +241,14 @@ impl UserSpace {
     ) -> Result<u64, NTSTATUS> {
         let part = segment.part(offset, length).ok_or(abi::STATUS_INVALID_VIEW_SIZE)?;
         let address = self.map_view(&[part], writable, wanted)?;
-        self.views.lock().insert(address, View { length, offset, segment: segment.clone() });
-        Ok(address)
+        segment.counts.views.fetch_add(1, Ordering::AcqRel);
+        let view = View { length, offset, segment: segment.clone() };
+        if let Some(all) = self.views.lock().as_mut() {
+            all.insert(address, view);
+            return Ok(address);
+        }
+        self.give_back(address);
+        Err(abi::STATUS_PROCESS_IS_TERMINATING)
     }
 
     /// Ends the view that `address` lies in.
@@ -229,10 +256,12 @@ impl UserSpace {
     /// # Errors
     /// `STATUS_NOT_MAPPED_VIEW` when there is none.
     pub fn unmap_segment(&self, address: u64) -> Result<(), NTSTATUS> {
-        let mut all = self.views.lock();
-        let (start, _) = find(&all, address).ok_or(abi::STATUS_NOT_MAPPED_VIEW)?;
-        let view = all.remove(&start);
-        drop(all);
+        let (start, view) = {
+            let mut all = self.views.lock();
+            let all = all.as_mut().ok_or(abi::STATUS_NOT_MAPPED_VIEW)?;
+            let (start, _) = find(all, address).ok_or(abi::STATUS_NOT_MAPPED_VIEW)?;
+            (start, all.remove(&start))
+        };
         self.give_back(start);
         // Its file may be written now, under no lock.
         drop(view);
@@ -247,7 +276,8 @@ impl UserSpace {
     pub fn flush_segment(&self, address: u64, length: u64) -> Result<u64, NTSTATUS> {
         let (segment, range) = {
             let all = self.views.lock();
-            let (start, view) = find(&all, address).ok_or(abi::STATUS_NOT_MAPPED_VIEW)?;
+            let found = all.as_ref().and_then(|all| find(all, address));
+            let (start, view) = found.ok_or(abi::STATUS_NOT_MAPPED_VIEW)?;
             let left = view.length - (address - start);
             let from = view.offset + (address - start);
             let length = if length == 0 { left } else { length.min(left) };
@@ -257,26 +287,59 @@ impl UserSpace {
         Ok(range.end - range.start)
     }
 
-    /// Ends all views, for a process that has ended.
+    /// Ends all views, for a process that has ended; it gets no more.
     pub(crate) fn unmap_all_segments(&self) {
-        let views = std::mem::take(&mut *self.views.lock());
+        let views = self.views.lock().take().unwrap_or_default();
         for start in views.keys() {
             self.give_back(*start);
         }
     }
 }
 
-/// Views in system space.
+/// Where a section is shown in system space.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SystemView {
+    /// Where it begins.
+    pub address: u64,
+    /// Its bytes.
+    pub length: u64,
+    /// The driver that mapped it.
+    pub owner: PoolOwner,
+}
+
+/// Views in system space, by address.
 #[derive(Debug, Default)]
 pub(super) struct SystemViews {
-    all: Mutex<BTreeMap<u64, (SystemRange, SegmentUse)>>,
+    all: Mutex<BTreeMap<u64, LiveSystemView>>,
+}
+
+#[derive(Debug)]
+struct LiveSystemView {
+    // Taken out of system space before its file is written.
+    range: SystemRange,
+    owner: PoolOwner,
+    _segment: SegmentUse,
+}
+
+impl SystemViews {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<u64, LiveSystemView>> {
+        self.all.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl MemoryManager {
+    /// Zeroed pages for a section of `size` bytes.
+    ///
+    /// # Errors
+    /// `STATUS_SECTION_TOO_BIG`; `STATUS_INSUFFICIENT_RESOURCES`.
+    pub fn segment(&self, size: u64) -> Result<SegmentUse, NTSTATUS> {
+        Ok(self.used_segment(Arc::new(memory(size)?), size, None))
+    }
+
     /// The first `size` bytes of a file, in a segment.
     ///
     /// # Errors
-    /// As for [`Segment::of_pagefile`]; what the file system answers to reading.
+    /// As for [`Self::segment`]; what the file system answers to reading.
     pub fn segment_of_file(&self, size: u64, file: Box<dyn SegmentFile>) -> Result<SegmentUse, NTSTATUS> {
         const REFUSED: NTSTATUS = abi::STATUS_INSUFFICIENT_RESOURCES;
         let memory = Arc::new(memory(size)?);
@@ -284,19 +347,25 @@ impl MemoryManager {
         pages.map(&memory, 0..memory.len(), Protection::ReadWrite).map_err(|_| REFUSED)?;
         let mut written = Vec::with_capacity(memory.len() / PAGE_SIZE);
         let mut chunk = vec![0; CHUNK];
-        for offset in (0..size).step_by(CHUNK) {
-            let count = usize::try_from(size - offset).unwrap_or(CHUNK).min(CHUNK);
+        for offset in (0..memory.len()).step_by(CHUNK) {
+            let chunk = &mut chunk[..CHUNK.min(memory.len() - offset)];
             chunk.fill(0);
-            file.read(offset, &mut chunk[..count])?;
-            let whole = count.next_multiple_of(PAGE_SIZE);
-            raw::copy_to(pages.base() as u64 + offset, &chunk[..whole]).map_err(|_| REFUSED)?;
-            written.extend(chunk[..whole].chunks(PAGE_SIZE).map(digest));
+            file.read(offset as u64, chunk)?;
+            raw::copy_to((pages.base() + offset) as u64, chunk).map_err(|_| REFUSED)?;
+            written.extend(chunk.chunks(PAGE_SIZE).map(digest));
         }
         let file = Some(Backing { file, pages, written: Mutex::new(written) });
-        Ok(Segment::used(memory, size, file))
+        Ok(self.used_segment(memory, size, file))
     }
 
-    /// `MmMapViewInSystemSpace`: shows the first `length` bytes of a segment, a multiple of the page size; returns where.
+    fn used_segment(&self, memory: Arc<SharedMemory>, size: u64, file: Option<Backing>) -> SegmentUse {
+        let counts = Arc::clone(&self.section_counts);
+        counts.segments.fetch_add(1, Ordering::AcqRel);
+        SegmentUse::of(Arc::new(Segment { memory, size, file, uses: AtomicUsize::new(0), counts }))
+    }
+
+    /// `MmMapViewInSystemSpace` of a driver: shows the first `length` bytes of a segment, a multiple of the page size; returns
+    /// where.
     ///
     /// # Errors
     /// `STATUS_INVALID_VIEW_SIZE`; `STATUS_NO_MEMORY`.
@@ -305,14 +374,15 @@ impl MemoryManager {
         segment: &SegmentUse,
         length: u64,
         writable: bool,
+        owner: PoolOwner,
     ) -> Result<u64, NTSTATUS> {
         let part = segment.part(0, length).ok_or(abi::STATUS_INVALID_VIEW_SIZE)?;
         let range = self.space.allocate(part.range.len()).map_err(|_| abi::STATUS_NO_MEMORY)?;
         let protection = if writable { Protection::ReadWrite } else { Protection::Read };
         range.map(&part.memory, part.range, protection).map_err(|_| abi::STATUS_NO_MEMORY)?;
         let address = range.base() as u64;
-        let mut all = self.system_views.all.lock().unwrap_or_else(PoisonError::into_inner);
-        all.insert(address, (range, segment.clone()));
+        let view = LiveSystemView { range, owner, _segment: segment.clone() };
+        self.system_views.lock().insert(address, view);
         Ok(address)
     }
 
@@ -321,10 +391,30 @@ impl MemoryManager {
     /// # Errors
     /// `STATUS_NOT_MAPPED_VIEW` when no view begins there.
     pub fn unmap_in_system_space(&self, address: u64) -> Result<(), NTSTATUS> {
-        let mut all = self.system_views.all.lock().unwrap_or_else(PoisonError::into_inner);
-        let view = all.remove(&address).ok_or(abi::STATUS_NOT_MAPPED_VIEW)?;
-        drop(all);
-        drop(view);
-        Ok(())
+        // Its file may be written when it is dropped, under no lock.
+        let view = self.system_views.lock().remove(&address);
+        view.map(drop).ok_or(abi::STATUS_NOT_MAPPED_VIEW)
+    }
+
+    /// Views in system space that a driver has mapped and not unmapped.
+    #[must_use]
+    pub fn system_views_of(&self, driver: PoolOwner) -> Vec<SystemView> {
+        let all = self.system_views.lock();
+        let own = all.iter().filter(|(_, view)| view.owner == driver);
+        own.map(|(&address, view)| SystemView { address, length: view.range.len() as u64, owner: driver })
+            .collect()
+    }
+
+    /// What of sections there is now.
+    #[must_use]
+    pub fn section_usage(&self) -> SectionUsage {
+        SectionUsage {
+            segments: self.section_counts.segments.load(Ordering::Acquire),
+            views: self.section_counts.views.load(Ordering::Acquire),
+            system_views: self.system_views.lock().len(),
+        }
     }
 }
+
+#[cfg(test)]
+mod tests;
