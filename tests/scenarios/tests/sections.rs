@@ -423,7 +423,7 @@ fn views_are_where_and_as_long_as_they_are_asked_for(transport: &dyn Transport) 
     let status =
         |base: u64, offset: u64, size: u64| refused(&device, MAP, &[section, base, offset, size, RW]);
     let too_much = abi::STATUS_INVALID_VIEW_SIZE.bits();
-    assert_eq!(done(&device, QUERY, &[section, 0, 24]), [COMMIT, 0x2_0001, 24]);
+    assert_eq!(done(&device, QUERY, &[section, 0, 24]), [COMMIT, 0x2_1000, 24], "whole pages");
     assert_eq!(refused(&device, QUERY, &[section, 0, 16]), abi::STATUS_INFO_LENGTH_MISMATCH.bits());
     let [base, offset, size] = done(&device, MAP, &[section, 0, 0x2_0000, 0, RW]);
     assert_eq!((offset, size), (0x2_0000, 4096), "the last byte's page");
