@@ -211,7 +211,7 @@ impl Section {
         if status.is_success() { Ok(information) } else { Err(status) }
     }
 
-    /// Its bytes.
+    /// Its bytes, whole pages.
     ///
     /// # Errors
     ///

@@ -5,6 +5,7 @@
 mod application;
 mod apps;
 mod cases;
+mod pattern;
 mod watch;
 
 use std::path::PathBuf;
@@ -19,6 +20,7 @@ pub use apps::{
     APPS, AppsCounts, AppsWitness, apps_follow, apps_nothing, apps_pend, apps_pointer, apps_sleep, apps_stop,
 };
 pub use cases::{CaseResult, case_code, failure, machine_with, open, open_asynchronous, run_case, words};
+pub use pattern::{checksum, pattern};
 pub use watch::{PATIENCE, Watch, is_pended, unload_cleanly, unload_when_closed};
 
 /// How a driver is brought into the machine.

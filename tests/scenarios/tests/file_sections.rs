@@ -8,8 +8,8 @@ use app::{ControlCode, Device, FileMapping, MappingAccess, OpenOptions, Transpor
 use gate::SystemCall;
 use host::{LoadOptions, Machine, SectionUsage, Server};
 use ringbridge_scenarios::{
-    Beside, PATIENCE, application, machine_with, open, run_application, say_ready, sys_path,
-    unload_when_closed, wait_to_go_on, words,
+    Beside, PATIENCE, application, checksum, machine_with, open, pattern, run_application, say_ready,
+    sys_path, unload_when_closed, wait_to_go_on, words,
 };
 
 const ONE: &str = r"\\.\RbFs\one";
@@ -45,17 +45,6 @@ fn state(file: &Device<'_>) -> State {
     let [size, reads, writes, last_read, last_write, open, wrong, cleanups] = call(file, STATE, &[]);
     assert_eq!(wrong, 0, "paging I/O is of whole pages, with an MDL, kernel mode's, below DISPATCH_LEVEL");
     State { size, reads, writes, last_read, last_write, open, cleanups }
-}
-
-fn checksum(bytes: &[u8]) -> u64 {
-    let step = |sum: u64, byte: &u8| (sum ^ u64::from(*byte)).wrapping_mul(0x100_0000_01B3);
-    bytes.iter().fold(0xCBF2_9CE4_8422_2325, step)
-}
-
-/// The driver's pattern.
-fn pattern(length: usize, seed: u64) -> Vec<u8> {
-    let byte = |index: u64| seed.wrapping_add(index * 31).wrapping_add(index >> 8).to_le_bytes()[0];
-    (0..length as u64).map(byte).collect()
 }
 
 /// Runs `body` with a machine that has `filesystem.sys`, and in which nothing of sections is left behind.

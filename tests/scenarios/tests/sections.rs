@@ -11,9 +11,12 @@ use app::{ControlCode, Device, FileMapping, MappingAccess, Transport, View};
 use gate::{Handle, MappedView, SystemCall};
 use host::{Machine, SectionUsage, Server, UnloadOutcome};
 use ringbridge_scenarios::{
-    Beside, PATIENCE, application, machine_with, open, run_application, say_ready_with, unload_when_closed,
-    wait_to_go_on, words,
+    Beside, PATIENCE, application, checksum, machine_with, open, pattern, run_application, say_ready_with,
+    unload_when_closed, wait_to_go_on, words,
 };
+
+#[path = "sections/ends.rs"]
+mod ends;
 
 const DEVICE: &str = r"\\.\RbSections";
 const NAME: &str = "RbShown";
@@ -72,17 +75,6 @@ fn refused(device: &Device<'_>, number: u32, inputs: &[u64]) -> u32 {
 /// A section of the driver's, by a kernel handle.
 fn create(device: &Device<'_>, size: u64) -> u64 {
     done(device, CREATE, &[ALL, size, RW, COMMIT, KERNEL])[0]
-}
-
-fn checksum(bytes: &[u8]) -> u64 {
-    let step = |sum: u64, byte: &u8| (sum ^ u64::from(*byte)).wrapping_mul(0x100_0000_01B3);
-    bytes.iter().fold(0xCBF2_9CE4_8422_2325, step)
-}
-
-/// The driver's pattern.
-fn pattern(length: usize, seed: u64) -> Vec<u8> {
-    let byte = |index: u64| seed.wrapping_add(index * 31).wrapping_add(index >> 8).to_le_bytes()[0];
-    (0..length as u64).map(byte).collect()
 }
 
 /// Other bytes than any pattern of the driver's.
@@ -431,7 +423,7 @@ fn views_are_where_and_as_long_as_they_are_asked_for(transport: &dyn Transport) 
     let status =
         |base: u64, offset: u64, size: u64| refused(&device, MAP, &[section, base, offset, size, RW]);
     let too_much = abi::STATUS_INVALID_VIEW_SIZE.bits();
-    assert_eq!(done(&device, QUERY, &[section, 0, 24]), [COMMIT, 0x2_0001, 24]);
+    assert_eq!(done(&device, QUERY, &[section, 0, 24]), [COMMIT, 0x2_1000, 24], "whole pages");
     assert_eq!(refused(&device, QUERY, &[section, 0, 16]), abi::STATUS_INFO_LENGTH_MISMATCH.bits());
     let [base, offset, size] = done(&device, MAP, &[section, 0, 0x2_0000, 0, RW]);
     assert_eq!((offset, size), (0x2_0000, 4096), "the last byte's page");
@@ -703,112 +695,4 @@ fn application_with_a_child() {
 #[test]
 fn a_child_has_no_views_of_its_parents() {
     in_another_process("application_with_a_child");
-}
-
-// ---- ends ------------------------------------------------------------------------------------------------------------------
-
-#[test]
-fn application_that_has_views_and_waits() {
-    as_application(|transport| {
-        let device = open(transport, DEVICE);
-        let mapping = FileMapping::new(transport, 0x4_0000, MappingAccess::ReadWrite).expect("is made");
-        let _views = [0, 0x1_0000, 0x3_0000]
-            .map(|offset| mapping.map(MappingAccess::ReadWrite, offset, 0).expect("is shown"));
-        let handle = create(&device, 4096);
-        done(&device, MAP, &[handle, 0, 0, 0, RW]);
-        done(&device, CLOSE, &[handle]);
-        say_ready_with("shown");
-        wait_to_go_on();
-    });
-}
-
-#[test]
-fn nothing_is_left_of_an_application_that_is_killed_with_views() {
-    with_machine(|machine| {
-        let (_folder, server) = serve(machine);
-        for _ in 0..10 {
-            let application = Beside::start("application_that_has_views_and_waits", server.path());
-            assert_eq!(machine.section_usage(), SectionUsage { segments: 2, views: 4, system_views: 0 });
-            application.kill();
-            let deadline = std::time::Instant::now() + PATIENCE;
-            while machine.section_usage() != SectionUsage::default() {
-                assert!(std::time::Instant::now() < deadline, "{:?}", machine.section_usage());
-                std::thread::yield_now();
-            }
-        }
-        server.stop();
-    });
-}
-
-#[test]
-fn application_that_maps_and_unmaps_for_ever() {
-    as_application(|transport| {
-        let device = open(transport, DEVICE);
-        let mapping = FileMapping::new(transport, 0x4_0000, MappingAccess::ReadWrite).expect("is made");
-        let handle = create(&device, 0x1_0000);
-        say_ready_with("busy");
-        loop {
-            let views = [0, 0x1_0000].map(|offset| mapping.map(MappingAccess::ReadWrite, offset, 0));
-            let (status, [base, ..]) = call(&device, MAP, &[handle, 0, 0, 0, RW], "");
-            assert_eq!(status, OK);
-            drop(views);
-            done(&device, UNMAP, &[base]);
-        }
-    });
-}
-
-#[test]
-fn an_application_that_is_killed_while_it_maps_and_unmaps_leaves_nothing() {
-    let machine = machine_with("sections");
-    let (_folder, server) = serve(&machine);
-    for round in 0..20 {
-        let application = Beside::start("application_that_maps_and_unmaps_for_ever", server.path());
-        // Killed at another moment each time.
-        (0..round * 20).for_each(|_| std::thread::yield_now());
-        application.kill();
-        let deadline = std::time::Instant::now() + PATIENCE;
-        // The driver's kernel handle is nobody's but the driver's.
-        let left = SectionUsage { segments: round + 1, views: 0, system_views: 0 };
-        while machine.section_usage() != left {
-            assert!(std::time::Instant::now() < deadline, "{:?}", machine.section_usage());
-            std::thread::yield_now();
-        }
-    }
-    assert!(machine.bugcheck().is_none(), "{:?}", machine.bugcheck());
-    server.stop();
-}
-
-#[test]
-fn nothing_is_left_of_a_process_that_ends_with_views_and_other_views_stay() {
-    with_machine(|machine| {
-        let (ended, stays) = (machine.process("ended"), machine.process("stays"));
-        let (mapping, _) = FileMapping::named(&ended, NAME, 4096, MappingAccess::ReadWrite).expect("is made");
-        let view = mapping.map(MappingAccess::ReadWrite, 0, 0).expect("is shown");
-        view.store_u32(0, 5).expect("writable");
-        let other = FileMapping::open(&stays, NAME, MappingAccess::ReadWrite).expect("it is there");
-        let seen = other.map(MappingAccess::ReadWrite, 0, 0).expect("is shown");
-        ended.end();
-        assert!(view.load_u32(0).is_err(), "nothing is there any more");
-        assert_eq!(seen.load_u32(0).expect("shown"), 5);
-        assert_eq!(machine.section_usage(), SectionUsage { segments: 1, views: 1, system_views: 0 });
-    });
-}
-
-#[test]
-fn a_view_in_system_space_that_a_driver_forgets_is_told_when_it_is_unloaded() {
-    let machine = machine_with("sections");
-    let process = machine.process("test");
-    let device = open(&process, DEVICE);
-    let section = create(&device, 8192);
-    let [object, ..] = done(&device, REFERENCE, &[section, ALL, 0]);
-    let [address, ..] = done(&device, MAP_IN_SYSTEM, &[object, 0]);
-    done(&device, DEREFERENCE, &[object]);
-    done(&device, CLOSE, &[section]);
-    drop(device);
-    let Ok(UnloadOutcome::Unloaded(report)) = machine.unload("sections") else { panic!("unloads") };
-    assert!(!report.is_clean());
-    assert_eq!(report.system_views.len(), 1);
-    assert_eq!((report.system_views[0].address, report.system_views[0].length), (address, 8192));
-    let told = host::left_behind(&report);
-    assert_eq!(told, [format!("left a view of 8192 bytes of a section in system space at {address:#x}")]);
 }

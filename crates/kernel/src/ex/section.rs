@@ -22,7 +22,7 @@ const ROUNDED: u64 = !(GRANULARITY as u64 - 1);
 #[derive(Debug)]
 pub struct Section {
     segment: SegmentUse,
-    /// Bytes; those of a file may be less than its segment has.
+    /// Bytes: whole pages, but of a file as many as were asked for, which may be less than its segment has.
     size: u64,
     /// PAGE_READONLY or PAGE_READWRITE.
     protection: u32,

@@ -10,6 +10,7 @@ use std::mem::offset_of;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use abi::NTSTATUS;
+use platform::pages::PAGE_SIZE;
 
 use super::asynchronous::{Caller, Notice, Target};
 use super::device;
@@ -68,7 +69,8 @@ pub fn segment(
     let Some((object, granted)) = file else {
         return match request.size {
             0 => Err(abi::STATUS_INVALID_PARAMETER_4),
-            size => Ok((kernel.mm.segment(size)?, size)),
+            // ddi: of pages of its own it has whole ones.
+            size => Ok((kernel.mm.segment(size)?, size.next_multiple_of(PAGE_SIZE as u64))),
         };
     };
     let file = object.body::<File>().ok_or(abi::STATUS_OBJECT_TYPE_MISMATCH)?;
