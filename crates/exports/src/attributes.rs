@@ -130,8 +130,8 @@ fn granted(call: Call<'_>, object: &Object, attributes: &Attributes, access: u32
 }
 
 /// Gives a fresh object the descriptor that `attributes` name, as the system process's token assigns it. Without one it gets
-/// the default of its type, with its name ([`kernel::ob::ObjectManager::insert`]): for events and sections the token's
-/// default list, by which administrators may look and wait, and applications else have no rights.
+/// the default of its type, with its name ([`kernel::ob::ObjectManager::insert`]): for events the token's
+/// default list, by which administrators may look and wait, and applications else have no rights. Sections have theirs already.
 ///
 /// (Confirm: "DACL for a New Object" takes the default list from the creator's token. Here that is always the system's,
 /// also when a driver makes the object in an application's request: drivers report that an application may wait for an

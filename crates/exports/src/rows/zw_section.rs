@@ -8,7 +8,7 @@ use kernel::io;
 use kernel::mm::{PoolOwner, SegmentUse};
 use kernel::ob::{self, Object, Wanted};
 use kernel::ps::{Process, ProcessBody};
-use kernel::{Outcome, Unwind, raw};
+use kernel::{Outcome, Unwind, raw, se};
 
 use crate::Call;
 use crate::attributes;
@@ -51,6 +51,26 @@ fn segment(call: Call<'_>, file: u64, request: SectionRequest) -> Result<(Segmen
         return io::segment(call.kernel, None, request);
     }
     with_object(call, file, "File", |object| io::segment(call.kernel, Some((object, EVERY_ACCESS)), request))
+}
+
+/// Gives a new section the default list of the process that the driver works for, in whose requests sections are made: so its
+/// application can use what was made for it. A descriptor of the driver's takes its place.
+///
+/// Source: "DACL for a New Object". (Events have the system's list: see [`attributes`].)
+fn give_default_list(call: Call<'_>, object: Arc<Object>) -> Result<Arc<Object>, NTSTATUS> {
+    let assigned = ob::current_process(call.kernel, call.thread).and_then(|process| {
+        se::assign(None, None, false, &process.token, &object.object_type().generic_mapping)
+    });
+    match assigned {
+        Ok(descriptor) => {
+            object.set_security(descriptor);
+            Ok(object)
+        }
+        Err(status) => {
+            object.dereference(call.kernel);
+            Err(status)
+        }
+    }
 }
 
 /// A value in the caller's memory; 0 when there is no pointer to it.
@@ -121,7 +141,8 @@ rows! {
         let protection = section_page_protection;
         let request = SectionRequest { size, protection, attributes: allocation_attributes };
         let made = segment(call, file_handle, request)
-            .and_then(|(segment, size)| ex::section_object(call.kernel, segment, size, request));
+            .and_then(|(segment, size)| ex::section_object(call.kernel, segment, size, request))
+            .and_then(|object| give_default_list(call, object));
         match made {
             Ok(object) => {
                 attributes::create::<Section>(call, section_handle, desired_access, &attributes, &object)

@@ -54,7 +54,7 @@ impl Drop for PagedFile {
 /// opened for, if it has one; a file that is too short for a section to be written to becomes longer.
 ///
 /// # Errors
-/// What [`SectionRequest::check`] says. Without a file `STATUS_INVALID_PARAMETER_4` for no bytes. With one: `STATUS_ACCESS_DENIED` when it was
+/// What `SectionRequest::check` says. Without a file `STATUS_INVALID_PARAMETER_4` for no bytes. With one: `STATUS_ACCESS_DENIED` when it was
 /// opened for less; `STATUS_INVALID_FILE_FOR_SECTION` when its driver has set no SectionObjectPointer;
 /// `STATUS_MAPPED_FILE_SIZE_ZERO`; `STATUS_SECTION_TOO_BIG` for more bytes than a file has that is only read; what the driver
 /// answers; `STATUS_NOT_IMPLEMENTED` for more bytes than the segment has that is in use. `STATUS_INSUFFICIENT_RESOURCES`.
