@@ -6,6 +6,7 @@ mod application;
 mod apps;
 mod cases;
 mod pattern;
+mod places;
 mod watch;
 
 use std::path::PathBuf;
@@ -21,6 +22,7 @@ pub use apps::{
 };
 pub use cases::{CaseResult, case_code, failure, machine_with, open, open_asynchronous, run_case, words};
 pub use pattern::{checksum, pattern};
+pub use places::{as_application, embedded, in_another_process, serve, with_driver};
 pub use watch::{PATIENCE, Watch, is_pended, unload_cleanly, unload_when_closed};
 
 /// How a driver is brought into the machine.

@@ -7,7 +7,7 @@ use abi::NTSTATUS;
 use app::{ControlCode, Device, Transport};
 use host::Machine;
 use ringbridge_scenarios::{
-    application, failure, machine_with, open, run_application, unload_cleanly, words,
+    application, checksum, failure, machine_with, open, pattern, run_application, unload_cleanly, words,
 };
 
 const DEVICES: [&str; 3] = [r"\\.\RbBuffered", r"\\.\RbDirect", r"\\.\RbNeither"];
@@ -36,17 +36,6 @@ const SECONDARY: u32 = 23;
 
 fn code(number: u32, method: u32) -> ControlCode {
     ControlCode(abi::CTL_CODE(abi::FILE_DEVICE_UNKNOWN, 0x900 + number, method, abi::FILE_ANY_ACCESS))
-}
-
-fn checksum(bytes: &[u8]) -> u64 {
-    let step = |sum: u64, byte: &u8| (sum ^ u64::from(*byte)).wrapping_mul(0x100_0000_01B3);
-    bytes.iter().fold(0xCBF2_9CE4_8422_2325, step)
-}
-
-/// The driver's pattern.
-fn pattern(length: usize, seed: u64) -> Vec<u8> {
-    let byte = |index: u64| seed.wrapping_add(index * 31).wrapping_add(index >> 8).to_le_bytes()[0];
-    (0..length as u64).map(byte).collect()
 }
 
 /// Other bytes than any pattern of the driver's.

@@ -1,17 +1,16 @@
 //! Sections of files (row M7): what `filesystem.sys` keeps, shown to applications and drivers. `tests/drivers/filesystem.c` says what
 //! its requests do.
 
-use std::path::Path;
-
 use abi::{NTSTATUS, PAGE_READONLY, PAGE_READWRITE, SEC_COMMIT, SECTION_ALL_ACCESS};
 use app::{ControlCode, Device, FileMapping, MappingAccess, OpenOptions, Transport};
 use gate::SystemCall;
-use host::{LoadOptions, Machine, SectionUsage, Server};
+use host::{LoadOptions, SectionUsage};
 use ringbridge_scenarios::{
-    Beside, PATIENCE, application, checksum, machine_with, open, pattern, run_application, say_ready,
-    sys_path, unload_when_closed, wait_to_go_on, words,
+    Beside, PATIENCE, as_application, checksum, embedded, in_another_process, machine_with, open, pattern,
+    say_ready, serve, sys_path, unload_when_closed, wait_to_go_on, with_driver, words,
 };
 
+const DRIVER: &str = "filesystem";
 const ONE: &str = r"\\.\RbFs\one";
 const TWO: &str = r"\\.\RbFs\TWO";
 const PLAIN: &str = r"\\.\RbFs\plain";
@@ -45,41 +44,6 @@ fn state(file: &Device<'_>) -> State {
     let [size, reads, writes, last_read, last_write, open, wrong, cleanups] = call(file, STATE, &[]);
     assert_eq!(wrong, 0, "paging I/O is of whole pages, with an MDL, kernel mode's, below DISPATCH_LEVEL");
     State { size, reads, writes, last_read, last_write, open, cleanups }
-}
-
-/// Runs `body` with a machine that has `filesystem.sys`, and in which nothing of sections is left behind.
-fn with_machine(body: impl FnOnce(&Machine)) {
-    let machine = machine_with("filesystem");
-    body(&machine);
-    assert!(machine.bugcheck().is_none(), "{:?}", machine.bugcheck());
-    unload_when_closed(&machine, "filesystem");
-    assert_eq!(machine.section_usage(), SectionUsage::default());
-}
-
-fn serve(machine: &Machine) -> (tempfile::TempDir, Server) {
-    let folder = tempfile::tempdir().expect("a folder");
-    let server = machine.serve(Path::new(&folder.path().join("ringbridge.sock"))).expect("serves");
-    (folder, server)
-}
-
-fn embedded(body: impl FnOnce(&dyn Transport)) {
-    with_machine(|machine| body(&machine.process("application")));
-}
-
-/// Runs the test `name` of this file as an application in another process.
-fn in_another_process(name: &str) {
-    with_machine(|machine| {
-        let (_folder, server) = serve(machine);
-        run_application(name, server.path());
-        server.stop();
-    });
-}
-
-/// The same, in the process that plays the application.
-fn as_application(body: impl FnOnce(&dyn Transport)) {
-    if let Some(client) = application() {
-        body(&client);
-    }
 }
 
 fn status(
@@ -162,7 +126,7 @@ fn a_file_is_seen_and_changed_by_its_views(transport: &dyn Transport) {
 
 #[test]
 fn a_file_is_seen_and_changed_by_its_views_embedded() {
-    embedded(a_file_is_seen_and_changed_by_its_views);
+    embedded(DRIVER, a_file_is_seen_and_changed_by_its_views);
 }
 
 #[test]
@@ -172,12 +136,12 @@ fn application_of_a_file() {
 
 #[test]
 fn a_file_is_seen_and_changed_by_its_views_from_another_process() {
-    in_another_process("application_of_a_file");
+    in_another_process(DRIVER, "application_of_a_file");
 }
 
 #[test]
 fn what_is_no_section_of_a_file_is_not_made() {
-    embedded(|transport| {
+    embedded(DRIVER, |transport| {
         let file = open(transport, ONE);
         let status = |size: u64, protection: u32| status(transport, &file, size, protection, SEC_COMMIT);
         assert_eq!(status(0, PAGE_READWRITE), abi::STATUS_MAPPED_FILE_SIZE_ZERO);
@@ -221,7 +185,7 @@ fn what_is_no_section_of_a_file_is_not_made() {
 
 #[test]
 fn a_file_becomes_as_long_as_a_section_that_is_written_to() {
-    embedded(|transport| {
+    embedded(DRIVER, |transport| {
         let file = open(transport, TWO);
         let mapping =
             FileMapping::of_file(transport, &file, 6000, MappingAccess::ReadWrite).expect("is made");
@@ -241,7 +205,7 @@ fn a_file_becomes_as_long_as_a_section_that_is_written_to() {
 
 #[test]
 fn a_flush_says_what_the_file_system_answers_and_is_done_again() {
-    embedded(|transport| {
+    embedded(DRIVER, |transport| {
         let file = open(transport, ONE);
         call(&file, FILL, &[4096, 1]);
         call(&file, REFUSE_READS, &[u64::from(abi::STATUS_DEVICE_NOT_READY.bits())]);
@@ -269,7 +233,7 @@ fn a_flush_says_what_the_file_system_answers_and_is_done_again() {
 
 #[test]
 fn pages_that_change_while_they_are_written_reach_the_file_in_the_end() {
-    with_machine(|machine| {
+    with_driver(DRIVER, |machine| {
         let process = machine.process("test");
         let file = open(&process, ONE);
         call(&file, FILL, &[8192, 1]);
@@ -307,7 +271,7 @@ fn application_that_changes_a_file_and_waits() {
 
 #[test]
 fn what_a_killed_application_has_changed_reaches_the_file_and_its_file_is_closed() {
-    with_machine(|machine| {
+    with_driver(DRIVER, |machine| {
         let (_folder, server) = serve(machine);
         let process = machine.process("test");
         let file = open(&process, ONE);
@@ -350,7 +314,7 @@ fn a_file_system_with_mapped_files_unloads_when_the_last_view_has_gone() {
 
 #[test]
 fn a_driver_maps_the_file_of_an_application_in_system_space() {
-    with_machine(|machine| {
+    with_driver(DRIVER, |machine| {
         machine.load(&sys_path("sections"), LoadOptions::default()).expect("loads");
         let process = machine.process("test");
         let file = open(&process, ONE);

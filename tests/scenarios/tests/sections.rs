@@ -1,23 +1,22 @@
 //! Named and unnamed sections (row M7): drivers and applications that see the same pages, in the same process and in others. The
 //! drivers say in `tests/drivers/sections.c` what their requests do. Sections of files are in `file_sections.rs`.
 
-use std::path::Path;
-
 use abi::{
     OBJ_CASE_INSENSITIVE, OBJ_KERNEL_HANDLE, OBJ_OPENIF, PAGE_READONLY, PAGE_READWRITE, SEC_COMMIT,
     SEC_RESERVE, SECTION_ALL_ACCESS, SECTION_MAP_READ, SECTION_MAP_WRITE,
 };
 use app::{ControlCode, Device, FileMapping, MappingAccess, Transport, View};
 use gate::{Handle, MappedView, SystemCall};
-use host::{Machine, SectionUsage, Server, UnloadOutcome};
+use host::{SectionUsage, UnloadOutcome};
 use ringbridge_scenarios::{
-    Beside, PATIENCE, application, checksum, machine_with, open, pattern, run_application, say_ready_with,
-    unload_when_closed, wait_to_go_on, words,
+    Beside, PATIENCE, application, as_application, checksum, embedded, in_another_process, machine_with,
+    open, pattern, say_ready_with, serve, unload_when_closed, wait_to_go_on, with_driver, words,
 };
 
 #[path = "sections/ends.rs"]
 mod ends;
 
+const DRIVER: &str = "sections";
 const DEVICE: &str = r"\\.\RbSections";
 const NAME: &str = "RbShown";
 const PATH: &str = r"\BaseNamedObjects\RbShown";
@@ -88,41 +87,6 @@ fn bytes_of(view: &View) -> Vec<u8> {
     bytes
 }
 
-/// Runs `body` with a machine that has `sections.sys`, and in which nothing of sections is left behind.
-fn with_machine(body: impl FnOnce(&Machine)) {
-    let machine = machine_with("sections");
-    body(&machine);
-    assert!(machine.bugcheck().is_none(), "{:?}", machine.bugcheck());
-    unload_when_closed(&machine, "sections");
-    assert_eq!(machine.section_usage(), SectionUsage::default());
-}
-
-fn serve(machine: &Machine) -> (tempfile::TempDir, Server) {
-    let folder = tempfile::tempdir().expect("a folder");
-    let server = machine.serve(Path::new(&folder.path().join("ringbridge.sock"))).expect("serves");
-    (folder, server)
-}
-
-fn embedded(body: impl FnOnce(&dyn Transport)) {
-    with_machine(|machine| body(&machine.process("application")));
-}
-
-/// Runs the test `name` of this file as an application in another process.
-fn in_another_process(name: &str) {
-    with_machine(|machine| {
-        let (_folder, server) = serve(machine);
-        run_application(name, server.path());
-        server.stop();
-    });
-}
-
-/// The same, in the process that plays the application.
-fn as_application(body: impl FnOnce(&dyn Transport)) {
-    if let Some(client) = application() {
-        body(&client);
-    }
-}
-
 // ---- what all see ------------------------------------------------------------------------------------------------------
 
 fn a_section_that_the_driver_creates_is_opened_by_the_application(transport: &dyn Transport) {
@@ -152,7 +116,7 @@ fn a_section_that_the_driver_creates_is_opened_by_the_application(transport: &dy
 
 #[test]
 fn a_section_that_the_driver_creates_is_opened_by_the_application_embedded() {
-    embedded(a_section_that_the_driver_creates_is_opened_by_the_application);
+    embedded(DRIVER, a_section_that_the_driver_creates_is_opened_by_the_application);
 }
 
 #[test]
@@ -162,7 +126,7 @@ fn application_that_opens() {
 
 #[test]
 fn a_section_that_the_driver_creates_is_opened_by_the_application_in_another_process() {
-    in_another_process("application_that_opens");
+    in_another_process(DRIVER, "application_that_opens");
 }
 
 fn a_section_that_the_application_creates_is_opened_by_the_driver(transport: &dyn Transport) {
@@ -201,7 +165,7 @@ fn a_section_that_the_application_creates_is_opened_by_the_driver(transport: &dy
 
 #[test]
 fn a_section_that_the_application_creates_is_opened_by_the_driver_embedded() {
-    embedded(a_section_that_the_application_creates_is_opened_by_the_driver);
+    embedded(DRIVER, a_section_that_the_application_creates_is_opened_by_the_driver);
 }
 
 #[test]
@@ -211,7 +175,7 @@ fn application_that_creates() {
 
 #[test]
 fn a_section_that_the_application_creates_is_opened_by_the_driver_from_another_process() {
-    in_another_process("application_that_creates");
+    in_another_process(DRIVER, "application_that_creates");
 }
 
 #[test]
@@ -232,7 +196,7 @@ fn application_that_shows_and_waits() {
 
 #[test]
 fn two_applications_and_a_driver_see_each_others_bytes() {
-    with_machine(|machine| {
+    with_driver(DRIVER, |machine| {
         let (_folder, server) = serve(machine);
         let first = Beside::start("application_that_shows_and_waits", server.path());
         assert_eq!(first.said(), Some("first"));
@@ -303,7 +267,7 @@ fn views_and_handles_that_only_read_give_no_writing(transport: &dyn Transport) {
 
 #[test]
 fn views_and_handles_that_only_read_give_no_writing_embedded() {
-    embedded(views_and_handles_that_only_read_give_no_writing);
+    embedded(DRIVER, views_and_handles_that_only_read_give_no_writing);
 }
 
 #[test]
@@ -313,12 +277,12 @@ fn application_that_only_reads() {
 
 #[test]
 fn views_and_handles_that_only_read_give_no_writing_in_another_process() {
-    in_another_process("application_that_only_reads");
+    in_another_process(DRIVER, "application_that_only_reads");
 }
 
 #[test]
 fn another_user_is_refused_a_section_unless_its_descriptor_lets_him() {
-    with_machine(|machine| {
+    with_driver(DRIVER, |machine| {
         let administrator = machine.process("administrator");
         let user = machine.process_as("user", host::Token::user());
         let device = open(&administrator, DEVICE);
@@ -354,7 +318,7 @@ fn another_user_is_refused_a_section_unless_its_descriptor_lets_him() {
 
 #[test]
 fn what_is_no_section_is_not_made() {
-    embedded(|transport| {
+    embedded(DRIVER, |transport| {
         let device = open(transport, DEVICE);
         let status = |size: u64, protection: u64, attributes: u64| {
             refused(&device, CREATE, &[ALL, size, protection, attributes, KERNEL])
@@ -383,7 +347,7 @@ fn what_is_no_section_is_not_made() {
 
 #[test]
 fn a_name_is_opened_or_taken_as_the_attributes_say() {
-    embedded(|transport| {
+    embedded(DRIVER, |transport| {
         let device = open(transport, DEVICE);
         let (missing, _) = call(&device, OPEN, &[ALL, NAMED], PATH);
         assert_eq!(missing, abi::STATUS_OBJECT_NAME_NOT_FOUND.bits());
@@ -462,7 +426,7 @@ fn views_are_where_and_as_long_as_they_are_asked_for(transport: &dyn Transport) 
 
 #[test]
 fn views_are_where_and_as_long_as_they_are_asked_for_embedded() {
-    embedded(views_are_where_and_as_long_as_they_are_asked_for);
+    embedded(DRIVER, views_are_where_and_as_long_as_they_are_asked_for);
 }
 
 #[test]
@@ -472,12 +436,12 @@ fn application_of_places() {
 
 #[test]
 fn views_are_where_and_as_long_as_they_are_asked_for_in_another_process() {
-    in_another_process("application_of_places");
+    in_another_process(DRIVER, "application_of_places");
 }
 
 #[test]
 fn other_arguments_of_a_view_are_what_their_page_allows() {
-    embedded(|transport| {
+    embedded(DRIVER, |transport| {
         let device = open(transport, DEVICE);
         let section = create(&device, 4096);
         let status = |rest: [u64; 4]| {
@@ -501,7 +465,7 @@ fn other_arguments_of_a_view_are_what_their_page_allows() {
 
 #[test]
 fn system_space_shows_no_more_than_the_section_has() {
-    embedded(|transport| {
+    embedded(DRIVER, |transport| {
         let device = open(transport, DEVICE);
         let section = create(&device, 4097);
         let [object, ..] = done(&device, REFERENCE, &[section, ALL, 0]);
@@ -586,7 +550,7 @@ fn file_mappings_are_as_win32_has_them(transport: &dyn Transport) {
 
 #[test]
 fn file_mappings_are_as_win32_has_them_embedded() {
-    embedded(file_mappings_are_as_win32_has_them);
+    embedded(DRIVER, file_mappings_are_as_win32_has_them);
 }
 
 #[test]
@@ -596,7 +560,7 @@ fn application_of_file_mappings() {
 
 #[test]
 fn file_mappings_are_as_win32_has_them_in_another_process() {
-    in_another_process("application_of_file_mappings");
+    in_another_process(DRIVER, "application_of_file_mappings");
 }
 
 fn nonsense_is_refused(transport: &dyn Transport) {
@@ -654,7 +618,7 @@ fn nonsense_is_refused(transport: &dyn Transport) {
 
 #[test]
 fn nonsense_is_refused_embedded() {
-    embedded(nonsense_is_refused);
+    embedded(DRIVER, nonsense_is_refused);
 }
 
 #[test]
@@ -664,7 +628,7 @@ fn application_of_nonsense() {
 
 #[test]
 fn nonsense_is_refused_from_another_process() {
-    in_another_process("application_of_nonsense");
+    in_another_process(DRIVER, "application_of_nonsense");
 }
 
 #[test]
@@ -694,5 +658,5 @@ fn application_with_a_child() {
 
 #[test]
 fn a_child_has_no_views_of_its_parents() {
-    in_another_process("application_with_a_child");
+    in_another_process(DRIVER, "application_with_a_child");
 }

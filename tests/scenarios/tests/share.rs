@@ -2,16 +2,15 @@
 //! same process and in others. The driver says in `tests/drivers/share.c` what its requests do.
 #![expect(unsafe_code, reason = "an application reads and writes what a driver maps for it by address")]
 
-use std::path::Path;
-
 use app::{ControlCode, Device, Transport};
-use host::{Event, Machine, Server, UnloadOutcome};
+use host::{Event, UnloadOutcome};
 use platform::memory;
 use ringbridge_scenarios::{
-    Beside, Watch, application, machine_with, open, run_application, say_ready_with, unload_when_closed,
-    wait_to_go_on, words,
+    Beside, Watch, as_application, checksum, embedded, in_another_process, machine_with, open, pattern,
+    say_ready_with, serve, wait_to_go_on, with_driver, words,
 };
 
+const DRIVER: &str = "share";
 const DEVICE: &str = r"\\.\RbShare";
 
 const MAKE: u32 = 0;
@@ -57,6 +56,8 @@ fn map(device: &Device<'_>) -> u64 {
 }
 
 fn load(address: u64, length: usize) -> Result<Vec<u8>, memory::AccessViolation> {
+    // So that nothing at an address is an error, and not the application's end.
+    platform::fault::install().expect("handlers");
     let mut bytes = vec![0; length];
     memory::copy_from(&mut bytes, address).map(|()| bytes)
 }
@@ -66,54 +67,9 @@ fn store(address: u64, bytes: &[u8]) -> Result<(), memory::AccessViolation> {
     unsafe { memory::copy_to(address, bytes) }
 }
 
-fn checksum(bytes: &[u8]) -> u64 {
-    let step = |sum: u64, byte: &u8| (sum ^ u64::from(*byte)).wrapping_mul(0x100_0000_01B3);
-    bytes.iter().fold(0xCBF2_9CE4_8422_2325, step)
-}
-
-/// The driver's pattern.
-fn pattern(length: usize, seed: u64) -> Vec<u8> {
-    let byte = |index: u64| seed.wrapping_add(index * 31).wrapping_add(index >> 8).to_le_bytes()[0];
-    (0..length as u64).map(byte).collect()
-}
-
 /// Other bytes than any pattern of the driver's.
 fn data(length: usize) -> Vec<u8> {
     (0..length).map(|index| (index % 251).to_le_bytes()[0] ^ 9).collect()
-}
-
-/// Runs `body` with a machine that has `share.sys`, which must end as it began.
-fn with_machine(body: impl FnOnce(&Machine)) {
-    let machine = machine_with("share");
-    body(&machine);
-    assert!(machine.bugcheck().is_none(), "{:?}", machine.bugcheck());
-    unload_when_closed(&machine, "share");
-}
-
-fn serve(machine: &Machine) -> (tempfile::TempDir, Server) {
-    let folder = tempfile::tempdir().expect("a folder");
-    let server = machine.serve(Path::new(&folder.path().join("ringbridge.sock"))).expect("serves");
-    (folder, server)
-}
-
-fn embedded(body: impl FnOnce(&dyn Transport)) {
-    with_machine(|machine| body(&machine.process("application")));
-}
-
-/// Runs the test `name` of this file as an application in another process.
-fn in_another_process(name: &str) {
-    with_machine(|machine| {
-        let (_folder, server) = serve(machine);
-        run_application(name, server.path());
-        server.stop();
-    });
-}
-
-/// The same, in the process that plays the application.
-fn as_application(body: impl FnOnce(&dyn Transport)) {
-    let Some(client) = application() else { return };
-    platform::fault::install().expect("handlers");
-    body(&client);
 }
 
 // ---- what both sides see ----------------------------------------------------------------------------------------------
@@ -144,7 +100,7 @@ fn both_sides_see_the_same_bytes(transport: &dyn Transport) {
 
 #[test]
 fn both_sides_see_the_same_bytes_embedded() {
-    embedded(both_sides_see_the_same_bytes);
+    embedded(DRIVER, both_sides_see_the_same_bytes);
 }
 
 #[test]
@@ -154,7 +110,7 @@ fn application_of_both_sides() {
 
 #[test]
 fn both_sides_see_the_same_bytes_from_another_process() {
-    in_another_process("application_of_both_sides");
+    in_another_process(DRIVER, "application_of_both_sides");
 }
 
 fn only_what_is_mapped_is_shown(transport: &dyn Transport) {
@@ -188,7 +144,7 @@ fn only_what_is_mapped_is_shown(transport: &dyn Transport) {
 
 #[test]
 fn only_what_is_mapped_is_shown_embedded() {
-    embedded(only_what_is_mapped_is_shown);
+    embedded(DRIVER, only_what_is_mapped_is_shown);
 }
 
 #[test]
@@ -198,7 +154,7 @@ fn application_of_parts() {
 
 #[test]
 fn only_what_is_mapped_is_shown_to_another_process() {
-    in_another_process("application_of_parts");
+    in_another_process(DRIVER, "application_of_parts");
 }
 
 fn mappings_have_their_own_protection_and_place(transport: &dyn Transport) {
@@ -226,7 +182,7 @@ fn mappings_have_their_own_protection_and_place(transport: &dyn Transport) {
 
 #[test]
 fn mappings_have_their_own_protection_and_place_embedded() {
-    embedded(mappings_have_their_own_protection_and_place);
+    embedded(DRIVER, mappings_have_their_own_protection_and_place);
 }
 
 #[test]
@@ -236,12 +192,12 @@ fn application_of_protections() {
 
 #[test]
 fn mappings_have_their_own_protection_and_place_in_another_process() {
-    in_another_process("application_of_protections");
+    in_another_process(DRIVER, "application_of_protections");
 }
 
 #[test]
 fn what_cannot_be_mapped_raises() {
-    embedded(|transport| {
+    embedded(DRIVER, |transport| {
         let device = open(transport, DEVICE);
         for kind in [PAGED_POOL, VARIABLE] {
             done(&device, MAKE, &[4096, kind]);
@@ -282,7 +238,7 @@ fn application_that_maps_and_waits() {
 
 #[test]
 fn cleanup_of_a_killed_application_unmaps_in_its_process_and_nothing_is_left() {
-    with_machine(|machine| {
+    with_driver(DRIVER, |machine| {
         let watch = Watch::on(machine);
         let (_folder, server) = serve(machine);
         let process = machine.process("test");
@@ -308,7 +264,7 @@ fn cleanup_of_a_killed_application_unmaps_in_its_process_and_nothing_is_left() {
 
 #[test]
 fn what_a_driver_forgets_to_unmap_is_unmapped_and_told_when_the_process_has_ended() {
-    with_machine(|machine| {
+    with_driver(DRIVER, |machine| {
         let watch = Watch::on(machine);
         let (_folder, server) = serve(machine);
         let process = machine.process("test");
@@ -331,7 +287,7 @@ fn what_a_driver_forgets_to_unmap_is_unmapped_and_told_when_the_process_has_ende
 #[test]
 fn a_buffer_that_is_freed_while_it_is_mapped_is_told_and_the_process_sees_what_it_held() {
     for kind in [POOL, PAGES] {
-        with_machine(|machine| {
+        with_driver(DRIVER, |machine| {
             let watch = Watch::on(machine);
             let process = machine.process("test");
             let device = open(&process, DEVICE);

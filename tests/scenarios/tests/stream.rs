@@ -1,21 +1,14 @@
 //! The sample `stream`: bytes through rings in memory that the driver maps for its application.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use app::{Transport, View};
 use host::Machine;
 use ringbridge_scenarios::{
-    Beside, Form, STREAM, application, failure, run_application, say_ready, scenario, unload_when_closed,
-    wait_to_go_on,
+    Beside, Form, STREAM, application, failure, run_application, say_ready, scenario, serve,
+    unload_when_closed, wait_to_go_on,
 };
 use sample_applications::stream::{self, Flow, IOCTL_FINISH, IOCTL_OPEN, Stream};
-
-fn serve(machine: &Machine) -> (tempfile::TempDir, host::Server) {
-    let folder = tempfile::tempdir().expect("a folder");
-    let server = machine.serve(Path::new(&folder.path().join("ringbridge.sock"))).expect("serves");
-    (folder, server)
-}
 
 /// Runs `body` with a machine that has the driver, which must end as it began.
 fn with_machine(form: Form, body: impl FnOnce(&Machine)) {

@@ -19,7 +19,7 @@ fn application_that_has_views_and_waits() {
 
 #[test]
 fn nothing_is_left_of_an_application_that_is_killed_with_views() {
-    with_machine(|machine| {
+    with_driver(DRIVER, |machine| {
         let (_folder, server) = serve(machine);
         for _ in 0..10 {
             let application = Beside::start("ends::application_that_has_views_and_waits", server.path());
@@ -75,7 +75,7 @@ fn an_application_that_is_killed_while_it_maps_and_unmaps_leaves_nothing() {
 
 #[test]
 fn nothing_is_left_of_a_process_that_ends_with_views_and_other_views_stay() {
-    with_machine(|machine| {
+    with_driver(DRIVER, |machine| {
         let (ended, stays) = (machine.process("ended"), machine.process("stays"));
         let (mapping, _) = FileMapping::named(&ended, NAME, 4096, MappingAccess::ReadWrite).expect("is made");
         let view = mapping.map(MappingAccess::ReadWrite, 0, 0).expect("is shown");
