@@ -166,8 +166,8 @@ fn is_synchronous(kernel: &Kernel, irp: Irp) -> bool {
 /// A thread of an application ends: its requests that go on are cancelled, but for those on files that tell a completion port.
 /// Must run inside the machine, on that thread. PASSIVE_LEVEL.
 ///
-/// Source: Win32, ExitThread with Canceling Pending I/O Operations; CreateIoCompletionPort ("the I/O … is not cancelled" on files of a port:
-/// confirm, from which version on).
+/// Source: Win32, Canceling Pending I/O Operations. (Confirm: that requests on files of a completion port go on, and since which
+/// version.)
 pub fn end_thread(kernel: &Kernel, process: &Arc<Process>, thread: &Thread) {
     if !process.has_requests() {
         return;

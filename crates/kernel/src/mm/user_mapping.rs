@@ -81,8 +81,8 @@ impl MemoryManager {
     /// STATUS_INVALID_PARAMETER for an MDL that describes no locked pages; STATUS_NOT_IMPLEMENTED for pages that are not of
     /// non-paged pool. All are raised.
     ///
-    /// Source: ddi, MmMapLockedPagesSpecifyCache: "If the pages cannot be mapped, the routine raises an exception" (UserMode). Which
-    /// status it raises for what is not said there (confirm).
+    /// Source: ddi, MmMapLockedPagesSpecifyCache: for UserMode it raises when it fails. (Confirm: which status for what; the page does
+    /// not say.)
     pub fn map_to_user(&self, mdl: Mdl, space: &Arc<UserSpace>, request: MapRequest) -> Outcome<u64> {
         let refused = |status: NTSTATUS| Err(Unwind::status(status));
         let (start, length) = (mdl.virtual_address()?, u64::from(mdl.byte_count()?));
