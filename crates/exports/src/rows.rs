@@ -18,6 +18,7 @@ mod io;
 mod io_cancel;
 mod io_driver;
 mod io_irp;
+mod io_pnp;
 mod io_queue;
 mod io_share;
 mod io_stack;
@@ -32,6 +33,7 @@ mod missing;
 mod mm;
 mod mm_mdl;
 mod ob;
+mod po;
 mod ps;
 mod routines;
 mod rtl;
@@ -85,6 +87,7 @@ pub fn all() -> Vec<Row> {
         io_cancel::ROWS,
         io_driver::ROWS,
         io_irp::ROWS,
+        io_pnp::ROWS,
         io_queue::ROWS,
         io_share::ROWS,
         io_stack::ROWS,
@@ -98,6 +101,7 @@ pub fn all() -> Vec<Row> {
         mm::ROWS,
         mm_mdl::ROWS,
         ob::ROWS,
+        po::ROWS,
         ps::ROWS,
         routines::ROWS,
         rtl::ROWS,

@@ -5,6 +5,7 @@ use std::fmt;
 
 use abi::NTSTATUS;
 
+use crate::device_management::{DeviceReport, DeviceRequest};
 use crate::fields::{Fields, put_text};
 
 /// A value under a service's `Parameters` key.
@@ -102,6 +103,14 @@ pub trait Management: Send + Sync {
     /// # Errors
     /// `STATUS_OBJECT_NAME_NOT_FOUND`; `STATUS_INVALID_DEVICE_REQUEST` when it cannot be unloaded or is unloading already.
     fn unload_driver(&self, name: &str) -> Result<DriverUnload, Refusal>;
+
+    /// Something about devices. A device that was not started, or stays because somebody is against its removal, is a
+    /// report, not a refusal.
+    ///
+    /// # Errors
+    /// `STATUS_NO_SUCH_DEVICE`; `STATUS_INVALID_DEVICE_STATE` when the device does not stand where this can happen; for a
+    /// device that comes, why its drivers do not take it.
+    fn manage_devices(&self, request: &DeviceRequest) -> Result<DeviceReport, Refusal>;
 
     /// The loaded drivers, in the order of loading.
     ///

@@ -7,7 +7,7 @@
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 /// The protocol's version. Peers of different versions refuse each other.
-pub(crate) const VERSION: u32 = 4;
+pub(crate) const VERSION: u32 = 5;
 
 /// Bytes of a slot, its two lines and its inline data.
 pub(crate) const SLOT_SIZE: u64 = 0x2000;
@@ -55,6 +55,8 @@ pub(crate) mod operation {
     pub(crate) const OFFER_HANDLES: u32 = 35;
     /// The other way round.
     pub(crate) const TAKE_HANDLES: u32 = 36;
+    /// The input is a request about devices; see `device_management`.
+    pub(crate) const MANAGE_DEVICES: u32 = 80;
 }
 
 /// `Request::flags`: `file_offset` counts.

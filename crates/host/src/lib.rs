@@ -9,6 +9,7 @@ mod image_space;
 mod inheritance;
 mod libraries;
 mod machine;
+mod device_management;
 mod management;
 mod process;
 mod report;

@@ -7,9 +7,9 @@ use std::{fmt, fs};
 
 use abi::{DRIVER_INITIALIZE, NTSTATUS};
 use exports::DataExports;
-use gate::{DriverInformation, Parameter};
+use gate::{DeviceReport, DeviceRequest, DriverInformation, Parameter, Refusal};
 use kernel::cm::Value;
-use kernel::io::{self, AddDeviceError, DriverImage, UnloadOutcome};
+use kernel::io::{self, AddDevice, AddDeviceError, DriverImage, UnloadOutcome};
 use kernel::mm::{SectionUsage, TagUsage, UserMapping};
 use kernel::se::Token;
 use kernel::trace::Observer;
@@ -19,6 +19,7 @@ use loader::pe::MAX_IMAGE_SIZE;
 use platform::Platform;
 use platform::linux::Linux;
 
+use crate::device_management;
 use crate::error::LoadError;
 use crate::image_space::MachineImages;
 use crate::libraries::{Libraries, Provider};
@@ -206,19 +207,26 @@ impl Machine {
     }
 
     /// Makes a root-enumerated device for a loaded driver and calls its AddDevice with it. Returns the device's stack, paths
-    /// (or addresses) of the physical device object first.
-    ///
-    /// The requests that start, stop and remove the device are not made yet.
+    /// (or addresses) of the physical device object first. What else there is to say of devices: [`Machine::manage_devices`].
     ///
     /// # Errors
     /// See [`AddDeviceError`].
     pub fn add_device(&self, service: &str) -> Result<Vec<String>, AddDeviceError> {
-        let stack = io::add_device(&self.kernel, service)?;
-        Ok(stack.into_iter().map(|device| self.device_name(device.address())).collect())
+        let node = io::add_device(&self.kernel, &AddDevice { service, ..AddDevice::default() })?;
+        Ok(node.stack().into_iter().map(|device| self.device_name(device.address())).collect())
+    }
+
+    /// Something about the machine's devices: that they come, start, stop and go, and that the system sleeps, wakes or is
+    /// shut down.
+    ///
+    /// # Errors
+    /// As for `gate::Management::manage_devices`.
+    pub fn manage_devices(&self, request: &DeviceRequest) -> Result<DeviceReport, Refusal> {
+        device_management::answer(self, request)
     }
 
     /// A device's path, or its address.
-    fn device_name(&self, address: u64) -> String {
+    pub(crate) fn device_name(&self, address: u64) -> String {
         let object = self.kernel.ob.by_address(address);
         object.and_then(|object| object.path()).unwrap_or_else(|| format!("{address:#x}"))
     }

@@ -1,9 +1,10 @@
 //! What administrators in other processes ask of a machine's drivers. Who is one is the server's to say.
 
 use abi::NTSTATUS;
-use gate::{DriverInformation, DriverUnload, LoadDriver, Management, Refusal};
+use gate::{DeviceReport, DeviceRequest, DriverInformation, DriverUnload, LoadDriver, Management, Refusal};
 use kernel::io::UnloadOutcome;
 
+use crate::device_management;
 use crate::machine::{LoadOptions, Machine};
 use crate::report::left_behind;
 
@@ -38,6 +39,10 @@ impl Management for Drivers {
             Ok(UnloadOutcome::Pending { files }) => Ok(DriverUnload::Pending { files }),
             Err(status) => Err(refused(status, self.why_not(name, status))),
         }
+    }
+
+    fn manage_devices(&self, request: &DeviceRequest) -> Result<DeviceReport, Refusal> {
+        device_management::answer(&self.0, request)
     }
 
     fn drivers(&self) -> Result<Vec<DriverInformation>, Refusal> {

@@ -136,6 +136,33 @@ pub enum Event {
         /// What it left behind.
         report: crate::io::UnloadReport,
     },
+    /// A device stack has answered a Plug and Play request of the manager's.
+    PnpRequest {
+        /// The device's instance path, `ROOT\NAME\0000`.
+        instance: String,
+        /// IRP_MN_*.
+        minor: u8,
+        /// The answer.
+        status: NTSTATUS,
+    },
+    /// A driver completed a Plug and Play or power request that it has to pass down.
+    NotPassedDown {
+        /// The device's instance path.
+        instance: String,
+        /// IRP_MJ_*.
+        major: u8,
+        /// IRP_MN_*.
+        minor: u8,
+        /// Service name of the driver.
+        driver: String,
+    },
+    /// IRP_MN_REMOVE_DEVICE has been answered, and a driver has not detached its device.
+    DeviceNotDetached {
+        /// The device's instance path.
+        instance: String,
+        /// Service name of the driver.
+        driver: String,
+    },
     /// The machine stopped.
     Bugcheck {
         /// Stop code and parameters.

@@ -84,11 +84,20 @@ rows! {
     /// Has a device get IRP_MJ_SHUTDOWN when the machine is shut down.
     irql(PASSIVE_LEVEL)
     fn IoRegisterShutdownNotification(call, device_object: u64) -> NTSTATUS {
-        let registered = io::register_shutdown_notification(call.kernel, DeviceObject::at(device_object))?;
+        let device = DeviceObject::at(device_object);
+        let registered = io::register_shutdown_notification(call.kernel, device, io::Chance::First)?;
         Ok(crate::call::status_of(registered))
     }
 
-    /// Undoes IoRegisterShutdownNotification.
+    /// Has a device get IRP_MJ_SHUTDOWN after all those that IoRegisterShutdownNotification has named.
+    irql(PASSIVE_LEVEL)
+    fn IoRegisterLastChanceShutdownNotification(call, device_object: u64) -> NTSTATUS {
+        let device = DeviceObject::at(device_object);
+        let registered = io::register_shutdown_notification(call.kernel, device, io::Chance::Last)?;
+        Ok(crate::call::status_of(registered))
+    }
+
+    /// Undoes IoRegisterShutdownNotification and IoRegisterLastChanceShutdownNotification.
     irql(PASSIVE_LEVEL)
     fn IoUnregisterShutdownNotification(call, device_object: u64) -> () {
         io::unregister_shutdown_notification(call.kernel, DeviceObject::at(device_object))

@@ -151,26 +151,25 @@ missing! {
         IoCreateSystemThread IoDeleteController IoDeviceHandlerObjectType IoDisconnectInterrupt IoEnqueueIrp
         IoEnumerateDeviceObjectList IoEnumerateRegisteredFiltersList IoForwardIrpSynchronously
         IoFreeErrorLogEntry IoGetBaseFileSystemDeviceObject IoGetConfigurationInformation
-        IoGetDeviceInterfaceAlias IoGetDeviceInterfaces IoGetDeviceProperty IoGetDevicePropertyData
+        IoGetDeviceInterfaceAlias IoGetDevicePropertyData
         IoGetDeviceToVerify IoGetDiskDeviceObject IoGetDmaAdapter IoGetFileObjectGenericMapping
         IoGetInitialStack IoGetIoPriorityHint IoGetIrpExtraCreateParameter IoGetOplockKeyContextEx
         IoGetPagingIoPriority IoGetRequestorProcess IoGetRequestorProcessId IoGetRequestorSessionId
         IoGetTopLevelIrp IoGetTransactionParameterBlock IoInitializeMiniCompletionPacket IoInitializeTimer
-        IoInvalidateDeviceRelations IoInvalidateDeviceState IoIs32bitProcess IoIsFileObjectIgnoringSharing
+        IoInvalidateDeviceRelations IoIs32bitProcess IoIsFileObjectIgnoringSharing
         IoIsFileOriginRemote IoIsOperationSynchronous IoIsSystemThread IoIsWdmVersionAvailable
-        IoOpenDeviceInterfaceRegistryKey IoOpenDeviceRegistryKey
         IoQueryDeviceDescription IoQueryFileDosDeviceName IoQueryFullDriverPath
         IoRaiseHardError IoRaiseInformationalHardError IoReadDiskSignature IoReadPartitionTable
-        IoReadPartitionTableEx IoRegisterBootDriverCallback IoRegisterDeviceInterface IoRegisterFileSystem
-        IoRegisterFsRegistrationChange IoRegisterPlugPlayNotification IoReleaseVpbSpinLock
+        IoReadPartitionTableEx IoRegisterBootDriverCallback IoRegisterFileSystem
+        IoRegisterFsRegistrationChange IoReleaseVpbSpinLock
         IoRemoveIoCompletion IoReportDetectedDevice IoReportResourceUsage
         IoReportTargetDeviceChangeAsynchronous IoRetrievePriorityInfo IoSetCompletionRoutineEx
-        IoSetDeviceInterfacePropertyData IoSetDeviceInterfaceState IoSetDeviceToVerify
+        IoSetDeviceInterfacePropertyData IoSetDeviceToVerify
         IoSetHardErrorOrVerifyDevice IoSetIoCompletion IoSetIoCompletionEx IoSetIoCompletionEx3
         IoSetIoPriorityHint IoSetIrpExtraCreateParameter IoSetPartitionInformation
         IoSetPartitionInformationEx IoSetSystemPartition IoSetThreadHardErrorMode IoSetTopLevelIrp
         IoStartTimer IoStopTimer IoThreadToProcess IoUnregisterBootDriverCallback IoUnregisterFileSystem
-        IoUnregisterFsRegistrationChange IoUnregisterPlugPlayNotification IoUnregisterPlugPlayNotificationEx
+        IoUnregisterFsRegistrationChange IoUnregisterPlugPlayNotificationEx
         IoVerifyPartitionTable IoVerifyVolume IoVolumeDeviceToDosName IoVolumeDeviceToGuid
         IoWMIDeviceObjectToProviderId IoWMIExecuteMethod IoWMIOpenBlock IoWMIQueryAllData
         IoWMIQuerySingleInstance IoWMIRegistrationControl IoWMISetNotificationCallback
@@ -241,8 +240,8 @@ missing! {
         PcNewPort PcNewServiceGroup PcRegisterAdapterPowerManagement PcRegisterPhysicalConnection
         PcRegisterSubdevice PcoreAddConfiguration PcoreGetResourceCount PcoreIsLoaded PcoreRegister
         PcoreRemoveAllConfigurations PcoreUnregister PcoreVersion PcwAddInstance PcwRegister PcwUnregister
-        PoCallDriver PoFxSetDeviceIdleTimeout PoQueryWatchdogTime PoRegisterPowerSettingCallback
-        PoRegisterSystemState PoRequestPowerIrp PoSetPowerState PoSetSystemState PoStartNextPowerIrp
+        PoFxSetDeviceIdleTimeout PoQueryWatchdogTime PoRegisterPowerSettingCallback
+        PoRegisterSystemState PoSetSystemState
         PoUnregisterPowerSettingCallback PoUnregisterSystemState PsAcquireProcessExitSynchronization
         PsAssignImpersonationToken PsAttachSiloToCurrentThread PsChargeProcessPoolQuota PsCreateSiloContext
         PsDereferenceSiloContext PsDetachSiloFromCurrentThread PsGetContextThread

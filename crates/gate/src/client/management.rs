@@ -6,6 +6,7 @@ use abi::{
 
 use super::Client;
 use super::call::CopyBack;
+use crate::device_management::{DeviceReport, DeviceRequest, decode_report, encode_request};
 use crate::management::{
     DriverInformation, DriverUnload, LoadDriver, Management, Refusal, decode_drivers, decode_unload,
     encode_load,
@@ -14,6 +15,9 @@ use crate::wire::{Request, operation};
 
 /// Room for an answer, in bytes; only the list of drivers is asked for again when there is not enough.
 const ROOM: usize = 64 << 10;
+
+/// The same for a report about devices.
+const DEVICE_ROOM: usize = 256 << 10;
 
 impl Client {
     /// Makes a request about drivers; its answer's bytes.
@@ -65,6 +69,12 @@ impl Management for Client {
     fn unload_driver(&self, name: &str) -> Result<DriverUnload, Refusal> {
         let bytes = self.manage(operation::UNLOAD_DRIVER, name.as_bytes(), ROOM)?;
         decode_unload(&bytes).ok_or(STATUS_UNSUCCESSFUL.into())
+    }
+
+    fn manage_devices(&self, request: &DeviceRequest) -> Result<DeviceReport, Refusal> {
+        // Asked once: most requests do something.
+        let bytes = self.manage(operation::MANAGE_DEVICES, &encode_request(request), DEVICE_ROOM)?;
+        decode_report(&bytes).ok_or(STATUS_UNSUCCESSFUL.into())
     }
 
     fn drivers(&self) -> Result<Vec<DriverInformation>, Refusal> {

@@ -4,6 +4,7 @@ use abi::{NTSTATUS, STATUS_BUFFER_TOO_SMALL, STATUS_INVALID_PARAMETER, STATUS_SU
 
 use super::session::Session;
 use super::slot::{copy_in, copy_out, refused, status};
+use crate::device_management::{decode_request, encode_report};
 use crate::management::{Management, Refusal, decode_load, encode_drivers, encode_unload};
 use crate::service::WindowBuffer;
 use crate::wire::{PATH_LIMIT, Reply, Request, operation};
@@ -22,6 +23,7 @@ pub(super) fn answer(
     let answered = match request.operation {
         operation::LOAD_DRIVER => load(management, input),
         operation::UNLOAD_DRIVER => unload(management, input, output),
+        operation::MANAGE_DEVICES => devices(management, input),
         _ => management.drivers().map(|drivers| encode_drivers(&drivers)),
     };
     match answered {
@@ -49,6 +51,12 @@ fn unload(
     let name = name.filter(|name| name.len() <= PATH_LIMIT);
     let name = name.ok_or(Refusal::from(STATUS_INVALID_PARAMETER))?;
     management.unload_driver(&name).map(|outcome| encode_unload(&outcome, output.length as usize))
+}
+
+fn devices(management: &dyn Management, input: WindowBuffer) -> Result<Vec<u8>, Refusal> {
+    let bytes = copy_in(input, input.length as usize);
+    let request = decode_request(&bytes).ok_or(Refusal::from(STATUS_INVALID_PARAMETER))?;
+    management.manage_devices(&request).map(|report| encode_report(&report))
 }
 
 /// Bytes in the output, and how many there are; when they do not fit, only how many.

@@ -68,7 +68,10 @@ fn answer(session: &Session, index: u32, request: &Request) -> Reply {
         operation::DUPLICATE => duplicate(session, request),
         operation::SYSTEM_CALL => system_call(session, request, input, output),
         operation::QUERY_DIRECTORY => query_directory(session, input, output),
-        operation::LOAD_DRIVER | operation::UNLOAD_DRIVER | operation::QUERY_DRIVERS => {
+        operation::LOAD_DRIVER
+        | operation::UNLOAD_DRIVER
+        | operation::QUERY_DRIVERS
+        | operation::MANAGE_DEVICES => {
             management::answer(session, request, input, output)
         }
         operation::OFFER_HANDLES | operation::TAKE_HANDLES => {

@@ -34,6 +34,25 @@ impl Value {
         Self::text(abi::REG_EXPAND_SZ, text)
     }
 
+    /// A REG_MULTI_SZ.
+    #[must_use]
+    pub fn multi_string(texts: &[&str]) -> Self {
+        let units = texts.iter().flat_map(|text| text.encode_utf16().chain([0])).chain([0]);
+        Self { kind: abi::REG_MULTI_SZ, data: units.flat_map(u16::to_le_bytes).collect() }
+    }
+
+    /// The strings of a REG_MULTI_SZ or REG_SZ; none of other values.
+    #[must_use]
+    pub fn strings(&self) -> Vec<String> {
+        if !matches!(self.kind, abi::REG_MULTI_SZ | abi::REG_SZ) {
+            return Vec::new();
+        }
+        let units: Vec<u16> =
+            self.data.chunks_exact(2).map(|pair| u16::from_le_bytes([pair[0], pair[1]])).collect();
+        let texts = units.split(|unit| *unit == 0).filter(|text| !text.is_empty());
+        texts.map(String::from_utf16_lossy).collect()
+    }
+
     fn text(kind: u32, text: &str) -> Self {
         Self { kind, data: text.encode_utf16().chain([0]).flat_map(u16::to_le_bytes).collect() }
     }

@@ -33,6 +33,10 @@ pub struct Device {
     /// Files open on it.
     opens: AtomicI32,
     deleted: AtomicBool,
+    /// No more files are opened: it is about to be removed, or is gone from its bus.
+    removing: AtomicBool,
+    /// The system's and its own power state, as its driver has said (`PoSetPowerState`).
+    pub(super) power_states: [AtomicI32; 2],
     /// The device that it is attached to; 0 at the bottom of a stack. Changed under the lock of the stacks.
     pub(super) lower: AtomicU64,
     pub(super) start_io: StartIo,
@@ -142,6 +146,8 @@ pub fn create_device(
             exclusive: parameters.exclusive,
             opens: AtomicI32::new(0),
             deleted: AtomicBool::new(false),
+            removing: AtomicBool::new(false),
+            power_states: Default::default(),
             lower: AtomicU64::new(0),
             start_io: StartIo::default(),
         },
@@ -284,7 +290,7 @@ impl Device {
     ///
     /// # Errors
     /// `STATUS_ACCESS_DENIED` for a second open of an exclusive device, `STATUS_NO_SUCH_DEVICE` when it has been
-    /// deleted, is not initialised yet, or its driver is being unloaded.
+    /// deleted, is not initialised yet, is being removed, or its driver is being unloaded.
     pub(super) fn begin_open(&self) -> Result<(), NTSTATUS> {
         let driver = self.driver.upgrade().ok_or(abi::STATUS_NO_SUCH_DEVICE)?;
         let flags = self.object.flags().map_err(|_| abi::STATUS_NO_SUCH_DEVICE)?;
@@ -294,7 +300,7 @@ impl Device {
         let before = self.opens.fetch_add(1, Ordering::AcqRel);
         driver.begin_file();
         // After the count: unloading either sees this file, or is seen here.
-        let refused = if driver.is_unloading() {
+        let refused = if driver.is_unloading() || self.is_refusing_opens() {
             Some(abi::STATUS_NO_SUCH_DEVICE)
         } else {
             (self.exclusive && before > 0).then_some(abi::STATUS_ACCESS_DENIED)
@@ -315,6 +321,15 @@ impl Device {
     pub(super) fn is_going(&self) -> bool {
         let unloading = self.driver.upgrade().is_none_or(|driver| driver.is_unloading());
         unloading || self.deleted.load(Ordering::Acquire)
+    }
+
+    /// Whether files are opened on it, of a device that is removed.
+    pub(super) fn refuse_opens(&self, refuse: bool) {
+        self.removing.store(refuse, Ordering::SeqCst);
+    }
+
+    pub(super) fn is_refusing_opens(&self) -> bool {
+        self.removing.load(Ordering::SeqCst)
     }
 
     /// Counts a file that is gone.

@@ -64,12 +64,21 @@ fn enter(
     routine: u64,
 ) -> Outcome<NTSTATUS> {
     if routine == 0 || routine == kernel.io.invalid_device_request() {
-        return invalid_device_request(kernel, irp);
+        return built_in(kernel, driver, device, irp);
     }
     let before = RUNNING.replace(super::driver::id_of(driver));
     let returned = kernel.ke.call(kernel, routine, &[device.address(), irp.address()]);
     RUNNING.set(before);
     Ok(NTSTATUS::from_bits(low_half(returned?)))
+}
+
+/// The requests of drivers that have no code of their own, and of major functions that are not set.
+#[cold]
+fn built_in(kernel: &Kernel, driver: DriverObject, device: DeviceObject, irp: Irp) -> Outcome<NTSTATUS> {
+    if kernel.io.pnp.is_root_bus(driver) {
+        return super::pnp::root_dispatch(kernel, device, irp);
+    }
+    invalid_device_request(kernel, irp)
 }
 
 /// What an unset major function does: completes the IRP with STATUS_INVALID_DEVICE_REQUEST.

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use abi::NTSTATUS;
 
 use super::driver_extension::{Hung, reinitialize};
-use super::{dispatch, free_own, symbolic_link};
+use super::{dispatch, free_own, pnp, symbolic_link};
 use crate::cm::Value;
 use crate::mm::{PoolOwner, SystemView, TagUsage, UserMapping};
 use crate::ob::{Object, ObjectBody, ObjectType};
@@ -478,6 +478,7 @@ fn remove(kernel: &Kernel, driver: &Driver, body: &Arc<Object>, release: bool) {
     }
     body.dereference(kernel);
     driver.hung.release(kernel);
+    pnp::forget_driver(kernel, driver.id);
     if release {
         hold_image(driver);
         driver.releasable.store(true, Ordering::SeqCst);

@@ -7,7 +7,7 @@ use std::sync::{Arc, OnceLock};
 use platform::scheduler::Lock;
 
 use super::completion_port::Association;
-use super::{Device, driver, free_own, request};
+use super::{Device, driver, free_own, pnp, request};
 use crate::Kernel;
 use crate::mm::PoolBlock;
 use crate::ob::{Object, ObjectBody, ObjectType};
@@ -64,6 +64,7 @@ impl ObjectBody for File {
         free_own(kernel, self.object.address());
         let Some(device) = self.device_object.body::<Device>() else { return };
         device.end_open();
+        pnp::file_closed(kernel, device);
         let loaded = device.driver.upgrade();
         self.device_object.dereference(kernel);
         if let Some(loaded) = loaded {

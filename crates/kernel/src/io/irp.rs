@@ -39,6 +39,31 @@ pub(super) enum Kind {
     },
     /// A request of the building thread's: the I/O manager frees it.
     Threaded,
+    /// A manager's own request: whoever sent it waits for the event, reads the answer in it and frees it
+    /// ([`free_awaited`]).
+    Awaited {
+        /// Address of the event that is set.
+        event: u64,
+    },
+    /// A power request that a driver asked for: its completion function is called, then the I/O manager frees it.
+    Power(PowerCompletion),
+}
+
+/// `REQUEST_POWER_COMPLETE`: what is called at the end of a power request that a driver asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct PowerCompletion {
+    /// Address of the function; 0 for none.
+    pub(super) function: u64,
+    /// The device that the driver named.
+    pub(super) device: u64,
+    /// IRP_MN_*.
+    pub(super) minor: u8,
+    /// The state asked for.
+    pub(super) state: i32,
+    /// The driver's own.
+    pub(super) context: u64,
+    /// The driver's identifier.
+    pub(super) driver: u32,
 }
 
 #[derive(Clone, Debug)]
@@ -77,10 +102,21 @@ pub(super) fn allocate(
     output_length: u32,
     target: Option<ApcTarget>,
 ) -> Outcome<Option<Irp>> {
+    allocate_for(kernel, kernel.io.calling_driver().unwrap_or(0), locations, kind, output_length, target)
+}
+
+/// As [`allocate`], for a driver named; 0 for the kernel itself.
+pub(super) fn allocate_for(
+    kernel: &Kernel,
+    creator: u32,
+    locations: u8,
+    kind: Kind,
+    output_length: u32,
+    target: Option<ApcTarget>,
+) -> Outcome<Option<Irp>> {
     if locations > MAX_LOCATIONS {
         return Ok(None);
     }
-    let creator = kernel.io.calling_driver().unwrap_or(0);
     let size = size_of_irp(locations);
     let Some(block) = kernel.mm.pool.allocate(size, IRP_TAG, PoolOwner(creator), false) else {
         return Ok(None);
@@ -160,13 +196,13 @@ pub fn free_irp(kernel: &Kernel, irp: Irp) -> Outcome<()> {
     let record = {
         let mut live = kernel.io.driver_irps.lock();
         match live.get(&irp.address()).map(|record| record.kind) {
-            Some(Kind::Threaded) => Some(Kind::Threaded),
+            Some(kind @ (Kind::Threaded | Kind::Awaited { .. } | Kind::Power(_))) => Some(kind),
             Some(_) => live.remove(&irp.address()).map(|record| record.kind),
             None => None,
         }
     };
     match record {
-        Some(Kind::Threaded) => {
+        Some(Kind::Threaded | Kind::Awaited { .. } | Kind::Power(_)) => {
             let parameters = [FREED_WITH_THREAD, irp.address(), 0, 0];
             kernel.bug_check(abi::DRIVER_VERIFIER_IOMANAGER_VIOLATION, parameters);
             Err(Unwind::Halt)
@@ -177,6 +213,12 @@ pub fn free_irp(kernel: &Kernel, irp: Irp) -> Outcome<()> {
             Err(Unwind::Halt)
         }
     }
+}
+
+/// Frees a request that its sender has waited for.
+pub(super) fn free_awaited(kernel: &Kernel, irp: Irp) -> Outcome<()> {
+    kernel.io.driver_irps.lock().remove(&irp.address());
+    free_memory(kernel, irp)
 }
 
 fn free_memory(kernel: &Kernel, irp: Irp) -> Outcome<()> {
@@ -226,6 +268,13 @@ pub(super) fn complete(kernel: &Kernel, irp: Irp, boost: u8) -> Outcome<()> {
                 super::complete_request(kernel, Irp::at(master), boost)?;
             }
             Ok(())
+        }
+        Some(Record { kind: Kind::Awaited { event }, .. }) => {
+            kernel.ke.set_event(kernel, DispatcherHeader::at(event), i32::from(boost)).map(drop)
+        }
+        Some(Record { kind: Kind::Power(completion), .. }) => {
+            super::power::end_request(kernel, irp, completion)?;
+            free_memory(kernel, irp)
         }
         Some(Record { kind: Kind::Allocated, creator, .. }) if irp.thread()? == 0 => {
             kernel.trace.emit(|| {

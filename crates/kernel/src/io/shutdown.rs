@@ -1,6 +1,6 @@
 //! Shutdown notifications: IRP_MJ_SHUTDOWN for the devices that asked for it.
 
-use std::sync::PoisonError;
+use std::sync::{MutexGuard, PoisonError};
 
 use abi::NTSTATUS;
 
@@ -16,39 +16,59 @@ const EVENT_TAG: u32 = u32::from_le_bytes(*b"IoSh");
 /// Where the status block stands behind the event.
 const IOSB_OFFSET: u64 = 32;
 
-/// `IoRegisterShutdownNotification`: the device will get IRP_MJ_SHUTDOWN when the machine is shut down. PASSIVE_LEVEL.
+/// When a device is told that the machine is shut down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Chance {
+    /// While other drivers still work (`IoRegisterShutdownNotification`).
+    First,
+    /// After all those (`IoRegisterLastChanceShutdownNotification`).
+    Last,
+}
+
+fn registered(kernel: &Kernel, chance: Chance) -> MutexGuard<'_, Vec<DeviceObject>> {
+    let all = match chance {
+        Chance::First => &kernel.io.shutdown,
+        Chance::Last => &kernel.io.last_chance,
+    };
+    all.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// `IoRegisterShutdownNotification` and `IoRegisterLastChanceShutdownNotification`: the device will get IRP_MJ_SHUTDOWN
+/// when the machine is shut down. PASSIVE_LEVEL.
 ///
 /// # Errors
 /// An access violation. `Ok(Err(STATUS_NO_SUCH_DEVICE))` for what is no device.
 ///
-/// Source: ddi, IoRegisterShutdownNotification.
+/// Source: ddi, IoRegisterShutdownNotification, IoRegisterLastChanceShutdownNotification.
 pub fn register_shutdown_notification(
     kernel: &Kernel,
     device: DeviceObject,
+    chance: Chance,
 ) -> Outcome<Result<(), NTSTATUS>> {
     let object = kernel.ob.by_address(device.address());
     let referenced = object.is_some_and(|object| object.body::<Device>().is_some() && object.try_reference());
     if !referenced {
         return Ok(Err(abi::STATUS_NO_SUCH_DEVICE));
     }
-    kernel.io.shutdown.lock().unwrap_or_else(PoisonError::into_inner).push(device);
+    registered(kernel, chance).push(device);
     device.set_flags(device.flags()? | abi::DO_SHUTDOWN_REGISTERED)?;
     Ok(Ok(()))
 }
 
-/// `IoUnregisterShutdownNotification`. PASSIVE_LEVEL.
+/// `IoUnregisterShutdownNotification`: of both kinds. PASSIVE_LEVEL.
 ///
 /// # Errors
 /// An access violation.
 ///
 /// Source: ddi, IoUnregisterShutdownNotification.
 pub fn unregister_shutdown_notification(kernel: &Kernel, device: DeviceObject) -> Outcome<()> {
-    let registrations = {
-        let mut all = kernel.io.shutdown.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut registrations = 0;
+    for chance in [Chance::First, Chance::Last] {
+        let mut all = registered(kernel, chance);
         let before = all.len();
         all.retain(|other| *other != device);
-        before - all.len()
-    };
+        registrations += before - all.len();
+    }
     device.set_flags(device.flags()? & !abi::DO_SHUTDOWN_REGISTERED)?;
     drop_references(kernel, device, registrations);
     Ok(())
@@ -63,14 +83,15 @@ fn drop_references(kernel: &Kernel, device: DeviceObject, count: usize) {
 }
 
 /// Tells every device that asked for it that the machine is shut down, the last to ask first, each when the one before
-/// it has answered. On the calling thread, in the system process. PASSIVE_LEVEL.
+/// it has answered; then those that want to be told last, in the same order. On the calling thread, in the system process. PASSIVE_LEVEL.
 ///
 /// # Errors
 /// `STATUS_DEVICE_NOT_CONNECTED` when the machine stops; `STATUS_INSUFFICIENT_RESOURCES`.
 pub fn shut_down(kernel: &Kernel) -> Result<(), NTSTATUS> {
     let system = kernel.ps.system().clone();
     loop {
-        let next = kernel.io.shutdown.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let next = registered(kernel, Chance::First).pop();
+        let next = next.or_else(|| registered(kernel, Chance::Last).pop());
         let Some(device) = next else { return Ok(()) };
         let sent = ps::inside(kernel, &system, |thread| {
             let sent = send(kernel, thread, device);

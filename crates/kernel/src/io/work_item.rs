@@ -12,6 +12,7 @@ use abi::{PASSIVE_LEVEL, WORK_QUEUE_ITEM, WORK_QUEUE_TYPE};
 use platform::{Parker, Platform};
 
 use super::{Device, Driver, dispatch, driver};
+use crate::ke::Thread;
 use crate::mm::PoolOwner;
 use crate::ob::Object;
 use crate::raw::{self, Outcome, raw_object};
@@ -65,7 +66,12 @@ struct Work {
     object: Option<Arc<Object>>,
     /// The driver, whose image is held.
     owner: Option<Arc<Driver>>,
+    /// Of the kernel's own work.
+    task: Option<Task>,
 }
+
+/// Something that the kernel itself does later.
+pub(super) type Task = Box<dyn FnOnce(&Kernel, &Thread) -> Outcome<()> + Send>;
 
 /// One kind of work: critical, or delayed.
 #[derive(Default)]
@@ -199,16 +205,37 @@ pub fn dereference_later(kernel: &Kernel, object: &Arc<Object>) {
         return;
     }
     let released = Some(object.clone());
-    let work = Work { item: 0, routine: 0, arguments: [0; 3], count: 0, object: released, owner: None };
+    let work = Work { item: 0, routine: 0, arguments: [0; 3], count: 0, object: released, owner: None, task: None };
     if kernel.io.workers.submit(kernel, abi::CriticalWorkQueue, work).is_err() {
         // There is no thread to be had: better here than never.
         object.dereference(kernel);
     }
 }
 
+/// Has the kernel's own work done later, by a system worker thread at PASSIVE_LEVEL in the system process. IRQL <=
+/// DISPATCH_LEVEL.
+///
+/// # Errors
+/// `STATUS_INSUFFICIENT_RESOURCES` as a raise when there is no thread to be had.
+pub(super) fn queue_task(kernel: &Kernel, task: Task) -> Outcome<()> {
+    let work = Work {
+        item: 0,
+        routine: 0,
+        arguments: [0; 3],
+        count: 0,
+        object: None,
+        owner: None,
+        task: Some(task),
+    };
+    kernel.io.workers.submit(kernel, abi::DelayedWorkQueue, work)
+}
+
 /// Calls a work item's routine in the system process.
 fn execute(kernel: &Kernel, work: Work) -> Outcome<()> {
     let system = kernel.ps.system().clone();
+    if let Some(task) = work.task {
+        return ps::inside(kernel, &system, |thread| task(kernel, thread)).map_err(|_| Unwind::Halt)?;
+    }
     if work.routine == 0 {
         let release = |_: &_| work.object.map(|object| object.dereference(kernel));
         return ps::inside(kernel, &system, release).map(drop).map_err(|_| Unwind::Halt);
@@ -259,7 +286,7 @@ pub fn queue_work_item(kernel: &Kernel, item: WorkQueueItem, queue_type: WORK_QU
     }
     begin_queueing(kernel, item.address())?;
     let arguments = [item.parameter()?, 0, 0];
-    let work = Work { item: item.address(), routine, arguments, count: 1, object: None, owner: None };
+    let work = Work { item: item.address(), routine, arguments, count: 1, object: None, owner: None, task: None };
     kernel.io.workers.submit(kernel, queue_type, work)
 }
 
@@ -364,7 +391,7 @@ pub fn queue_io_work_item(
     }
     let arguments = [io_object, context, item.address()];
     let count = if extended { 3 } else { 2 };
-    let work = Work { item: item.address(), routine, arguments, count, object, owner };
+    let work = Work { item: item.address(), routine, arguments, count, object, owner, task: None };
     kernel.io.workers.submit(kernel, queue_type, work)
 }
 
