@@ -24,11 +24,19 @@ pub struct DEVICE_INTERFACE_CHANGE_NOTIFICATION {
 }
 
 /// An interface of the class has been enabled.
-pub const GUID_DEVICE_INTERFACE_ARRIVAL: GUID =
-    GUID { Data1: 0xCB3A_4004, Data2: 0x46F0, Data3: 0x11D0, Data4: [0xB0, 0x8F, 0, 0x60, 0x97, 0x13, 5, 0x3F] };
+pub const GUID_DEVICE_INTERFACE_ARRIVAL: GUID = GUID {
+    Data1: 0xCB3A_4004,
+    Data2: 0x46F0,
+    Data3: 0x11D0,
+    Data4: [0xB0, 0x8F, 0, 0x60, 0x97, 0x13, 5, 0x3F],
+};
 /// An interface of the class has been disabled.
-pub const GUID_DEVICE_INTERFACE_REMOVAL: GUID =
-    GUID { Data1: 0xCB3A_4005, Data2: 0x46F0, Data3: 0x11D0, Data4: [0xB0, 0x8F, 0, 0x60, 0x97, 0x13, 5, 0x3F] };
+pub const GUID_DEVICE_INTERFACE_REMOVAL: GUID = GUID {
+    Data1: 0xCB3A_4005,
+    Data2: 0x46F0,
+    Data3: 0x11D0,
+    Data4: [0xB0, 0x8F, 0, 0x60, 0x97, 0x13, 5, 0x3F],
+};
 
 /// Flag of `IoGetDeviceInterfaces`: interfaces that are not enabled are listed too.
 pub const DEVICE_INTERFACE_INCLUDE_NONACTIVE: u32 = 1;

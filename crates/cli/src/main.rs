@@ -8,6 +8,7 @@ mod code;
 mod control_code;
 mod demo;
 mod device_names;
+mod devices;
 mod exports;
 mod hex;
 mod info;
@@ -55,6 +56,7 @@ const EXAMPLES: &str = r"Examples:
   ringbridge ioctl '\\.\My_Device' 0x222000 --in hi --out 16 --driver hello.sys
   ringbridge serve hello.sys                                 for applications in other processes
   ringbridge load pipe.sys                                   one more driver for the running host; list and unload too
+  ringbridge pnp add lifecycle                               a device of Plug and Play; power and shutdown too
   ringbridge pool --driver hello.sys                         who holds how much pool, by tag
   ringbridge code 0x222000                                   what does this control code say?
   ringbridge status 0xC0000010                               and this status?
@@ -75,6 +77,9 @@ enum Command {
     Load(load::Args),
     Unload(unload::Args),
     List(list::Args),
+    Pnp(devices::PnpArgs),
+    Power(devices::PowerArgs),
+    Shutdown(devices::ShutdownArgs),
     Code(code::Args),
     Status(status::Args),
     Demo(demo::Args),
@@ -93,6 +98,9 @@ fn run(command: &Command, output: &mut Output) -> Result<()> {
         Command::Load(args) => load::run(args, output),
         Command::Unload(args) => unload::run(args, output),
         Command::List(args) => list::run(args, output),
+        Command::Pnp(args) => devices::pnp(args, output),
+        Command::Power(args) => devices::power(args, output),
+        Command::Shutdown(args) => devices::shutdown(args, output),
         Command::Code(args) => code::run(args, output),
         Command::Status(args) => status::run(args, output),
         Command::Demo(args) => demo::run(args, output),

@@ -37,6 +37,8 @@ pub(crate) struct Header {
     pub(crate) turns: RawRemoveLock,
     /// Whether `turns` is in use.
     starts: Cell<bool>,
+    /// Whether `lock` lets nobody in any more, and all have left.
+    drained: Cell<bool>,
     /// The device that the same call of AddDevice has created before.
     pub(crate) earlier: Cell<Option<NonNull<DEVICE_OBJECT>>>,
 }
@@ -49,6 +51,7 @@ impl Header {
             lock: RawRemoveLock::uninitialised(),
             turns: RawRemoveLock::uninitialised(),
             starts: Cell::new(false),
+            drained: Cell::new(false),
             earlier: Cell::new(None),
         }
     }
@@ -166,7 +169,7 @@ impl<'d, D: Driver> DeviceBuilder<'d, D> {
     /// the stack come to the device's methods; of Plug and Play, power and system control those that have no method go down.
     ///
     /// The flag DO_POWER_PAGABLE is that of the device below; how buffers are passed is the device's own
-    /// ([`Dispatch::Io`]). When the device goes it is detached first, and requests that are still in its methods are waited for;
+    /// ([`Dispatch::Io`]). When the device goes, with its driver or by IRP_MN_REMOVE_DEVICE, it is detached first, and requests that are still in its methods are waited for;
     /// those that it has pended go with its context.
     pub fn attach_to(mut self, physical: &'d PhysicalDevice<'_>) -> Self {
         self.physical = Some(physical.as_non_null());
@@ -224,7 +227,7 @@ impl<'d, D: Driver> DeviceBuilder<'d, D> {
 
     /// Creates the device, then its symbolic link. IRQL: PASSIVE_LEVEL.
     ///
-    /// The device lives until the driver is unloaded, or until [`Driver::entry`] or the [`AddDevice`](crate::AddDevice) that
+    /// The device lives until the driver is unloaded or IRP_MN_REMOVE_DEVICE has taken it away, or until [`Driver::entry`] or the [`AddDevice`](crate::AddDevice) that
     /// creates it fails; it can be opened when these have returned. Fails as `IoCreateDevice` and
     /// `IoCreateSymbolicLink` do (STATUS_OBJECT_NAME_COLLISION, STATUS_INSUFFICIENT_RESOURCES, …), leaving nothing behind,
     /// with STATUS_NO_SUCH_DEVICE when the device to attach to is being removed, and with STATUS_INVALID_PARAMETER for a
@@ -437,6 +440,20 @@ unsafe fn prepare<D: Driver>(
     }
 }
 
+/// Lets no more requests in to an attached device, and waits for those that are under way.
+///
+/// # Safety
+///
+/// A device of this driver that was attached, at PASSIVE_LEVEL.
+pub(crate) unsafe fn drain(device: NonNull<DEVICE_OBJECT>) {
+    // SAFETY: the caller's contract.
+    let header = unsafe { header(device.as_ptr()) };
+    if !header.drained.replace(true) {
+        // SAFETY: acquired when the device was attached, and given back once.
+        unsafe { header.lock.release_and_wait(device.as_ptr().cast()) };
+    }
+}
+
 /// # Safety
 ///
 /// As [`delete_all`].
@@ -448,8 +465,8 @@ unsafe fn delete<C>(device: NonNull<DEVICE_OBJECT>) {
     if let Some(lower) = header.lower() {
         // SAFETY: attached to it, and not detached yet.
         unsafe { IoDetachDevice(lower.as_ptr()) };
-        // SAFETY: acquired when the device was attached.
-        unsafe { header.lock.release_and_wait(device.as_ptr().cast()) };
+        // SAFETY: as above, and nothing has detached it.
+        unsafe { drain(device) };
     }
     // All but the header, which is still needed.
     // SAFETY: a place in the extension.

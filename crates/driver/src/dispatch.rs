@@ -25,7 +25,9 @@ macro_rules! more_majors {
 ///
 /// A method that is not written leaves NT's own routine in the driver's table, which answers
 /// STATUS_INVALID_DEVICE_REQUEST. In a [driver of Plug and Play devices](crate::AddDevice) so does this crate, except that
-/// Plug and Play, power and system control go down to the device below ([`OtherRequest::forward`]). All methods are called at PASSIVE_LEVEL in the requesting thread, unless a driver
+/// Plug and Play, power and system control go down to the device below ([`OtherRequest::forward`]); see
+/// [`PlugAndPlay`](crate::PlugAndPlay). When IRP_MN_REMOVE_DEVICE has been answered, by whichever method, the device is detached
+/// and deleted. All methods are called at PASSIVE_LEVEL in the requesting thread, unless a driver
 /// above says otherwise.
 pub trait Dispatch: Sized + Send + Sync + 'static {
     /// How reads and writes reach their buffers: [`Buffered`](crate::Buffered), [`Direct`](crate::Direct) or
@@ -267,6 +269,17 @@ unsafe extern "win64" fn by_device<C: Dispatch>(device: *mut DEVICE_OBJECT, irp:
     }
 }
 
+/// Whether this is IRP_MN_REMOVE_DEVICE, which a device does not outlive.
+///
+/// # Safety
+///
+/// The IRP is dispatched to this driver, which still has it.
+pub(crate) unsafe fn is_removal(irp: NonNull<IRP>) -> bool {
+    // SAFETY: the caller's contract.
+    let request = unsafe { Irp::new(irp) };
+    request.major() == IRP_MJ_PNP && request.minor() == IRP_MN_REMOVE_DEVICE
+}
+
 /// # Safety
 ///
 /// `device` has a context of type `C`, and `irp` is dispatched to it, for the major function that `answer` expects.
@@ -290,6 +303,9 @@ unsafe fn dispatch<C>(
             return unsafe { refused.carry_out() };
         }
     };
+    // Looked at before the request is given away.
+    // SAFETY: NT dispatches no null IRP, and this one is the driver's.
+    let is_removal = unsafe { is_removal(NonNull::new_unchecked(irp)) };
     let answered = guard(|| {
         // SAFETY: NT dispatches no null IRP.
         let irp = unsafe { NonNull::new_unchecked(irp) };
@@ -301,8 +317,34 @@ unsafe fn dispatch<C>(
         assert!(answered.is_for(irp), "a dispatch method returned the answer of another request");
         answered
     });
+    if is_removal && header.lower().is_some() {
+        drop(entered);
+        // SAFETY: an attached device of this driver's, which the request keeps until it has come back.
+        return unsafe { remove::<C>(device, answered) };
+    }
     // SAFETY: the author's code has returned, and with it all that borrowed the request.
     let status = unsafe { answered.carry_out() };
     drop(entered);
+    status
+}
+
+/// The end of IRP_MN_REMOVE_DEVICE: nobody else is at the device any more, then the drivers below learn of it, and then the
+/// device is detached and deleted. IRQL: PASSIVE_LEVEL.
+///
+/// # Safety
+///
+/// `device` has a context of type `C` and is attached; `answered` is for a request that was dispatched to it, and no method
+/// of its author's is running for that.
+///
+/// Source: kernel, Handling an IRP_MN_REMOVE_DEVICE Request; Using Remove Locks.
+unsafe fn remove<C>(device: *mut DEVICE_OBJECT, answered: Answered) -> NTSTATUS {
+    // SAFETY: a device that requests come to is not null.
+    let device = unsafe { NonNull::new_unchecked(device) };
+    // SAFETY: the caller's contract.
+    unsafe { device::drain(device) };
+    // SAFETY: the author's code has returned.
+    let status = unsafe { answered.carry_out() };
+    // SAFETY: drained, so that nothing uses its context.
+    unsafe { device::delete_any::<C>(device) };
     status
 }

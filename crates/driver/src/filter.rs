@@ -117,6 +117,9 @@ filter! {
 pub(crate) unsafe fn dispatch<F: Filter>(device: *mut DEVICE_OBJECT, irp: *mut IRP) -> NTSTATUS {
     // SAFETY: NT dispatches no null IRP.
     let raw = unsafe { NonNull::new_unchecked(irp) };
+    // Looked at before the request is given away.
+    // SAFETY: the IRP is this driver's.
+    let is_removal = unsafe { crate::dispatch::is_removal(raw) };
     // SAFETY: the caller's contract.
     let extension = unsafe { stack::extension::<F>(device) };
     // SAFETY: the device stays while it is in the stack, and then until its lock is free.
@@ -146,6 +149,12 @@ pub(crate) unsafe fn dispatch<F: Filter>(device: *mut DEVICE_OBJECT, irp: *mut I
     if is_held {
         // SAFETY: `Filtered::hold` has kept the context for the method, which has returned.
         unsafe { filter.method_has_returned(irp) };
+    }
+    // One that is held comes to its end elsewhere: the device goes with its driver then.
+    if is_removal && !is_held {
+        // Waits for what is still to come back here, this request included.
+        // SAFETY: a filter's device that was attached; nothing more comes to it.
+        unsafe { stack::delete::<F>(NonNull::new_unchecked(device)) };
     }
     status
 }

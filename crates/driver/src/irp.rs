@@ -69,6 +69,14 @@ impl Irp {
         unsafe { (*self.irp.as_ptr()).IoStatus }
     }
 
+    /// What drivers below find there.
+    pub(crate) fn set_status(&self, status: NTSTATUS, information: usize) {
+        // SAFETY: valid while the IRP is owned.
+        unsafe {
+            (*self.irp.as_ptr()).IoStatus = IO_STATUS_BLOCK { Status: status, Information: information }
+        };
+    }
+
     /// This driver's stack location.
     pub(crate) fn location(&self) -> NonNull<IO_STACK_LOCATION> {
         self.stack

@@ -8,15 +8,16 @@ use core::ffi::{c_char, c_void};
 
 use abi::{
     ACCESS_MASK, BOOLEAN, CLIENT_ID, DEVICE_OBJECT, DEVICE_TYPE, DRIVER_CANCEL, DRIVER_OBJECT, EPROCESS,
-    ERESOURCE, EVENT_TYPE, EXPAND_STACK_CALLOUT, FAST_MUTEX, FILE_OBJECT, HANDLE, IO_CSQ, IO_CSQ_IRP_CONTEXT,
-    IO_REMOVE_LOCK, IO_STATUS_BLOCK, IO_WORKITEM, IO_WORKITEM_ROUTINE, IRP, KDEFERRED_ROUTINE, KDEVICE_QUEUE,
-    KDEVICE_QUEUE_ENTRY, KDPC, KEVENT, KEY_VALUE_INFORMATION_CLASS, KIRQL, KLOCK_QUEUE_HANDLE, KMUTANT,
-    KPRIORITY, KPROCESSOR_MODE, KSEMAPHORE, KSPIN_LOCK, KSTART_ROUTINE, KTHREAD, KTIMER, KWAIT_BLOCK,
-    KWAIT_REASON, LARGE_INTEGER, LIST_ENTRY, LOCK_OPERATION, LOOKASIDE_LIST_EX, MDL, MEMORY_CACHING_TYPE,
-    NTSTATUS, OBJECT_ATTRIBUTES, OBJECT_HANDLE_INFORMATION, OBJECT_TYPE, PALLOCATE_FUNCTION_EX,
-    PFREE_FUNCTION_EX, PIO_CSQ_ACQUIRE_LOCK, PIO_CSQ_COMPLETE_CANCELED_IRP, PIO_CSQ_INSERT_IRP,
-    PIO_CSQ_INSERT_IRP_EX, PIO_CSQ_PEEK_NEXT_IRP, PIO_CSQ_RELEASE_LOCK, PIO_CSQ_REMOVE_IRP, POOL_TYPE,
-    SECTION_INHERIT, SLIST_ENTRY, SLIST_HEADER, TIMER_TYPE, UNICODE_STRING, WAIT_TYPE, WORK_QUEUE_TYPE,
+    ERESOURCE, EVENT_TYPE, EXPAND_STACK_CALLOUT, FAST_MUTEX, FILE_OBJECT, GUID, HANDLE, IO_CSQ,
+    IO_CSQ_IRP_CONTEXT, IO_REMOVE_LOCK, IO_STATUS_BLOCK, IO_WORKITEM, IO_WORKITEM_ROUTINE, IRP,
+    KDEFERRED_ROUTINE, KDEVICE_QUEUE, KDEVICE_QUEUE_ENTRY, KDPC, KEVENT, KEY_VALUE_INFORMATION_CLASS, KIRQL,
+    KLOCK_QUEUE_HANDLE, KMUTANT, KPRIORITY, KPROCESSOR_MODE, KSEMAPHORE, KSPIN_LOCK, KSTART_ROUTINE, KTHREAD,
+    KTIMER, KWAIT_BLOCK, KWAIT_REASON, LARGE_INTEGER, LIST_ENTRY, LOCK_OPERATION, LOOKASIDE_LIST_EX, MDL,
+    MEMORY_CACHING_TYPE, NTSTATUS, OBJECT_ATTRIBUTES, OBJECT_HANDLE_INFORMATION, OBJECT_TYPE,
+    PALLOCATE_FUNCTION_EX, PFREE_FUNCTION_EX, PIO_CSQ_ACQUIRE_LOCK, PIO_CSQ_COMPLETE_CANCELED_IRP,
+    PIO_CSQ_INSERT_IRP, PIO_CSQ_INSERT_IRP_EX, PIO_CSQ_PEEK_NEXT_IRP, PIO_CSQ_RELEASE_LOCK,
+    PIO_CSQ_REMOVE_IRP, POOL_TYPE, POWER_STATE, POWER_STATE_TYPE, SECTION_INHERIT, SLIST_ENTRY, SLIST_HEADER,
+    TIMER_TYPE, UNICODE_STRING, WAIT_TYPE, WORK_QUEUE_TYPE,
 };
 
 macro_rules! ntoskrnl {
@@ -49,6 +50,32 @@ ntoskrnl! {
         Exclusive: BOOLEAN,
         DeviceObject: *mut *mut DEVICE_OBJECT,
     ) -> NTSTATUS;
+    /// Registers a device interface; its name is to be freed with RtlFreeUnicodeString. IRQL: PASSIVE_LEVEL.
+    fn IoRegisterDeviceInterface(
+        PhysicalDeviceObject: *mut DEVICE_OBJECT,
+        InterfaceClassGuid: *const GUID,
+        ReferenceString: *const UNICODE_STRING,
+        SymbolicLinkName: *mut UNICODE_STRING,
+    ) -> NTSTATUS;
+    /// Enables a device interface, or disables it. IRQL: PASSIVE_LEVEL.
+    fn IoSetDeviceInterfaceState(SymbolicLinkName: *const UNICODE_STRING, Enable: BOOLEAN) -> NTSTATUS;
+    /// Has the drivers of a device asked how it is. IRQL: up to DISPATCH_LEVEL.
+    fn IoInvalidateDeviceState(PhysicalDeviceObject: *mut DEVICE_OBJECT);
+    /// Sends a power request to the top of a device's stack, and calls a function at its end. IRQL: up to DISPATCH_LEVEL.
+    fn PoRequestPowerIrp(
+        DeviceObject: *mut DEVICE_OBJECT,
+        MinorFunction: u8,
+        PowerState: POWER_STATE,
+        CompletionFunction: Option<
+            unsafe extern "win64" fn(*mut DEVICE_OBJECT, u8, POWER_STATE, *mut c_void, *mut IO_STATUS_BLOCK),
+        >,
+        Context: *mut c_void,
+        Irp: *mut *mut IRP,
+    ) -> NTSTATUS;
+    /// Notes the power state of a device; returns the one before. IRQL: up to DISPATCH_LEVEL.
+    fn PoSetPowerState(DeviceObject: *mut DEVICE_OBJECT, Type: POWER_STATE_TYPE, State: POWER_STATE) -> POWER_STATE;
+    /// Frees a string that a routine allocated. IRQL: PASSIVE_LEVEL.
+    fn RtlFreeUnicodeString(UnicodeString: *mut UNICODE_STRING);
     /// The address of an export of the kernel; null when there is none of that name. IRQL: PASSIVE_LEVEL.
     fn MmGetSystemRoutineAddress(SystemRoutineName: *const UNICODE_STRING) -> *mut c_void;
     /// Deletes a device object, when its last reference is gone. IRQL: PASSIVE_LEVEL (APC_LEVEL on newer systems).

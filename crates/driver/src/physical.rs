@@ -51,8 +51,8 @@ use crate::{Driver, DriverObject, device};
 /// }
 /// ```
 ///
-/// IRP_MN_REMOVE_DEVICE is not acted on: a device is detached when its driver is unloaded. Ringbridge's Plug and Play manager
-/// sends no such request; on Windows a driver of devices that can go needs it.
+/// After IRP_MN_REMOVE_DEVICE the devices that were attached here are detached and deleted. What happens to a device between
+/// its coming and that is [`PlugAndPlay`](crate::PlugAndPlay)'s.
 ///
 /// NT does not unload a driver while a device stands above one of its own, not even when that one is the driver's too.
 ///

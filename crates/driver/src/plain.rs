@@ -50,6 +50,10 @@ plain! {
 }
 
 impl OtherRequest {
+    pub(crate) fn irp(&self) -> &Irp {
+        &self.irp
+    }
+
     /// IRP_MJ_*.
     #[must_use]
     pub fn major(&self) -> u8 {

@@ -109,7 +109,8 @@ impl<'d, D: Driver, F: Filter> FilterBuilder<'d, D, F> {
     /// copied before the attachment, since a request may come at once; for that the device is opened by
     /// `IoGetDeviceObjectPointer`, and closed again after the attachment: this filter sees that IRP_MJ_CLOSE.
     ///
-    /// The device is detached and deleted when the driver is unloaded or [`Driver::entry`] fails: detached first, so that
+    /// The device is detached and deleted when the driver is unloaded, [`Driver::entry`] fails, or IRP_MN_REMOVE_DEVICE has been answered
+    /// (one that the filter holds ends that later, with the driver): detached first, so that
     /// nothing more comes; then [`Filter::detaching`] lets go of what it holds; requests that are still to come back are
     /// waited for; then the context is dropped and the device deleted.
     ///
@@ -254,12 +255,12 @@ pub(crate) unsafe fn attach(
     Ok(())
 }
 
-/// `Vtable::delete`.
+/// `Vtable::delete`: also what IRP_MN_REMOVE_DEVICE ends with.
 ///
 /// # Safety
 ///
 /// A filter's device with a context of type `F`, called once.
-unsafe fn delete<F: Filter>(device: NonNull<DEVICE_OBJECT>) {
+pub(crate) unsafe fn delete<F: Filter>(device: NonNull<DEVICE_OBJECT>) {
     // SAFETY: the caller's contract.
     let extension = unsafe { extension::<F>(device.as_ptr()) };
     {

@@ -35,13 +35,13 @@
 mod admission;
 mod bell;
 mod client;
+mod device_management;
 mod directory;
 mod fields;
 mod futex;
 #[cfg(any(test, feature = "hostile"))]
 pub mod hostile;
 mod inheritance;
-mod device_management;
 mod management;
 mod patience;
 mod server;
@@ -60,8 +60,8 @@ mod tests;
 
 pub use admission::{Admission, group_id};
 pub use client::{Buffer, Client, ConnectError, ConnectOptions, SpawnError};
-pub use inheritance::{Inheritance, NoTicket, TICKET_LIMIT, Ticket};
 pub use device_management::{DeviceAction, DeviceAnswer, DeviceInformation, DeviceReport, DeviceRequest};
+pub use inheritance::{Inheritance, NoTicket, TICKET_LIMIT, Ticket};
 pub use management::{DriverInformation, DriverUnload, LoadDriver, Management, Parameter, Refusal};
 pub use patience::Spin;
 pub use server::{BindError, Listener, Server, ServerOptions, Views};

@@ -44,7 +44,13 @@ pub(crate) fn answer(machine: &Machine, request: &DeviceRequest) -> Result<Devic
 }
 
 fn done(status: NTSTATUS) -> DeviceReport {
-    DeviceReport { status, reason: String::new(), answers: Vec::new(), devices: Vec::new(), unloaded: Vec::new() }
+    DeviceReport {
+        status,
+        reason: String::new(),
+        answers: Vec::new(),
+        devices: Vec::new(),
+        unloaded: Vec::new(),
+    }
 }
 
 fn names(services: &[String]) -> Vec<&str> {
@@ -91,7 +97,9 @@ fn acted(machine: &Machine, instance: &str, report: PnpReport) -> DeviceReport {
         Some(Veto::OutstandingOpen(1)) => "a file is open on it".to_owned(),
         Some(Veto::OutstandingOpen(count)) => format!("{count} files are open on it"),
         None if report.status.is_success() => String::new(),
-        None => format!("its drivers answered {}; they were told that it is removed", status_text(report.status)),
+        None => {
+            format!("its drivers answered {}; they were told that it is removed", status_text(report.status))
+        }
     };
     let nodes = machine.kernel().io.device_nodes();
     let node = nodes.iter().find(|node| node.instance.eq_ignore_ascii_case(instance));
@@ -106,7 +114,8 @@ fn acted(machine: &Machine, instance: &str, report: PnpReport) -> DeviceReport {
 
 fn powered(report: PowerReport) -> DeviceReport {
     let answers = report.answers.into_iter().map(|answer| {
-        let request = if answer.minor == abi::IRP_MN_QUERY_POWER { "IRP_MN_QUERY_POWER" } else { "IRP_MN_SET_POWER" };
+        let request =
+            if answer.minor == abi::IRP_MN_QUERY_POWER { "IRP_MN_QUERY_POWER" } else { "IRP_MN_SET_POWER" };
         DeviceAnswer {
             device: answer.instance,
             request: format!("{request} {}", state_name(answer.state)),
@@ -139,19 +148,22 @@ fn refused(status: NTSTATUS, reason: impl Into<String>) -> Refusal {
 
 fn not_added(service: &str, error: AddDeviceError) -> Refusal {
     match error {
-        AddDeviceError::Status(status @ abi::STATUS_OBJECT_NAME_NOT_FOUND) => {
-            refused(status, format!("{service}, or a filter of it, is not loaded: `ringbridge load` it first"))
-        }
-        AddDeviceError::Status(status @ abi::STATUS_INVALID_DEVICE_REQUEST) => {
-            refused(status, format!("{service}, or a filter of it, has no AddDevice: it makes its devices itself"))
-        }
+        AddDeviceError::Status(status @ abi::STATUS_OBJECT_NAME_NOT_FOUND) => refused(
+            status,
+            format!("{service}, or a filter of it, is not loaded: `ringbridge load` it first"),
+        ),
+        AddDeviceError::Status(status @ abi::STATUS_INVALID_DEVICE_REQUEST) => refused(
+            status,
+            format!("{service}, or a filter of it, has no AddDevice: it makes its devices itself"),
+        ),
         AddDeviceError::Status(status) => status.into(),
         AddDeviceError::AddDevice(status) => {
             refused(status, format!("AddDevice answered {}; the device is gone again", status_text(status)))
         }
-        AddDeviceError::Halted => {
-            refused(abi::STATUS_DEVICE_NOT_CONNECTED, "the machine has stopped; see the host's bugcheck report")
-        }
+        AddDeviceError::Halted => refused(
+            abi::STATUS_DEVICE_NOT_CONNECTED,
+            "the machine has stopped; see the host's bugcheck report",
+        ),
     }
 }
 
@@ -162,7 +174,9 @@ fn not_possible(machine: &Machine, instance: &str, status: NTSTATUS) -> Refusal 
             let known: Vec<_> = nodes.iter().map(|node| node.instance.as_str()).collect();
             match known.as_slice() {
                 [] => refused(status, format!("there is no device {instance}, nor any other")),
-                known => refused(status, format!("there is no device {instance}; there are: {}", known.join(", "))),
+                known => {
+                    refused(status, format!("there is no device {instance}; there are: {}", known.join(", ")))
+                }
             }
         }
         abi::STATUS_INVALID_DEVICE_STATE => {
@@ -176,7 +190,9 @@ fn not_possible(machine: &Machine, instance: &str, status: NTSTATUS) -> Refusal 
 
 fn not_that_state(status: NTSTATUS) -> Refusal {
     match status {
-        abi::STATUS_INVALID_PARAMETER => refused(status, "the system is in that state, or there is none such"),
+        abi::STATUS_INVALID_PARAMETER => {
+            refused(status, "the system is in that state, or there is none such")
+        }
         abi::STATUS_INVALID_DEVICE_STATE => refused(status, "the system sleeps: it has to wake first"),
         status => status.into(),
     }

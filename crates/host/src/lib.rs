@@ -4,12 +4,12 @@
 //! What NT's services mean is the kernel's; how requests travel from other processes is the gate's.
 #![forbid(unsafe_code)]
 
+mod device_management;
 mod error;
 mod image_space;
 mod inheritance;
 mod libraries;
 mod machine;
-mod device_management;
 mod management;
 mod process;
 mod report;
@@ -25,7 +25,8 @@ pub use exports::{
     markdown as exports_page,
 };
 pub use gate::{
-    Admission, CreateFile, DirectoryEntry, DriverInformation, Handle, IoStatus, Parameter, Transport,
+    Admission, CreateFile, DeviceAction, DeviceReport, DeviceRequest, DirectoryEntry, DriverInformation,
+    Handle, IoStatus, Parameter, Transport,
 };
 pub use kernel::io::{AddDeviceError, UnloadOutcome, UnloadReport};
 pub use kernel::mm::{PoolOwner, SectionUsage, SystemView, TagUsage, UserMapping, tag_name};

@@ -58,6 +58,9 @@ pub const TAP: SampleDriver = SampleDriver { name: "tap", entry: sample_tap::DRI
 /// The sample `delay`.
 pub const DELAY: SampleDriver = SampleDriver { name: "delay", entry: sample_delay::DRIVER_ENTRY };
 
+/// The sample `lifecycle`, of Plug and Play devices.
+pub const LIFECYCLE: SampleDriver = SampleDriver { name: "lifecycle", entry: sample_lifecycle::DRIVER_ENTRY };
+
 /// The sample `mapping`.
 pub const MAPPING: SampleDriver = SampleDriver { name: "mapping", entry: sample_mapping::DRIVER_ENTRY };
 

@@ -2,7 +2,7 @@
 
 use abi::{
     IRP_MJ_PNP, IRP_MJ_POWER, IRP_MJ_QUERY_EA, IRP_MJ_SYSTEM_CONTROL, STATUS_INVALID_DEVICE_REQUEST,
-    STATUS_OBJECT_NAME_COLLISION,
+    STATUS_NOT_SUPPORTED, STATUS_OBJECT_NAME_COLLISION, STATUS_SUCCESS,
 };
 use app::ControlCode;
 use host::{AddDeviceError, Event, LoadOptions, Machine};
@@ -71,15 +71,16 @@ scenario! {
         machine.load(&sys_path("pnp"), LoadOptions::default()).expect("the driver loads");
         machine.add_device("tower").expect("the driver takes it");
         let watch = Watch::on(&machine);
-        let unset = STATUS_INVALID_DEVICE_REQUEST.bits();
-        // The physical device's driver serves none of them today, and says so through the whole stack.
-        for (number, (major, minor)) in
-            [(IRP_MJ_PNP, START), (IRP_MJ_PNP, QUERY_STOP), (IRP_MJ_POWER, 2), (IRP_MJ_SYSTEM_CONTROL, 0)]
-                .into_iter()
-                .enumerate()
-        {
-            assert_eq!(send(&machine, major, minor), unset);
-            assert_eq!(seen(&machine, PATH), [1, unset, 0, 0], "request {number}");
+        let (success, unset) = (STATUS_SUCCESS.bits(), STATUS_INVALID_DEVICE_REQUEST.bits());
+        // What the bus's driver does not know comes back as it went.
+        for (major, minor, answer) in [
+            (IRP_MJ_PNP, START, success),
+            (IRP_MJ_PNP, QUERY_STOP, success),
+            (IRP_MJ_POWER, 2, success),
+            (IRP_MJ_SYSTEM_CONTROL, 0, STATUS_NOT_SUPPORTED.bits()),
+        ] {
+            assert_eq!(send(&machine, major, minor), answer, "{major} {minor}");
+            assert_eq!(seen(&machine, PATH), [1, success, 0, 0], "{major} {minor}");
         }
         assert_eq!(dispatched(&watch, "PnpManager", IRP_MJ_PNP), 2);
         assert_eq!(dispatched(&watch, "PnpManager", IRP_MJ_POWER), 1);

@@ -136,8 +136,7 @@ impl Transition<'_> {
             return Ok(None);
         }
         let word = |number: i32| u64::from(number.cast_unsigned());
-        let parameters =
-            [0, word(abi::SystemPowerState), word(state), word(action_of(state))];
+        let parameters = [0, word(abi::SystemPowerState), word(state), word(action_of(state))];
         let request = Request { major: abi::IRP_MJ_POWER, minor, parameters };
         let status = pnp::send(self.kernel, self.thread, node, request)?.status;
         self.answers.push(PowerAnswer { instance: node.instance.clone(), minor, state, status });
@@ -251,7 +250,12 @@ pub(super) fn end_request(kernel: &Kernel, irp: Irp, completion: PowerCompletion
 ///
 /// Source: ddi, PoSetPowerState.
 #[must_use]
-pub fn set_power_state(kernel: &Kernel, device: DeviceObject, kind: abi::POWER_STATE_TYPE, state: i32) -> i32 {
+pub fn set_power_state(
+    kernel: &Kernel,
+    device: DeviceObject,
+    kind: abi::POWER_STATE_TYPE,
+    state: i32,
+) -> i32 {
     let object = kernel.ob.by_address(device.address());
     let Some(device) = object.as_ref().and_then(|object| object.body::<Device>()) else { return 0 };
     let states = &device.power_states;

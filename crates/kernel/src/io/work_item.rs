@@ -205,7 +205,8 @@ pub fn dereference_later(kernel: &Kernel, object: &Arc<Object>) {
         return;
     }
     let released = Some(object.clone());
-    let work = Work { item: 0, routine: 0, arguments: [0; 3], count: 0, object: released, owner: None, task: None };
+    let work =
+        Work { item: 0, routine: 0, arguments: [0; 3], count: 0, object: released, owner: None, task: None };
     if kernel.io.workers.submit(kernel, abi::CriticalWorkQueue, work).is_err() {
         // There is no thread to be had: better here than never.
         object.dereference(kernel);
@@ -286,7 +287,8 @@ pub fn queue_work_item(kernel: &Kernel, item: WorkQueueItem, queue_type: WORK_QU
     }
     begin_queueing(kernel, item.address())?;
     let arguments = [item.parameter()?, 0, 0];
-    let work = Work { item: item.address(), routine, arguments, count: 1, object: None, owner: None, task: None };
+    let work =
+        Work { item: item.address(), routine, arguments, count: 1, object: None, owner: None, task: None };
     kernel.io.workers.submit(kernel, queue_type, work)
 }
 

@@ -172,9 +172,7 @@ fn describe(kernel: &Kernel, node: &DevNode, wanted: &AddDevice<'_>) -> Result<(
     cm.set_value(&key, "Service", Value::string(&node.service))?;
     cm.set_value(&key, "DeviceDesc", Value::string(&node.service))?;
     cm.set_value(&key, "HardwareID", Value::multi_string(&[node.device_id()]))?;
-    for (name, filters) in
-        [("UpperFilters", wanted.upper_filters), ("LowerFilters", wanted.lower_filters)]
-    {
+    for (name, filters) in [("UpperFilters", wanted.upper_filters), ("LowerFilters", wanted.lower_filters)] {
         // What somebody else has written there stays.
         if !filters.is_empty() {
             cm.set_value(&key, name, Value::multi_string(filters))?;

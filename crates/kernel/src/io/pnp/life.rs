@@ -107,14 +107,8 @@ fn on_turn(
 ) -> Result<PnpReport, NTSTATUS> {
     let system = kernel.ps.system().clone();
     let (acted, ended) = ps::inside(kernel, &system, |thread| {
-        let mut operation = Operation {
-            kernel,
-            thread,
-            node,
-            answers: Vec::new(),
-            veto: None,
-            drivers: Vec::new(),
-        };
+        let mut operation =
+            Operation { kernel, thread, node, answers: Vec::new(), veto: None, drivers: Vec::new() };
         let _turn = node.turn.lock(&*kernel.platform);
         let acted = act(&mut operation);
         let Operation { answers, veto, drivers, .. } = operation;
@@ -267,7 +261,9 @@ impl Operation<'_> {
             }
         }
         if count > 0 {
-            self.kernel.trace.emit(|| Event::NotImplemented { what: "devices that a function driver enumerates" });
+            self.kernel
+                .trace
+                .emit(|| Event::NotImplemented { what: "devices that a function driver enumerates" });
         }
         self.free(list);
         Ok(())

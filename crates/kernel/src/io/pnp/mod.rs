@@ -30,6 +30,7 @@ pub use interface::{
     DeviceInterfaces, InterfaceQuery, device_interfaces, get_device_interfaces, interface_registry_path,
     register_device_interface, set_device_interface_state,
 };
+pub(super) use life::file_closed;
 pub use life::{
     PnpAction, PnpAnswer, PnpReport, Veto, invalidate_device_state, operate, pnp_minor_name,
     request_device_eject,
@@ -38,7 +39,6 @@ pub use node::{DevNode, DevNodeState};
 pub(super) use notification::forget_driver;
 pub use notification::{register_notification, unregister_notification};
 pub use property::{PropertyQuery, device_property, device_registry_path};
-pub(super) use life::file_closed;
 pub(super) use root::dispatch as root_dispatch;
 pub(super) use send::{Request, send};
 

@@ -136,7 +136,8 @@ fn tell(
         return Ok(());
     }
     let bytes = name.len() * 2;
-    let Some(block) = kernel.mm.pool.allocate_zeroed(TEXT_AT as usize + bytes, TAG, PoolOwner::default()) else {
+    let Some(block) = kernel.mm.pool.allocate_zeroed(TEXT_AT as usize + bytes, TAG, PoolOwner::default())
+    else {
         return Ok(());
     };
     let at = |offset: usize| block.address + offset as u64;

@@ -53,9 +53,7 @@ pub(in crate::io) fn dispatch(kernel: &Kernel, device: DeviceObject, irp: Irp) -
 /// A physical device that is no node's yet, or any more: it is being made, or is gone.
 fn unknown(kernel: &Kernel, irp: Irp, major: u8) -> Outcome<NTSTATUS> {
     match major {
-        abi::IRP_MJ_PNP | abi::IRP_MJ_POWER => {
-            end(kernel, irp, &Answer::Is(abi::STATUS_NO_SUCH_DEVICE, 0))
-        }
+        abi::IRP_MJ_PNP | abi::IRP_MJ_POWER => end(kernel, irp, &Answer::Is(abi::STATUS_NO_SUCH_DEVICE, 0)),
         abi::IRP_MJ_SYSTEM_CONTROL => end(kernel, irp, &Answer::Unchanged),
         _ => dispatch::invalid_device_request(kernel, irp),
     }
@@ -109,9 +107,7 @@ fn plug_and_play(kernel: &Kernel, node: &DevNode, location: IoStackLocation, min
         abi::IRP_MN_QUERY_DEVICE_TEXT if low(location.parameter(0)?) == abi::DeviceTextDescription => {
             text(kernel, &[&node.service])?
         }
-        abi::IRP_MN_QUERY_DEVICE_RELATIONS
-            if low(location.parameter(0)?) == abi::TargetDeviceRelation =>
-        {
+        abi::IRP_MN_QUERY_DEVICE_RELATIONS if low(location.parameter(0)?) == abi::TargetDeviceRelation => {
             target_relation(kernel, node)?
         }
         _ => Answer::Unchanged,

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use abi::NTSTATUS;
 
 use super::{DevNode, TAG, stack};
+use crate::Kernel;
 use crate::io::irp::{self, Kind};
 use crate::io::{attach, dispatch, driver, request};
 use crate::ke::{ProcessorMode, Thread, Timeout};
 use crate::mm::PoolOwner;
 use crate::raw::{DeviceObject, DispatcherHeader, DriverObject, IoStackLocation, Irp, Outcome};
 use crate::trace::Event;
-use crate::Kernel;
 
 /// A request of a manager's.
 #[derive(Clone, Copy, Debug)]
@@ -164,8 +164,7 @@ fn carry_out(
         let answered = Answered { status: returned, information: 0 };
         return Ok(Ended { answered, last: top, released: false });
     }
-    let status =
-        if returned == abi::STATUS_PENDING { NTSTATUS::from_bits(irp.status()?) } else { returned };
+    let status = if returned == abi::STATUS_PENDING { NTSTATUS::from_bits(irp.status()?) } else { returned };
     let information = if status.is_error() { 0 } else { irp.information()? };
     let last = last_device(irp)?;
     irp::free_awaited(kernel, irp)?;
