@@ -439,6 +439,35 @@ struct wdm_record {
 // stack, with STATUS_NOT_SUPPORTED as these managers do. values: its status.
 #define PNP_SEND 0
 
+// ---- plug.sys: a function driver of Plug and Play devices, and its own filter; device \\.\RbPlug. ----------------------
+
+// From now on the function device (number 0) behaves as input 0 says, and the trace begins anew.
+#define PLUG_MODE 0
+#define PLUG_FAILS_START 1
+#define PLUG_PENDS_START 2
+#define PLUG_KEEPS_STOP 3
+#define PLUG_FORGETS_QUERY 4
+#define PLUG_STAYS_ATTACHED 5
+// values: what came to its devices since the last time: status before or after, number of the device, 1 on the way up,
+// major and minor function, in 32, 8, 8, 8 and 8 bits from the top.
+#define PLUG_TRACE 1
+// IoRegisterDeviceInterface of what is no physical device, with a separator in the reference string, and of a good one;
+// IoSetDeviceInterfaceState of an unknown one, FALSE before TRUE; IoGetDeviceInterfaces while none is enabled, and the
+// first unit of its list; TRUE, TRUE again; the list of one, and whether it is right; its key; FALSE. values: all statuses.
+#define PLUG_INTERFACE 2
+// IoGetDeviceProperty of the enumerator's name and its bytes, of the hardware ID into four bytes and its bytes, of a name
+// that there is none of, of what is no physical device; IoOpenDeviceRegistryKey. values: statuses and lengths.
+#define PLUG_PROPERTY 3
+// PoRequestPowerIrp of another minor function, and of D3, at DISPATCH_LEVEL if input 0; what its completion function got:
+// whether device and context are right, minor function, state, status; PoSetPowerState twice. values: all of that.
+#define PLUG_POWER 4
+// IoRegisterPlugPlayNotification with an interface that is there; how often it told of an arrival; of a removal after
+// that; IoUnregisterPlugPlayNotification; how often all in all after two more changes.
+#define PLUG_NOTIFICATION 5
+// With input 0: registers a second device for shutdown, then the first for the last chance. values: the statuses. Else the
+// devices' numbers in the order of their IRP_MJ_SHUTDOWN, as decimal digits.
+#define PLUG_SHUTDOWN 6
+
 // ---- secure.sys: descriptors, tokens and access checks; device \\.\RbSecure. ------------------------------------
 
 // A list that lets Users read (FILE_GENERIC_READ) is made with Rtl routines, and SeAccessCheck asked for the rights in

@@ -166,9 +166,7 @@ pub(crate) fn pnp(args: &PnpArgs, output: &mut Output) -> Result<()> {
             (act(&device.instance, DeviceAction::CancelRemove)?, "not removed")
         }
         PnpCommand::Remove(device) => (act(&device.instance, DeviceAction::Remove)?, "removed"),
-        PnpCommand::SurpriseRemove(device) => {
-            (act(&device.instance, DeviceAction::SurpriseRemove)?, "gone")
-        }
+        PnpCommand::SurpriseRemove(device) => (act(&device.instance, DeviceAction::SurpriseRemove)?, "gone"),
     };
     tell(&report, what, args.json, output)
 }

@@ -304,8 +304,10 @@ unsafe fn dispatch<C>(
         }
     };
     // Looked at before the request is given away.
-    // SAFETY: NT dispatches no null IRP, and this one is the driver's.
-    let is_removal = unsafe { is_removal(NonNull::new_unchecked(irp)) };
+    // SAFETY: NT dispatches no null IRP.
+    let raw = unsafe { NonNull::new_unchecked(irp) };
+    // SAFETY: the IRP is this driver's.
+    let is_removal = unsafe { is_removal(raw) };
     let answered = guard(|| {
         // SAFETY: NT dispatches no null IRP.
         let irp = unsafe { NonNull::new_unchecked(irp) };

@@ -152,9 +152,11 @@ pub(crate) unsafe fn dispatch<F: Filter>(device: *mut DEVICE_OBJECT, irp: *mut I
     }
     // One that is held comes to its end elsewhere: the device goes with its driver then.
     if is_removal && !is_held {
+        // SAFETY: a device that requests come to is not null.
+        let device = unsafe { NonNull::new_unchecked(device) };
         // Waits for what is still to come back here, this request included.
         // SAFETY: a filter's device that was attached; nothing more comes to it.
-        unsafe { stack::delete::<F>(NonNull::new_unchecked(device)) };
+        unsafe { stack::delete::<F>(device) };
     }
     status
 }

@@ -32,7 +32,7 @@ pub(crate) fn answer(machine: &Machine, request: &DeviceRequest) -> Result<Devic
             if state == abi::PowerSystemShutdown {
                 return Err(abi::STATUS_INVALID_PARAMETER.into());
             }
-            let report = io::set_system_power(kernel, state).map_err(|status| not_that_state(status))?;
+            let report = io::set_system_power(kernel, state).map_err(not_that_state)?;
             Ok(powered(report))
         }
         DeviceRequest::Shutdown => {

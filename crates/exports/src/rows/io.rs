@@ -69,7 +69,7 @@ rows! {
     }
 
     /// Sends an IRP to the driver of a device object.
-    irql(DISPATCH_LEVEL) alias("IoCallDriver")
+    irql(DISPATCH_LEVEL) alias("IoCallDriver", "PoCallDriver")
     fn IofCallDriver(call, device_object: u64, irp: u64) -> abi::NTSTATUS {
         io::call_driver(call.kernel, DeviceObject::at(device_object), Irp::at(irp))
     }

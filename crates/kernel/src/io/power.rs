@@ -16,7 +16,7 @@ use platform::scheduler::Lock;
 use super::irp::{self, Kind, PowerCompletion};
 use super::pnp::{self, DevNode, DevNodeState, Request};
 use super::work_item::queue_task;
-use super::{Device, attach, dispatch, request};
+use super::{Device, attach, dispatch, driver, request};
 use crate::ke::Thread;
 use crate::raw::{self, DeviceObject, IoStackLocation, Irp, Outcome};
 use crate::{Kernel, ps};
@@ -194,7 +194,8 @@ pub fn request_power_irp(kernel: &Kernel, wanted: &PowerRequest) -> Outcome<NTST
         context,
         driver: kernel.io.calling_driver().unwrap_or(0),
     };
-    let made = irp::allocate(kernel, top.stack_size()?.max(1), Kind::Power(completion), 0, None)?;
+    // The power manager's to free, whatever the driver does after its end.
+    let made = irp::allocate_for(kernel, 0, top.stack_size()?.max(1), Kind::Power(completion), 0, None)?;
     let Some(irp) = made else {
         object.dereference(kernel);
         return Ok(abi::STATUS_INSUFFICIENT_RESOURCES);
@@ -241,8 +242,17 @@ pub(super) fn end_request(kernel: &Kernel, irp: Irp, completion: PowerCompletion
         completion.context,
         status_block,
     ];
+    // Whoever waits for this may unload the driver before the function has returned.
+    let owner = kernel.io.drivers().into_iter().find(|driver| driver.id == completion.driver);
+    if let Some(driver) = &owner {
+        driver::hold_image(driver);
+    }
     let call = || kernel.ke.call(kernel, completion.function, &arguments);
-    dispatch::as_owner(completion.driver, call).map(drop)
+    let called = dispatch::as_owner(completion.driver, call);
+    if let Some(driver) = &owner {
+        driver::release_image(driver);
+    }
+    called.map(drop)
 }
 
 /// `PoSetPowerState`: notes a device's power state, of `kind` SystemPowerState or DevicePowerState, and returns the one

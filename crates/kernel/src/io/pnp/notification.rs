@@ -129,15 +129,14 @@ fn tell(
     name: &[u16],
     arrived: bool,
 ) -> Outcome<()> {
-    const STRING_AT: u64 = 64;
-    const TEXT_AT: u64 = STRING_AT + 16;
+    const STRING_AT: usize = 64;
+    const TEXT_AT: usize = STRING_AT + 16;
     let _running = registration.running.lock(&*kernel.platform);
     if registration.ended.load(Ordering::SeqCst) {
         return Ok(());
     }
     let bytes = name.len() * 2;
-    let Some(block) = kernel.mm.pool.allocate_zeroed(TEXT_AT as usize + bytes, TAG, PoolOwner::default())
-    else {
+    let Some(block) = kernel.mm.pool.allocate_zeroed(TEXT_AT + bytes, TAG, PoolOwner::default()) else {
         return Ok(());
     };
     let at = |offset: usize| block.address + offset as u64;
@@ -148,10 +147,10 @@ fn tell(
     raw::write(at(offset_of!(Notification, Size)), size)?;
     raw::copy_to(at(offset_of!(Notification, Event)), &bytes_of(event))?;
     raw::copy_to(at(offset_of!(Notification, InterfaceClassGuid)), &registration.class)?;
-    raw::write(at(offset_of!(Notification, SymbolicLinkName)), block.address + STRING_AT)?;
-    raw::copy_wide(block.address + TEXT_AT, name)?;
+    raw::write(at(offset_of!(Notification, SymbolicLinkName)), at(STRING_AT))?;
+    raw::copy_wide(at(TEXT_AT), name)?;
     let length = u16::try_from(bytes).unwrap_or(u16::MAX - 1);
-    UnicodeString::at(block.address + STRING_AT).set(length, length, block.address + TEXT_AT)?;
+    UnicodeString::at(at(STRING_AT)).set(length, length, at(TEXT_AT))?;
     let arguments = [block.address, registration.context];
     let callback = registration.callback;
     let called = dispatch::as_owner(registration.driver.id, || kernel.ke.call(kernel, callback, &arguments));
