@@ -5,6 +5,7 @@ mod apart;
 mod fault;
 mod filter;
 mod here;
+mod lifecycle;
 mod notify;
 mod route;
 mod samples;
@@ -28,8 +29,8 @@ const LAST_WRITE: ControlCode = ControlCode(0x0022_2008);
 /// Show a driver and its applications at work
 ///
 /// Loads the sample driver hello.sys into this process and talks to its device; then does so from another process; shows
-/// the samples pipe, buffers, delay, notify and mapping, then with applications in processes of their own, shared memory, and a
-/// filter; then lets a driver fault, and lives on.
+/// the samples pipe, buffers, delay, notify and mapping, then with applications in processes of their own, shared memory, a
+/// filter, and the life of a device; then lets a driver fault, and lives on.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  cargo xtask demo                      builds the drivers first\n  \
     ringbridge demo --sys-dir target/sys\n\n\
@@ -49,7 +50,7 @@ enum Part {
 
 type Show = fn(&Path, &mut Output) -> Result<Part>;
 
-const PARTS: [(&str, Show); 11] = [
+const PARTS: [(&str, Show); 12] = [
     ("A Windows driver in a Linux process", here::show),
     ("The driver in one process, its application in another", across::show),
     ("Pipes by name: two handles, one resource", samples::pipe),
@@ -60,6 +61,7 @@ const PARTS: [(&str, Show); 11] = [
     ("Applications in processes of their own", apart::show),
     ("Memory that driver and application share", shared::show),
     ("A filter above another driver's device", filter::show),
+    ("A device comes, sleeps, and is pulled out", lifecycle::show),
     ("A driver that faults", fault::show),
 ];
 

@@ -2,9 +2,9 @@
 
 use crate::run::ringbridge;
 
-const COMMANDS: [&str; 14] = [
-    "info", "exports", "read", "write", "ioctl", "ls", "pool", "serve", "load", "unload", "list", "code",
-    "status", "demo",
+const COMMANDS: [&str; 17] = [
+    "info", "exports", "read", "write", "ioctl", "ls", "pool", "serve", "load", "unload", "list", "pnp",
+    "power", "shutdown", "code", "status", "demo",
 ];
 
 #[test]

@@ -3,6 +3,7 @@
 
 mod codes;
 mod demo;
+mod devices;
 mod help;
 mod host;
 mod info;
