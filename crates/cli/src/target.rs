@@ -37,7 +37,7 @@ pub(crate) struct TargetArgs {
 #[derive(clap::Args)]
 pub(crate) struct HostArgs {
     /// Socket of the host to ask [default: RINGBRIDGE_SOCKET, else ringbridge.sock in XDG_RUNTIME_DIR]
-    #[arg(long, value_name = "PATH")]
+    #[arg(long, value_name = "PATH", global = true)]
     socket: Option<PathBuf>,
 }
 

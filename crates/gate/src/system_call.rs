@@ -248,6 +248,15 @@ pub enum SystemCall<'a> {
         /// Bytes; 0 for all up to the view's end.
         length: u64,
     },
+    /// The name of a device interface that is enabled, its symbolic link in UTF-16 without a terminator, as output.
+    /// Information: its bytes. STATUS_NO_MORE_ENTRIES behind the last. (On NT the Plug and Play manager's own calls, behind
+    /// `CM_Get_Device_Interface_List`.)
+    GetDeviceInterface {
+        /// The class, a GUID as it lies in memory.
+        class: [u8; 16],
+        /// Which, from 0, in the order of registering.
+        index: u32,
+    },
 }
 
 /// Where a part of a section is shown.

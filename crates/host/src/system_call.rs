@@ -5,10 +5,11 @@ use gate::{
     CompletionPacket, Handle, IoStatus, MappedView, Memory, Notice, SystemCall, SystemReply, UserApc,
 };
 use kernel::ex::{self, EventChange, SectionRequest};
-use kernel::io::{self, Cancelled, Control, Transfer};
+use kernel::io::{self, Cancelled, Control, InterfaceQuery, Transfer};
 use kernel::ke::{ProcessorMode, Thread, Timeout, WaitType};
 use kernel::ob::{self, Name};
 use kernel::ps;
+use kernel::raw::DeviceObject;
 
 use crate::process::Process;
 
@@ -142,6 +143,7 @@ impl Process {
                 self.map_view(handle, view, protection, output)
             }
             SystemCall::UnmapViewOfSection { address } => done(process.user_space.unmap_segment(address)),
+            SystemCall::GetDeviceInterface { class, index } => self.device_interface(class, index, output),
             SystemCall::FlushVirtualMemory { address, length } => {
                 match process.user_space.flush_segment(address, length) {
                     Ok(bytes) => told(bytes),
@@ -189,6 +191,21 @@ impl Process {
             }
             Err(status) => SystemReply::status(status),
         }
+    }
+
+    fn device_interface(&self, class: [u8; 16], index: u32, output: &mut [u8]) -> SystemReply {
+        let query = InterfaceQuery { class, physical: DeviceObject::at(0), include_inactive: false };
+        let names = io::get_device_interfaces(&self.kernel, &query);
+        let Some(name) = names.get(index as usize) else {
+            return SystemReply::status(abi::STATUS_NO_MORE_ENTRIES);
+        };
+        let Some(room) = output.get_mut(..name.len() * 2) else {
+            return SystemReply::status(abi::STATUS_BUFFER_TOO_SMALL);
+        };
+        for (place, unit) in room.chunks_exact_mut(2).zip(name) {
+            place.copy_from_slice(&unit.to_le_bytes());
+        }
+        told(room.len() as u64)
     }
 
     fn take_user_apc(&self, thread: &Thread, output: &mut [u8]) -> SystemReply {

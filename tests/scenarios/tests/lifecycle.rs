@@ -11,7 +11,7 @@ use ringbridge_scenarios::{
     Beside, LIFECYCLE, Watch, application, failure, is_pended, open, run_application, say_ready, scenario,
     serve, wait_to_go_on,
 };
-use sample_lifecycle::{Happened, IOCTL_FAIL, IOCTL_HISTORY, IOCTL_REFUSE};
+use sample_lifecycle::{Happened, INTERFACE, IOCTL_FAIL, IOCTL_HISTORY, IOCTL_REFUSE};
 
 const INSTANCE: &str = r"ROOT\LIFECYCLE\0000";
 const PATH: &str = r"\\?\ROOT#LIFECYCLE#0000#{5b7c1a3e-2c64-4d0f-9e55-6c1f0b9a4e21}";
@@ -262,7 +262,11 @@ scenario! {
 }
 
 fn lives(transport: &dyn Transport, watch_sleep: impl FnOnce()) {
-    let device = open(transport, PATH);
+    let paths = app::device_interfaces(transport, &INTERFACE).expect("lists");
+    assert_eq!(paths, [PATH]);
+    let other = abi::GUID { Data1: 0, ..INTERFACE };
+    assert_eq!(app::device_interfaces(transport, &other), Ok(Vec::new()));
+    let device = open(transport, &paths[0]);
     watch_sleep();
     use Happened::{AskedToSleep, PoweredDown, PoweredUp, Started};
     assert_eq!(history(&device), bytes(&[Started, AskedToSleep, PoweredDown, PoweredUp]));

@@ -406,6 +406,36 @@ pub(crate) fn open_file_mapping(
     }
 }
 
+/// Room for a name, in bytes; as much as the host gives.
+const NAME_ROOM: usize = 1024;
+
+pub(crate) fn device_interfaces(
+    transport: &dyn Transport,
+    class: &abi::GUID,
+) -> Result<Vec<String>, Win32Error> {
+    let mut bytes = [0; 16];
+    bytes[..4].copy_from_slice(&class.Data1.to_le_bytes());
+    bytes[4..6].copy_from_slice(&class.Data2.to_le_bytes());
+    bytes[6..8].copy_from_slice(&class.Data3.to_le_bytes());
+    bytes[8..].copy_from_slice(&class.Data4);
+    let mut paths = Vec::new();
+    for index in 0..u32::MAX {
+        let mut room = [0; NAME_ROOM];
+        let call = SystemCall::GetDeviceInterface { class: bytes, index };
+        let reply = transport.system_call(&call, &mut room);
+        match reply.status {
+            abi::STATUS_NO_MORE_ENTRIES => break,
+            status => done("CM_Get_Device_Interface_List", status)?,
+        }
+        let length = usize::try_from(reply.information).unwrap_or(NAME_ROOM).min(NAME_ROOM);
+        let (units, _) = room[..length].as_chunks::<2>();
+        let units: Vec<u16> = units.iter().map(|unit| u16::from_le_bytes(*unit)).collect();
+        // As applications write it.
+        paths.push(String::from_utf16_lossy(&units).replacen(r"\??\", r"\\?\", 1));
+    }
+    Ok(paths)
+}
+
 pub(crate) fn handle_value(handle: Handle) -> u64 {
     u64::from(handle.0)
 }

@@ -9,6 +9,10 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use abi::NTSTATUS;
+use windows_sys::Win32::Devices::DeviceAndDriverInstallation::{
+    CM_GET_DEVICE_INTERFACE_LIST_PRESENT, CM_Get_Device_Interface_List_SizeW, CM_Get_Device_Interface_ListW,
+    CM_MapCrToWin32Err, CR_BUFFER_SMALL, CR_SUCCESS,
+};
 use windows_sys::Win32::Foundation::{
     CloseHandle, DUPLICATE_SAME_ACCESS, DuplicateHandle, ERROR_ALREADY_EXISTS, ERROR_IO_PENDING,
     GetLastError, HANDLE, INVALID_HANDLE_VALUE, SetLastError, WAIT_ABANDONED_0, WAIT_FAILED,
@@ -583,6 +587,52 @@ pub(crate) fn open_file_mapping(
     // SAFETY: a name with its terminating zero.
     let handle = unsafe { OpenFileMappingW(map_access(writable), 0, full.as_ptr()) };
     if handle.is_null() { Err(last_error("OpenFileMapping", name)) } else { Ok(Handle::of(handle)) }
+}
+
+pub(crate) fn device_interfaces(
+    _transport: &dyn Transport,
+    class: &abi::GUID,
+) -> Result<Vec<String>, Win32Error> {
+    let class = windows_sys::core::GUID {
+        data1: class.Data1,
+        data2: class.Data2,
+        data3: class.Data3,
+        data4: class.Data4,
+    };
+    let failed = |result| {
+        // SAFETY: takes numbers.
+        let code = unsafe { CM_MapCrToWin32Err(result, abi::ERROR_GEN_FAILURE) };
+        Win32Error {
+            code,
+            status: abi::STATUS_UNSUCCESSFUL,
+            function: "CM_Get_Device_Interface_List",
+            subject: String::new(),
+            bytes: 0,
+        }
+    };
+    loop {
+        let (mut length, none) = (0, null());
+        let flags = CM_GET_DEVICE_INTERFACE_LIST_PRESENT;
+        // SAFETY: places on the stack.
+        let sized =
+            unsafe { CM_Get_Device_Interface_List_SizeW(&raw mut length, &raw const class, none, flags) };
+        if sized != CR_SUCCESS {
+            return Err(failed(sized));
+        }
+        let mut list = vec![0_u16; length as usize];
+        let room = list.as_mut_ptr();
+        // SAFETY: room for as many units as are named.
+        let listed = unsafe { CM_Get_Device_Interface_ListW(&raw const class, none, room, length, flags) };
+        match listed {
+            // One came meanwhile.
+            CR_BUFFER_SMALL => {}
+            CR_SUCCESS => {
+                let names = list.split(|unit| *unit == 0).filter(|name| !name.is_empty());
+                return Ok(names.map(String::from_utf16_lossy).collect());
+            }
+            listed => return Err(failed(listed)),
+        }
+    }
 }
 
 /// Address and length of the view.

@@ -14,9 +14,7 @@ fn a_device_comes_sleeps_and_goes_and_every_answer_is_told() {
     let room = Room::new();
     let socket = room.path("gate");
     let host = Host::start("lifecycle.sys", &socket);
-    let ask = |arguments: &[&str]| {
-        ran(command(arguments).args(["--socket", &socket]))
-    };
+    let ask = |arguments: &[&str]| ran(command(arguments).args(["--socket", &socket]));
     assert!(ask(&["pnp", "list"]).good().contains("ringbridge pnp add"));
     let added = ask(&["pnp", "add", "lifecycle"]);
     assert!(added.good().contains("IRP_MN_START_DEVICE -> STATUS_SUCCESS"), "{}", added.text());

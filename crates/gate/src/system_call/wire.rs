@@ -36,6 +36,7 @@ const UNMAP_VIEW_OF_SECTION: u32 = 22;
 const FLUSH_VIRTUAL_MEMORY: u32 = 23;
 const GET_CURRENT_THREAD_ID: u32 = 24;
 const CANCEL_SYNCHRONOUS_IO_FILE: u32 = 25;
+const GET_DEVICE_INTERFACE: u32 = 80;
 
 const HAS_TIME: u64 = 1;
 const ALERTABLE: u64 = 2;
@@ -135,6 +136,11 @@ pub(crate) fn encode<'a>(
         SystemCall::FlushVirtualMemory { address, length } => {
             (FLUSH_VIRTUAL_MEMORY, none, fill(&[address, length]), Tail::Nothing)
         }
+        SystemCall::GetDeviceInterface { class, index } => {
+            let (halves, _) = class.as_chunks::<8>();
+            let values = [u64::from_le_bytes(halves[0]), u64::from_le_bytes(halves[1]), index.into()];
+            (GET_DEVICE_INTERFACE, none, fill(&values), Tail::Nothing)
+        }
     }
 }
 
@@ -200,7 +206,7 @@ fn word_count(number: u32) -> Option<usize> {
     Some(match number {
         READ | WRITE | DEVICE_CONTROL => 7,
         SET_IO_COMPLETION | CREATE_SECTION | MAP_VIEW_OF_SECTION => 4,
-        CREATE_EVENT => 3,
+        CREATE_EVENT | GET_DEVICE_INTERFACE => 3,
         WAIT | DELAY | CREATE_IO_COMPLETION | SET_FILE_COMPLETION | REMOVE_IO_COMPLETION
         | FLUSH_VIRTUAL_MEMORY => 2,
         CANCEL_IO_FILE_EX
@@ -294,6 +300,12 @@ fn read<'a>(
             SystemCall::MapViewOfSection { handle, view, protection: low(word(3)) }
         }
         UNMAP_VIEW_OF_SECTION => SystemCall::UnmapViewOfSection { address: word(0) },
+        GET_DEVICE_INTERFACE => {
+            let mut class = [0; 16];
+            class[..8].copy_from_slice(&word(0).to_le_bytes());
+            class[8..].copy_from_slice(&word(1).to_le_bytes());
+            SystemCall::GetDeviceInterface { class, index: low(word(2)) }
+        }
         FLUSH_VIRTUAL_MEMORY => SystemCall::FlushVirtualMemory { address: word(0), length: word(1) },
         _ => return None,
     })
@@ -336,6 +348,7 @@ mod tests {
         let (buffer, output) = (memory(0x2000_0000_2000, u32::MAX), memory(0x2000_0000_3000, 3));
         for call in [
             SystemCall::Read { handle, buffer, offset: Some(u64::MAX), notice: NOTICE },
+            SystemCall::GetDeviceInterface { class: *b"0123456789abcdef", index: u32::MAX },
             SystemCall::Read { handle, buffer, offset: None, notice: Notice { event: None, ..NOTICE } },
             SystemCall::Write { handle, buffer, offset: Some(0), notice: NOTICE },
             SystemCall::DeviceControl { handle, code: u32::MAX, input: buffer, output, notice: NOTICE },
