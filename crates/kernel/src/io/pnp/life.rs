@@ -201,7 +201,7 @@ impl Operation<'_> {
     }
 
     /// A request without parameters.
-    fn tell(&mut self, minor: u8) -> Outcome<NTSTATUS> {
+    fn inform(&mut self, minor: u8) -> Outcome<NTSTATUS> {
         Ok(self.ask(minor, [0; 4])?.status)
     }
 
@@ -212,7 +212,7 @@ impl Operation<'_> {
             // Resources are not given out: a list that a driver has made goes again.
             self.free(filtered.information);
         }
-        let status = self.tell(abi::IRP_MN_START_DEVICE)?;
+        let status = self.inform(abi::IRP_MN_START_DEVICE)?;
         if !status.is_success() {
             self.remove_drivers()?;
             return Ok(Ok(status));
@@ -277,12 +277,12 @@ impl Operation<'_> {
     }
 
     fn stop(&mut self) -> Acted {
-        let status = self.tell(abi::IRP_MN_QUERY_STOP_DEVICE)?;
+        let status = self.inform(abi::IRP_MN_QUERY_STOP_DEVICE)?;
         if !status.is_success() {
-            self.tell(abi::IRP_MN_CANCEL_STOP_DEVICE)?;
+            self.inform(abi::IRP_MN_CANCEL_STOP_DEVICE)?;
             return self.vetoed(Veto::Driver(status));
         }
-        self.tell(abi::IRP_MN_STOP_DEVICE)?;
+        self.inform(abi::IRP_MN_STOP_DEVICE)?;
         self.node.set_state(DevNodeState::Stopped);
         DONE
     }
@@ -296,7 +296,7 @@ impl Operation<'_> {
     /// between the question and its end. The public pages say that open handles veto, not when.)
     fn query_remove(&mut self) -> Acted {
         self.refuse_opens(true);
-        let status = self.tell(abi::IRP_MN_QUERY_REMOVE_DEVICE)?;
+        let status = self.inform(abi::IRP_MN_QUERY_REMOVE_DEVICE)?;
         let opens = self.opens();
         let veto = if !status.is_success() {
             Some(Veto::Driver(status))
@@ -307,17 +307,15 @@ impl Operation<'_> {
             self.cancel_remove()?;
             return self.vetoed(veto);
         }
-        self.node.set_state(DevNodeState::QueryRemoved);
+        self.node.begin_removal();
         DONE
     }
 
-    /// Back to where it was: a stopped device that is not removed is started again by its owner.
+    /// Back to where it was.
     fn cancel_remove(&mut self) -> Outcome<()> {
-        self.tell(abi::IRP_MN_CANCEL_REMOVE_DEVICE)?;
+        self.inform(abi::IRP_MN_CANCEL_REMOVE_DEVICE)?;
         self.refuse_opens(false);
-        if self.node.state() == DevNodeState::QueryRemoved {
-            self.node.set_state(DevNodeState::Started);
-        }
+        self.node.cancel_removal();
         Ok(())
     }
 
@@ -333,7 +331,7 @@ impl Operation<'_> {
 
     fn surprise_remove(&mut self) -> Acted {
         self.refuse_opens(true);
-        self.tell(abi::IRP_MN_SURPRISE_REMOVAL)?;
+        self.inform(abi::IRP_MN_SURPRISE_REMOVAL)?;
         interface::disable_all(self.kernel, self.node.physical);
         self.node.set_state(DevNodeState::SurpriseRemoved);
         self.finish_surprise_removal()
@@ -361,7 +359,7 @@ impl Operation<'_> {
         let (kernel, node) = (self.kernel, self.node);
         self.drivers.extend(send::drivers(kernel, &stack(node.physical)?));
         self.refuse_opens(true);
-        self.tell(abi::IRP_MN_REMOVE_DEVICE)?;
+        self.inform(abi::IRP_MN_REMOVE_DEVICE)?;
         interface::disable_all(kernel, node.physical);
         for device in stack(node.physical)?.into_iter().skip(1) {
             let driver = send::drivers(kernel, &[device]).first().map(|driver| driver.name.clone());
@@ -411,7 +409,7 @@ impl Operation<'_> {
             return WRONG_STATE;
         }
         self.remove_drivers()?;
-        if self.tell(abi::IRP_MN_EJECT)?.is_success() {
+        if self.inform(abi::IRP_MN_EJECT)?.is_success() {
             return self.leave();
         }
         DONE

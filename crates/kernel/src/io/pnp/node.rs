@@ -53,6 +53,8 @@ pub struct DevNode {
 #[derive(Debug)]
 struct Inner {
     state: DevNodeState,
+    /// Where it stood before its removal was asked for.
+    before: DevNodeState,
     /// Whether the bus still has the device.
     present: bool,
     /// PNP_DEVICE_*, as the drivers have said last.
@@ -69,7 +71,12 @@ impl DevNode {
     ) -> Result<Arc<Self>, NTSTATUS> {
         let object = kernel.ob.by_address(physical.address()).filter(|object| object.try_reference());
         let object = object.ok_or(abi::STATUS_NO_SUCH_DEVICE)?;
-        let inner = Inner { state: DevNodeState::DriversAdded, present: true, pnp_state: 0 };
+        let inner = Inner {
+            state: DevNodeState::DriversAdded,
+            before: DevNodeState::DriversAdded,
+            present: true,
+            pnp_state: 0,
+        };
         let (turn, inner, reached) = (Lock::new(()), Mutex::new(inner), AtomicU32::new(0));
         Ok(Arc::new(Self { instance, service, physical, object, turn, inner, reached }))
     }
@@ -87,6 +94,21 @@ impl DevNode {
 
     pub(super) fn set_state(&self, state: DevNodeState) {
         lock(&self.inner).state = state;
+    }
+
+    /// Its drivers have agreed to its removal.
+    pub(super) fn begin_removal(&self) {
+        let mut inner = lock(&self.inner);
+        inner.before = inner.state;
+        inner.state = DevNodeState::QueryRemoved;
+    }
+
+    /// It stands where it stood before [`Self::begin_removal`].
+    pub(super) fn cancel_removal(&self) {
+        let mut inner = lock(&self.inner);
+        if inner.state == DevNodeState::QueryRemoved {
+            inner.state = inner.before;
+        }
     }
 
     /// Whether the bus still has it.

@@ -117,12 +117,12 @@ pub(super) fn interface_changed(kernel: &Kernel, class: interface::Class, name: 
 
 fn tell_later(kernel: &Kernel, registration: &Arc<Registration>, name: &[u16], arrived: bool) {
     let (own, name) = (registration.clone(), name.to_vec());
-    let task = move |kernel: &Kernel, thread: &Thread| tell(kernel, thread, &own, &name, arrived);
+    let task = move |kernel: &Kernel, thread: &Thread| call_back(kernel, thread, &own, &name, arrived);
     // Without a thread nobody is told.
     let _no_thread = queue_task(kernel, Box::new(task));
 }
 
-fn tell(
+fn call_back(
     kernel: &Kernel,
     thread: &Thread,
     registration: &Registration,
