@@ -223,7 +223,7 @@ scenario! {
         assert_eq!(finished.result, Ok(1));
         assert_eq!(finished.buffer.to_vec(1), [Happened::Gone as u8]);
         let late = read().map(|operation| operation.finish().result);
-        let late = late.map_or_else(|refused| Err(refused.error), |ended| ended);
+        let late = late.unwrap_or_else(|refused| Err(refused.error));
         assert_eq!(failure(late), STATUS_DELETE_PENDING);
         assert_eq!(failure(Device::open(&process, PATH)), STATUS_OBJECT_NAME_NOT_FOUND);
         assert_eq!(state(&machine).as_deref(), Some("SurpriseRemoved"));

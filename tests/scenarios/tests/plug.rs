@@ -10,8 +10,8 @@ use abi::{
     STATUS_INVALID_PARAMETER_2, STATUS_NOT_SUPPORTED, STATUS_OBJECT_NAME_EXISTS,
     STATUS_OBJECT_NAME_NOT_FOUND, STATUS_PENDING, STATUS_PLUGPLAY_QUERY_VETOED, STATUS_SUCCESS,
 };
-use host::{DeviceAction, DeviceReport, DeviceRequest, Event, Machine};
-use ringbridge_scenarios::{Watch, machine_with, open, run_case, unload_cleanly};
+use host::{DeviceAction, DeviceReport, DeviceRequest, Event, LoadOptions, Machine};
+use ringbridge_scenarios::{Watch, machine_with, open, run_case, sys_path, unload_cleanly};
 
 const INSTANCE: &str = r"ROOT\PLUG\0000";
 const MODE: u32 = 0;
@@ -200,6 +200,40 @@ fn a_file_on_the_physical_device_is_a_veto_too() {
     assert_eq!(asked, [IRP_MN_QUERY_REMOVE_DEVICE, IRP_MN_CANCEL_REMOVE_DEVICE]);
     assert_eq!(process.close(handle), STATUS_SUCCESS);
     act(&machine, DeviceAction::Remove);
+    unload_cleanly(&machine, "plug");
+}
+
+#[test]
+fn filters_that_the_devices_key_names_stand_below_and_above_the_function_driver() {
+    let machine = machine_with("plug");
+    machine.load(&sys_path("lifecycle"), LoadOptions::default()).expect("loads");
+    let request = DeviceRequest::Add {
+        service: "lifecycle".to_owned(),
+        upper_filters: vec!["plug".to_owned()],
+        lower_filters: vec!["plug".to_owned()],
+    };
+    let report = machine.manage_devices(&request).expect("the drivers take it");
+    let stack = report.devices[0].stack.iter();
+    let drivers: Vec<_> = stack.map(|device| device.split(' ').next().unwrap_or_default()).collect();
+    assert_eq!(drivers, ["PnpManager", "plug", "lifecycle", "plug"]);
+    let instance = r"ROOT\LIFECYCLE\0000".to_owned();
+    let request = DeviceRequest::Act { instance, action: DeviceAction::SurpriseRemove };
+    let report = machine.manage_devices(&request).expect("can happen");
+    assert_eq!(report.unloaded, ["lifecycle"], "the other has a device of its own");
+    unload_cleanly(&machine, "plug");
+}
+
+#[test]
+fn a_device_whose_filter_is_not_loaded_is_not_added() {
+    let machine = machine_with("plug");
+    let request = DeviceRequest::Add {
+        service: "plug".to_owned(),
+        upper_filters: vec!["nobody".to_owned()],
+        lower_filters: Vec::new(),
+    };
+    let refusal = machine.manage_devices(&request).expect_err("no such driver");
+    assert_eq!(refusal.status, STATUS_OBJECT_NAME_NOT_FOUND);
+    assert!(machine.manage_devices(&DeviceRequest::List).expect("lists").devices.is_empty());
     unload_cleanly(&machine, "plug");
 }
 

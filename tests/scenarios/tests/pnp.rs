@@ -5,7 +5,7 @@ use abi::{
     STATUS_NOT_SUPPORTED, STATUS_OBJECT_NAME_COLLISION, STATUS_SUCCESS,
 };
 use app::ControlCode;
-use host::{AddDeviceError, Event, LoadOptions, Machine};
+use host::{AddDeviceError, DeviceAction, DeviceRequest, Event, LoadOptions, Machine};
 use ringbridge_scenarios::{TOWER, Watch, failure, open, run_case, scenario, sys_path, unload_cleanly};
 use test_tower::{IOCTL_OPEN, IOCTL_SEEN};
 
@@ -122,6 +122,29 @@ scenario! {
         let device = open(&process, PATH);
         assert_eq!(device.read(&mut [0; 4]).expect("the first stack still answers"), 1);
         device.close().expect("closes");
+        unload_cleanly(&machine, "tower");
+    }
+}
+
+scenario! {
+    fn a_removal_detaches_and_deletes_function_and_filter_devices_whichever_method_answers_it(form: Form) {
+        let machine = TOWER.machine(form);
+        for _ in 0..2 {
+            machine.add_device("tower").expect("the driver takes it");
+        }
+        let watch = Watch::on(&machine);
+        assert_eq!((devices_of(&machine, "tower"), devices_of(&machine, "PnpManager")), (3, 2));
+        // The second has a filter alone, the first a function device with a method of its own for these requests.
+        for (instance, left) in [(r"ROOT\TOWER\0001", (2, 1)), (r"ROOT\TOWER\0000", (1, 0))] {
+            for action in [DeviceAction::Start, DeviceAction::Remove] {
+                let instance = instance.to_owned();
+                let report = machine.manage_devices(&DeviceRequest::Act { instance, action });
+                assert_eq!(report.expect("can happen").status, STATUS_SUCCESS, "{action:?}");
+            }
+            assert_eq!((devices_of(&machine, "tower"), devices_of(&machine, "PnpManager")), left);
+        }
+        let bad = |event: &Event| matches!(event, Event::DeviceNotDetached { .. } | Event::NotPassedDown { .. });
+        assert!(!watch.events().iter().any(bad), "{:#?}", watch.events());
         unload_cleanly(&machine, "tower");
     }
 }
