@@ -467,6 +467,8 @@ struct wdm_record {
 // With input 0: registers a second device for shutdown, then the first for the last chance. values: the statuses. Else the
 // devices' numbers in the order of their IRP_MJ_SHUTDOWN, as decimal digits.
 #define PLUG_SHUTDOWN 6
+// IoInvalidateDeviceRelations of the bus relations; IoRequestDeviceEject if input 0.
+#define PLUG_ASK 7
 
 // ---- secure.sys: descriptors, tokens and access checks; device \\.\RbSecure. ------------------------------------
 

@@ -135,6 +135,13 @@ static void tell(struct case_context *context) {
     traced = 0;
 }
 
+static void ask(struct case_context *context) {
+    if (context->input[0])
+        IoRequestDeviceEject(plugs[0]->physical);
+    else
+        IoInvalidateDeviceRelations(plugs[0]->physical, BusRelations);
+}
+
 static const GUID class = {0x5b7c1a3e, 0x2c64, 0x4d0f, {1, 2, 3, 4, 5, 6, 7, 8}};
 
 static void device_interface(struct case_context *context) {
@@ -260,7 +267,7 @@ static void shutdown(struct case_context *context) {
 static case_routine *const cases[] = {
     [PLUG_MODE] = set_mode,      [PLUG_TRACE] = tell,           [PLUG_INTERFACE] = device_interface,
     [PLUG_PROPERTY] = property,  [PLUG_POWER] = request_power,  [PLUG_NOTIFICATION] = notification,
-    [PLUG_SHUTDOWN] = shutdown,
+    [PLUG_SHUTDOWN] = shutdown,  [PLUG_ASK] = ask,
 };
 static const ULONG case_count = ARRAYSIZE(cases);
 

@@ -26,6 +26,7 @@ const PROPERTY: u32 = 3;
 const POWER: u32 = 4;
 const NOTIFICATION: u32 = 5;
 const SHUTDOWN: u32 = 6;
+const ASK: u32 = 7;
 
 fn case(machine: &Machine, number: u32, inputs: &[u64]) -> Vec<u64> {
     let process = machine.process("tester");
@@ -329,4 +330,27 @@ fn who_asked_for_the_last_chance_is_told_of_the_shutdown_after_all_others() {
     assert_eq!(case(&machine, SHUTDOWN, &[1]), [21]);
     act(&machine, DeviceAction::Remove);
     unload_cleanly(&machine, "plug");
+}
+
+#[test]
+fn a_driver_that_invalidates_its_relations_is_asked_for_them_and_one_that_asks_for_an_eject_loses_its_device()
+{
+    let machine = machine(0);
+    act(&machine, DeviceAction::Start);
+    let watch = Watch::on(&machine);
+    let asked =
+        |event: &Event, wanted: u8| matches!(event, Event::PnpRequest { minor, .. } if *minor == wanted);
+    case(&machine, ASK, &[0]);
+    watch.wait_for(1, |event| asked(event, abi::IRP_MN_QUERY_DEVICE_RELATIONS));
+    case(&machine, ASK, &[1]);
+    // The last: of the physical device alone, which its bus does not have any more.
+    watch.wait_for(2, |event| asked(event, IRP_MN_REMOVE_DEVICE));
+    let minors = watch.events().into_iter().filter_map(|event| match event {
+        Event::PnpRequest { minor, .. } => Some(minor),
+        _ => None,
+    });
+    let (query, remove) = (IRP_MN_QUERY_REMOVE_DEVICE, IRP_MN_REMOVE_DEVICE);
+    let expected = [abi::IRP_MN_QUERY_DEVICE_RELATIONS, query, remove, abi::IRP_MN_EJECT, remove];
+    assert_eq!(minors.collect::<Vec<_>>(), expected);
+    assert!(machine.bugcheck().is_none());
 }

@@ -197,6 +197,16 @@ rows! {
         Ok(())
     }
 
+    /// Has the drivers of a device asked for its children. They get no nodes; other relations are asked for when they are
+    /// needed, which is never.
+    irql(DISPATCH_LEVEL) support(Partial)
+    fn IoInvalidateDeviceRelations(call, device_object: u64, relation_type: i32) -> () {
+        if matches!(relation_type, abi::BusRelations | abi::SingleBusRelations) {
+            io::invalidate_bus_relations(call.kernel, DeviceObject::at(device_object));
+        }
+        Ok(())
+    }
+
     /// Has a device removed, if nobody is against it, and ejected.
     irql(DISPATCH_LEVEL)
     fn IoRequestDeviceEject(call, physical_device_object: u64) -> () {

@@ -156,7 +156,7 @@ missing! {
         IoGetInitialStack IoGetIoPriorityHint IoGetIrpExtraCreateParameter IoGetOplockKeyContextEx
         IoGetPagingIoPriority IoGetRequestorProcess IoGetRequestorProcessId IoGetRequestorSessionId
         IoGetTopLevelIrp IoGetTransactionParameterBlock IoInitializeMiniCompletionPacket IoInitializeTimer
-        IoInvalidateDeviceRelations IoIs32bitProcess IoIsFileObjectIgnoringSharing
+        IoIs32bitProcess IoIsFileObjectIgnoringSharing
         IoIsFileOriginRemote IoIsOperationSynchronous IoIsSystemThread IoIsWdmVersionAvailable
         IoQueryDeviceDescription IoQueryFileDosDeviceName IoQueryFullDriverPath
         IoRaiseHardError IoRaiseInformationalHardError IoReadDiskSignature IoReadPartitionTable

@@ -90,9 +90,9 @@ pub use packet::{CANCEL_PATIENCE, current_irp};
 pub use pnp::{
     AddDevice, AddDeviceError, DevNode, DevNodeState, DeviceInterfaces, InterfaceQuery, PnpAction, PnpAnswer,
     PnpReport, PropertyQuery, Veto, add_device, device_interfaces, device_property, device_registry_path,
-    get_device_interfaces, interface_registry_path, invalidate_device_state, operate, pnp_minor_name,
-    register_device_interface, register_notification, request_device_eject, set_device_interface_state,
-    unregister_notification,
+    get_device_interfaces, interface_registry_path, invalidate_bus_relations, invalidate_device_state,
+    operate, pnp_minor_name, register_device_interface, register_notification, request_device_eject,
+    set_device_interface_state, unregister_notification,
 };
 pub use power::{
     PowerAnswer, PowerReport, PowerRequest, request_power_irp, set_power_state, set_system_power,

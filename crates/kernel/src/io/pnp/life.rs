@@ -444,6 +444,21 @@ pub fn invalidate_device_state(kernel: &Kernel, physical: DeviceObject) {
     }
 }
 
+/// `IoInvalidateDeviceRelations` of the bus relations: the drivers of `physical` are asked for the device's children, later.
+/// IRQL <= DISPATCH_LEVEL.
+///
+/// Source: ddi, IoInvalidateDeviceRelations.
+pub fn invalidate_bus_relations(kernel: &Kernel, physical: DeviceObject) {
+    if let Some(node) = kernel.io.pnp.node_of(physical) {
+        later(kernel, node, |operation| {
+            if operation.node.state() == DevNodeState::Started {
+                operation.query_bus_relations()?;
+            }
+            DONE
+        });
+    }
+}
+
 /// `IoRequestDeviceEject`: the device is removed, if nobody is against it, and ejected, later. IRQL <= DISPATCH_LEVEL.
 ///
 /// Source: ddi, IoRequestDeviceEject.

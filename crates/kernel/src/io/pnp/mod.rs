@@ -32,8 +32,8 @@ pub use interface::{
 };
 pub(super) use life::file_closed;
 pub use life::{
-    PnpAction, PnpAnswer, PnpReport, Veto, invalidate_device_state, operate, pnp_minor_name,
-    request_device_eject,
+    PnpAction, PnpAnswer, PnpReport, Veto, invalidate_bus_relations, invalidate_device_state, operate,
+    pnp_minor_name, request_device_eject,
 };
 pub use node::{DevNode, DevNodeState};
 pub(super) use notification::forget_driver;
