@@ -171,9 +171,15 @@ impl Operation<'_> {
                 Ok(abi::STATUS_SUCCESS) => self.leave(),
                 refused => Ok(refused),
             },
-            // What was never started has nothing to ask for.
-            (PnpAction::Remove, DriversAdded | QueryRemoved | DriversRemoved)
-            | (PnpAction::SurpriseRemove, DriversAdded | DriversRemoved) => self.leave(),
+            (PnpAction::Remove, DriversAdded) => self.remove_unstarted(),
+            (PnpAction::SurpriseRemove, DriversAdded) => {
+                self.node.leave_bus();
+                self.refuse_opens(true);
+                self.node.set_state(SurpriseRemoved);
+                self.finish_surprise_removal()
+            }
+            (PnpAction::Remove, QueryRemoved | DriversRemoved)
+            | (PnpAction::SurpriseRemove, DriversRemoved) => self.leave(),
             (PnpAction::SurpriseRemove, Started | Stopped | QueryRemoved) => {
                 self.node.leave_bus();
                 self.surprise_remove()
@@ -309,6 +315,18 @@ impl Operation<'_> {
         }
         self.node.begin_removal();
         DONE
+    }
+
+    /// What was never started has nothing to ask for; whoever has it open is against it all the same.
+    fn remove_unstarted(&mut self) -> Acted {
+        self.refuse_opens(true);
+        match self.opens() {
+            0 => self.leave(),
+            opens => {
+                self.refuse_opens(false);
+                self.vetoed(Veto::OutstandingOpen(opens))
+            }
+        }
     }
 
     /// Back to where it was.
