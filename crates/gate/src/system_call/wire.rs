@@ -36,6 +36,11 @@ const UNMAP_VIEW_OF_SECTION: u32 = 22;
 const FLUSH_VIRTUAL_MEMORY: u32 = 23;
 const GET_CURRENT_THREAD_ID: u32 = 24;
 const CANCEL_SYNCHRONOUS_IO_FILE: u32 = 25;
+const OPEN_THREAD_TOKEN: u32 = 70;
+const OPEN_PROCESS_TOKEN: u32 = 71;
+const QUERY_INFORMATION_TOKEN: u32 = 72;
+const SET_THREAD_TOKEN: u32 = 73;
+const DUPLICATE_TOKEN: u32 = 74;
 
 const HAS_TIME: u64 = 1;
 const ALERTABLE: u64 = 2;
@@ -135,6 +140,23 @@ pub(crate) fn encode<'a>(
         SystemCall::FlushVirtualMemory { address, length } => {
             (FLUSH_VIRTUAL_MEMORY, none, fill(&[address, length]), Tail::Nothing)
         }
+        SystemCall::OpenThreadToken { desired_access, open_as_self } => {
+            let values = [desired_access.into(), open_as_self.into()];
+            (OPEN_THREAD_TOKEN, none, fill(&values), Tail::Nothing)
+        }
+        SystemCall::OpenProcessToken { desired_access } => {
+            (OPEN_PROCESS_TOKEN, none, fill(&[desired_access.into()]), Tail::Nothing)
+        }
+        SystemCall::QueryInformationToken { handle, class } => {
+            let values = [class.cast_unsigned().into()];
+            (QUERY_INFORMATION_TOKEN, handle, fill(&values), Tail::Nothing)
+        }
+        SystemCall::SetThreadToken { token } => (SET_THREAD_TOKEN, token.unwrap_or(none), 0, Tail::Nothing),
+        SystemCall::DuplicateToken { handle, desired_access, level, kind, effective_only } => {
+            let kind = kind.cast_unsigned();
+            let values = [desired_access.into(), level.into(), kind.into(), effective_only.into()];
+            (DUPLICATE_TOKEN, handle, fill(&values), Tail::Nothing)
+        }
     }
 }
 
@@ -199,17 +221,25 @@ pub(crate) fn decode<R>(
 fn word_count(number: u32) -> Option<usize> {
     Some(match number {
         READ | WRITE | DEVICE_CONTROL => 7,
-        SET_IO_COMPLETION | CREATE_SECTION | MAP_VIEW_OF_SECTION => 4,
+        SET_IO_COMPLETION | CREATE_SECTION | MAP_VIEW_OF_SECTION | DUPLICATE_TOKEN => 4,
         CREATE_EVENT => 3,
         WAIT | DELAY | CREATE_IO_COMPLETION | SET_FILE_COMPLETION | REMOVE_IO_COMPLETION
-        | FLUSH_VIRTUAL_MEMORY => 2,
+        | FLUSH_VIRTUAL_MEMORY | OPEN_THREAD_TOKEN => 2,
         CANCEL_IO_FILE_EX
         | OPEN_EVENT
         | SET_COMPLETION_NOTIFICATION_MODES
         | OPEN_SECTION
         | UNMAP_VIEW_OF_SECTION
-        | CANCEL_SYNCHRONOUS_IO_FILE => 1,
-        CANCEL_IO_FILE | SET_EVENT | RESET_EVENT | PULSE_EVENT | TAKE_USER_APC | GET_CURRENT_THREAD_ID => 0,
+        | CANCEL_SYNCHRONOUS_IO_FILE
+        | OPEN_PROCESS_TOKEN
+        | QUERY_INFORMATION_TOKEN => 1,
+        CANCEL_IO_FILE
+        | SET_EVENT
+        | RESET_EVENT
+        | PULSE_EVENT
+        | TAKE_USER_APC
+        | GET_CURRENT_THREAD_ID
+        | SET_THREAD_TOKEN => 0,
         _ => return None,
     })
 }
@@ -295,6 +325,21 @@ fn read<'a>(
         }
         UNMAP_VIEW_OF_SECTION => SystemCall::UnmapViewOfSection { address: word(0) },
         FLUSH_VIRTUAL_MEMORY => SystemCall::FlushVirtualMemory { address: word(0), length: word(1) },
+        OPEN_THREAD_TOKEN => {
+            SystemCall::OpenThreadToken { desired_access: low(word(0)), open_as_self: word(1) != 0 }
+        }
+        OPEN_PROCESS_TOKEN => SystemCall::OpenProcessToken { desired_access: low(word(0)) },
+        QUERY_INFORMATION_TOKEN => {
+            SystemCall::QueryInformationToken { handle, class: low(word(0)).cast_signed() }
+        }
+        SET_THREAD_TOKEN => SystemCall::SetThreadToken { token: Some(handle).filter(|token| token.0 != 0) },
+        DUPLICATE_TOKEN => SystemCall::DuplicateToken {
+            handle,
+            desired_access: low(word(0)),
+            level: low(word(1)),
+            kind: low(word(2)).cast_signed(),
+            effective_only: word(3) != 0,
+        },
         _ => return None,
     })
 }
@@ -378,6 +423,18 @@ mod tests {
             SystemCall::CancelSynchronousIoFile { thread: u32::MAX },
             SystemCall::UnmapViewOfSection { address: u64::MAX },
             SystemCall::FlushVirtualMemory { address: 1 << 45, length: 5 },
+            SystemCall::OpenThreadToken { desired_access: u32::MAX, open_as_self: true },
+            SystemCall::OpenProcessToken { desired_access: 8 },
+            SystemCall::QueryInformationToken { handle, class: -1 },
+            SystemCall::SetThreadToken { token: Some(handle) },
+            SystemCall::SetThreadToken { token: None },
+            SystemCall::DuplicateToken {
+                handle,
+                desired_access: 12,
+                level: u32::MAX,
+                kind: i32::MIN,
+                effective_only: true,
+            },
         ] {
             assert_eq!(travelled(&call), Ok(true), "{call:?}");
         }
@@ -389,13 +446,13 @@ mod tests {
     #[test]
     fn what_is_torn_is_refused() {
         let refused = |number, input: &[u8]| decode(number, HANDLE, input, |_| ()).err();
-        for number in 1..=25 {
+        for number in (1..=25).chain(70..=74) {
             // No call has these lengths.
             assert_eq!(refused(number, &[0; 7 * 8 + 1]), Some(abi::STATUS_INVALID_PARAMETER), "{number}");
         }
         assert_eq!(refused(1, &[0; 55]), Some(abi::STATUS_INVALID_PARAMETER), "half a word");
         assert_eq!(refused(11, &[0; 16 + 66 * 4]), Some(abi::STATUS_INVALID_PARAMETER), "too many handles");
-        for number in [0, 26, u32::MAX] {
+        for number in [0, 75, u32::MAX] {
             assert_eq!(refused(number, &[]), Some(abi::STATUS_NOT_IMPLEMENTED), "{number}");
         }
     }

@@ -93,8 +93,8 @@ impl ClientContext {
             } else {
                 self.quality.effective_only
             },
-            // Whoever opens it must not get hold of the client's own.
-            copy_on_open: self.direct,
+            // Whoever opens it must not get hold of the client's own, nor of what other threads have. (Confirm.)
+            copy_on_open: true,
         };
         ps::impersonate(kernel, server, self.token.clone(), request)
     }

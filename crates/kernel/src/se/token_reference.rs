@@ -6,7 +6,7 @@ use std::sync::{Arc, Weak};
 
 use abi::NTSTATUS;
 
-use super::{Level, Token, assign};
+use super::{Ace, Acl, Level, Sid, Token, assign, well_known};
 use crate::Kernel;
 use crate::mm::PoolOwner;
 use crate::ob::{Object, ObjectBody, ObjectType};
@@ -106,6 +106,16 @@ impl TokenReference {
             kind: body.kind,
             kernel: kernel.weak(),
         })
+    }
+
+    /// Gives the object a list for its own user, for `sid`, for administrators and the system.
+    pub(crate) fn admit(&self, sid: &Sid) {
+        let all = MAPPING[3];
+        let admitted = [self.token.user, *sid, well_known::ADMINISTRATORS, well_known::LOCAL_SYSTEM];
+        let mut descriptor = self.object.security().map(|own| (*own).clone()).unwrap_or_default();
+        descriptor.dacl = Some(Acl::new(admitted.map(|sid| Ace::allow(all, sid)).to_vec()));
+        descriptor.control |= abi::SE_DACL_PRESENT;
+        self.object.set_security(descriptor);
     }
 
     /// The token.
