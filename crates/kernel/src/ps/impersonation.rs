@@ -125,13 +125,15 @@ impl Process {
 }
 
 #[cfg(test)]
+mod histories;
+#[cfg(test)]
 mod tests {
     use super::*;
     use crate::ke::tests::{on_linux, on_mock};
     use crate::ps::inside;
     use crate::se::{self, ClientContext, QualityOfService};
 
-    fn token_objects(kernel: &Kernel) -> usize {
+    pub(super) fn token_objects(kernel: &Kernel) -> usize {
         let tokens = kernel.mm.pool.usage().into_iter().filter(|(_, tag, _)| tag.to_le_bytes() == *b"Toke");
         tokens.map(|(_, _, usage)| usage.blocks).sum()
     }
