@@ -219,6 +219,7 @@ fn make_file(
             skips: AtomicU32::new(0),
             relative_to: request.related.map(|related| below_device(related)).unwrap_or_default(),
             created: AtomicBool::new(false),
+            cleaned_up: AtomicBool::new(false),
         },
     );
     kernel.ob.remember(&file);
