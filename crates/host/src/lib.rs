@@ -10,6 +10,7 @@ mod inheritance;
 mod libraries;
 mod machine;
 mod management;
+mod ports;
 mod process;
 mod report;
 mod resolver;

@@ -220,9 +220,8 @@ fn connect(call: Call<'_>, at: &Connecting) -> Outcome<NTSTATUS> {
         }
     };
     let request = Connect { qos, view: view.clone(), info: &info.bytes, required_server };
-    let connected = with_object(call, &found, |caller, port| {
-        Ok(lpc::connect(call.kernel, caller, port, &request))
-    });
+    let connected =
+        with_object(call, &found, |caller, port| Ok(lpc::connect(call.kernel, caller, port, &request)));
     drop_view(call, view.as_ref());
     match checked!(connected?) {
         Ok(connected) => connected_to(call, at, &info, connected),

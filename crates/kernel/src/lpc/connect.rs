@@ -39,7 +39,9 @@ pub(super) enum Stage {
     /// The request waits for a receiver.
     Requested,
     /// A thread of this process has it.
-    Received { by: u64 },
+    Received {
+        by: u64,
+    },
     /// A thread is accepting it.
     Accepting,
     /// It is accepted; the client waits for `NtCompleteConnectPort`.
@@ -130,20 +132,15 @@ pub fn connect(kernel: &Kernel, caller: &Caller<'_>, port: &Port, request: &Conn
     let (object, waiting) = ask(kernel, caller, port, request).map_err(plain)?;
     let End::Client(index) = client_end(&object) else { return Err(plain(abi::STATUS_INVALID_PORT_HANDLE)) };
     let channel = &port.channel;
-    let Ended { status, message } = waiting.wait(
-        kernel,
-        caller.thread,
-        caller.mode,
-        Timeout::Never,
-        |waiting| {
+    let Ended { status, message } =
+        waiting.wait(kernel, caller.thread, caller.mode, Timeout::Never, |waiting| {
             let mut state = channel.lock(kernel);
             if let Some(connection) = state.connection(index)
                 && connection.connector.as_ref().is_some_and(|other| Arc::ptr_eq(other, waiting))
             {
                 connection.connector = None;
             }
-        },
-    );
+        });
     if status != abi::STATUS_SUCCESS {
         object.dereference(kernel);
         return Err((status, message));

@@ -128,7 +128,11 @@ impl ObjectBody for Port {
 }
 
 /// An object for a port, with its maker's reference. It is disconnected when there is no memory for it.
-pub(super) fn port_object(kernel: &Kernel, channel: &Arc<Channel>, end: End) -> Result<Arc<Object>, NTSTATUS> {
+pub(super) fn port_object(
+    kernel: &Kernel,
+    channel: &Arc<Channel>,
+    end: End,
+) -> Result<Arc<Object>, NTSTATUS> {
     let port = Port { channel: channel.clone(), end };
     let Some(block) = kernel.mm.pool.allocate_zeroed(SIZE, TAG, PoolOwner::default()) else {
         port.disconnect(kernel);
@@ -275,9 +279,9 @@ impl Port {
 impl State {
     /// Forgets a connection that has no end, unless a thread is accepting it.
     pub(super) fn remove_if_unused(&mut self, kernel: &Kernel, index: usize) {
-        let unused = self.connection(index).is_some_and(|one| {
-            !one.client_open && !one.server_open && one.stage != Stage::Accepting
-        });
+        let unused = self
+            .connection(index)
+            .is_some_and(|one| !one.client_open && !one.server_open && one.stage != Stage::Accepting);
         if unused {
             self.connections[index] = None;
             kernel.lpc.remove_connection();

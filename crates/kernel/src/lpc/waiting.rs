@@ -9,9 +9,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use abi::NTSTATUS;
 
 use super::message::Message;
+use crate::Kernel;
 use crate::ke::{ProcessorMode, Thread, Timeout};
 use crate::raw::{DispatcherHeader, Outcome};
-use crate::Kernel;
 
 const RUNS: u8 = 0;
 const SLEEPS: u8 = 1;
@@ -182,7 +182,12 @@ pub(super) struct Wakes {
 
 impl Wakes {
     /// Ends a wait. `message` is exchanged for an empty one.
-    pub(super) fn end(&mut self, waiting: Arc<Waiting>, status: NTSTATUS, message: Option<&mut Box<Message>>) {
+    pub(super) fn end(
+        &mut self,
+        waiting: Arc<Waiting>,
+        status: NTSTATUS,
+        message: Option<&mut Box<Message>>,
+    ) {
         if !waiting.end(status, message) {
             return;
         }
