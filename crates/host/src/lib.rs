@@ -28,6 +28,7 @@ pub use gate::{
     Admission, CreateFile, DirectoryEntry, DriverInformation, Handle, IoStatus, Parameter, Transport,
 };
 pub use kernel::io::{AddDeviceError, UnloadOutcome, UnloadReport};
+pub use kernel::lpc::PortUsage;
 pub use kernel::mm::{PoolOwner, SectionUsage, SystemView, TagUsage, UserMapping, tag_name};
 pub use kernel::raw::{InputBuffer, OutputBuffer};
 pub use kernel::se::{Sid, Token, well_known};
