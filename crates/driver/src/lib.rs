@@ -166,6 +166,11 @@
 //! A [`Section`] is memory that applications map with `MapViewOfFile`; a [`SystemView`] is the driver's view of it. Its name, or the
 //! handle of an application's, leads to it.
 //!
+//! # Ports
+//!
+//! [`lpc`] has LPC ports: a [`ServerPort`](lpc::ServerPort) takes connections, a [`CommunicationPort`](lpc::CommunicationPort) is one end
+//! of a connection, which belongs to the [`Thread`] that made it.
+//!
 //! # Filters
 //!
 //! A driver can put a device above another driver's ([`DriverObject::filter`]); its requests come to a [`Filter`]'s methods, and those that
@@ -220,6 +225,7 @@ mod kernel_stack;
 mod linked;
 mod locked;
 mod lookaside;
+pub mod lpc;
 mod mdl;
 mod mutex;
 mod neither;
