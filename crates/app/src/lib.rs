@@ -13,6 +13,7 @@ mod device;
 mod error;
 mod event;
 mod file_mapping;
+pub mod lpc;
 mod overlapped;
 mod path;
 mod reactor;

@@ -7,6 +7,13 @@ mod transport;
 mod windows;
 
 #[cfg(not(windows))]
+#[path = "sys/transport_port.rs"]
+pub(crate) mod port;
+#[cfg(windows)]
+#[path = "sys/windows_port.rs"]
+pub(crate) mod port;
+
+#[cfg(not(windows))]
 pub(crate) use transport::*;
 #[cfg(not(windows))]
 pub use transport::{ConnectError, Handle, Transport, connect};

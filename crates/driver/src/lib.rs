@@ -171,6 +171,11 @@
 //! What a driver opens passes every check. [`Create::client_security`] keeps who has opened the device, and
 //! [`Target::open_checked`] opens with that user's rights while the thread impersonates him. The sample `steward` does so.
 //!
+//! # Ports
+//!
+//! [`lpc`] has LPC ports: a [`ServerPort`](lpc::ServerPort) takes connections, a [`CommunicationPort`](lpc::CommunicationPort) is one end
+//! of a connection, which belongs to the [`Thread`] that made it.
+//!
 //! # Filters
 //!
 //! A driver can put a device above another driver's ([`DriverObject::filter`]); its requests come to a [`Filter`]'s methods, and those that
@@ -226,6 +231,7 @@ mod kernel_stack;
 mod linked;
 mod locked;
 mod lookaside;
+pub mod lpc;
 mod mdl;
 mod mutex;
 mod neither;

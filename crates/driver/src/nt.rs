@@ -16,9 +16,9 @@ use abi::{
     NTSTATUS, OBJECT_ATTRIBUTES, OBJECT_HANDLE_INFORMATION, OBJECT_TYPE, PALLOCATE_FUNCTION_EX,
     PFREE_FUNCTION_EX, PIO_CSQ_ACQUIRE_LOCK, PIO_CSQ_COMPLETE_CANCELED_IRP, PIO_CSQ_INSERT_IRP,
     PIO_CSQ_INSERT_IRP_EX, PIO_CSQ_PEEK_NEXT_IRP, PIO_CSQ_RELEASE_LOCK, PIO_CSQ_REMOVE_IRP, POOL_TYPE,
-    SE_IMPERSONATION_STATE, SECTION_INHERIT, SECURITY_CLIENT_CONTEXT, SECURITY_QUALITY_OF_SERVICE,
-    SECURITY_SUBJECT_CONTEXT, SLIST_ENTRY, SLIST_HEADER, TIMER_TYPE, UNICODE_STRING, WAIT_TYPE,
-    WORK_QUEUE_TYPE,
+    PORT_MESSAGE, PORT_VIEW, REMOTE_PORT_VIEW, SE_IMPERSONATION_STATE, SECTION_INHERIT,
+    SECURITY_CLIENT_CONTEXT, SECURITY_QUALITY_OF_SERVICE, SECURITY_SUBJECT_CONTEXT, SLIST_ENTRY,
+    SLIST_HEADER, TIMER_TYPE, UNICODE_STRING, WAIT_TYPE, WORK_QUEUE_TYPE,
 };
 
 macro_rules! ntoskrnl {
@@ -390,6 +390,53 @@ ntoskrnl! {
         SectionPageProtection: u32,
         AllocationAttributes: u32,
         FileHandle: HANDLE,
+    ) -> NTSTATUS;
+    /// Makes an LPC port. IRQL of this and the next ones: PASSIVE_LEVEL.
+    fn ZwCreatePort(
+        PortHandle: *mut HANDLE,
+        ObjectAttributes: *mut OBJECT_ATTRIBUTES,
+        MaxConnectionInfoLength: u32,
+        MaxMessageLength: u32,
+        MaxPoolUsage: u32,
+    ) -> NTSTATUS;
+    /// Connects to a port, with a handle of the current process.
+    fn ZwConnectPort(
+        PortHandle: *mut HANDLE,
+        PortName: *const UNICODE_STRING,
+        SecurityQos: *mut SECURITY_QUALITY_OF_SERVICE,
+        ClientView: *mut PORT_VIEW,
+        ServerView: *mut REMOTE_PORT_VIEW,
+        MaxMessageLength: *mut u32,
+        ConnectionInformation: *mut c_void,
+        ConnectionInformationLength: *mut u32,
+    ) -> NTSTATUS;
+    /// Accepts or refuses a connection request, with a handle of the current process.
+    fn ZwAcceptConnectPort(
+        PortHandle: *mut HANDLE,
+        PortContext: *mut c_void,
+        ConnectionRequest: *mut PORT_MESSAGE,
+        AcceptConnection: BOOLEAN,
+        ServerView: *mut PORT_VIEW,
+        ClientView: *mut REMOTE_PORT_VIEW,
+    ) -> NTSTATUS;
+    /// Lets an accepted client go on.
+    fn ZwCompleteConnectPort(PortHandle: HANDLE) -> NTSTATUS;
+    /// Sends a message that is not replied to.
+    fn ZwRequestPort(PortHandle: HANDLE, RequestMessage: *mut PORT_MESSAGE) -> NTSTATUS;
+    /// Sends a message and waits for its reply, or a callback.
+    fn ZwRequestWaitReplyPort(
+        PortHandle: HANDLE,
+        RequestMessage: *mut PORT_MESSAGE,
+        ReplyMessage: *mut PORT_MESSAGE,
+    ) -> NTSTATUS;
+    /// Replies.
+    fn ZwReplyPort(PortHandle: HANDLE, ReplyMessage: *mut PORT_MESSAGE) -> NTSTATUS;
+    /// Replies, if there is something to reply to, and waits for a message.
+    fn ZwReplyWaitReceivePort(
+        PortHandle: HANDLE,
+        PortContext: *mut *mut c_void,
+        ReplyMessage: *mut PORT_MESSAGE,
+        ReceiveMessage: *mut PORT_MESSAGE,
     ) -> NTSTATUS;
     /// Opens a section by name. IRQL: PASSIVE_LEVEL.
     fn ZwOpenSection(

@@ -200,6 +200,10 @@ impl Section {
         if plain { Ok(self) } else { Err(STATUS_INVALID_PARAMETER) }
     }
 
+    pub(crate) fn as_raw_handle(&self) -> HANDLE {
+        self.handle
+    }
+
     fn query(&self) -> Result<BasicInformation, NTSTATUS> {
         let mut information =
             BasicInformation { base_address: ptr::null_mut(), allocation_attributes: 0, maximum_size: 0 };

@@ -97,7 +97,7 @@ impl<'a> UserOutput<'a> {
 }
 
 #[cfg(windows)]
-mod copy {
+pub(crate) mod copy {
     use abi::NTSTATUS;
 
     use crate::nt::{ProbeForRead, ProbeForWrite};
@@ -177,7 +177,7 @@ mod copy {
     /// # Safety
     ///
     /// `target` has `count` bytes; `source` is the application's, or, without `probe`, NT's own.
-    pub(super) unsafe fn from_user(
+    pub(crate) unsafe fn from_user(
         target: *mut u8,
         source: *const u8,
         count: usize,
@@ -191,7 +191,7 @@ mod copy {
     /// # Safety
     ///
     /// `source` has `count` bytes; `target` is the application's, or, without `probe`, NT's own.
-    pub(super) unsafe fn to_user(
+    pub(crate) unsafe fn to_user(
         target: *mut u8,
         source: *const u8,
         count: usize,
@@ -205,14 +205,14 @@ mod copy {
 }
 
 #[cfg(not(windows))]
-mod copy {
+pub(crate) mod copy {
     use abi::NTSTATUS;
 
     /// # Safety
     ///
     /// `target` has `count` bytes; `source` is a part of the request's buffer.
     #[expect(clippy::unnecessary_wraps, reason = "fails on Windows")]
-    pub(super) unsafe fn from_user(
+    pub(crate) unsafe fn from_user(
         target: *mut u8,
         source: *const u8,
         count: usize,
@@ -227,7 +227,7 @@ mod copy {
     ///
     /// `source` has `count` bytes; `target` is a part of the request's buffer.
     #[expect(clippy::unnecessary_wraps, reason = "fails on Windows")]
-    pub(super) unsafe fn to_user(
+    pub(crate) unsafe fn to_user(
         target: *mut u8,
         source: *const u8,
         count: usize,

@@ -55,6 +55,7 @@ mod zw_file;
 mod zw_information;
 mod zw_key;
 mod zw_object;
+mod zw_port;
 mod zw_section;
 
 use crate::{Row, data};
@@ -119,6 +120,7 @@ pub fn all() -> Vec<Row> {
         zw_information::ROWS,
         zw_key::ROWS,
         zw_object::ROWS,
+        zw_port::ROWS,
         zw_section::ROWS,
         MISSING,
     ];

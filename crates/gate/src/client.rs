@@ -17,7 +17,8 @@ use std::thread::JoinHandle;
 
 use abi::{
     METHOD_BUFFERED, NTSTATUS, STATUS_BUFFER_TOO_SMALL, STATUS_INSUFFICIENT_RESOURCES,
-    STATUS_INVALID_PARAMETER_1, STATUS_OBJECT_NAME_INVALID, STATUS_SUCCESS, STATUS_UNSUCCESSFUL,
+    STATUS_INVALID_PARAMETER_1, STATUS_OBJECT_NAME_INVALID, STATUS_PORT_MESSAGE_TOO_LONG, STATUS_SUCCESS,
+    STATUS_UNSUCCESSFUL,
 };
 
 use crate::directory;
@@ -242,6 +243,7 @@ impl Transport for Client {
         }
         let (front, rest) = line.split_at_mut(count * 8);
         let mut named = Vec::new();
+        let mut message = [0; MOST_WORDS * 8 + abi::PORT_MAXIMUM_MESSAGE_LENGTH];
         let input: &[u8] = match tail {
             Tail::Nothing => front,
             Tail::Handles(handles) if handles.len() * 4 <= rest.len() => {
@@ -253,6 +255,23 @@ impl Transport for Client {
             Tail::Handles(_) => return SystemReply::status(STATUS_INVALID_PARAMETER_1),
             Tail::Name(name) if name.len() > PATH_LIMIT => {
                 return SystemReply::status(STATUS_OBJECT_NAME_INVALID);
+            }
+            Tail::NameAndBytes(name, _) if name.len() > PATH_LIMIT => {
+                return SystemReply::status(STATUS_OBJECT_NAME_INVALID);
+            }
+            Tail::NameAndBytes(name, bytes) => {
+                named.extend_from_slice(front);
+                named.extend(name.iter().flat_map(|unit| unit.to_le_bytes()));
+                named.extend_from_slice(bytes);
+                &named
+            }
+            Tail::Bytes(bytes) => {
+                let Some(place) = message.get_mut(count * 8..count * 8 + bytes.len()) else {
+                    return SystemReply::status(STATUS_PORT_MESSAGE_TOO_LONG);
+                };
+                place.copy_from_slice(bytes);
+                message[..count * 8].copy_from_slice(front);
+                &message[..count * 8 + bytes.len()]
             }
             Tail::Name(name) => {
                 named.extend_from_slice(front);

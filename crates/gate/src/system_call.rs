@@ -3,11 +3,14 @@
 //!
 //! Names, arguments and statuses are those of NT's `Nt…` functions; what they mean is the kernel's matter.
 
+pub(crate) mod port;
 mod wire;
 
 use abi::NTSTATUS;
 
 use crate::transport::{Handle, IoStatus};
+
+use port::PortCall;
 
 /// Bytes of the application that a request reads or writes while it goes on: in the session's window, where both sides and
 /// drivers see them at the same address. See [`Transport::allocate_memory`](crate::Transport::allocate_memory).
@@ -286,6 +289,8 @@ pub enum SystemCall<'a> {
         /// Without what is disabled in the token.
         effective_only: bool,
     },
+    /// A call on an LPC port.
+    Port(PortCall<'a>),
 }
 
 impl SystemCall<'_> {

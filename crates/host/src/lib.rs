@@ -10,6 +10,7 @@ mod inheritance;
 mod libraries;
 mod machine;
 mod management;
+mod ports;
 mod process;
 mod report;
 mod resolver;
@@ -28,6 +29,7 @@ pub use gate::{
     Admission, CreateFile, DirectoryEntry, DriverInformation, Handle, IoStatus, Parameter, Transport,
 };
 pub use kernel::io::{AddDeviceError, UnloadOutcome, UnloadReport};
+pub use kernel::lpc::PortUsage;
 pub use kernel::mm::{PoolOwner, SectionUsage, SystemView, TagUsage, UserMapping, tag_name};
 pub use kernel::raw::{InputBuffer, OutputBuffer};
 pub use kernel::se::{Sid, Token, well_known};

@@ -10,6 +10,7 @@ use exports::DataExports;
 use gate::{DriverInformation, Parameter};
 use kernel::cm::Value;
 use kernel::io::{self, AddDeviceError, DriverImage, UnloadOutcome};
+use kernel::lpc::PortUsage;
 use kernel::mm::{SectionUsage, TagUsage, UserMapping};
 use kernel::se::Token;
 use kernel::trace::Observer;
@@ -303,6 +304,12 @@ impl Machine {
     #[must_use]
     pub fn section_usage(&self) -> SectionUsage {
         self.kernel.mm.section_usage()
+    }
+
+    /// Ports and their connections now.
+    #[must_use]
+    pub fn port_usage(&self) -> PortUsage {
+        self.kernel.lpc.usage()
     }
 
     /// Tells the drivers that asked for it that the machine is shut down (IRP_MJ_SHUTDOWN). It can be used after that.

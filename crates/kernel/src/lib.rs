@@ -9,6 +9,7 @@
 //! - [`se`]: security descriptors, tokens, the access check.
 //! - [`ex`]: event objects, resources.
 //! - [`io`]: drivers, devices, files, IRPs.
+//! - [`lpc`]: ports.
 //! - [`trace`]: what happens, for whoever watches.
 //!
 //! Loading images, and what exports look like to driver code, are other crates' matter.
@@ -19,6 +20,7 @@ pub mod ex;
 pub mod io;
 pub mod ke;
 mod kernel;
+pub mod lpc;
 pub mod mm;
 pub mod ob;
 pub mod ps;

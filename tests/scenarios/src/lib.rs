@@ -52,6 +52,9 @@ pub const PIPE: SampleDriver = SampleDriver { name: "pipe", entry: sample_pipe::
 /// The sample `buffers`.
 pub const BUFFERS: SampleDriver = SampleDriver { name: "buffers", entry: sample_buffers::DRIVER_ENTRY };
 
+/// The sample `consult`.
+pub const CONSULT: SampleDriver = SampleDriver { name: "consult", entry: sample_consult::DRIVER_ENTRY };
+
 /// The sample `tap`, which attaches to the device of `hello`.
 pub const TAP: SampleDriver = SampleDriver { name: "tap", entry: sample_tap::DRIVER_ENTRY };
 

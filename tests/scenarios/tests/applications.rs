@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use app::Transport;
 use ringbridge_scenarios::{
-    DELAY, Form, HELLO, MAPPING, NOTIFY, STEWARD, SampleDriver, application, run_application, scenario,
-    unload_when_closed,
+    CONSULT, DELAY, Form, HELLO, MAPPING, NOTIFY, STEWARD, SampleDriver, application, run_application,
+    scenario, unload_when_closed,
 };
-use sample_applications::{Run, delay, hello, mapping, notify, steward};
+use sample_applications::{Run, consult, delay, hello, mapping, notify, steward};
 
 const HELLO_SAYS: [&str; 4] = [
     "read 10 bytes: [68, 68, 68, 68, 68, 68, 68, 68, 68, 68]",
@@ -46,6 +46,13 @@ const NOTIFY_SAYS: [&str; 4] = [
     "one wait for all three: 10000, 10000 and 10000 notifications",
 ];
 
+const CONSULT_SAYS: [&str; 4] = [
+    "the driver asked about bytes, words and lines, and was told [2800, 600, 100]",
+    "left without an answer, it goes on: 6",
+    "asked again: [2800, 600, 100]",
+    "the driver changed 23000 letters: LARGER THAN A MESSAGE MAY BE:",
+];
+
 fn says(run: Run, transport: Arc<dyn Transport>, expected: &[&str]) {
     let mut said = Vec::new();
     run(transport, &mut |line| said.push(line.to_owned())).expect("succeeds");
@@ -73,6 +80,13 @@ fn hello_in_a_process_of_its_own() {
 fn delay_in_a_process_of_its_own() {
     if let Some(client) = application() {
         says(delay::run, Arc::new(client), &DELAY_SAYS);
+    }
+}
+
+#[test]
+fn consult_in_a_process_of_its_own() {
+    if let Some(client) = application() {
+        says(consult::run, Arc::new(client), &CONSULT_SAYS);
     }
 }
 
@@ -110,6 +124,12 @@ scenario! {
 }
 
 scenario! {
+    fn consult_says_the_same_wherever_it_runs(form: Form) {
+        in_both_places(CONSULT, form, "consult_in_a_process_of_its_own", consult::run, &CONSULT_SAYS);
+    }
+}
+
+scenario! {
     fn notify_says_the_same_wherever_it_runs(form: Form) {
         in_both_places(NOTIFY, form, "notify_in_a_process_of_its_own", notify::run, &NOTIFY_SAYS);
     }
@@ -133,6 +153,8 @@ fn applications_use_their_drivers_codes() {
     assert_eq!(delay::IOCTL_SET.0, sample_delay::IOCTL_SET);
     let codes = [notify::IOCTL_NAME, notify::IOCTL_START, notify::IOCTL_NEXT].map(|code| code.0);
     assert_eq!(codes, [sample_notify::IOCTL_NAME, sample_notify::IOCTL_START, sample_notify::IOCTL_NEXT]);
+    assert_eq!(consult::IOCTL_CONSULT.0, sample_consult::IOCTL_CONSULT);
+    assert_eq!(consult::PORT, sample_consult::PORT);
     assert_eq!(mapping::IOCTL_INVERT.0, sample_mapping::IOCTL_INVERT);
     assert_eq!(mapping::IOCTL_UPPER.0, sample_mapping::IOCTL_UPPER);
     assert_eq!(mapping::IOCTL_PUBLISH.0, sample_mapping::IOCTL_PUBLISH);

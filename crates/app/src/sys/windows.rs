@@ -84,11 +84,11 @@ impl Handle {
         self.0 as u64
     }
 
-    fn raw(self) -> HANDLE {
+    pub(super) fn raw(self) -> HANDLE {
         std::ptr::with_exposed_provenance_mut(self.0)
     }
 
-    fn of(handle: HANDLE) -> Self {
+    pub(super) fn of(handle: HANDLE) -> Self {
         Self(handle.expose_provenance())
     }
 }

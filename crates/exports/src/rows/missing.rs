@@ -196,7 +196,7 @@ missing! {
         KsPinGetLeadingEdgeStreamPointer KsPinGetReferenceClockInterface KsRemoveItemFromObjectBag
         KsStreamPointerAdvance KsStreamPointerClone KsStreamPointerDelete KsStreamPointerGetIrp
         KsStreamPointerSetStatusCode KsStreamPointerUnlock LdrAccessResource LdrFindResource_U
-        LpcPortObjectType LsaFreeReturnBuffer Mm64BitPhysicalAddress MmAdvanceMdl MmAllocateContiguousMemory
+        LsaFreeReturnBuffer Mm64BitPhysicalAddress MmAdvanceMdl MmAllocateContiguousMemory
         MmAllocateContiguousMemorySpecifyCache MmAllocateMappingAddress MmAllocateNonCachedMemory
         MmCanFileBeTruncated MmCopyMemory MmCopyVirtualMemory MmCreateMdl MmCreateSection
         MmDoesFileHaveUserWritableReferences MmFlushImageSection MmForceSectionClosed MmFreeContiguousMemory
@@ -331,7 +331,7 @@ missing! {
         USBD_CreateConfigurationRequestEx USBD_ParseConfigurationDescriptor
         USBD_ParseConfigurationDescriptorEx WdfLdrQueryInterface WmiTraceMessageVa WppAutoLogStart
         WppAutoLogStop WppAutoLogTrace ZwAdjustPrivilegesToken ZwAllocateVirtualMemory ZwAlpcConnectPort
-        ZwAssignProcessToJobObject ZwCancelTimer ZwCommitTransaction ZwConnectPort ZwCreateEnlistment
+        ZwAssignProcessToJobObject ZwCancelTimer ZwCommitTransaction ZwCreateEnlistment
         ZwCreateJobObject ZwCreateKeyTransacted ZwCreateResourceManager ZwCreateTimer
         ZwCreateTransaction ZwCreateTransactionManager ZwDeleteFile ZwDuplicateToken ZwFreeVirtualMemory
         ZwFsControlFile ZwLoadDriver ZwLockVirtualMemory ZwNotifyChangeKey
@@ -340,7 +340,7 @@ missing! {
         ZwQueryEaFile ZwQueryInformationProcess ZwQueryInformationThread
         ZwQueryInformationToken ZwQueryInformationTransaction ZwQueryLicenseValue ZwQueryObject
         ZwQuerySystemInformation ZwQueryVirtualMemory
-        ZwRequestWaitReplyPort ZwRollbackTransaction ZwSetEaFile ZwSetInformationObject
+        ZwRollbackTransaction ZwSetEaFile ZwSetInformationObject
         ZwSetInformationProcess ZwSetInformationThread ZwSetInformationVirtualMemory ZwSetSystemInformation
         ZwSetTimer ZwTerminateJobObject ZwTerminateProcess ZwUnloadDriver ZwUnloadKey         ZwUpdateWnfStateData ZwWaitForMultipleObjects ZwYieldExecution _KsEdit __chkstk _local_unwind
         _purecall imp_WppRecorderGetTriageInfo imp_WppRecorderReplay rsndisp_deregister rsndisp_init

@@ -164,7 +164,8 @@ fn system_call(session: &Session, request: &Request, input: WindowBuffer, output
 
 /// Runs `body` with a private copy of a buffer's bytes, which is on the stack if they are few.
 fn with_input<R>(buffer: WindowBuffer, body: impl FnOnce(&[u8]) -> R) -> R {
-    let mut few = [0; 512];
+    // A message of a port is among the few.
+    let mut few = [0; 576];
     match few.get_mut(..buffer.length as usize) {
         Some(few) => {
             fill(few, buffer);

@@ -3,7 +3,7 @@
 
 use abi::{NTSTATUS, STATUS_INVALID_PARAMETER, STATUS_NOT_IMPLEMENTED};
 
-use super::{CompletionPacket, MappedView, Memory, Notice, SystemCall, low};
+use super::{CompletionPacket, MappedView, Memory, Notice, SystemCall, low, port};
 use crate::transport::{Handle, IoStatus};
 
 /// Words before the tail, at most.
@@ -54,6 +54,8 @@ pub(crate) enum Tail<'a> {
     Nothing,
     Name(&'a [u16]),
     Handles(&'a [Handle]),
+    Bytes(&'a [u8]),
+    NameAndBytes(&'a [u16], &'a [u8]),
 }
 
 /// Call number, handle, words (as many as are used), tail.
@@ -157,6 +159,7 @@ pub(crate) fn encode<'a>(
             let values = [desired_access.into(), level.into(), kind.into(), effective_only.into()];
             (DUPLICATE_TOKEN, handle, fill(&values), Tail::Nothing)
         }
+        SystemCall::Port(ref call) => port::encode(call, words),
     }
 }
 
@@ -192,7 +195,19 @@ pub(crate) fn decode<R>(
     let mut name = Vec::new();
     let mut handles = [Handle(0); MOST_HANDLES];
     let mut handle_count = 0;
+    let mut bytes: &[u8] = &[];
     match number {
+        _ if port::NUMBERS.contains(&number) => {
+            let length = port::name_bytes(number, tail, &word);
+            let (front, back) = tail.split_at_checked(length).ok_or(STATUS_INVALID_PARAMETER)?;
+            let (units, rest) = front.as_chunks::<2>();
+            let fits = units.len() <= crate::wire::PATH_LIMIT && port::fits(number, back.len());
+            if !rest.is_empty() || !fits {
+                return Err(STATUS_INVALID_PARAMETER);
+            }
+            name.extend(units.iter().map(|unit| u16::from_le_bytes(*unit)));
+            bytes = back;
+        }
         CREATE_EVENT | OPEN_EVENT | CREATE_IO_COMPLETION | CREATE_SECTION | OPEN_SECTION => {
             let (units, rest) = tail.as_chunks::<2>();
             if !rest.is_empty() || units.len() > crate::wire::PATH_LIMIT {
@@ -213,7 +228,11 @@ pub(crate) fn decode<R>(
         _ if !tail.is_empty() => return Err(STATUS_INVALID_PARAMETER),
         _ => {}
     }
-    let call = read(number, handle, &word, &name, &handles[..handle_count]);
+    let call = if port::NUMBERS.contains(&number) {
+        port::read(number, handle, &word, &name, bytes).map(SystemCall::Port)
+    } else {
+        read(number, handle, &word, &name, &handles[..handle_count])
+    };
     call.map(|call| body(&call)).ok_or(STATUS_NOT_IMPLEMENTED)
 }
 
@@ -240,6 +259,7 @@ fn word_count(number: u32) -> Option<usize> {
         | TAKE_USER_APC
         | GET_CURRENT_THREAD_ID
         | SET_THREAD_TOKEN => 0,
+        _ if port::NUMBERS.contains(&number) => port::word_count(number),
         _ => return None,
     })
 }
@@ -365,6 +385,7 @@ mod tests {
             Tail::Nothing => {}
             Tail::Name(name) => bytes.extend(name.iter().flat_map(|unit| unit.to_le_bytes())),
             Tail::Handles(handles) => bytes.extend(handles.iter().flat_map(|handle| handle.0.to_le_bytes())),
+            Tail::Bytes(_) | Tail::NameAndBytes(..) => unreachable!("ports have tests of their own"),
         }
         decode(number, handle, &bytes, |arrived| arrived == call)
     }

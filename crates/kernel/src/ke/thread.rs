@@ -28,6 +28,9 @@ const TAG: u32 = u32::from_le_bytes(*b"Thre");
 /// Offset of [`Thread::executive_event`], before [`Thread::scratch`].
 const EXECUTIVE_EVENT: u64 = (OBJECT_SIZE - 8 - size_of::<abi::KEVENT>()) as u64;
 
+/// Offset of [`Thread::reply_event`].
+const REPLY_EVENT: u64 = EXECUTIVE_EVENT - size_of::<abi::KEVENT>() as u64;
+
 /// Priority of a new thread, as NT gives system threads.
 const PRIORITY: i32 = 8;
 /// The lowest and highest priorities that `KeSetPriorityThread` takes.
@@ -84,9 +87,11 @@ impl Thread {
         let object = block.address;
         initialize_header(DispatcherHeader::at(object), ThreadObject, OBJECT_SIZE, 0)
             .map_err(|_| abi::STATUS_INSUFFICIENT_RESOURCES)?;
-        let event = DispatcherHeader::at(object + EXECUTIVE_EVENT);
-        initialize_header(event, abi::EventSynchronizationObject, size_of::<abi::KEVENT>(), 0)
-            .map_err(|_| abi::STATUS_INSUFFICIENT_RESOURCES)?;
+        for event in [EXECUTIVE_EVENT, REPLY_EVENT] {
+            let event = DispatcherHeader::at(object + event);
+            initialize_header(event, abi::EventSynchronizationObject, size_of::<abi::KEVENT>(), 0)
+                .map_err(|_| abi::STATUS_INSUFFICIENT_RESOURCES)?;
+        }
         Ok(Self {
             id: ThreadId(id),
             process_id,
@@ -123,6 +128,12 @@ impl Thread {
     #[must_use]
     pub(crate) fn executive_event(&self) -> DispatcherHeader {
         DispatcherHeader::at(self.object + EXECUTIVE_EVENT)
+    }
+
+    /// A synchronization event in the thread object, on which this thread waits for messages of ports.
+    #[must_use]
+    pub(crate) fn reply_event(&self) -> DispatcherHeader {
+        DispatcherHeader::at(self.object + REPLY_EVENT)
     }
 
     /// Whether who called the present system service is kernel code (`ddi: ExGetPreviousMode`): always for system threads,
