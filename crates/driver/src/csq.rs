@@ -102,11 +102,21 @@ impl<E: Entry> Csq<E> {
     /// Puts a request at the end. One that is cancelled already is completed as such; a closed queue gives it back, with the
     /// status that it was closed with. IRQL: up to DISPATCH_LEVEL.
     pub(crate) fn insert(&self, entry: E) -> Result<(), (E, NTSTATUS)> {
+        self.insert_at(entry, ptr::null_mut())
+    }
+
+    /// Puts a request at the front. Otherwise as [`insert`](Self::insert).
+    pub(crate) fn insert_first(&self, entry: E) -> Result<(), (E, NTSTATUS)> {
+        self.insert_at(entry, self.inner.csq.get().cast())
+    }
+
+    /// `place`: null for the end.
+    fn insert_at(&self, entry: E, place: *mut c_void) -> Result<(), (E, NTSTATUS)> {
         let irp = entry.into_irp();
         self.inner.users.fetch_add(1, Ordering::Relaxed);
         // SAFETY: the IRP is the driver's, and from here on the queue's.
         let status =
-            unsafe { IoCsqInsertIrpEx(self.inner.csq.get(), irp.as_ptr(), ptr::null_mut(), ptr::null_mut()) };
+            unsafe { IoCsqInsertIrpEx(self.inner.csq.get(), irp.as_ptr(), ptr::null_mut(), place) };
         if status.is_success() {
             return Ok(());
         }
@@ -191,7 +201,7 @@ fn entry_of(irp: *mut IRP) -> *mut LIST_ENTRY {
 }
 
 /// CsqInsertIrpEx, with the lock held.
-unsafe extern "win64" fn insert<E>(csq: *mut IO_CSQ, irp: *mut IRP, _context: *mut c_void) -> NTSTATUS {
+unsafe extern "win64" fn insert<E>(csq: *mut IO_CSQ, irp: *mut IRP, place: *mut c_void) -> NTSTATUS {
     // SAFETY: NT's call for a queue of these entries.
     let inner = unsafe { inner::<E>(csq) };
     // SAFETY: the lock is held.
@@ -199,9 +209,14 @@ unsafe extern "win64" fn insert<E>(csq: *mut IO_CSQ, irp: *mut IRP, _context: *m
     if !closed.is_success() {
         return closed;
     }
-    let head = inner.list.get();
+    // What it goes behind and before: in a ring the front is behind the head.
+    let mut head = inner.list.get();
+    if !place.is_null() {
+        // SAFETY: the lock is held.
+        head = unsafe { (*head).Flink };
+    }
     let entry = entry_of(irp);
-    // SAFETY: the lock is held.
+    // SAFETY: the lock is held; the head, or the first entry.
     let last = unsafe { (*head).Blink };
     // SAFETY: the IRP's own entry.
     unsafe { entry.write(LIST_ENTRY { Flink: head, Blink: last }) };

@@ -1,5 +1,6 @@
 //! Where requests wait for their answer: a cancel-safe queue of pended requests.
 
+use core::mem::ManuallyDrop;
 use core::ptr::{self, NonNull};
 
 use abi::{FILE_OBJECT, IRP, NTSTATUS, STATUS_CANCELLED, STATUS_DELETE_PENDING};
@@ -45,6 +46,13 @@ impl<R: Pendable, T: Send + 'static> CancelSafeQueue<R, T> {
         }
     }
 
+    /// Puts a request back where it was taken from: at the front. Otherwise as [`insert`](Self::insert).
+    pub fn insert_first(&self, request: Pended<R>, context: T) {
+        if let Err(((request, _context), status)) = self.csq.insert_first((request, context)) {
+            request.fail(status);
+        }
+    }
+
     /// Takes the request that has waited longest. IRQL: up to DISPATCH_LEVEL.
     pub fn remove_next(&self) -> Option<(Pended<R>, T)> {
         self.csq.remove_next()
@@ -61,6 +69,25 @@ impl<R: Pendable, T: Send + 'static> CancelSafeQueue<R, T> {
     pub fn for_each(&self, mut visit: impl FnMut(&T)) {
         let none = self.remove_next_if(|context| {
             visit(context);
+            false
+        });
+        debug_assert!(none.is_none(), "nothing was wanted");
+    }
+
+    /// Shows the requests that wait, with their contexts, in their order, until `visit` says false, with the queue's spin lock held. IRQL:
+    /// up to DISPATCH_LEVEL.
+    pub fn visit(&self, mut visit: impl FnMut(&R, &T) -> bool) {
+        let mut goes_on = true;
+        let none = self.csq.remove(&mut |irp| {
+            if goes_on {
+                let place = driver_context(irp);
+                // SAFETY: an IRP in this queue, while its lock is held.
+                let written = unsafe { place.wrapping_add(WRITTEN).cast::<usize>().read() };
+                // SAFETY: as above; it stays in the queue, and what is made of it here is not answered.
+                let request = ManuallyDrop::new(R::from_irp(unsafe { Irp::new(irp) }, written));
+                // SAFETY: as above.
+                goes_on = visit(&request, unsafe { &*place.cast() });
+            }
             false
         });
         debug_assert!(none.is_none(), "nothing was wanted");

@@ -250,6 +250,11 @@ impl Transport for Client {
                 &line[..count * 8 + handles.len() * 4]
             }
             Tail::Handles(_) => return SystemReply::status(STATUS_INVALID_PARAMETER_1),
+            Tail::Bytes(bytes) => {
+                named.extend_from_slice(front);
+                named.extend_from_slice(bytes);
+                &named
+            }
             Tail::Name(name) if name.len() > PATH_LIMIT => {
                 return SystemReply::status(STATUS_OBJECT_NAME_INVALID);
             }

@@ -23,7 +23,9 @@ pub use acl::{Ace, AceBody, Acl};
 pub use assign::{assign, set_information, take_information};
 pub use capture::{capture, read_acl, read_sid};
 pub use check::{AccessRequest, Granted, access_check, map_generic};
-pub use defaults::{base_named_objects_descriptor, default_descriptor, device_descriptor};
+pub use defaults::{
+    base_named_objects_descriptor, default_descriptor, device_descriptor, named_pipe_descriptor,
+};
 pub use descriptor::SecurityDescriptor;
 pub use exports_block::exports_block;
 pub use sddl::{SddlError, parse as parse_sddl, print as print_sddl};
