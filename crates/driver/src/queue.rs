@@ -39,6 +39,13 @@ impl<R: Pendable, T: Send + 'static> CancelSafeQueue<R, T> {
         answered
     }
 
+    /// As [`pend`](Self::pend), at the front of the queue.
+    pub fn pend_first(&self, request: R, context: T) -> Answered {
+        let answered = irp::pend(request.irp());
+        self.insert_first(Pended::new(request), context);
+        answered
+    }
+
     /// Puts a request back, at the end. Otherwise as [`pend`](Self::pend).
     pub fn insert(&self, request: Pended<R>, context: T) {
         if let Err(((request, _context), status)) = self.csq.insert((request, context)) {
