@@ -64,8 +64,26 @@ unsafe impl<E> Sync for Inner<E> {}
 // SAFETY: as above; NT knows the object by address, and the pool block does not move.
 unsafe impl<E> Send for Inner<E> {}
 
+/// What is done with a request that is looked at.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Look {
+    /// It is taken.
+    Take,
+    /// The next is looked at.
+    Next,
+    /// No other is.
+    Stop,
+}
+
+impl Look {
+    /// Takes what is wanted, however far back it is.
+    pub(crate) fn take_if(is_wanted: bool) -> Self {
+        if is_wanted { Self::Take } else { Self::Next }
+    }
+}
+
 /// What IoCsqRemoveNextIrp is asked for.
-type Wanted<'a> = &'a mut dyn FnMut(NonNull<IRP>) -> bool;
+type Wanted<'a> = &'a mut dyn FnMut(NonNull<IRP>) -> Look;
 
 impl<E: Entry> Csq<E> {
     /// An empty queue. Fails with STATUS_INSUFFICIENT_RESOURCES. IRQL: up to DISPATCH_LEVEL.
@@ -139,7 +157,7 @@ impl<E: Entry> Csq<E> {
 
     /// Takes the request that has waited longest. IRQL: up to DISPATCH_LEVEL.
     pub(crate) fn remove_next(&self) -> Option<E> {
-        self.remove(&mut |_irp| true)
+        self.remove(&mut |_irp| Look::Take)
     }
 
     /// Lets no more requests in; `status`, a failure, is what they are refused with. Those that wait stay. IRQL: up to
@@ -253,8 +271,10 @@ unsafe extern "win64" fn peek_next<E>(csq: *mut IO_CSQ, irp: *mut IRP, context: 
                 return ptr::null_mut();
             }
             let irp = irp_at(entry);
-            if NonNull::new(irp).is_some_and(&mut *wanted) {
-                return irp;
+            match NonNull::new(irp).map_or(Look::Stop, &mut *wanted) {
+                Look::Take => return irp,
+                Look::Next => {}
+                Look::Stop => return ptr::null_mut(),
             }
         }
     })

@@ -15,6 +15,7 @@ use driver::{
 use crate::TAG;
 use crate::channel::Channel;
 use crate::names::Pipe;
+use crate::step::Came;
 
 /// The two ends of an instance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -291,16 +292,15 @@ impl Handle {
         let (now, goes_on) = instance.state.with(level, |state| self.begin_read(state, &mut request));
         match now {
             Now::Ended(status) => {
-                let answered = answer_read(request, status);
                 if goes_on {
-                    instance.take_steps(level);
+                    instance.take_steps_for(level, self.end.other(), Came::Taken);
                 }
-                answered
+                answer_read(request, status)
             }
             Now::Partly(_) => unreachable!("of writes only"),
             Now::Waits(waiting) => {
                 let answered = instance.reads[self.end.index()].pend(request, waiting);
-                instance.take_steps_for(level, self.end.other(), true, false);
+                instance.take_steps_for(level, self.end.other(), Came::Read);
                 answered
             }
         }
@@ -361,7 +361,7 @@ impl Handle {
                     let index = self.end.index();
                     instance.state.with(level, |state| state.channels[index].in_transit = false);
                 }
-                instance.take_steps_for(level, self.end, false, true);
+                instance.take_steps_for(level, self.end, Came::Write);
                 answered
             }
         }
@@ -398,6 +398,10 @@ impl Handle {
         if is_first && channel.fits(rest) {
             return (Now::Ended(channel.push(&data, offset, rest).err().unwrap_or(STATUS_SUCCESS)), reader);
         }
+        if never_waits && has_messages && offset > 0 {
+            // The front of the message is read: its rest must be there.
+            return (Now::Ended(channel.push(&data, offset, rest).err().unwrap_or(STATUS_SUCCESS)), reader);
+        }
         if never_waits {
             let taken = if has_messages || !is_first { 0 } else { channel.room().min(rest) };
             let pushed = if taken == 0 { Ok(()) } else { channel.push(&data, offset, taken) };
@@ -427,7 +431,7 @@ impl Handle {
             Err(status) => request.fail(status),
             Ok(Some(epoch)) => {
                 let answered = self.instance.flushes[self.end.index()].pend(request, epoch);
-                self.instance.take_steps_for(level, self.end, false, true);
+                self.instance.take_steps_for(level, self.end, Came::Flush);
                 answered
             }
         }

@@ -26,6 +26,7 @@ extern crate alloc;
 
 mod channel;
 mod control;
+#[expect(non_upper_case_globals, reason = "the names of classes, as patterns")]
 mod information;
 mod instance;
 mod names;

@@ -8,6 +8,21 @@ use driver::{BufferedControl, DirectRequest, FlushBuffers, PassiveLevel, Pended}
 
 use crate::instance::{End, Instance, Phase, Reader, State, Waiting, answer_read, data, output};
 
+/// What has happened before steps are taken.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Came {
+    /// A state has changed.
+    Nothing,
+    /// A read has taken what was there.
+    Taken,
+    /// A read has come into its queue.
+    Read,
+    /// A write has come into its queue.
+    Write,
+    /// A flush has come into its queue.
+    Flush,
+}
+
 /// What one step brings, to be carried out without the lock.
 #[derive(Default)]
 struct Step {
@@ -24,8 +39,8 @@ impl Instance {
     /// Lets go on what can.
     pub(crate) fn take_steps(&self, level: PassiveLevel) {
         self.take_listen_steps(level);
-        self.take_steps_for(level, End::Server, false, false);
-        self.take_steps_for(level, End::Client, false, false);
+        self.take_steps_for(level, End::Server, Came::Nothing);
+        self.take_steps_for(level, End::Client, Came::Nothing);
     }
 
     fn take_listen_steps(&self, level: PassiveLevel) {
@@ -57,16 +72,24 @@ impl Instance {
         Some((listen, if is_there { STATUS_SUCCESS } else { STATUS_PIPE_DISCONNECTED }))
     }
 
-    /// Lets go on what can of one direction. A read or a write has just come into its queue: there is something in it.
-    pub(crate) fn take_steps_for(&self, level: PassiveLevel, writer: End, waiting: bool, stalled: bool) {
-        let mut came = (waiting, stalled);
+    /// Lets go on what can of one direction.
+    pub(crate) fn take_steps_for(&self, level: PassiveLevel, writer: End, came: Came) {
+        // Only what came, or a connection's end, leaves requests that are stale.
+        let mut looks_for_stale = came != Came::Taken;
+        self.state.with(level, |state| {
+            let channel = &mut state.channels[writer.index()];
+            match came {
+                Came::Read => channel.waiting = true,
+                Came::Write => channel.stalled = true,
+                Came::Flush => channel.flushing = true,
+                Came::Nothing | Came::Taken => {}
+            }
+        });
         loop {
             let step = self.state.with(level, |state| {
-                let channel = &mut state.channels[writer.index()];
-                channel.waiting |= came.0;
-                channel.stalled |= came.1;
-                came = (false, false);
-                self.step(state, writer)
+                let stale = if looks_for_stale { self.refuse_stale(state, writer) } else { None };
+                looks_for_stale = stale.is_some();
+                stale.or_else(|| self.step(state, writer))
             });
             let Some(step) = step else { return };
             self.carry_out(level, writer, step);
@@ -113,13 +136,11 @@ impl Instance {
         let epoch = self.state.with(level, |state| state.epoch);
         let waiting = Waiting { epoch, length: 0, offset: 0, never_waits: false };
         self.reads[writer.index()].insert(request, waiting);
-        self.state.with(level, |state| state.channels[writer.other().index()].waiting = true);
-        self.take_steps_for(level, writer.other(), true, false);
+        self.take_steps_for(level, writer.other(), Came::Read);
     }
 
     fn step(&self, state: &mut State, writer: End) -> Option<Step> {
-        self.refuse_stale(state, writer)
-            .or_else(|| self.step_of_reads(state, writer))
+        self.step_of_reads(state, writer)
             .or_else(|| self.step_of_writes(state, writer))
             .or_else(|| self.step_of_flushes(state, writer))
     }
@@ -156,9 +177,7 @@ impl Instance {
         if !channel.waiting {
             return None;
         }
-        let mut any = false;
-        reads.for_each(|_| any = true);
-        if !any {
+        if reads.is_empty() {
             channel.waiting = false;
             return None;
         }
@@ -208,13 +227,13 @@ impl Instance {
         if !channel.stalled || channel.in_transit {
             return None;
         }
-        let (mut is_first, fits) = (true, |rest: usize| channel.fits(rest));
-        let next = self.writes[index].remove_next_if(|waiting| {
-            was_first(&mut is_first) && (reader_is_gone || fits(waiting.rest()))
+        let mut is_empty = true;
+        let next = self.writes[index].remove_first_if(|waiting| {
+            is_empty = false;
+            reader_is_gone || channel.fits(waiting.rest())
         });
         let Some((write, waiting)) = next else {
-            // Nothing was shown: the queue is empty.
-            channel.stalled = !is_first;
+            channel.stalled = !is_empty;
             return None;
         };
         let status = if reader_is_gone {
@@ -246,9 +265,4 @@ impl Instance {
             }
         }
     }
-}
-
-/// True the first time.
-fn was_first(is_first: &mut bool) -> bool {
-    core::mem::replace(is_first, false)
 }
