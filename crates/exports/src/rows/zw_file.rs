@@ -7,7 +7,8 @@ use abi::NTSTATUS;
 use kernel::Outcome;
 use kernel::io::{self, Control, FileRequest, NamedPipe, Notice, OpenRequest, Transfer};
 use kernel::ob::{self, Object};
-use kernel::{raw, se};
+use kernel::raw;
+use kernel::se::{self, QualityOfService};
 
 use crate::Call;
 use crate::attributes::{self, Attributes};
@@ -22,6 +23,7 @@ struct How<'a> {
     options: u32,
     force_access_check: bool,
     named_pipe: Option<NamedPipe<'a>>,
+    quality: QualityOfService,
 }
 
 /// Opens what the attributes name: from the namespace's root, a directory, or an open file.
@@ -51,6 +53,7 @@ fn open(
             named_pipe: how.named_pipe,
             force_access_check: how.force_access_check
                 || attributes.attributes & abi::OBJ_FORCE_ACCESS_CHECK != 0,
+            quality: how.quality,
         };
         let process = ob::current_process(call.kernel, call.thread)?;
         io::open_file(call.kernel, &process, &request)
@@ -82,8 +85,14 @@ fn create(
         None
     };
     let named_pipe = how.named_pipe.map(|pipe| NamedPipe { security: security.as_ref(), ..pipe });
-    let how = How { named_pipe, ..how };
-    let (file, granted, information) = match open(call, &attributes, access, how) {
+    let quality = match attributes.quality_of_service {
+        0 => QualityOfService::default(),
+        address => match QualityOfService::read(address)? {
+            Ok(quality) => quality,
+            Err(status) => return Ok(status),
+        },
+    };
+    let (file, granted, information) = match open(call, &attributes, access, How { quality, named_pipe, ..how }) {
         Ok(opened) => opened,
         Err(status) => return Ok(status),
     };
@@ -205,6 +214,7 @@ rows! {
             options: create_options,
             force_access_check,
             named_pipe,
+            ..How::default()
         };
         create(call, file_handle, desired_access, object_attributes, io_status_block, how)
     }

@@ -14,7 +14,7 @@ use crate::mm::{PoolBlock, PoolOwner};
 use crate::ob::{Found, Object};
 use crate::ps::Process;
 use crate::raw::{self, DispatcherHeader, FileObject, Outcome};
-use crate::se::{self, SecurityDescriptor};
+use crate::se::{self, QualityOfService, SecurityDescriptor, SubjectContext};
 
 /// Tag of file objects and their names.
 pub(super) const FILE_TAG: u32 = u32::from_le_bytes(*b"File");
@@ -44,6 +44,8 @@ pub struct OpenRequest<'a> {
     pub named_pipe: Option<NamedPipe<'a>>,
     /// Whether rights are checked for kernel mode too (IO_FORCE_ACCESS_CHECK, OBJ_FORCE_ACCESS_CHECK).
     pub force_access_check: bool,
+    /// How far the driver may go with the caller's token (OBJECT_ATTRIBUTES.SecurityQualityOfService).
+    pub quality: QualityOfService,
 }
 
 /// What `NtCreateNamedPipeFile` is given beside what opens are.
@@ -118,7 +120,7 @@ pub fn open_file(
     check(request)?;
     let found = find(kernel, request)?;
     let device = found.object.body::<Device>().ok_or(abi::STATUS_OBJECT_TYPE_MISMATCH)?;
-    let granted = decide(&found, device, process, request)?;
+    let granted = decide(kernel, &found, device, process, request)?;
     if !found.object.try_reference() {
         return Err(abi::STATUS_NO_SUCH_DEVICE);
     }
@@ -161,6 +163,7 @@ fn find(kernel: &Kernel, request: &OpenRequest<'_>) -> Result<Found, NTSTATUS> {
 ///
 /// Source: "Controlling Device Namespace Access"; kernel, "Securing Device Objects".
 fn decide(
+    kernel: &Kernel,
     found: &Found,
     device: &Device,
     process: &Process,
@@ -172,7 +175,7 @@ fn decide(
     if is_below && characteristics & abi::FILE_DEVICE_SECURE_OPEN == 0 {
         return Ok(object_type.map_access(request.desired_access));
     }
-    se::check_object(&found.object, &process.token, request.desired_access, request.is_checked())
+    se::check_for_caller(kernel, process, &found.object, request.desired_access, request.is_checked())
 }
 
 fn check(request: &OpenRequest<'_>) -> Result<(), NTSTATUS> {
@@ -366,74 +369,76 @@ impl NamedPipe<'_> {
     }
 }
 
-/// The IO_SECURITY_CONTEXT and ACCESS_STATE of a create request, and the reference that keeps the token in it valid.
+/// The IO_SECURITY_CONTEXT, ACCESS_STATE and SECURITY_QUALITY_OF_SERVICE of a create request, and the references that keep the
+/// tokens in them valid.
 struct SecurityContext {
     address: u64,
     /// Address of the NAMED_PIPE_CREATE_PARAMETERS; 0 for a create of another kind.
     named_pipe: u64,
-    /// Where in the block the ACCESS_STATE is.
-    state: u64,
-    token: Arc<Object>,
+    subject: SubjectContext,
 }
 
 impl SecurityContext {
+    const STATE: usize = size_of::<abi::IO_SECURITY_CONTEXT>().next_multiple_of(16);
+    const QUALITY: usize = Self::STATE + size_of::<abi::ACCESS_STATE>();
+    const PIPE: usize =
+        (Self::QUALITY + size_of::<abi::SECURITY_QUALITY_OF_SERVICE>()).next_multiple_of(16);
+    /// Behind it is the descriptor that a named pipe is given.
+    const SIZE: usize =
+        (Self::PIPE + size_of::<abi::NAMED_PIPE_CREATE_PARAMETERS>()).next_multiple_of(16);
+
     fn new(
         kernel: &Kernel,
         process: &Process,
         request: &OpenRequest<'_>,
         granted: u32,
     ) -> Result<Self, NTSTATUS> {
-        let context_size = size_of::<abi::IO_SECURITY_CONTEXT>().next_multiple_of(16);
-        let state_size = size_of::<abi::ACCESS_STATE>().next_multiple_of(16);
-        let pipe_size = request.named_pipe.map_or(0, |_| size_of::<abi::NAMED_PIPE_CREATE_PARAMETERS>());
         let explicit = request.named_pipe.and_then(|pipe| pipe.security);
         let explicit = match explicit {
             Some(descriptor) => descriptor.to_bytes().ok_or(abi::STATUS_INSUFFICIENT_RESOURCES)?,
             None => Vec::new(),
         };
-        let pipe_at = context_size + state_size;
-        let explicit_at = (pipe_at + pipe_size).next_multiple_of(16);
-        let token = se::token_object(kernel, process)?;
-        let block = match allocate(kernel, explicit_at + explicit.len()) {
-            Ok(block) => block,
-            Err(status) => {
-                token.dereference(kernel);
-                return Err(status);
+        let subject = SubjectContext::current(kernel, process)?;
+        let address = allocate(kernel, Self::SIZE + explicit.len())?.address;
+        let named_pipe = request.named_pipe.map_or(0, |_| address + Self::PIPE as u64);
+        let this = Self { address, named_pipe, subject };
+        match this.write(process, request, granted, &explicit) {
+            Ok(()) => Ok(this),
+            Err(_) => {
+                this.free(kernel);
+                Err(abi::STATUS_INSUFFICIENT_RESOURCES)
             }
-        };
-        let state = block.address + context_size as u64;
-        let wanted = se::map_generic(request.desired_access, &super::file::GENERIC_MAPPING);
-        let options = request.create_options;
-        let write = || -> Outcome<()> {
-            const SUBJECT: usize = offset_of!(abi::ACCESS_STATE, SubjectSecurityContext);
-            const TOKEN: usize = SUBJECT + offset_of!(abi::SECURITY_SUBJECT_CONTEXT, PrimaryToken);
-            const PROCESS: usize = SUBJECT + offset_of!(abi::SECURITY_SUBJECT_CONTEXT, ProcessAuditId);
-            let context = block.address;
-            raw::write(context + offset_of!(abi::IO_SECURITY_CONTEXT, AccessState) as u64, state)?;
-            raw::write(context + offset_of!(abi::IO_SECURITY_CONTEXT, DesiredAccess) as u64, granted)?;
-            raw::write(context + offset_of!(abi::IO_SECURITY_CONTEXT, FullCreateOptions) as u64, options)?;
-            raw::write(state + PREVIOUSLY_GRANTED, granted)?;
-            raw::write(state + offset_of!(abi::ACCESS_STATE, OriginalDesiredAccess) as u64, wanted)?;
-            raw::write(state + TOKEN as u64, token.address)?;
-            raw::write(state + PROCESS as u64, u64::from(process.id))?;
-            if !explicit.is_empty() {
-                let at = block.address + explicit_at as u64;
-                raw::copy_to(at, &explicit)?;
-                raw::write(state + offset_of!(abi::ACCESS_STATE, SecurityDescriptor) as u64, at)?;
-            }
-            match &request.named_pipe {
-                Some(pipe) => pipe.write(block.address + pipe_at as u64),
-                None => Ok(()),
-            }
-        };
-        let written = write();
-        let named_pipe = if pipe_size == 0 { 0 } else { block.address + pipe_at as u64 };
-        let this = Self { address: block.address, named_pipe, state, token };
-        if written.is_err() {
-            this.free(kernel);
-            return Err(abi::STATUS_INSUFFICIENT_RESOURCES);
         }
-        Ok(this)
+    }
+
+    fn write(
+        &self,
+        process: &Process,
+        request: &OpenRequest<'_>,
+        granted: u32,
+        explicit: &[u8],
+    ) -> Outcome<()> {
+        const SUBJECT: usize = offset_of!(abi::ACCESS_STATE, SubjectSecurityContext);
+        let wanted = se::map_generic(request.desired_access, &super::file::GENERIC_MAPPING);
+        let (context, state, quality) =
+            (self.address, self.address + Self::STATE as u64, self.address + Self::QUALITY as u64);
+        raw::write(context + offset_of!(abi::IO_SECURITY_CONTEXT, SecurityQos) as u64, quality)?;
+        raw::write(context + offset_of!(abi::IO_SECURITY_CONTEXT, AccessState) as u64, state)?;
+        raw::write(context + offset_of!(abi::IO_SECURITY_CONTEXT, DesiredAccess) as u64, granted)?;
+        let options = request.create_options;
+        raw::write(context + offset_of!(abi::IO_SECURITY_CONTEXT, FullCreateOptions) as u64, options)?;
+        raw::write(state + PREVIOUSLY_GRANTED, granted)?;
+        raw::write(state + offset_of!(abi::ACCESS_STATE, OriginalDesiredAccess) as u64, wanted)?;
+        self.subject.write(state + SUBJECT as u64, process.id)?;
+        if !explicit.is_empty() {
+            let at = self.address + Self::SIZE as u64;
+            raw::copy_to(at, explicit)?;
+            raw::write(state + offset_of!(abi::ACCESS_STATE, SecurityDescriptor) as u64, at)?;
+        }
+        if let Some(pipe) = &request.named_pipe {
+            pipe.write(self.named_pipe)?;
+        }
+        request.quality.write(quality)
     }
 
     /// What the open is granted once its driver has answered. Where everything was asked for that there is (MAXIMUM_ALLOWED), a
@@ -442,11 +447,10 @@ impl SecurityContext {
         if desired & abi::MAXIMUM_ALLOWED == 0 {
             return granted;
         }
-        raw::read(self.state + PREVIOUSLY_GRANTED).unwrap_or(granted)
+        raw::read(self.address + Self::STATE as u64 + PREVIOUSLY_GRANTED).unwrap_or(granted)
     }
 
     fn free(self, kernel: &Kernel) {
         super::free_own(kernel, self.address);
-        self.token.dereference(kernel);
     }
 }

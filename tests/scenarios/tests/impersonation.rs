@@ -1,0 +1,268 @@
+//! Drivers and applications that act for their clients. What each case of the driver does is said in `tests/drivers/cases.h`.
+
+use std::thread;
+
+use abi::{
+    NTSTATUS, STATUS_ACCESS_DENIED, STATUS_BAD_IMPERSONATION_LEVEL, SecurityAnonymous, SecurityDelegation,
+    SecurityIdentification, SecurityImpersonation,
+};
+use app::{Device, OpenOptions, Transport};
+use host::{Machine, Process, Token};
+use ringbridge_scenarios::{CaseResult, application, open, run_application, run_case, serve, with_driver};
+
+const DRIVER: &str = "impersonate";
+const DEVICE: &str = r"\\.\RbImpersonate";
+/// For administrators and the system.
+const GUARDED: &str = r"\\.\RbGuarded";
+
+const GUARD: u32 = 0;
+const KEEP: u32 = 1;
+const ACT: u32 = 3;
+const ACT_IN_THREAD: u32 = 4;
+const STAY: u32 = 5;
+const REVERT: u32 = 6;
+const ACT_WITH: u32 = 7;
+const WHOM: u32 = 8;
+const DISABLE: u32 = 9;
+const SUBJECT: u32 = 10;
+const INFORMATION: u32 = 11;
+
+const DYNAMIC: u64 = 1;
+const EFFECTIVE_ONLY: u64 = 2;
+const REMOTE: u64 = 4;
+const BY_SUBJECT: u64 = 1;
+const ANONYMOUS: u64 = SecurityAnonymous as u64;
+const IDENTIFICATION: u64 = SecurityIdentification as u64;
+const IMPERSONATION: u64 = SecurityImpersonation as u64;
+const DELEGATION: u64 = SecurityDelegation as u64;
+
+const OK: u64 = 0;
+const DENIED: u64 = STATUS_ACCESS_DENIED.bits() as u64;
+const BAD_LEVEL: u64 = STATUS_BAD_IMPERSONATION_LEVEL.bits() as u64;
+
+fn case(device: &Device<'_>, number: u32, inputs: &[u64]) -> CaseResult {
+    run_case(device, number, inputs).unwrap_or_else(|error| panic!("case {number} of {inputs:?}: {error}"))
+}
+
+/// The values of a case that succeeds.
+fn values(device: &Device<'_>, number: u32, inputs: &[u64]) -> Vec<u64> {
+    let result = case(device, number, inputs);
+    assert_eq!(result.status, 0, "case {number} of {inputs:?}: {:#x}", result.status);
+    result.values
+}
+
+/// How opening the device of administrators ends.
+fn guarded(transport: &dyn Transport) -> Option<NTSTATUS> {
+    OpenOptions::new().access(abi::FILE_READ_DATA).open(transport, GUARDED).err().map(|error| error.status)
+}
+
+/// A machine with the driver and its guarded device.
+fn with_guarded(body: impl FnOnce(&Machine)) {
+    with_driver(DRIVER, |machine| {
+        values(&open(&machine.process("installer"), DEVICE), GUARD, &[]);
+        body(machine);
+    });
+}
+
+fn user(machine: &Machine) -> Process {
+    machine.process_as("user", Token::user())
+}
+
+// ---- what a driver may do for its client -------------------------------------------------------------------------------
+
+#[test]
+fn a_driver_that_acts_for_a_user_is_refused_what_the_user_is_refused_and_reverts() {
+    with_guarded(|machine| {
+        let (user, administrator) = (user(machine), machine.process("administrator"));
+        let (his, hers) = (open(&user, DEVICE), open(&administrator, DEVICE));
+        for flags in [0, DYNAMIC, EFFECTIVE_ONLY, DYNAMIC | EFFECTIVE_ONLY] {
+            for by in [0, BY_SUBJECT] {
+                values(&his, KEEP, &[0, IMPERSONATION, flags, by]);
+                assert_eq!(values(&hers, ACT, &[0]), [DENIED, OK, OK], "{flags}, {by}");
+                // The system's own threads as well.
+                assert_eq!(values(&his, ACT_IN_THREAD, &[0]), [DENIED, OK, OK, 0], "{flags}, {by}");
+                values(&hers, KEEP, &[1, DELEGATION, flags, by]);
+                assert_eq!(values(&hers, ACT, &[1]), [OK, OK, OK], "{flags}, {by}");
+                assert_eq!(values(&hers, ACT_IN_THREAD, &[1]), [OK, OK, OK, 0], "{flags}, {by}");
+            }
+        }
+    });
+}
+
+#[test]
+fn a_client_that_allows_less_than_impersonation_may_be_looked_at_and_nothing_opened_for_it() {
+    with_guarded(|machine| {
+        let process = machine.process("administrator");
+        let device = open(&process, DEVICE);
+        for level in [ANONYMOUS, IDENTIFICATION] {
+            for flags in [0, DYNAMIC] {
+                values(&device, KEEP, &[0, level, flags]);
+                assert_eq!(values(&device, ACT, &[0]), [BAD_LEVEL, OK, OK], "{level}, {flags}");
+                assert_eq!(values(&device, STAY, &[0])[..2], [1, level]);
+                // Client, level, administrator by the client's and the process's token, no privilege.
+                assert_eq!(values(&device, SUBJECT, &[]), [1, level, 1, 1, 0]);
+                assert_eq!(guarded(&process), Some(STATUS_BAD_IMPERSONATION_LEVEL));
+                let named = app::Event::named(&process, "RbOfClient", app::EventKind::AutoReset, false);
+                assert_eq!(named.err().map(|error| error.status), Some(STATUS_BAD_IMPERSONATION_LEVEL));
+                // A client that may not be passed on is nobody's client.
+                for by in [0, BY_SUBJECT] {
+                    let kept = case(&device, KEEP, &[1, level, flags, by]).status;
+                    assert_eq!(u64::from(kept), BAD_LEVEL);
+                }
+                values(&device, REVERT, &[]);
+                assert_eq!(values(&device, SUBJECT, &[]), [0, 0, 1, 1, 1]);
+                assert_eq!(guarded(&process), None);
+            }
+        }
+    });
+}
+
+#[test]
+fn a_client_is_passed_on_at_no_higher_level_than_its_server_has() {
+    with_guarded(|machine| {
+        let process = machine.process("administrator");
+        let device = open(&process, DEVICE);
+        let kept = |level, flags, by| u64::from(case(&device, KEEP, &[1, level, flags, by]).status);
+        for by in [0, BY_SUBJECT] {
+            values(&device, KEEP, &[0, IMPERSONATION, DYNAMIC]);
+            values(&device, STAY, &[0]);
+            assert_eq!(kept(IMPERSONATION, DYNAMIC, by), OK);
+            assert_eq!(kept(IDENTIFICATION, 0, by), OK);
+            assert_eq!(kept(DELEGATION, DYNAMIC, by), BAD_LEVEL);
+            assert_eq!(kept(IMPERSONATION, REMOTE, by), BAD_LEVEL, "not to another system");
+            values(&device, KEEP, &[0, IMPERSONATION, DYNAMIC]);
+            values(&device, REVERT, &[]);
+            values(&device, KEEP, &[0, DELEGATION, DYNAMIC]);
+            values(&device, STAY, &[0]);
+            assert_eq!(kept(DELEGATION, REMOTE, by), OK);
+            values(&device, REVERT, &[]);
+        }
+    });
+}
+
+#[test]
+fn a_users_thread_that_impersonates_an_administrator_may_only_look_at_him() {
+    with_guarded(|machine| {
+        let (user, administrator) = (user(machine), machine.process("administrator"));
+        let (his, hers) = (open(&user, DEVICE), open(&administrator, DEVICE));
+        for flags in [0, DYNAMIC] {
+            values(&hers, KEEP, &[0, IMPERSONATION, flags]);
+            assert_eq!(values(&his, ACT, &[0]), [BAD_LEVEL, OK, DENIED], "it gains nothing");
+            assert_eq!(values(&his, STAY, &[0])[..2], [1, IDENTIFICATION]);
+            assert_eq!(guarded(&user), Some(STATUS_BAD_IMPERSONATION_LEVEL));
+            values(&his, REVERT, &[]);
+            assert_eq!(guarded(&user), Some(STATUS_ACCESS_DENIED));
+            // Its own user it may be.
+            values(&his, KEEP, &[0, IMPERSONATION, flags]);
+            assert_eq!(values(&his, STAY, &[0])[..2], [1, IMPERSONATION]);
+            values(&his, REVERT, &[]);
+        }
+    });
+}
+
+#[test]
+fn static_tracking_keeps_a_copy_and_dynamic_tracking_the_clients_own_token() {
+    with_guarded(|machine| {
+        let process = user(machine);
+        let device = open(&process, DEVICE);
+        let (primary, impersonation) = (1, 2);
+        assert_eq!(values(&device, KEEP, &[0, IMPERSONATION, DYNAMIC]), [1, 0, primary, 1]);
+        let invalid = u64::from(abi::STATUS_INVALID_INFO_CLASS.bits());
+        assert_eq!(values(&device, INFORMATION, &[0]), [OK, primary, invalid, 0, 2]);
+        assert_eq!(values(&device, KEEP, &[0, IMPERSONATION, DYNAMIC | EFFECTIVE_ONLY]), [1, 1, primary, 1]);
+        assert_eq!(values(&device, STAY, &[0]), [1, IMPERSONATION, 1, 1, 0], "copied when it is opened");
+        values(&device, REVERT, &[]);
+        assert_eq!(values(&device, KEEP, &[0, IDENTIFICATION, 0]), [0, 0, impersonation, 0]);
+        assert_eq!(values(&device, INFORMATION, &[0]), [OK, impersonation, OK, IDENTIFICATION, 2]);
+        assert_eq!(values(&device, STAY, &[0]), [1, IDENTIFICATION, 0, 0, 0]);
+        values(&device, REVERT, &[]);
+        // Of its two privileges one is enabled.
+        assert_eq!(values(&device, KEEP, &[0, IMPERSONATION, EFFECTIVE_ONLY]), [0, 0, impersonation, 0]);
+        assert_eq!(values(&device, INFORMATION, &[0])[4], 1);
+    });
+}
+
+#[test]
+fn ps_impersonate_client_goes_no_further_than_an_impersonation_token_and_ends_with_none() {
+    with_guarded(|machine| {
+        let process = machine.process("administrator");
+        let device = open(&process, DEVICE);
+        values(&device, KEEP, &[0, IDENTIFICATION, 0]);
+        assert_eq!(values(&device, ACT_WITH, &[0, DELEGATION])[..2], [1, IDENTIFICATION]);
+        assert_eq!(values(&device, ACT_WITH, &[0, ANONYMOUS])[..2], [1, ANONYMOUS]);
+        assert_eq!(u64::from(case(&device, ACT_WITH, &[0, 4]).status), BAD_LEVEL, "there are four levels");
+        assert_eq!(values(&device, WHOM, &[])[..2], [1, ANONYMOUS], "as before");
+        assert_eq!(values(&device, ACT_WITH, &[9, 0]), [0]);
+        assert_eq!(guarded(&process), None);
+    });
+}
+
+#[test]
+fn impersonation_that_was_disabled_is_restored() {
+    with_guarded(|machine| {
+        let (user, administrator) = (user(machine), machine.process("administrator"));
+        values(&open(&user, DEVICE), KEEP, &[0, IMPERSONATION, DYNAMIC]);
+        let device = open(&administrator, DEVICE);
+        assert_eq!(values(&device, DISABLE, &[]), [0, 0, OK, 0, OK]);
+        values(&device, STAY, &[0]);
+        assert_eq!(values(&device, DISABLE, &[]), [1, 0, OK, 1, DENIED]);
+        values(&device, REVERT, &[]);
+    });
+}
+
+// ---- whom an application's thread acts for -----------------------------------------------------------------------------
+
+/// An administrator's thread acts for the user that is kept, from call to call; other threads do not, nor those that come later.
+fn a_thread_stays_impersonated_from_call_to_call_and_no_other_thread_is(transport: &(dyn Transport + Sync)) {
+    let device = open(transport, DEVICE);
+    assert_eq!(values(&device, STAY, &[0])[..2], [1, IMPERSONATION]);
+    assert_eq!(guarded(transport), Some(STATUS_ACCESS_DENIED));
+    assert_eq!(values(&device, SUBJECT, &[]), [1, IMPERSONATION, 0, 1, 0]);
+    let elsewhere = || {
+        assert_eq!(values(&device, WHOM, &[]), [0]);
+        assert_eq!(guarded(transport), None);
+        // It ends so.
+        assert_eq!(values(&device, STAY, &[0])[..2], [1, IMPERSONATION]);
+        assert_eq!(guarded(transport), Some(STATUS_ACCESS_DENIED));
+    };
+    for _ in 0..3 {
+        thread::scope(|scope| {
+            scope.spawn(elsewhere).join().expect("is as it should be");
+        });
+    }
+    assert_eq!(guarded(transport), Some(STATUS_ACCESS_DENIED), "still");
+    values(&device, REVERT, &[]);
+    assert_eq!(guarded(transport), None);
+}
+
+fn with_a_user_kept(body: impl FnOnce(&Machine)) {
+    with_guarded(|machine| {
+        values(&open(&user(machine), DEVICE), KEEP, &[0, IMPERSONATION, DYNAMIC]);
+        body(machine);
+    });
+}
+
+#[test]
+fn a_thread_stays_impersonated_from_call_to_call_and_no_other_thread_is_embedded() {
+    with_a_user_kept(|machine| {
+        a_thread_stays_impersonated_from_call_to_call_and_no_other_thread_is(
+            &machine.process("administrator"),
+        );
+    });
+}
+
+#[test]
+fn application_whose_threads_act_for_a_user() {
+    if let Some(client) = application() {
+        a_thread_stays_impersonated_from_call_to_call_and_no_other_thread_is(&client);
+    }
+}
+
+#[test]
+fn a_thread_stays_impersonated_from_call_to_call_and_no_other_thread_is_in_another_process() {
+    with_a_user_kept(|machine| {
+        let (_folder, server) = serve(machine);
+        run_application("application_whose_threads_act_for_a_user", server.path());
+        server.stop();
+    });
+}
