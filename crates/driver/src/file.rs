@@ -4,7 +4,8 @@ use core::ptr;
 
 use abi::{
     FILE_OPEN, FILE_SHARE_READ, FILE_SHARE_WRITE, FILE_SYNCHRONOUS_IO_NONALERT, HANDLE, IO_STATUS_BLOCK,
-    NTSTATUS, OBJ_CASE_INSENSITIVE, OBJ_KERNEL_HANDLE, OBJECT_ATTRIBUTES, STATUS_INVALID_PARAMETER,
+    NTSTATUS, OBJ_CASE_INSENSITIVE, OBJ_FORCE_ACCESS_CHECK, OBJ_KERNEL_HANDLE, OBJECT_ATTRIBUTES,
+    STATUS_INVALID_PARAMETER,
     STATUS_SUCCESS, SYNCHRONIZE,
 };
 
@@ -38,12 +39,35 @@ impl File {
     /// # Errors
     ///
     /// What the path's look-up and the file's driver say.
-    pub fn open(_level: PassiveLevel, path: UnicodeStr<'_>, access: u32) -> Result<Self, NTSTATUS> {
+    pub fn open(level: PassiveLevel, path: UnicodeStr<'_>, access: u32) -> Result<Self, NTSTATUS> {
+        Self::open_with(level, path, access, 0)
+    }
+
+    /// As [`open`](Self::open), with the rights of who this runs for: for a name that an application gives, in its request
+    /// (OBJ_FORCE_ACCESS_CHECK).
+    ///
+    /// # Errors
+    ///
+    /// As for [`open`](Self::open); STATUS_ACCESS_DENIED.
+    pub fn open_checked(
+        level: PassiveLevel,
+        path: UnicodeStr<'_>,
+        access: u32,
+    ) -> Result<Self, NTSTATUS> {
+        Self::open_with(level, path, access, OBJ_FORCE_ACCESS_CHECK)
+    }
+
+    fn open_with(
+        _level: PassiveLevel,
+        path: UnicodeStr<'_>,
+        access: u32,
+        more: u32,
+    ) -> Result<Self, NTSTATUS> {
         let mut attributes = OBJECT_ATTRIBUTES {
             Length: ATTRIBUTES_LENGTH,
             RootDirectory: ptr::null_mut(),
             ObjectName: path.as_raw().cast_mut(),
-            Attributes: OBJ_KERNEL_HANDLE | OBJ_CASE_INSENSITIVE,
+            Attributes: OBJ_KERNEL_HANDLE | OBJ_CASE_INSENSITIVE | more,
             SecurityDescriptor: ptr::null_mut(),
             SecurityQualityOfService: ptr::null_mut(),
         };

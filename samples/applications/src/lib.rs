@@ -14,6 +14,7 @@ use app::Transport;
 pub mod delay;
 pub mod hello;
 pub mod mapping;
+pub mod namedpipe;
 pub mod notify;
 pub mod stream;
 
