@@ -46,7 +46,9 @@ const _: () = {
     assert!(FSCTL_PIPE_QUERY_EVENT == 0x0011_0010 && FSCTL_PIPE_TRANSCEIVE == 0x0011_C017);
     assert!(FSCTL_PIPE_WAIT == 0x0011_0018 && FSCTL_PIPE_IMPERSONATE == 0x0011_001C);
     assert!(FSCTL_PIPE_SET_CLIENT_PROCESS == 0x0011_0020 && FSCTL_PIPE_QUERY_CLIENT_PROCESS == 0x0011_0024);
-    assert!(size_of::<FILE_PIPE_PEEK_BUFFER>() == 20 && core::mem::offset_of!(FILE_PIPE_PEEK_BUFFER, Data) == 16);
+    assert!(
+        size_of::<FILE_PIPE_PEEK_BUFFER>() == 20 && core::mem::offset_of!(FILE_PIPE_PEEK_BUFFER, Data) == 16
+    );
     assert!(core::mem::offset_of!(FILE_PIPE_WAIT_FOR_BUFFER, NameLength) == 8);
     assert!(core::mem::offset_of!(FILE_PIPE_WAIT_FOR_BUFFER, TimeoutSpecified) == 12);
     assert!(core::mem::offset_of!(FILE_PIPE_WAIT_FOR_BUFFER, Name) == 14);

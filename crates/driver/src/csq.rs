@@ -133,8 +133,7 @@ impl<E: Entry> Csq<E> {
         let irp = entry.into_irp();
         self.inner.users.fetch_add(1, Ordering::Relaxed);
         // SAFETY: the IRP is the driver's, and from here on the queue's.
-        let status =
-            unsafe { IoCsqInsertIrpEx(self.inner.csq.get(), irp.as_ptr(), ptr::null_mut(), place) };
+        let status = unsafe { IoCsqInsertIrpEx(self.inner.csq.get(), irp.as_ptr(), ptr::null_mut(), place) };
         if status.is_success() {
             return Ok(());
         }

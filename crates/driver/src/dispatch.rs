@@ -8,8 +8,8 @@ use sealed::{IntoAnswered, Unset};
 use crate::bugcheck::guard;
 use crate::irp::{Answered, Irp};
 use crate::{
-    Cleanup, Close, Create, CreateNamedPipe, DeviceControl, FileSystemControl, FlushBuffers, Mode, OtherRequest,
-    QueryInformation, Read, SetInformation, Shutdown, Write, device,
+    Cleanup, Close, Create, CreateNamedPipe, DeviceControl, FileSystemControl, FlushBuffers, Mode,
+    OtherRequest, QueryInformation, Read, SetInformation, Shutdown, Write, device,
 };
 
 macro_rules! more_majors {

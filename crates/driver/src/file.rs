@@ -5,8 +5,7 @@ use core::ptr;
 use abi::{
     FILE_OPEN, FILE_SHARE_READ, FILE_SHARE_WRITE, FILE_SYNCHRONOUS_IO_NONALERT, HANDLE, IO_STATUS_BLOCK,
     NTSTATUS, OBJ_CASE_INSENSITIVE, OBJ_FORCE_ACCESS_CHECK, OBJ_KERNEL_HANDLE, OBJECT_ATTRIBUTES,
-    STATUS_INVALID_PARAMETER,
-    STATUS_SUCCESS, SYNCHRONIZE,
+    STATUS_INVALID_PARAMETER, STATUS_SUCCESS, SYNCHRONIZE,
 };
 
 use crate::nt::{ZwClose, ZwCreateFile, ZwReadFile, ZwSetInformationFile, ZwWriteFile};
@@ -49,11 +48,7 @@ impl File {
     /// # Errors
     ///
     /// As for [`open`](Self::open); STATUS_ACCESS_DENIED.
-    pub fn open_checked(
-        level: PassiveLevel,
-        path: UnicodeStr<'_>,
-        access: u32,
-    ) -> Result<Self, NTSTATUS> {
+    pub fn open_checked(level: PassiveLevel, path: UnicodeStr<'_>, access: u32) -> Result<Self, NTSTATUS> {
         Self::open_with(level, path, access, OBJ_FORCE_ACCESS_CHECK)
     }
 

@@ -8,8 +8,8 @@ use abi::{IRP, NTSTATUS, STATUS_CANCELLED};
 
 use crate::irp::{self, Answered, Irp};
 use crate::{
-    Buffered, BufferedControl, Direct, DirectRequest, FlushBuffers, InDirectControl, LockedControl, Mode, OutDirectControl, Read, Write,
-    packet,
+    Buffered, BufferedControl, Direct, DirectRequest, FlushBuffers, InDirectControl, LockedControl, Mode,
+    OutDirectControl, Read, Write, packet,
 };
 
 /// A request that can be answered outside its dispatch call. Those that are neither buffered nor direct cannot, before

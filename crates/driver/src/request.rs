@@ -11,8 +11,9 @@ use crate::locked::{self, LockedData};
 use crate::pool_arc::ErasedArc;
 use crate::user::{UserData, UserOutput};
 use crate::{
-    BufferedControl, DeviceControl, FlushBuffers, InDirectControl, LockedControl, NeitherControl, OtherRequest,
-    OutDirectControl, Output, PassiveLevel, PoolArc, QueryInformation, SetInformation, UnicodeStr,
+    BufferedControl, DeviceControl, FlushBuffers, InDirectControl, LockedControl, NeitherControl,
+    OtherRequest, OutDirectControl, Output, PassiveLevel, PoolArc, QueryInformation, SetInformation,
+    UnicodeStr,
 };
 
 /// How a device's reads and writes reach its buffers: [`Buffered`], [`Direct`] or [`Neither`].

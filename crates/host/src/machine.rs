@@ -41,8 +41,7 @@ pub struct Machine {
 
 /// The file system of named pipes, which is there when it is first asked for.
 fn named_pipes() -> Starter {
-    const NAMES: &[&str] =
-        &[r"\Device\NamedPipe", r"\??\pipe", r"\DosDevices\pipe", r"\GLOBAL??\pipe"];
+    const NAMES: &[&str] = &[r"\Device\NamedPipe", r"\??\pipe", r"\DosDevices\pipe", r"\GLOBAL??\pipe"];
     let start = |kernel: &Kernel| {
         let Some(entry) = npfs::DRIVER_ENTRY else { return false };
         let entry = entry as usize as u64;

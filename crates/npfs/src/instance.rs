@@ -341,6 +341,10 @@ impl Handle {
         let (now, reader) = instance.state.with(level, |state| self.begin_write(state, &request));
         if let Some((reader, status)) = reader {
             reader.answer(|request| answer_read(request, status));
+            if !matches!(now, Now::Waits(_)) {
+                // What it had no room for is for those that wait behind it.
+                instance.take_steps_for(level, self.end, Came::Taken);
+            }
         }
         let queue = &instance.writes[self.end.index()];
         match (now, request) {

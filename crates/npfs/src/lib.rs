@@ -39,8 +39,7 @@ use driver::abi::{
 use driver::{
     Answer, Answered, Cleanup, Close, Contexts, Create, CreateNamedPipe, Direct, DirectRequest, Dispatch,
     Driver, DriverObject, FileSystemControl, FlushBuffers, OtherRequest, PassiveLevel, PoolArc,
-    QueryInformation, Read,
-    SetInformation, Tag, UnicodeStr, Write, utf16,
+    QueryInformation, Read, SetInformation, Tag, UnicodeStr, Write, utf16,
 };
 
 use instance::{End, Handle};

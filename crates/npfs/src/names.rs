@@ -134,7 +134,8 @@ impl Names {
         if disposition == FILE_OPEN {
             return Err(STATUS_OBJECT_NAME_NOT_FOUND);
         }
-        let timeout = if parameters.TimeoutSpecified == 0 { DEFAULT_TIMEOUT } else { parameters.DefaultTimeout };
+        let timeout =
+            if parameters.TimeoutSpecified == 0 { DEFAULT_TIMEOUT } else { parameters.DefaultTimeout };
         let pipe = PoolArc::new(
             TAG,
             Pipe {

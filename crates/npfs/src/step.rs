@@ -121,13 +121,7 @@ impl Instance {
     }
 
     /// A write that waited has ended; half of a transaction goes on as a read.
-    fn end_write(
-        &self,
-        level: PassiveLevel,
-        writer: End,
-        request: Pended<DirectRequest>,
-        status: NTSTATUS,
-    ) {
+    fn end_write(&self, level: PassiveLevel, writer: End, request: Pended<DirectRequest>, status: NTSTATUS) {
         let is_transaction = matches!(&*request, DirectRequest::Control(_));
         if !is_transaction || status.is_error() {
             request.answer(|request| answer_read(request, status));
@@ -162,7 +156,9 @@ impl Instance {
         {
             return Some(Step { writer: Some((write, STATUS_PIPE_DISCONNECTED)), ..Step::default() });
         }
-        if channel.flushing && let Some((flush, _)) = self.flushes[index].remove_next_if(|of| is_stale(*of)) {
+        if channel.flushing
+            && let Some((flush, _)) = self.flushes[index].remove_next_if(|of| is_stale(*of))
+        {
             return Some(Step { flush: Some((flush, STATUS_PIPE_DISCONNECTED)), ..Step::default() });
         }
         None
@@ -239,8 +235,8 @@ impl Instance {
         let status = if reader_is_gone {
             STATUS_PIPE_CLOSING
         } else {
-            let pushed = data(&write)
-                .and_then(|data| channel.push(&data, waiting.offset as usize, waiting.rest()));
+            let pushed =
+                data(&write).and_then(|data| channel.push(&data, waiting.offset as usize, waiting.rest()));
             pushed.err().unwrap_or(STATUS_SUCCESS)
         };
         Some(Step { writer: Some((write, status)), ..Step::default() })

@@ -60,11 +60,7 @@ fn read(pipe: &NamedPipe<'_>) -> Result<String, Box<dyn Error>> {
     Ok(String::from_utf8_lossy(&buffer[..count]).into_owned())
 }
 
-fn in_messages(
-    transport: &dyn Transport,
-    device: &Device<'_>,
-    say: Say<'_>,
-) -> Result<(), Box<dyn Error>> {
+fn in_messages(transport: &dyn Transport, device: &Device<'_>, say: Say<'_>) -> Result<(), Box<dyn Error>> {
     let name = own_name("Messages");
     let options = NamedPipeOptions::new().messages(true).read_messages(true).max_instances(1);
     let pipe = options.create(transport, &format!(r"\\.\pipe\{name}"))?;

@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use abi::NTSTATUS;
 use gate::{CreateFile, Handle, Memory, NamedPipe, Notice, SharedMemory, SystemCall, Transport};
-use host::{Configuration, Machine, Process, UnloadOutcome, WindowBuffer};
+use host::{Configuration, Machine, Process, UnloadOutcome};
 use platform::Mock;
 
 /// Histories of a run.
@@ -282,7 +282,7 @@ impl Model {
 
 /// A request of the real pipe: where its status block and its data are.
 struct Request {
-    memory: WindowBuffer,
+    memory: Box<dyn SharedMemory>,
     reads: bool,
     handle: Handle,
     refused: Option<NTSTATUS>,
@@ -333,7 +333,7 @@ impl Real<'_> {
         data: &[u8],
         call: impl FnOnce(Memory, Notice) -> SystemCall<'static>,
     ) {
-        let mut memory = self.process.allocate(BLOCK + length.max(1)).expect("memory");
+        let mut memory = self.process.allocate_memory(BLOCK + length.max(1)).expect("memory");
         memory.write(0, &abi::STATUS_PENDING.bits().to_le_bytes());
         memory.write(BLOCK, data);
         let notice = Notice { io_status_block: memory.address(), ..Notice::default() };
@@ -364,7 +364,7 @@ impl Real<'_> {
 
     fn fs_control(&self, handle: Handle, code: u32, output: &mut [u8]) -> (NTSTATUS, usize) {
         let length = u32::try_from(output.len()).expect("small");
-        let memory = self.process.allocate(BLOCK + length.max(1)).expect("memory");
+        let memory = self.process.allocate_memory(BLOCK + length.max(1)).expect("memory");
         let notice = Notice { io_status_block: memory.address(), ..Notice::default() };
         let place = Memory { address: memory.address() + u64::from(BLOCK), length };
         let input = Memory { length: 0, ..place };
@@ -372,7 +372,8 @@ impl Real<'_> {
         let status = self.process.system_call(&call, &mut []).status;
         let mut word = [0; 8];
         memory.read(8, &mut word);
-        let count = if status.is_error() { 0 } else { usize::try_from(u64::from_le_bytes(word)).expect("small") };
+        let count =
+            if status.is_error() { 0 } else { usize::try_from(u64::from_le_bytes(word)).expect("small") };
         memory.read(BLOCK, &mut output[..count]);
         (status, count)
     }
@@ -442,9 +443,8 @@ fn history(process: &Process, seed: u64) {
                 let room = random.below(10) as usize;
                 let mut output = vec![0; 16 + room];
                 let (status, count) = real.fs_control(handle, abi::FSCTL_PIPE_PEEK, &mut output);
-                let word = |index: usize| {
-                    u32::from_le_bytes(*output[index * 4..].first_chunk().expect("a header"))
-                };
+                let word =
+                    |index: usize| u32::from_le_bytes(*output[index * 4..].first_chunk().expect("a header"));
                 let peeked = (status, word(1), word(3), output[16..count.max(16)].to_vec());
                 assert_eq!(peeked, model.peek(end, room), "{told}: peek");
             }
@@ -463,7 +463,8 @@ fn history(process: &Process, seed: u64) {
             }
             (9..=12, Some(handle)) => {
                 let length = random.below(9);
-                let data: Vec<u8> = (0..length).map(|at| u8::try_from((step * 9 + at) % 256).expect("a byte")).collect();
+                let data: Vec<u8> =
+                    (0..length).map(|at| u8::try_from((step * 9 + at) % 256).expect("a byte")).collect();
                 model.write(step, end, &data);
                 real.begin(step, handle, length, &data, |buffer, notice| SystemCall::Write {
                     handle,

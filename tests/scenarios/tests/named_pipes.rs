@@ -284,7 +284,8 @@ fn overlapped_pair<'a>(
     options: &NamedPipeOptions,
 ) -> (NamedPipe<'a>, NamedPipe<'a>) {
     let server = options.overlapped(true).create(transport, NAME).expect("is made");
-    let client = NamedPipe::open_with(&OpenOptions::new().overlapped(true), transport, NAME).expect("listens");
+    let client =
+        NamedPipe::open_with(&OpenOptions::new().overlapped(true), transport, NAME).expect("listens");
     if server.state().expect("told").reads_messages {
         client.set_state(true, false).expect("of messages");
     }

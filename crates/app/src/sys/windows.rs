@@ -341,9 +341,7 @@ pub(crate) fn begin(
         Start::Transact { input, output } => {
             let ((from, first), (to, second)) = (bytes(input), bytes(output));
             // SAFETY: buffers and OVERLAPPED stay until the request has ended.
-            unsafe {
-                TransactNamedPipe(file, from.cast(), first, to.cast(), second, null_mut(), overlapped)
-            }
+            unsafe { TransactNamedPipe(file, from.cast(), first, to.cast(), second, null_mut(), overlapped) }
         }
         Start::Control { code, input, output } => {
             let ((from, first), (to, second)) = (bytes(input), bytes(output));

@@ -25,7 +25,9 @@ pub(super) fn show(folder: &Path, output: &mut Output) -> Result<Part> {
         Err(skipped) => return Ok(skipped),
     };
     let (process, other) = (stage.process(), stage.process());
-    output.line("   Named pipes need no driver of yours. Messages stay whole, whatever the reader has room for:")?;
+    output.line(
+        "   Named pipes need no driver of yours. Messages stay whole, whatever the reader has room for:",
+    )?;
     let options = NamedPipeOptions::new().messages(true).read_messages(true);
     let server = options.create(&process, NAME)?;
     call(output, &format!("CreateNamedPipe({NAME})"), format_args!("handle {:#x}", server.handle().0))?;

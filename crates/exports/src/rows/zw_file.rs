@@ -64,14 +64,7 @@ fn open(
     opened
 }
 
-fn create(
-    call: Call<'_>,
-    to: u64,
-    access: u32,
-    address: u64,
-    iosb: u64,
-    how: How<'_>,
-) -> Outcome<NTSTATUS> {
+fn create(call: Call<'_>, to: u64, access: u32, address: u64, iosb: u64, how: How<'_>) -> Outcome<NTSTATUS> {
     let attributes = match attributes::read(call, address)? {
         Ok(attributes) => attributes,
         Err(status) => return Ok(status),
@@ -92,10 +85,11 @@ fn create(
             Err(status) => return Ok(status),
         },
     };
-    let (file, granted, information) = match open(call, &attributes, access, How { quality, named_pipe, ..how }) {
-        Ok(opened) => opened,
-        Err(status) => return Ok(status),
-    };
+    let (file, granted, information) =
+        match open(call, &attributes, access, How { quality, named_pipe, ..how }) {
+            Ok(opened) => opened,
+            Err(status) => return Ok(status),
+        };
     match ob::open_handle(call.kernel, call.thread, &file, granted, attributes.attributes) {
         Ok(handle) => {
             raw::write(iosb, u64::from(abi::STATUS_SUCCESS.bits()))?;

@@ -224,7 +224,11 @@ pub(crate) fn decode<R>(
     let mut handles = [Handle(0); MOST_HANDLES];
     let mut handle_count = 0;
     match number {
-        CREATE_EVENT | OPEN_EVENT | CREATE_IO_COMPLETION | CREATE_SECTION | OPEN_SECTION
+        CREATE_EVENT
+        | OPEN_EVENT
+        | CREATE_IO_COMPLETION
+        | CREATE_SECTION
+        | OPEN_SECTION
         | CREATE_NAMED_PIPE_FILE => {
             let (units, rest) = tail.as_chunks::<2>();
             if !rest.is_empty() || units.len() > crate::wire::PATH_LIMIT {
@@ -268,7 +272,12 @@ fn word_count(number: u32) -> Option<usize> {
         | CANCEL_SYNCHRONOUS_IO_FILE
         | QUERY_INFORMATION_FILE
         | SET_INFORMATION_FILE => 1,
-        CANCEL_IO_FILE | SET_EVENT | RESET_EVENT | PULSE_EVENT | TAKE_USER_APC | GET_CURRENT_THREAD_ID
+        CANCEL_IO_FILE
+        | SET_EVENT
+        | RESET_EVENT
+        | PULSE_EVENT
+        | TAKE_USER_APC
+        | GET_CURRENT_THREAD_ID
         | FLUSH_BUFFERS_FILE => 0,
         _ => return None,
     })
@@ -315,9 +324,7 @@ fn read<'a>(
             output: Memory { address: word(1), length: low(word(2) >> 32) },
             notice: notice(word(3), 4),
         },
-        CREATE_NAMED_PIPE_FILE => {
-            SystemCall::CreateNamedPipeFile { name, pipe: NamedPipe::of_words(word) }
-        }
+        CREATE_NAMED_PIPE_FILE => SystemCall::CreateNamedPipeFile { name, pipe: NamedPipe::of_words(word) },
         QUERY_INFORMATION_FILE => {
             SystemCall::QueryInformationFile { handle, class: low(word(0)).cast_signed() }
         }

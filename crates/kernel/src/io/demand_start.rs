@@ -61,10 +61,8 @@ pub(super) fn find(kernel: &Kernel, path: &[u16]) -> Result<Found, NTSTATUS> {
         found => return found,
     };
     let starters = kernel.io.starters.all.get();
-    let starter = starters
-        .into_iter()
-        .flatten()
-        .find(|starter| starter.names.iter().any(|name| is_below(path, name)));
+    let starter =
+        starters.into_iter().flatten().find(|starter| starter.names.iter().any(|name| is_below(path, name)));
     let Some(starter) = starter else { return Err(missing) };
     let _one_at_a_time = kernel.io.starters.starting.lock(&*kernel.platform);
     let found = kernel.ob.find(path, false);

@@ -91,11 +91,7 @@ pub(super) enum Class {
 }
 
 /// Whether an application may ask for `class` with so many bytes.
-pub(super) fn check_class(
-    class: FILE_INFORMATION_CLASS,
-    length: u32,
-    what: Class,
-) -> Result<(), NTSTATUS> {
+pub(super) fn check_class(class: FILE_INFORMATION_CLASS, length: u32, what: Class) -> Result<(), NTSTATUS> {
     let least = if what == Class::Query { least_of_query(class) } else { least_of_change(class) };
     check(least, &FileQuery { handle: 0, io_status_block: 0, buffer: 0, length, class })
 }

@@ -12,11 +12,11 @@ mod cancel;
 mod completion;
 mod completion_port;
 mod csq;
+mod demand_start;
 mod device;
 mod device_queue;
 mod dispatch;
 mod driver;
-mod demand_start;
 mod driver_extension;
 mod file;
 mod file_call;
@@ -70,12 +70,12 @@ pub use completion_port::{
 pub use csq::{
     CsqRoutines, IoCsq, IoCsqIrpContext, csq_initialize, csq_insert_irp, csq_remove_irp, csq_remove_next_irp,
 };
+pub use demand_start::Starter;
 pub use device::{Device, DeviceParameters, create_device, delete_device};
 pub use device_queue::{
     DeviceQueue, DeviceQueueEntry, NextPacket, initialize_device_queue, insert_device_queue,
     remove_device_queue, remove_entry_device_queue, set_start_io_attributes, start_next_packet, start_packet,
 };
-pub use demand_start::Starter;
 pub use dispatch::call_driver;
 pub use driver::{
     Driver, DriverEntryFailure, DriverImage, LoadError, UnloadOutcome, UnloadReport, load_driver,

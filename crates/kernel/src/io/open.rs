@@ -204,7 +204,8 @@ fn check_named_pipe(request: &OpenRequest<'_>, pipe: &NamedPipe<'_>) -> Result<(
         && pipe.pipe_type & !abi::FILE_PIPE_TYPE_VALID_MASK == 0
         && pipe.read_mode <= abi::FILE_PIPE_MESSAGE_MODE
         && pipe.completion_mode <= abi::FILE_PIPE_COMPLETE_OPERATION
-        && (pipe.pipe_type & abi::FILE_PIPE_MESSAGE_TYPE != 0 || pipe.read_mode == abi::FILE_PIPE_BYTE_STREAM_MODE)
+        && (pipe.pipe_type & abi::FILE_PIPE_MESSAGE_TYPE != 0
+            || pipe.read_mode == abi::FILE_PIPE_BYTE_STREAM_MODE)
         && pipe.maximum_instances != 0
         && pipe.default_timeout.is_none_or(|timeout| timeout < 0);
     if sound { Ok(()) } else { Err(abi::STATUS_INVALID_PARAMETER) }
@@ -381,11 +382,9 @@ struct SecurityContext {
 impl SecurityContext {
     const STATE: usize = size_of::<abi::IO_SECURITY_CONTEXT>().next_multiple_of(16);
     const QUALITY: usize = Self::STATE + size_of::<abi::ACCESS_STATE>();
-    const PIPE: usize =
-        (Self::QUALITY + size_of::<abi::SECURITY_QUALITY_OF_SERVICE>()).next_multiple_of(16);
+    const PIPE: usize = (Self::QUALITY + size_of::<abi::SECURITY_QUALITY_OF_SERVICE>()).next_multiple_of(16);
     /// Behind it is the descriptor that a named pipe is given.
-    const SIZE: usize =
-        (Self::PIPE + size_of::<abi::NAMED_PIPE_CREATE_PARAMETERS>()).next_multiple_of(16);
+    const SIZE: usize = (Self::PIPE + size_of::<abi::NAMED_PIPE_CREATE_PARAMETERS>()).next_multiple_of(16);
 
     fn new(
         kernel: &Kernel,

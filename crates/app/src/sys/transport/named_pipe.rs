@@ -68,10 +68,7 @@ pub(crate) fn create_named_pipe(
     let milliseconds = if request.default_timeout == 0 { 50 } else { request.default_timeout };
     let pipe = NamedPipe {
         // FILE_WRITE_ATTRIBUTES lets a server that only reads set its mode. (Confirm: what CreateNamedPipe asks for besides.)
-        desired_access: access
-            | abi::SYNCHRONIZE
-            | abi::FILE_READ_ATTRIBUTES
-            | abi::FILE_WRITE_ATTRIBUTES,
+        desired_access: access | abi::SYNCHRONIZE | abi::FILE_READ_ATTRIBUTES | abi::FILE_WRITE_ATTRIBUTES,
         share_access: share,
         create_disposition: if first_only { abi::FILE_CREATE } else { abi::FILE_OPEN_IF },
         create_options: if overlapped { 0 } else { abi::FILE_SYNCHRONOUS_IO_NONALERT },
@@ -90,11 +87,7 @@ pub(crate) fn create_named_pipe(
 }
 
 /// `timeout` in milliseconds: NMPWAIT_USE_DEFAULT_WAIT, NMPWAIT_WAIT_FOREVER.
-pub(crate) fn wait_named_pipe(
-    transport: &dyn Transport,
-    name: &str,
-    timeout: u32,
-) -> Result<(), Win32Error> {
+pub(crate) fn wait_named_pipe(transport: &dyn Transport, name: &str, timeout: u32) -> Result<(), Win32Error> {
     const ROOT: &str = r"\??\pipe\";
     let refused = |status| Win32Error::new("WaitNamedPipe", name, status);
     let path = nt_path(name);
@@ -145,9 +138,7 @@ pub(crate) fn peek_named_pipe(
     let mut output = vec![0; HEADER + buffer.len()];
     let (_, bytes) = fs_control(transport, handle, abi::FSCTL_PIPE_PEEK, &[], &mut output)
         .map_err(|status| Win32Error::new("PeekNamedPipe", "", status))?;
-    let word = |index: usize| {
-        output[index * 4..].first_chunk().map_or(0, |bytes| u32::from_le_bytes(*bytes))
-    };
+    let word = |index: usize| output[index * 4..].first_chunk().map_or(0, |bytes| u32::from_le_bytes(*bytes));
     let read = (bytes as usize).saturating_sub(HEADER).min(buffer.len());
     buffer[..read].copy_from_slice(&output[HEADER..HEADER + read]);
     let read = u32::try_from(read).unwrap_or(u32::MAX);

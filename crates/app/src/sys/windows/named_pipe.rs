@@ -129,7 +129,8 @@ pub(crate) fn set_named_pipe_state(
     reads_messages: bool,
     never_waits: bool,
 ) -> Result<(), Win32Error> {
-    let mode = if reads_messages { PIPE_READMODE_MESSAGE } else { 0 } | if never_waits { PIPE_NOWAIT } else { 0 };
+    let mode =
+        if reads_messages { PIPE_READMODE_MESSAGE } else { 0 } | if never_waits { PIPE_NOWAIT } else { 0 };
     // SAFETY: the mode can be read; the rest is not changed.
     let set = unsafe { SetNamedPipeHandleState(handle.raw(), &raw const mode, null(), null()) };
     done("SetNamedPipeHandleState", set)
