@@ -14,8 +14,6 @@ use crate::sys::{self, PipeRequest, Transport};
 
 /// The values of Win32's headers.
 pub(crate) mod flags {
-    #![cfg_attr(windows, expect(dead_code, reason = "what Win32 does itself"))]
-
     pub(crate) const PIPE_ACCESS_INBOUND: u32 = 1;
     pub(crate) const PIPE_ACCESS_OUTBOUND: u32 = 2;
     pub(crate) const PIPE_ACCESS_DUPLEX: u32 = 3;
