@@ -96,6 +96,10 @@ impl<'a> Device<'a> {
         OpenOptions::new().open(transport, path)
     }
 
+    pub(crate) fn from_handle(transport: &'a dyn Transport, handle: Handle) -> Self {
+        Self { transport, handle }
+    }
+
     /// The handle's value.
     #[must_use]
     pub fn handle(&self) -> Handle {

@@ -14,6 +14,7 @@ mod error;
 mod event;
 mod file_mapping;
 pub mod lpc;
+mod named_pipe;
 mod overlapped;
 mod path;
 mod reactor;
@@ -34,6 +35,7 @@ pub use event::{Event, EventKind};
 pub use file_mapping::{FileMapping, FileView, MappingAccess};
 #[cfg(not(windows))]
 pub use gate::{DirectoryEntry, IoStatus};
+pub use named_pipe::{HandleState, NamedPipe, NamedPipeInfo, NamedPipeOptions, Peek, PipeAccess, PipeWait};
 pub use overlapped::{Finished, Operation, Overlapped, Refused};
 pub use path::{nt_path, object_path};
 pub use reactor::{AsyncDevice, Reactor, Request};

@@ -171,6 +171,26 @@ impl<'a> Device<'a> {
         self.begin(start, overlapped, Buffers { buffer: output, input: Some(input) })
     }
 
+    /// ConnectNamedPipe.
+    pub(crate) fn connect_overlapped<'d>(
+        &'d self,
+        buffer: Buffer,
+        overlapped: &Overlapped<'d>,
+    ) -> Result<Operation<'d>, Refused> {
+        self.begin(Start::Connect, overlapped, Buffers { buffer, input: None })
+    }
+
+    /// TransactNamedPipe.
+    pub(crate) fn transact_overlapped<'d>(
+        &'d self,
+        input: Buffer,
+        output: Buffer,
+        overlapped: &Overlapped<'d>,
+    ) -> Result<Operation<'d>, Refused> {
+        let start = Start::Transact { input: input.bytes(), output: output.bytes() };
+        self.begin(start, overlapped, Buffers { buffer: output, input: Some(input) })
+    }
+
     fn begin<'d>(
         &'d self,
         start: Start,

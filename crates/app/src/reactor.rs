@@ -115,7 +115,14 @@ impl Reactor {
     /// # Errors
     /// As for [`OpenOptions::open`] and [`CompletionPort::associate`].
     pub fn open(&self, options: &OpenOptions, path: &str) -> Result<AsyncDevice<'_>, Win32Error> {
-        let device = options.overlapped(true).open(self.transport(), path)?;
+        self.adopt(options.overlapped(true).open(self.transport(), path)?)
+    }
+
+    /// Makes requests of a device futures that is open for overlapped I/O, by this reactor's [`transport`](Self::transport).
+    ///
+    /// # Errors
+    /// As for [`CompletionPort::associate`].
+    pub fn adopt<'a>(&'a self, device: Device<'a>) -> Result<AsyncDevice<'a>, Win32Error> {
         let port = CompletionPort::from_handle(self.transport(), self.shared.port);
         let associated = port.associate(&device, 0);
         // It stays the thread's.
@@ -167,6 +174,16 @@ impl<'a> AsyncDevice<'a> {
     /// `DeviceIoControl`; as [`Self::read`].
     pub fn control(&self, code: ControlCode, input: Buffer, output: Buffer) -> Request<'_> {
         self.begin(self.device.control_overlapped(code, input, output, &Overlapped::new()))
+    }
+
+    /// `ConnectNamedPipe`, of a server's end that [`Reactor::adopt`] has; as [`Self::read`].
+    pub fn connect(&self, buffer: Buffer) -> Request<'_> {
+        self.begin(self.device.connect_overlapped(buffer, &Overlapped::new()))
+    }
+
+    /// `TransactNamedPipe`; as [`Self::read`].
+    pub fn transact(&self, input: Buffer, output: Buffer) -> Request<'_> {
+        self.begin(self.device.transact_overlapped(input, output, &Overlapped::new()))
     }
 
     fn begin<'d>(&'d self, begun: Result<Operation<'d>, Refused>) -> Request<'d> {

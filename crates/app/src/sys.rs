@@ -57,6 +57,22 @@ pub(crate) enum Start {
     Read { buffer: Bytes, offset: u64 },
     Write { buffer: Bytes, offset: u64 },
     Control { code: u32, input: Bytes, output: Bytes },
+    Connect,
+    Transact { input: Bytes, output: Bytes },
+}
+
+/// What CreateNamedPipe is given.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct PipeRequest {
+    /// PIPE_ACCESS_*, FILE_FLAG_OVERLAPPED, FILE_FLAG_FIRST_PIPE_INSTANCE.
+    pub(crate) open_mode: u32,
+    /// PIPE_TYPE_MESSAGE, PIPE_READMODE_MESSAGE, PIPE_NOWAIT, PIPE_REJECT_REMOTE_CLIENTS.
+    pub(crate) pipe_mode: u32,
+    pub(crate) max_instances: u32,
+    pub(crate) out_buffer: u32,
+    pub(crate) in_buffer: u32,
+    /// Milliseconds; 0 for 50.
+    pub(crate) default_timeout: u32,
 }
 
 /// How its end is told, besides in the OVERLAPPED.
@@ -99,6 +115,8 @@ impl Start {
             Self::Read { .. } => "ReadFile",
             Self::Write { .. } => "WriteFile",
             Self::Control { .. } => "DeviceIoControl",
+            Self::Connect => "ConnectNamedPipe",
+            Self::Transact { .. } => "TransactNamedPipe",
         }
     }
 }

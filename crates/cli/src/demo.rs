@@ -5,6 +5,7 @@ mod apart;
 mod fault;
 mod filter;
 mod here;
+mod named_pipe;
 mod notify;
 mod route;
 mod samples;
@@ -49,7 +50,7 @@ enum Part {
 
 type Show = fn(&Path, &mut Output) -> Result<Part>;
 
-const PARTS: [(&str, Show); 11] = [
+const PARTS: [(&str, Show); 12] = [
     ("A Windows driver in a Linux process", here::show),
     ("The driver in one process, its application in another", across::show),
     ("Pipes by name: two handles, one resource", samples::pipe),
@@ -57,6 +58,7 @@ const PARTS: [(&str, Show); 11] = [
     ("Requests that are answered later", samples::delay),
     ("A driver that speaks first", notify::show),
     ("A section under a name", samples::mapping),
+    ("A driver comes to an application's pipe", named_pipe::show),
     ("Applications in processes of their own", apart::show),
     ("Memory that driver and application share", shared::show),
     ("A filter above another driver's device", filter::show),

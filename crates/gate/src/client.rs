@@ -17,8 +17,7 @@ use std::thread::JoinHandle;
 
 use abi::{
     METHOD_BUFFERED, NTSTATUS, STATUS_BUFFER_TOO_SMALL, STATUS_INSUFFICIENT_RESOURCES,
-    STATUS_INVALID_PARAMETER_1, STATUS_OBJECT_NAME_INVALID, STATUS_PORT_MESSAGE_TOO_LONG, STATUS_SUCCESS,
-    STATUS_UNSUCCESSFUL,
+    STATUS_INVALID_PARAMETER_1, STATUS_OBJECT_NAME_INVALID, STATUS_SUCCESS, STATUS_UNSUCCESSFUL,
 };
 
 use crate::directory;
@@ -266,12 +265,19 @@ impl Transport for Client {
                 &named
             }
             Tail::Bytes(bytes) => {
-                let Some(place) = message.get_mut(count * 8..count * 8 + bytes.len()) else {
-                    return SystemReply::status(STATUS_PORT_MESSAGE_TOO_LONG);
-                };
-                place.copy_from_slice(bytes);
-                message[..count * 8].copy_from_slice(front);
-                &message[..count * 8 + bytes.len()]
+                let end = count * 8 + bytes.len();
+                match message.get_mut(count * 8..end) {
+                    Some(place) => {
+                        place.copy_from_slice(bytes);
+                        message[..count * 8].copy_from_slice(front);
+                        &message[..end]
+                    }
+                    None => {
+                        named.extend_from_slice(front);
+                        named.extend_from_slice(bytes);
+                        &named
+                    }
+                }
             }
             Tail::Name(name) => {
                 named.extend_from_slice(front);

@@ -68,7 +68,9 @@ pub use server::{BindError, Listener, Server, ServerOptions, Views};
 pub use service::{Peer, Service, WindowBuffer};
 pub use socket::{PeerCredentials, default_socket_path};
 pub use system_call::port::{PORT_OUTPUT, PortCall, PortConnected, PortQos, PortView, PortViews};
-pub use system_call::{CompletionPacket, MappedView, Memory, Notice, SystemCall, SystemReply, UserApc};
+pub use system_call::{
+    CompletionPacket, MappedView, Memory, NamedPipe, Notice, SystemCall, SystemReply, UserApc,
+};
 pub use transport::{CreateFile, DirectoryEntry, Handle, IoStatus, SharedMemory, Transport};
 pub use view::View;
 pub use window::{Window, WindowSize};

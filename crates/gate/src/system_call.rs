@@ -291,13 +291,85 @@ pub enum SystemCall<'a> {
     },
     /// A call on an LPC port.
     Port(PortCall<'a>),
+    /// `NtFsControlFile`; as [`SystemCall::DeviceControl`].
+    FsControl {
+        /// The file.
+        handle: Handle,
+        /// The control code.
+        code: u32,
+        /// The first buffer.
+        input: Memory,
+        /// The second buffer.
+        output: Memory,
+        /// How its end is told.
+        notice: Notice,
+    },
+    /// `NtCreateNamedPipeFile`. Its first instance has the descriptor that CreateNamedPipe gives where it is given none.
+    /// Information: FILE_CREATED, FILE_OPENED.
+    CreateNamedPipeFile {
+        /// NT path in UTF-16.
+        name: &'a [u16],
+        /// What it is to be.
+        pipe: NamedPipe,
+    },
+    /// `NtQueryInformationFile`: writes the answer to the output. Information: how many bytes.
+    QueryInformationFile {
+        /// The file.
+        handle: Handle,
+        /// FILE_INFORMATION_CLASS.
+        class: i32,
+    },
+    /// `NtSetInformationFile`, of what its driver or the I/O manager keeps.
+    SetInformationFile {
+        /// The file.
+        handle: Handle,
+        /// FILE_INFORMATION_CLASS.
+        class: i32,
+        /// The information; at most [`SystemCall::MOST_INFORMATION`] bytes.
+        data: &'a [u8],
+    },
+    /// `NtFlushBuffersFile`.
+    FlushBuffersFile {
+        /// The file.
+        handle: Handle,
+    },
 }
 
 impl SystemCall<'_> {
+    /// Bytes that [`SystemCall::SetInformationFile`] takes.
+    pub const MOST_INFORMATION: usize = 1024;
+
     /// Whether the calling thread acts for somebody behind it, which only a thread with a slot of its own can.
     pub(crate) fn impersonates(&self) -> bool {
         matches!(self, Self::SetThreadToken { token: Some(_) })
     }
+}
+
+/// What `NtCreateNamedPipeFile` is given beside a name.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct NamedPipe {
+    /// Access mask.
+    pub desired_access: u32,
+    /// FILE_SHARE_READ and FILE_SHARE_WRITE: what clients may do.
+    pub share_access: u32,
+    /// FILE_OPEN_IF, FILE_CREATE for a first instance only, …
+    pub create_disposition: u32,
+    /// FILE_SYNCHRONOUS_IO_NONALERT, …
+    pub create_options: u32,
+    /// FILE_PIPE_MESSAGE_TYPE, FILE_PIPE_REJECT_REMOTE_CLIENTS.
+    pub pipe_type: u32,
+    /// FILE_PIPE_MESSAGE_MODE.
+    pub read_mode: u32,
+    /// FILE_PIPE_COMPLETE_OPERATION.
+    pub completion_mode: u32,
+    /// `u32::MAX` for any number.
+    pub maximum_instances: u32,
+    /// Bytes that clients may write ahead.
+    pub inbound_quota: u32,
+    /// Bytes that the server may write ahead.
+    pub outbound_quota: u32,
+    /// How long clients wait who do not say it, in units of 100 ns, below 0: relative to now.
+    pub default_timeout: i64,
 }
 
 /// Where a part of a section is shown.

@@ -9,7 +9,7 @@ use abi::{DRIVER_INITIALIZE, NTSTATUS};
 use exports::DataExports;
 use gate::{DriverInformation, Parameter};
 use kernel::cm::Value;
-use kernel::io::{self, AddDeviceError, DriverImage, UnloadOutcome};
+use kernel::io::{self, AddDeviceError, DriverImage, Starter, UnloadOutcome};
 use kernel::lpc::PortUsage;
 use kernel::mm::{SectionUsage, TagUsage, UserMapping};
 use kernel::se::Token;
@@ -38,6 +38,18 @@ pub struct Machine {
     pub(crate) data: Arc<DataExports>,
     pub(crate) images: Arc<MachineImages>,
     pub(crate) libraries: Arc<Libraries>,
+}
+
+/// The file system of named pipes, which is there when it is first asked for.
+fn named_pipes() -> Starter {
+    const NAMES: &[&str] = &[r"\Device\NamedPipe", r"\??\pipe", r"\DosDevices\pipe", r"\GLOBAL??\pipe"];
+    let start = |kernel: &Kernel| {
+        let Some(entry) = npfs::DRIVER_ENTRY else { return false };
+        let entry = entry as usize as u64;
+        let image = DriverImage { entry, range: 0..0, file_name: String::new(), keep: Box::new(()) };
+        io::load_driver(kernel, "Npfs", image).is_ok()
+    };
+    Starter { names: NAMES, start: Box::new(start) }
 }
 
 /// How to load a driver.
@@ -71,6 +83,7 @@ impl Machine {
         let kernel = Kernel::new(platform, configuration)?;
         kernel.io.set_invalid_device_request(exports::invalid_device_request() as u64);
         kernel.set_stack_walker(Arc::new(LoaderWalker));
+        kernel.io.set_starters(vec![named_pipes()]);
         let data = Arc::new(DataExports::new(&kernel).map_err(|_| StartError::NoMemory)?);
         let images = Arc::new(MachineImages::new(kernel.mm.space.clone()));
         Ok(Self { kernel, data, images, libraries: Arc::new(Libraries::new()) })

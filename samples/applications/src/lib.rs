@@ -15,6 +15,7 @@ pub mod consult;
 pub mod delay;
 pub mod hello;
 pub mod mapping;
+pub mod namedpipe;
 pub mod notify;
 pub mod steward;
 pub mod stream;

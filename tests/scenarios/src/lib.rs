@@ -64,6 +64,9 @@ pub const DELAY: SampleDriver = SampleDriver { name: "delay", entry: sample_dela
 /// The sample `mapping`.
 pub const MAPPING: SampleDriver = SampleDriver { name: "mapping", entry: sample_mapping::DRIVER_ENTRY };
 
+/// The sample `namedpipe`.
+pub const NAMEDPIPE: SampleDriver = SampleDriver { name: "namedpipe", entry: sample_namedpipe::DRIVER_ENTRY };
+
 /// The sample `notify`.
 pub const NOTIFY: SampleDriver = SampleDriver { name: "notify", entry: sample_notify::DRIVER_ENTRY };
 

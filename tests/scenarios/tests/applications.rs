@@ -4,16 +4,22 @@ use std::sync::Arc;
 
 use app::Transport;
 use ringbridge_scenarios::{
-    CONSULT, DELAY, Form, HELLO, MAPPING, NOTIFY, STEWARD, SampleDriver, application, run_application,
-    scenario, unload_when_closed,
+    CONSULT, DELAY, Form, HELLO, MAPPING, NAMEDPIPE, NOTIFY, STEWARD, SampleDriver, application,
+    run_application, scenario, unload_when_closed,
 };
-use sample_applications::{Run, consult, delay, hello, mapping, notify, steward};
+use sample_applications::{Run, consult, delay, hello, mapping, namedpipe, notify, steward};
 
 const HELLO_SAYS: [&str; 4] = [
     "read 10 bytes: [68, 68, 68, 68, 68, 68, 68, 68, 68, 68]",
     "wrote 13 bytes",
     "controlled: echo",
     "closed",
+];
+const NAMEDPIPE_SAYS: [&str; 4] = [
+    "the driver connects: \"the driver is here\"",
+    "\"was it a car\" comes back as \"rac a ti saw\"",
+    "\"or a cat i saw\" comes back as \"was i tac a ro\"",
+    "and in bytes: \"the driver is here\", \"NO BOUNDARIES\"",
 ];
 const DELAY_SAYS: [&str; 5] = [
     "three reads side by side, awaited by events: 300 bytes",
@@ -111,6 +117,19 @@ fn mapping_in_a_process_of_its_own() {
     }
 }
 
+#[test]
+fn namedpipe_in_a_process_of_its_own() {
+    if let Some(client) = application() {
+        says(namedpipe::run, Arc::new(client), &NAMEDPIPE_SAYS);
+    }
+}
+
+scenario! {
+    fn namedpipe_says_the_same_wherever_it_runs(form: Form) {
+        in_both_places(NAMEDPIPE, form, "namedpipe_in_a_process_of_its_own", namedpipe::run, &NAMEDPIPE_SAYS);
+    }
+}
+
 scenario! {
     fn hello_says_the_same_wherever_it_runs(form: Form) {
         in_both_places(HELLO, form, "hello_in_a_process_of_its_own", hello::run, &HELLO_SAYS);
@@ -159,4 +178,6 @@ fn applications_use_their_drivers_codes() {
     assert_eq!(mapping::IOCTL_UPPER.0, sample_mapping::IOCTL_UPPER);
     assert_eq!(mapping::IOCTL_PUBLISH.0, sample_mapping::IOCTL_PUBLISH);
     assert_eq!(mapping::IOCTL_TAKE.0, sample_mapping::IOCTL_TAKE);
+    assert_eq!(namedpipe::IOCTL_TALK.0, sample_namedpipe::IOCTL_TALK);
+    assert_eq!(namedpipe::IOCTL_QUERY.0, sample_namedpipe::IOCTL_QUERY);
 }

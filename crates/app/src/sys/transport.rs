@@ -1,5 +1,6 @@
 //! Win32's functions as requests of a Ringbridge machine, which is reached by any [`Transport`].
 
+mod named_pipe;
 mod token;
 
 use std::sync::Arc;
@@ -10,6 +11,11 @@ use gate::{CreateFile, IoStatus, MappedView, SecurityQos, SharedMemory, SystemCa
 
 pub use gate::{ConnectError, Handle, Transport};
 pub(crate) use token::*;
+
+pub(crate) use named_pipe::{
+    create_named_pipe, disconnect_named_pipe, flush, named_pipe_info, named_pipe_process, named_pipe_state,
+    peek_named_pipe, set_named_pipe_state, wait_named_pipe,
+};
 
 use super::{Apc, Bytes, Cancelled, EventChange, MOST_PACKETS, Notice, Packet, Start};
 use crate::error::Win32Error;
@@ -158,6 +164,15 @@ pub(crate) fn begin(
         Start::Control { code, input, output } => {
             let (input, output) = (memory(input), memory(output));
             SystemCall::DeviceControl { handle, code, input, output, notice }
+        }
+        Start::Connect => {
+            let nothing = gate::Memory { address: notice.io_status_block, length: 0 };
+            let code = abi::FSCTL_PIPE_LISTEN;
+            SystemCall::FsControl { handle, code, input: nothing, output: nothing, notice }
+        }
+        Start::Transact { input, output } => {
+            let (input, output, code) = (memory(input), memory(output), abi::FSCTL_PIPE_TRANSCEIVE);
+            SystemCall::FsControl { handle, code, input, output, notice }
         }
     };
     let status = transport.system_call(&request, &mut []).status;

@@ -1,5 +1,6 @@
 //! Win32's functions themselves.
 
+mod named_pipe;
 mod token;
 
 use std::cell::RefCell;
@@ -29,6 +30,7 @@ use windows_sys::Win32::System::Memory::{
     MEM_RESERVE, MEMORY_BASIC_INFORMATION, MEMORY_MAPPED_VIEW_ADDRESS, MapViewOfFileEx, OpenFileMappingW,
     PAGE_READONLY, PAGE_READWRITE, UnmapViewOfFile, VirtualAlloc, VirtualFree, VirtualQuery,
 };
+use windows_sys::Win32::System::Pipes::{ConnectNamedPipe, TransactNamedPipe};
 use windows_sys::Win32::System::Threading::{
     CreateEventW, GetCurrentProcess, GetCurrentThread, INFINITE, OpenEventW, PulseEvent, ResetEvent,
     SetEvent, SleepEx, WaitForMultipleObjectsEx,
@@ -38,6 +40,10 @@ use super::{Apc, Bytes, Cancelled, EventChange, MOST_PACKETS, Notice, OVERLAPPED
 use crate::error::Win32Error;
 use crate::wait::Waited;
 
+pub(crate) use named_pipe::{
+    create_named_pipe, disconnect_named_pipe, flush, named_pipe_info, named_pipe_process, named_pipe_state,
+    peek_named_pipe, set_named_pipe_state, wait_named_pipe,
+};
 pub(crate) use token::*;
 
 const _: () = assert!(size_of::<OVERLAPPED>() == OVERLAPPED_SIZE as usize);
@@ -301,7 +307,7 @@ pub(crate) fn begin(
     };
     let offset = match start {
         Start::Read { offset, .. } | Start::Write { offset, .. } => offset,
-        Start::Control { .. } => 0,
+        Start::Control { .. } | Start::Connect | Start::Transact { .. } => 0,
     };
     // SAFETY: memory of a request that has not begun.
     let filled = unsafe { &mut *overlapped };
@@ -330,6 +336,15 @@ pub(crate) fn begin(
                 // SAFETY: buffer and OVERLAPPED stay until the request has ended.
                 unsafe { WriteFile(file, data, length, null_mut(), overlapped) }
             }
+        }
+        Start::Connect => {
+            // SAFETY: the OVERLAPPED stays until the request has ended.
+            unsafe { ConnectNamedPipe(file, overlapped) }
+        }
+        Start::Transact { input, output } => {
+            let ((from, first), (to, second)) = (bytes(input), bytes(output));
+            // SAFETY: buffers and OVERLAPPED stay until the request has ended.
+            unsafe { TransactNamedPipe(file, from.cast(), first, to.cast(), second, null_mut(), overlapped) }
         }
         Start::Control { code, input, output } => {
             let ((from, first), (to, second)) = (bytes(input), bytes(output));

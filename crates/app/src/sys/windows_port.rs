@@ -76,7 +76,7 @@ impl Aligned {
 }
 
 fn string(name: &[u16]) -> UNICODE_STRING {
-    let length = u16::try_from(name.len() * 2).unwrap_or(u16::MAX & !1);
+    let length = u16::try_from(name.len() * 2).unwrap_or(0xFFFE);
     UNICODE_STRING { Length: length, MaximumLength: length, Buffer: name.as_ptr().cast_mut() }
 }
 

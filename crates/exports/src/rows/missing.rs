@@ -231,7 +231,7 @@ missing! {
         NmrWaitForClientDeregisterComplete NmrWaitForProviderDeregisterComplete NsiAllocateAndGetTable
         NsiDeregisterChangeNotification NsiFreeTable NsiGetAllParameters NsiRegisterChangeNotification
         NsiRegisterChangeNotificationEx NtAllocateVirtualMemory NtFreeVirtualMemory
-        NtFsControlFile NtOpenProcess NtQueryDirectoryFile
+        NtOpenProcess NtQueryDirectoryFile
         NtQueryInformationProcess NtQueryInformationThread NtQueryInformationToken NtQuerySystemInformation
         NtSetInformationThread NtShutdownSystem ObCreateObject ObCreateObjectType
         ObDereferenceSecurityDescriptor ObDuplicateObject ObFindHandleForObject ObGetFilterVersion
@@ -334,7 +334,7 @@ missing! {
         ZwAssignProcessToJobObject ZwCancelTimer ZwCommitTransaction ZwCreateEnlistment
         ZwCreateJobObject ZwCreateKeyTransacted ZwCreateResourceManager ZwCreateTimer
         ZwCreateTransaction ZwCreateTransactionManager ZwDeleteFile ZwDuplicateToken ZwFreeVirtualMemory
-        ZwFsControlFile ZwLoadDriver ZwLockVirtualMemory ZwNotifyChangeKey
+        ZwLoadDriver ZwLockVirtualMemory ZwNotifyChangeKey
         ZwOpenKeyTransacted ZwOpenProcess ZwOpenProcessToken ZwOpenProcessTokenEx ZwOpenThread
         ZwOpenThreadTokenEx ZwOpenTimer ZwPowerInformation ZwProtectVirtualMemory ZwQueryDirectoryFile
         ZwQueryEaFile ZwQueryInformationProcess ZwQueryInformationThread

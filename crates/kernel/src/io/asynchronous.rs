@@ -57,7 +57,7 @@ pub struct Transfer {
     pub offset: Option<u64>,
 }
 
-/// An I/O control request.
+/// An I/O control, or file system control, request.
 #[derive(Clone, Copy, Debug)]
 pub struct Control {
     /// The file's handle.
@@ -144,7 +144,20 @@ pub fn start_device_control(
     control: &Control,
     notice: Notice,
 ) -> NTSTATUS {
-    answered(start_control(application(kernel, process, thread), control, notice))
+    let caller = application(kernel, process, thread);
+    answered(start_control(caller, abi::IRP_MJ_DEVICE_CONTROL, control, notice))
+}
+
+/// `NtFsControlFile`; as [`start_read`].
+pub fn start_fs_control(
+    kernel: &Kernel,
+    process: &Arc<Process>,
+    thread: &Thread,
+    control: &Control,
+    notice: Notice,
+) -> NTSTATUS {
+    let caller = application(kernel, process, thread);
+    answered(start_control(caller, abi::IRP_MJ_FILE_SYSTEM_CONTROL, control, notice))
 }
 
 fn application<'a>(kernel: &'a Kernel, process: &'a Arc<Process>, thread: &'a Thread) -> Caller<'a> {
@@ -178,15 +191,20 @@ pub(super) fn start_transfer(
     start(caller, Target::Handle(handle), (notice, event), &[(buffer, length)], plan)
 }
 
-/// Makes a control request.
+/// Makes a control request (`major`).
 ///
 /// # Errors
 /// As for [`start_transfer`].
-pub(super) fn start_control(caller: Caller<'_>, control: &Control, notice: Notice) -> Outcome<NTSTATUS> {
+pub(super) fn start_control(
+    caller: Caller<'_>,
+    major: u8,
+    control: &Control,
+    notice: Notice,
+) -> Outcome<NTSTATUS> {
     let Control { handle, code, input, output } = *control;
     let plan = |_: &File, granted: u32| {
         request::check_control(code, granted)?;
-        Ok(Operation::control(code, input, output))
+        Ok(Operation::control(major, code, input, output))
     };
     let event = match find_event(caller, notice.event) {
         Ok(event) => event,

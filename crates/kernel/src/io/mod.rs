@@ -12,12 +12,14 @@ mod cancel;
 mod completion;
 mod completion_port;
 mod csq;
+mod demand_start;
 mod device;
 mod device_queue;
 mod dispatch;
 mod driver;
 mod driver_extension;
 mod file;
+mod file_call;
 mod information;
 mod irp;
 mod kernel_file;
@@ -48,7 +50,9 @@ use crate::Kernel;
 use crate::mm::{MemoryManager, PoolBlock, PoolError, PoolOwner};
 
 pub use add_device::{AddDeviceError, add_device};
-pub use asynchronous::{Control, Notice, Transfer, start_device_control, start_read, start_write};
+pub use asynchronous::{
+    Control, Notice, Transfer, start_device_control, start_fs_control, start_read, start_write,
+};
 pub use attach::{
     attach_to_named, attach_to_stack, attached_device, attached_device_reference, base_device_reference,
     detach, device_object_pointer, lower_device_reference, related_device,
@@ -66,6 +70,7 @@ pub use completion_port::{
 pub use csq::{
     CsqRoutines, IoCsq, IoCsqIrpContext, csq_initialize, csq_insert_irp, csq_remove_irp, csq_remove_next_irp,
 };
+pub use demand_start::Starter;
 pub use device::{Device, DeviceParameters, create_device, delete_device};
 pub use device_queue::{
     DeviceQueue, DeviceQueueEntry, NextPacket, initialize_device_queue, insert_device_queue,
@@ -80,12 +85,13 @@ pub use driver_extension::{
     allocate_driver_object_extension, driver_object_extension, register_reinitialization,
 };
 pub use file::File;
+pub use file_call::{flush_buffers_file, query_information_file, set_information_file};
 pub use information::{FileQuery, query_by_object, query_file, query_volume, set_file};
 pub use irp::{allocate_irp, free_irp, initialize_irp, make_associated_irp, reuse_irp};
 pub use kernel_file::{FileRequest, request_by_handle};
 pub use library::{Library, LibraryError, LibraryImage, load_library, unload_library};
 pub use mdl::{allocate_mdl, free_mdl, mdl_outcome};
-pub use open::{OpenRequest, create_file, open_file};
+pub use open::{NamedPipe, OpenRequest, create_file, open_file};
 pub use packet::{CANCEL_PATIENCE, current_irp};
 pub use remove_lock::{
     IoRemoveLock, acquire_remove_lock, initialize_remove_lock, release_remove_lock,
@@ -131,6 +137,7 @@ pub struct IoManager {
     /// The cancel spin lock; behind it, an address that stands for the cancel routine of cancel-safe queues.
     cancel_spin_lock: u64,
     file_segments: section::FileSegments,
+    starters: demand_start::Starters,
 }
 
 impl IoManager {
@@ -151,6 +158,7 @@ impl IoManager {
             stacks: Mutex::default(),
             cancel_spin_lock: locks.address,
             file_segments: section::FileSegments::default(),
+            starters: demand_start::Starters::default(),
         })
     }
 

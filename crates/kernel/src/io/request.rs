@@ -79,7 +79,7 @@ fn look_up(process: &Process, handle: u32) -> Option<Rc<LastHandle>> {
 /// Runs `body` with the file that `handle` stands for. The file does not end meanwhile: a synchronous file is locked, and
 /// closing its last handle waits for that, as on NT; others are referenced.
 #[inline]
-fn with_file(
+pub(super) fn with_file(
     kernel: &Kernel,
     process: &Process,
     handle: u32,
@@ -317,7 +317,7 @@ pub(super) fn buffered_flags(buffer: u64) -> u32 {
 
 /// Success and warnings copy `Information` bytes, errors none; never more than the caller's buffer holds.
 #[inline]
-fn copy_back(target: &mut OutputBuffer<'_>, source: u64, result: IoResult) -> Outcome<()> {
+pub(super) fn copy_back(target: &mut OutputBuffer<'_>, source: u64, result: IoResult) -> Outcome<()> {
     if result.status.is_error() || result.information == 0 {
         return Ok(());
     }

@@ -28,7 +28,9 @@ pub use assign::{assign, set_information, take_information};
 pub use capture::{capture, read_acl, read_sid};
 pub use check::{AccessRequest, Granted, access_check, map_generic};
 pub use client::{ClientContext, duplicate};
-pub use defaults::{base_named_objects_descriptor, default_descriptor, device_descriptor};
+pub use defaults::{
+    base_named_objects_descriptor, default_descriptor, device_descriptor, named_pipe_descriptor,
+};
 pub use descriptor::SecurityDescriptor;
 pub use exports_block::exports_block;
 pub use information::{Answer, Block, query_information};
