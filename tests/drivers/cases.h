@@ -668,6 +668,12 @@ struct apps_follow {
 // IoOpenDriverRegistryKey. values: status, 1 for a kernel handle, status of querying the value Depth, its data; status with
 // flags, of an unknown type.
 #define FILES_PARAMETERS 14
+// A read in direct mode, on a file opened with the options of input 1, whose dispatch routine raises 0xC0000123: before it completes
+// the request (input 0 is 0), behind completing it with success (1) or an error (2). values: what was raised, the block's status, how
+// a wait for the event ends at once, whether the pages are locked; CLEANUPs and CLOSEs when the file is closed.
+#define FILES_RAISE 15
+// A read that is completed with STATUS_PENDING at once. values: what it returned, how a wait for the file ends at once.
+#define FILES_AS_PENDING 16
 
 // ---- importer.sys (\\.\RbImporter): a driver that imports from library.sys and outer.sys. ----------------------------
 

@@ -311,6 +311,32 @@ fn what_an_application_allows_travels_with_its_open() {
 }
 
 #[test]
+fn a_user_has_so_many_sessions_and_another_when_one_has_ended() {
+    let path = socket_path("many");
+    let (server, log) = serve(&path, ServerOptions { sessions_per_user: 2, ..ServerOptions::default() });
+    let (first, second) = (connect(&path), connect(&path));
+    for _ in 0..20 {
+        let third = Client::connect_elsewhere(&path, ConnectOptions::default());
+        assert!(
+            matches!(third, Err(crate::ConnectError::Refused(STATUS_CONNECTION_COUNT_LIMIT))),
+            "{third:?}"
+        );
+    }
+    let mut output = [0];
+    assert_eq!(second.device_control(Handle(4), ECHO, &[7], &mut output).status, STATUS_SUCCESS);
+    assert_eq!((output, log.events().opened.len()), ([7], 2), "the others are as before");
+    drop(first);
+    log.wait_for("the end of the first session", |events| events.sessions_ended == 1);
+    // Its thread counts until it has nothing left to do.
+    while server.sessions() != 1 {
+        thread::yield_now();
+    }
+    let third = connect(&path);
+    assert_eq!(third.device_control(Handle(4), ECHO, &[8], &mut output).status, STATUS_SUCCESS);
+    server.stop();
+}
+
+#[test]
 fn sides_that_never_spin_find_each_other_asleep() {
     let path = socket_path("parked");
     let (server, _log) = serve(&path, ServerOptions { spin: Spin::Never, ..ServerOptions::default() });

@@ -23,7 +23,7 @@ use crate::Kernel;
 use crate::ke::{ApcTarget, KernelApc, ProcessorMode, Thread, Timeout, UserApc};
 use crate::ob::{self, HandleEntry, Object};
 use crate::ps::Process;
-use crate::raw::{self, DispatcherHeader, Irp, Outcome};
+use crate::raw::{self, DeviceObject, DispatcherHeader, Irp, Outcome};
 
 const IOSB_SIZE: u64 = size_of::<abi::IO_STATUS_BLOCK>() as u64;
 const IOSB_INFORMATION: u64 = offset_of!(abi::IO_STATUS_BLOCK, Information) as u64;
@@ -450,10 +450,14 @@ fn send(caller: Caller<'_>, file: &File, operation: &Operation, mut pended: Pend
             let _kept = packet::end(kernel, request, false);
             Ok(returned)
         }
-        Err(unwind) => {
+        Err(unwind) if user_mode => {
             pended.process.end_request(kernel);
             let _kept = packet::end(kernel, request, false);
-            if user_mode { Ok(request::abandoned(kernel, request.irp, &unwind).status) } else { Err(unwind) }
+            Ok(request::abandoned(kernel, request.irp, &unwind).status)
+        }
+        Err(unwind) => {
+            pended.leave(kernel, top, request);
+            Err(unwind)
         }
     }
 }
@@ -539,6 +543,28 @@ impl Pended {
             mdl::mdl_outcome(kernel, kernel.mm.unlock_pages(request.mdl))?;
         }
         mdl::release(kernel, request.irp, request.mdl)
+    }
+
+    /// The driver's frames were left by an exception, which goes on to the driver that has made the request. What has been completed
+    /// ends as if the routine had returned then. What has not never will: the file is let go of, and the pages are unlocked;
+    /// the IRP stays, since its driver may still know it.
+    fn leave(self, kernel: &Kernel, top: DeviceObject, request: InFlight) {
+        if packet::is_completed(kernel) {
+            let refused = request.irp.status().is_ok_and(|status| NTSTATUS::from_bits(status).is_error());
+            // What stops the machine here has its own report.
+            let _stopped =
+                if refused { self.refuse(kernel, request) } else { self.end(kernel, request, false) };
+            let _overrun = packet::end(kernel, request, true);
+            return;
+        }
+        kernel.trace.emit(|| request::forgotten(request.irp, top));
+        let flags = if request.mdl.is_null() { Ok(0) } else { request.mdl.flags() };
+        if flags.is_ok_and(|flags| flags & abi::MDL_PAGES_LOCKED.cast_unsigned() != 0) {
+            let _stopped = mdl::mdl_outcome(kernel, kernel.mm.unlock_pages(request.mdl));
+        }
+        self.process.end_request(kernel);
+        self.release(kernel);
+        let _kept = packet::end(kernel, request, false);
     }
 
     /// The request was refused at once: the caller's return value says it all.

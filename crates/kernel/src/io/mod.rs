@@ -47,6 +47,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use platform::pages::{SYSTEM_SPACE, USER_PROBE_ADDRESS};
 
 use crate::Kernel;
+use crate::ke::THREAD_TAG;
 use crate::mm::{MemoryManager, PoolBlock, PoolError, PoolOwner};
 
 pub use add_device::{AddDeviceError, add_device};
@@ -267,10 +268,11 @@ fn free_own(kernel: &Kernel, address: u64) -> bool {
     false
 }
 
-/// Whether a block is the I/O manager's own, which drivers must not free: an IRP, its system buffer or MDL, an object.
+/// Whether a block is the kernel's own, which drivers must not free: an IRP, its system buffer or MDL, an object of any room, a
+/// thread's also where no handle stands for it.
 #[must_use]
-pub fn owns_pool(block: &PoolBlock) -> bool {
-    const TAGS: [u32; 7] = [
+pub fn owns_pool(kernel: &Kernel, block: &PoolBlock) -> bool {
+    const TAGS: [u32; 8] = [
         packet::IRP_TAG,
         packet::BUFFER_TAG,
         packet::MDL_TAG,
@@ -278,6 +280,11 @@ pub fn owns_pool(block: &PoolBlock) -> bool {
         driver::DRIVER_TAG,
         open::FILE_TAG,
         completion_port::TAG,
+        THREAD_TAG,
     ];
-    block.owner == PoolOwner::default() && TAGS.contains(&block.tag)
+    // Blocks of drivers need no look at the objects.
+    block.owner == PoolOwner::default()
+        && (TAGS.contains(&block.tag)
+            || kernel.ob.by_address(block.address).is_some()
+            || kernel.ob.type_at(block.address).is_some())
 }

@@ -517,7 +517,7 @@ pub(super) fn forgotten(irp: Irp, top: DeviceObject) -> Event {
 }
 
 /// The name of the driver of a device, for reports.
-fn driver_name(device: DeviceObject) -> String {
+pub(super) fn driver_name(device: DeviceObject) -> String {
     let driver = device.driver_object().map(crate::raw::DriverObject::at);
     let name = driver.and_then(|driver| driver.driver_name().to_wide()).unwrap_or_default();
     String::from_utf16_lossy(&name)

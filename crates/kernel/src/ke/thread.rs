@@ -24,7 +24,8 @@ pub struct ThreadId(pub u32);
 
 /// Bytes of a thread object. What follows the dispatcher header is zero: no public header describes it.
 const OBJECT_SIZE: usize = 0x400;
-const TAG: u32 = u32::from_le_bytes(*b"Thre");
+/// Tag of thread objects.
+pub(crate) const THREAD_TAG: u32 = u32::from_le_bytes(*b"Thre");
 /// Offset of [`Thread::executive_event`], before [`Thread::scratch`].
 const EXECUTIVE_EVENT: u64 = (OBJECT_SIZE - 8 - size_of::<abi::KEVENT>()) as u64;
 
@@ -82,7 +83,7 @@ impl Thread {
     ) -> Result<Self, NTSTATUS> {
         let pool = kernel.mm.pool.clone();
         let block = pool
-            .allocate_zeroed(OBJECT_SIZE, TAG, PoolOwner::default())
+            .allocate_zeroed(OBJECT_SIZE, THREAD_TAG, PoolOwner::default())
             .ok_or(abi::STATUS_INSUFFICIENT_RESOURCES)?;
         let object = block.address;
         initialize_header(DispatcherHeader::at(object), ThreadObject, OBJECT_SIZE, 0)
