@@ -15,6 +15,8 @@ use ringbridge_scenarios::{as_application, embedded, in_another_process, open, w
 
 #[path = "ports/ends.rs"]
 mod ends;
+#[path = "ports/users.rs"]
+mod users;
 
 const DRIVER: &str = "lpc";
 const DEVICE: &str = r"\\.\RbLpc";
