@@ -9,7 +9,7 @@ use crate::transport::Handle;
 const HEADER: usize = size_of::<abi::PORT_MESSAGE>();
 
 /// A section that one end of a connection shows the other.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PortView {
     /// The section.
     pub section: Handle,
@@ -17,12 +17,6 @@ pub struct PortView {
     pub offset: u32,
     /// Bytes; 0 for all up to its end.
     pub size: u64,
-}
-
-impl Default for Handle {
-    fn default() -> Self {
-        Self(0)
-    }
 }
 
 /// SECURITY_QUALITY_OF_SERVICE.
@@ -242,7 +236,8 @@ const HAS_TIME: u64 = 1;
 
 fn view_words(view: Option<PortView>) -> (u64, [u64; 2]) {
     let has = if view.is_some() { HAS_VIEW } else { 0 };
-    let PortView { section, offset, size } = view.unwrap_or_default();
+    let nothing = PortView { section: Handle(0), offset: 0, size: 0 };
+    let PortView { section, offset, size } = view.unwrap_or(nothing);
     (has, [u64::from(section.0) | u64::from(offset) << 32, size])
 }
 
