@@ -5,7 +5,8 @@
 //! - [`pe`]: a driver's file, through [`loader::map::map`] and out of memory again;
 //! - [`unwind`]: function and unwind tables, and the code and stack that they speak of;
 //! - [`ioctl`]: what applications ask of a machine with drivers;
-//! - [`slots`]: what another process writes into its call slots.
+//! - [`slots`]: what another process writes into its call slots;
+//! - [`lpc_messages`]: what a process says to LPC ports.
 //!
 //! What ran for how long: `docs/fuzzing.md`.
 #![deny(unsafe_code)]
@@ -13,6 +14,7 @@
 mod images;
 mod impatience;
 pub mod ioctl;
+pub mod lpc_messages;
 pub mod pe;
 mod random;
 pub mod slots;

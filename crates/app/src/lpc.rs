@@ -6,6 +6,7 @@
 //! Microsoft does not document these calls; what they do here is what the literature on the native API says.
 
 use std::fmt;
+use std::marker::PhantomData;
 use std::time::Duration;
 
 use abi::NTSTATUS;
@@ -436,10 +437,47 @@ impl<'a> Port<'a> {
         }
     }
 
+    /// `NtImpersonateClientOfPort`: the calling thread acts as the client whose request this is, as far as that allows, until the
+    /// result is dropped (`RevertToSelf`). Of the server's end of the connection; the request is not replied to yet.
+    ///
+    /// # Errors
+    /// STATUS_REPLY_MESSAGE_MISMATCH or STATUS_INVALID_CID for another message; STATUS_INVALID_PORT_HANDLE for another port;
+    /// STATUS_BAD_IMPERSONATION_LEVEL when the client acts for somebody whom it may not pass on.
+    pub fn impersonate_client(&self, request: &Message) -> Result<Impersonation<'a>, NTSTATUS> {
+        sys::port::impersonate_client(self.transport, self.handle, request)?;
+        Ok(Impersonation { transport: self.transport, thread: PhantomData })
+    }
+
     /// The handle's value.
     #[must_use]
     pub fn handle(&self) -> Handle {
         self.handle
+    }
+}
+
+/// The calling thread acts as a client; see [`Port::impersonate_client`].
+#[must_use = "dropping it ends the impersonation"]
+pub struct Impersonation<'a> {
+    transport: &'a dyn Transport,
+    /// It is the thread's own.
+    thread: PhantomData<*const ()>,
+}
+
+impl fmt::Debug for Impersonation<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Impersonation").finish_non_exhaustive()
+    }
+}
+
+impl Drop for Impersonation<'_> {
+    /// # Panics
+    /// When the thread stays who it is not, which on a kernel that is there does not happen.
+    fn drop(&mut self) {
+        let reverted = sys::port::revert(self.transport);
+        assert!(
+            matches!(reverted, Ok(()) | Err(abi::STATUS_DEVICE_NOT_CONNECTED)),
+            "the thread still acts as its client: {reverted:?}"
+        );
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod across;
 mod apart;
+mod consult;
 mod fault;
 mod filter;
 mod here;
@@ -29,7 +30,7 @@ const LAST_WRITE: ControlCode = ControlCode(0x0022_2008);
 /// Show a driver and its applications at work
 ///
 /// Loads the sample driver hello.sys into this process and talks to its device; then does so from another process; shows
-/// the samples pipe, buffers, delay, notify and mapping, then with applications in processes of their own, shared memory, and a
+/// the samples pipe, buffers, delay, notify, mapping and consult, then with applications in processes of their own, shared memory, and a
 /// filter; then lets a driver fault, and lives on.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  cargo xtask demo                      builds the drivers first\n  \
@@ -50,7 +51,7 @@ enum Part {
 
 type Show = fn(&Path, &mut Output) -> Result<Part>;
 
-const PARTS: [(&str, Show); 12] = [
+const PARTS: [(&str, Show); 13] = [
     ("A Windows driver in a Linux process", here::show),
     ("The driver in one process, its application in another", across::show),
     ("Pipes by name: two handles, one resource", samples::pipe),
@@ -59,6 +60,7 @@ const PARTS: [(&str, Show); 12] = [
     ("A driver that speaks first", notify::show),
     ("A section under a name", samples::mapping),
     ("A driver comes to an application's pipe", named_pipe::show),
+    ("A driver and an application that ask each other", consult::show),
     ("Applications in processes of their own", apart::show),
     ("Memory that driver and application share", shared::show),
     ("A filter above another driver's device", filter::show),

@@ -6,11 +6,12 @@ use abi::NTSTATUS;
 use gate::{Handle, PortCall, PortConnected, PortQos, PortView, PortViews, SystemReply};
 use kernel::ke::{ProcessorMode, Thread, Timeout};
 use kernel::lpc::{
-    self, Accept, Caller, ClientView, Connect, Connected, GivenView, HEADER, Limits, Message, Port, Qos,
-    Received, RemoteView,
+    self, Accept, Caller, ClientView, Connect, Connected, GivenView, HEADER, Limits, Message, Port, Received,
+    RemoteView,
 };
 use kernel::ob::{self, Name, Object};
-use kernel::se;
+use kernel::ps;
+use kernel::se::{self, Level, QualityOfService};
 
 use crate::process::Process;
 
@@ -100,6 +101,18 @@ impl Process {
                 };
                 message_to(output, &[], self.with_message(thread, handle, message, send))
             }
+            PortCall::ImpersonateClient { handle, message } => {
+                let act = |caller: &Caller<'_>, port: &Port, message: Box<Message>| {
+                    let done = lpc::impersonate_client(kernel, caller, port, &message.header);
+                    message.recycle();
+                    done
+                };
+                status(self.with_message(thread, handle, message, act))
+            }
+            PortCall::Revert => {
+                ps::revert(thread);
+                SystemReply::status(abi::STATUS_SUCCESS)
+            }
             PortCall::ReplyWaitReceive { handle, reply, timeout } => {
                 let timeout = timeout.map_or(Timeout::Never, Timeout::At);
                 let taken = if reply.is_empty() {
@@ -174,7 +187,7 @@ impl Process {
         if found.object.body::<Port>().is_none() || !found.rest.is_empty() {
             return Err(abi::STATUS_OBJECT_TYPE_MISMATCH);
         }
-        se::check_object(&found.object, &self.process.token, abi::PORT_CONNECT, true)?;
+        se::check_for_caller(&self.kernel, &self.process, &found.object, abi::PORT_CONNECT, true)?;
         if found.object.try_reference() { Ok(found.object) } else { Err(abi::STATUS_OBJECT_NAME_NOT_FOUND) }
     }
 
@@ -203,9 +216,7 @@ impl Process {
         output: &mut [u8],
     ) -> Result<SystemReply, NTSTATUS> {
         let PortQos { level, is_dynamic, effective_only } = qos;
-        if !(abi::SecurityAnonymous..=abi::SecurityDelegation).contains(&level) {
-            return Err(abi::STATUS_BAD_IMPERSONATION_LEVEL);
-        }
+        let level = Level::new(level.cast_unsigned()).ok_or(abi::STATUS_BAD_IMPERSONATION_LEVEL)?;
         let object = self.port_to_connect(name)?;
         let view = match self.given_view(view) {
             Ok(view) => view,
@@ -214,7 +225,7 @@ impl Process {
                 return Err(status);
             }
         };
-        let qos = Qos { level, is_dynamic, effective_only };
+        let qos = QualityOfService { level, dynamic_tracking: is_dynamic, effective_only };
         let request = Connect { qos, view: view.clone(), info, required_server: None };
         let connected = object
             .body::<Port>()

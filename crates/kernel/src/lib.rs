@@ -9,7 +9,7 @@
 //! - [`se`]: security descriptors, tokens, the access check.
 //! - [`ex`]: event objects, resources.
 //! - [`io`]: drivers, devices, files, IRPs.
-//! - [`lpc`]: ports.
+//! - [`lpc`]: LPC ports, by which processes and drivers send each other messages.
 //! - [`trace`]: what happens, for whoever watches.
 //!
 //! Loading images, and what exports look like to driver code, are other crates' matter.

@@ -15,6 +15,8 @@ use ringbridge_scenarios::{as_application, embedded, in_another_process, open, w
 
 #[path = "ports/ends.rs"]
 mod ends;
+#[path = "ports/users.rs"]
+mod users;
 
 const DRIVER: &str = "lpc";
 const DEVICE: &str = r"\\.\RbLpc";
@@ -433,40 +435,122 @@ fn what_is_wrong_is_refused(transport: &dyn Transport) {
     assert!(port.receive(Some(soon)).expect("open").is_none(), "nothing comes");
 }
 
-macro_rules! places {
-    ($($body:ident: $embedded:ident, $application:ident, $apart:ident;)*) => {$(
-        #[test]
-        fn $embedded() {
-            embedded(DRIVER, $body);
-        }
-
-        #[test]
-        fn $application() {
-            as_application($body);
-        }
-
-        #[test]
-        fn $apart() {
-            in_another_process(DRIVER, stringify!($application));
-        }
-    )*};
+#[test]
+fn an_application_serves_an_application_embedded() {
+    embedded(DRIVER, an_application_serves_an_application);
 }
 
-places! {
-    an_application_serves_an_application: an_application_serves_an_application_embedded,
-        application_that_serves_itself, an_application_serves_an_application_in_another_process;
-    the_driver_connects_to_the_applications_port: the_driver_connects_to_the_applications_port_embedded,
-        application_that_is_asked, the_driver_connects_to_the_applications_port_in_another_process;
-    the_application_connects_to_the_drivers_port: the_application_connects_to_the_drivers_port_embedded,
-        application_that_asks, the_application_connects_to_the_drivers_port_from_another_process;
-    each_end_sees_what_the_other_shows: each_end_sees_what_the_other_shows_embedded,
-        application_that_shows, each_end_sees_what_the_other_shows_from_another_process;
-    a_server_calls_its_waiting_client_back: a_server_calls_its_waiting_client_back_embedded,
-        application_that_calls_back, a_server_calls_its_waiting_client_back_from_another_process;
-    a_server_asks_its_client: a_server_asks_its_client_embedded,
-        application_that_asks_its_client, a_server_asks_its_client_in_another_process;
-    a_server_refuses_and_says_why: a_server_refuses_and_says_why_embedded,
-        application_that_refuses, a_server_refuses_and_says_why_from_another_process;
-    what_is_wrong_is_refused: what_is_wrong_is_refused_embedded,
-        application_that_errs, what_is_wrong_is_refused_from_another_process;
+#[test]
+fn application_that_serves_itself() {
+    as_application(an_application_serves_an_application);
+}
+
+#[test]
+fn an_application_serves_an_application_in_another_process() {
+    in_another_process(DRIVER, "application_that_serves_itself");
+}
+
+#[test]
+fn the_driver_connects_to_the_applications_port_embedded() {
+    embedded(DRIVER, the_driver_connects_to_the_applications_port);
+}
+
+#[test]
+fn application_that_is_asked() {
+    as_application(the_driver_connects_to_the_applications_port);
+}
+
+#[test]
+fn the_driver_connects_to_the_applications_port_in_another_process() {
+    in_another_process(DRIVER, "application_that_is_asked");
+}
+
+#[test]
+fn the_application_connects_to_the_drivers_port_embedded() {
+    embedded(DRIVER, the_application_connects_to_the_drivers_port);
+}
+
+#[test]
+fn application_that_asks() {
+    as_application(the_application_connects_to_the_drivers_port);
+}
+
+#[test]
+fn the_application_connects_to_the_drivers_port_from_another_process() {
+    in_another_process(DRIVER, "application_that_asks");
+}
+
+#[test]
+fn each_end_sees_what_the_other_shows_embedded() {
+    embedded(DRIVER, each_end_sees_what_the_other_shows);
+}
+
+#[test]
+fn application_that_shows() {
+    as_application(each_end_sees_what_the_other_shows);
+}
+
+#[test]
+fn each_end_sees_what_the_other_shows_from_another_process() {
+    in_another_process(DRIVER, "application_that_shows");
+}
+
+#[test]
+fn a_server_calls_its_waiting_client_back_embedded() {
+    embedded(DRIVER, a_server_calls_its_waiting_client_back);
+}
+
+#[test]
+fn application_that_calls_back() {
+    as_application(a_server_calls_its_waiting_client_back);
+}
+
+#[test]
+fn a_server_calls_its_waiting_client_back_from_another_process() {
+    in_another_process(DRIVER, "application_that_calls_back");
+}
+
+#[test]
+fn a_server_asks_its_client_embedded() {
+    embedded(DRIVER, a_server_asks_its_client);
+}
+
+#[test]
+fn application_that_asks_its_client() {
+    as_application(a_server_asks_its_client);
+}
+
+#[test]
+fn a_server_asks_its_client_in_another_process() {
+    in_another_process(DRIVER, "application_that_asks_its_client");
+}
+
+#[test]
+fn a_server_refuses_and_says_why_embedded() {
+    embedded(DRIVER, a_server_refuses_and_says_why);
+}
+
+#[test]
+fn application_that_refuses() {
+    as_application(a_server_refuses_and_says_why);
+}
+
+#[test]
+fn a_server_refuses_and_says_why_from_another_process() {
+    in_another_process(DRIVER, "application_that_refuses");
+}
+
+#[test]
+fn what_is_wrong_is_refused_embedded() {
+    embedded(DRIVER, what_is_wrong_is_refused);
+}
+
+#[test]
+fn application_that_errs() {
+    as_application(what_is_wrong_is_refused);
+}
+
+#[test]
+fn what_is_wrong_is_refused_from_another_process() {
+    in_another_process(DRIVER, "application_that_errs");
 }

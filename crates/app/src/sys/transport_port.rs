@@ -156,3 +156,15 @@ pub(crate) fn reply_wait_receive(
     let reply = reply.map_or(&[][..], Message::bytes);
     message(transport, PortCall::ReplyWaitReceive { handle: port, reply, timeout }, 8)
 }
+
+pub(crate) fn impersonate_client(
+    transport: &dyn Transport,
+    port: Handle,
+    request: &Message,
+) -> Result<(), NTSTATUS> {
+    simple(transport, PortCall::ImpersonateClient { handle: port, message: request.bytes() })
+}
+
+pub(crate) fn revert(transport: &dyn Transport) -> Result<(), NTSTATUS> {
+    simple(transport, PortCall::Revert)
+}

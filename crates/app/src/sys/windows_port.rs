@@ -5,6 +5,7 @@ use std::ptr::{null, null_mut};
 
 use abi::{NTSTATUS, OBJECT_ATTRIBUTES, PORT_MESSAGE, PORT_VIEW, REMOTE_PORT_VIEW, UNICODE_STRING};
 use windows_sys::Win32::Foundation::HANDLE;
+use windows_sys::Win32::Security::RevertToSelf;
 
 use super::{Handle, Transport};
 use crate::lpc::{LENGTH, Message, Part, SecurityQos};
@@ -40,6 +41,7 @@ unsafe extern "system" {
     fn NtCompleteConnectPort(port: HANDLE) -> i32;
     fn NtRequestPort(port: HANDLE, request: *mut PORT_MESSAGE) -> i32;
     fn NtRequestWaitReplyPort(port: HANDLE, request: *mut PORT_MESSAGE, reply: *mut PORT_MESSAGE) -> i32;
+    fn NtImpersonateClientOfPort(port: HANDLE, request: *mut PORT_MESSAGE) -> i32;
     fn NtReplyPort(port: HANDLE, reply: *mut PORT_MESSAGE) -> i32;
     fn NtReplyWaitReplyPort(port: HANDLE, reply: *mut PORT_MESSAGE) -> i32;
     fn NtReplyWaitReceivePortEx(
@@ -285,4 +287,20 @@ pub(crate) fn reply_wait_receive(
         NtReplyWaitReceivePortEx(port.raw(), &raw mut context, reply, received.pointer(), timeout)
     })?;
     Ok((address(context), received.message()?))
+}
+
+pub(crate) fn impersonate_client(
+    _transport: &dyn Transport,
+    port: Handle,
+    request: &Message,
+) -> Result<(), NTSTATUS> {
+    let mut request = Aligned::of(request);
+    // SAFETY: the message is as long as its header says.
+    done(unsafe { NtImpersonateClientOfPort(port.raw(), request.pointer()) })
+}
+
+pub(crate) fn revert(_transport: &dyn Transport) -> Result<(), NTSTATUS> {
+    // SAFETY: concerns the calling thread's token alone.
+    let reverted = unsafe { RevertToSelf() };
+    if reverted == 0 { Err(abi::STATUS_UNSUCCESSFUL) } else { Ok(()) }
 }

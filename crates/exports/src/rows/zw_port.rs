@@ -3,14 +3,15 @@
 use std::mem::offset_of;
 use std::sync::Arc;
 
-use abi::{NTSTATUS, PORT_VIEW, REMOTE_PORT_VIEW, SECURITY_QUALITY_OF_SERVICE};
+use abi::{NTSTATUS, PORT_VIEW, REMOTE_PORT_VIEW};
 use kernel::ke::{ProcessorMode, Timeout};
 use kernel::lpc::{
     self, Accept, Caller, ClientView, Connect, Connected, GivenView, HEADER, Header, Limits, MAX_DATA,
-    Message, Port, Qos, Received, RemoteView,
+    Message, Port, Received, RemoteView,
 };
 use kernel::ob::{self, Object, Wanted};
 use kernel::ps::Process;
+use kernel::se::QualityOfService;
 use kernel::{Outcome, Unwind, raw, se};
 
 use crate::Call;
@@ -89,18 +90,6 @@ fn named(call: Call<'_>, name: u64) -> Checked<Arc<Object>> {
         }
         if found.object.try_reference() { Ok(found.object) } else { Err(abi::STATUS_OBJECT_NAME_NOT_FOUND) }
     }))
-}
-
-fn quality_of_service(address: u64) -> Checked<Qos> {
-    let field = |offset: usize| address.wrapping_add(offset as u64);
-    let level: u32 = raw::read(field(offset_of!(SECURITY_QUALITY_OF_SERVICE, ImpersonationLevel)))?;
-    let tracking: u8 = raw::read(field(offset_of!(SECURITY_QUALITY_OF_SERVICE, ContextTrackingMode)))?;
-    let effective: u8 = raw::read(field(offset_of!(SECURITY_QUALITY_OF_SERVICE, EffectiveOnly)))?;
-    let level = level.cast_signed();
-    if !(abi::SecurityAnonymous..=abi::SecurityDelegation).contains(&level) {
-        return Ok(Err(abi::STATUS_BAD_IMPERSONATION_LEVEL));
-    }
-    Ok(Ok(Qos { level, is_dynamic: tracking != 0, effective_only: effective != 0 }))
 }
 
 /// A PORT_VIEW, with a reference to its section.
@@ -204,7 +193,7 @@ struct Connecting {
 }
 
 fn connect(call: Call<'_>, at: &Connecting) -> Outcome<NTSTATUS> {
-    let qos = checked!(quality_of_service(at.qos)?);
+    let qos = checked!(QualityOfService::read(at.qos)?);
     checked!(check_remote_view(at.server_view)?);
     let info = Info::read(at.information, at.information_length)?;
     let required_server = match at.required_server {
@@ -477,6 +466,18 @@ rows! {
     ) -> NTSTATUS {
         let timeout = Timeout::read(timeout)?;
         reply_wait_receive(call, port_handle, port_context, reply_message, receive_message, timeout)
+    }
+
+    /// Lets the calling thread act as the client whose request was received.
+    irql(PASSIVE_LEVEL) alias("NtImpersonateClientOfPort")
+    fn ZwImpersonateClientOfPort(call, port_handle: u64, message: u64) -> NTSTATUS {
+        let mut header = [0; HEADER];
+        raw::copy_from(&mut header, message)?;
+        let header = Header::from_bytes(&header);
+        let done = with_port(call, port_handle, |caller, port| {
+            lpc::impersonate_client(call.kernel, caller, port, &header)
+        })?;
+        Ok(status_of(done))
     }
 
     /// Says nothing of a port: its only class, PortBasicInformation, is empty.

@@ -9,7 +9,7 @@ use crate::transport::Handle;
 const HEADER: usize = size_of::<abi::PORT_MESSAGE>();
 
 /// A section that one end of a connection shows the other.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PortView {
     /// The section.
     pub section: Handle,
@@ -17,12 +17,6 @@ pub struct PortView {
     pub offset: u32,
     /// Bytes; 0 for all up to its end.
     pub size: u64,
-}
-
-impl Default for Handle {
-    fn default() -> Self {
-        Self(0)
-    }
 }
 
 /// SECURITY_QUALITY_OF_SERVICE.
@@ -109,6 +103,15 @@ pub enum PortCall<'a> {
         /// The reply.
         message: &'a [u8],
     },
+    /// `NtImpersonateClientOfPort`.
+    ImpersonateClient {
+        /// The server's port.
+        handle: Handle,
+        /// The request.
+        message: &'a [u8],
+    },
+    /// `RevertToSelf`: ends what `ImpersonateClient` began.
+    Revert,
     /// `NtReplyWaitReceivePortEx`: writes PortContext and the message to the output.
     ReplyWaitReceive {
         /// The port.
@@ -219,9 +222,11 @@ const REQUEST_WAIT_REPLY: u32 = 56;
 const REPLY: u32 = 57;
 const REPLY_WAIT_REPLY: u32 = 58;
 const REPLY_WAIT_RECEIVE: u32 = 59;
+const IMPERSONATE_CLIENT: u32 = 60;
+const REVERT: u32 = 61;
 
 /// The numbers of these calls.
-pub(super) const NUMBERS: std::ops::RangeInclusive<u32> = CREATE..=REPLY_WAIT_RECEIVE;
+pub(super) const NUMBERS: std::ops::RangeInclusive<u32> = CREATE..=REVERT;
 
 const DYNAMIC: u64 = 1 << 32;
 const EFFECTIVE_ONLY: u64 = 1 << 33;
@@ -231,7 +236,8 @@ const HAS_TIME: u64 = 1;
 
 fn view_words(view: Option<PortView>) -> (u64, [u64; 2]) {
     let has = if view.is_some() { HAS_VIEW } else { 0 };
-    let PortView { section, offset, size } = view.unwrap_or_default();
+    let nothing = PortView { section: Handle(0), offset: 0, size: 0 };
+    let PortView { section, offset, size } = view.unwrap_or(nothing);
     (has, [u64::from(section.0) | u64::from(offset) << 32, size])
 }
 
@@ -272,6 +278,10 @@ pub(super) fn encode<'a>(
         }
         PortCall::Reply { handle, message } => (REPLY, handle, 0, Tail::Bytes(message)),
         PortCall::ReplyWaitReply { handle, message } => (REPLY_WAIT_REPLY, handle, 0, Tail::Bytes(message)),
+        PortCall::ImpersonateClient { handle, message } => {
+            (IMPERSONATE_CLIENT, handle, 0, Tail::Bytes(message))
+        }
+        PortCall::Revert => (REVERT, none, 0, Tail::Nothing),
         PortCall::ReplyWaitReceive { handle, reply, timeout } => {
             let flags = if timeout.is_some() { HAS_TIME } else { 0 };
             let count = fill(&[flags, timeout.unwrap_or(0).cast_unsigned()]);
@@ -303,7 +313,7 @@ pub(super) fn fits(number: u32, length: usize) -> bool {
     match number {
         CONNECT => length <= abi::PORT_MAXIMUM_MESSAGE_LENGTH,
         REPLY_WAIT_RECEIVE => length == 0 || (HEADER..=abi::PORT_MAXIMUM_MESSAGE_LENGTH).contains(&length),
-        ACCEPT | REQUEST | REQUEST_WAIT_REPLY | REPLY | REPLY_WAIT_REPLY => {
+        ACCEPT | REQUEST | REQUEST_WAIT_REPLY | REPLY | REPLY_WAIT_REPLY | IMPERSONATE_CLIENT => {
             (HEADER..=abi::PORT_MAXIMUM_MESSAGE_LENGTH).contains(&length)
         }
         _ => length == 0,
@@ -343,6 +353,8 @@ pub(super) fn read<'a>(
         REQUEST_WAIT_REPLY => PortCall::RequestWaitReply { handle, message: bytes },
         REPLY => PortCall::Reply { handle, message: bytes },
         REPLY_WAIT_REPLY => PortCall::ReplyWaitReply { handle, message: bytes },
+        IMPERSONATE_CLIENT => PortCall::ImpersonateClient { handle, message: bytes },
+        REVERT => PortCall::Revert,
         REPLY_WAIT_RECEIVE => PortCall::ReplyWaitReceive {
             handle,
             reply: bytes,
@@ -396,6 +408,8 @@ mod tests {
             PortCall::RequestWaitReply { handle, message },
             PortCall::Reply { handle, message },
             PortCall::ReplyWaitReply { handle, message },
+            PortCall::ImpersonateClient { handle, message },
+            PortCall::Revert,
             PortCall::ReplyWaitReceive { handle, reply: &[], timeout: None },
             PortCall::ReplyWaitReceive { handle, reply: message, timeout: Some(i64::MIN) },
         ] {

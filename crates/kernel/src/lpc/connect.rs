@@ -14,24 +14,7 @@ use crate::Kernel;
 use crate::ke::Timeout;
 use crate::ob::Object;
 use crate::ps::Process;
-use crate::se::Sid;
-
-/// SECURITY_QUALITY_OF_SERVICE of a connection: what its server may do in its client's name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Qos {
-    /// SecurityAnonymous to SecurityDelegation.
-    pub level: i32,
-    /// Whether the client is who it is at each request, and not who it was when it connected.
-    pub is_dynamic: bool,
-    /// Whether privileges and groups that are disabled stay so.
-    pub effective_only: bool,
-}
-
-impl Default for Qos {
-    fn default() -> Self {
-        Self { level: abi::SecurityImpersonation, is_dynamic: true, effective_only: false }
-    }
-}
+use crate::se::{ClientContext, QualityOfService, Sid};
 
 /// How far a connection has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,8 +49,8 @@ pub(super) struct Connection {
     pub(super) server_open: bool,
     /// To the client.
     pub(super) queue: Queue,
-    #[expect(dead_code, reason = "for impersonation")]
-    pub(super) qos: Qos,
+    /// Whom its server may act as.
+    pub(super) identity: Option<ClientContext>,
     process: Weak<Process>,
     given: Option<GivenView>,
     /// The server's connection information, and its view, until the connection is completed.
@@ -93,7 +76,7 @@ impl Connection {
 #[derive(Debug)]
 pub struct Connect<'a> {
     /// What the server may do in the client's name.
-    pub qos: Qos,
+    pub qos: QualityOfService,
     /// A section for the server to see.
     pub view: Option<GivenView>,
     /// For the server; what is longer than its port takes is cut off.
@@ -126,7 +109,8 @@ pub type ConnectOutcome = Result<Connected, (NTSTATUS, Option<Box<Message>>)>;
 /// # Errors
 /// `STATUS_INVALID_PORT_HANDLE` for a communication port; `STATUS_SERVER_SID_MISMATCH`; `STATUS_PORT_CONNECTION_REFUSED` when the
 /// server refuses, closes its connection port, or closes the accepted port without completing the connection; those of
-/// [`ex::map_view`](crate::ex::map_view); `STATUS_USER_APC` when the caller's process ends.
+/// [`ex::map_view`](crate::ex::map_view); `STATUS_BAD_IMPERSONATION_LEVEL` when the caller acts for somebody whom it may not pass on;
+/// `STATUS_USER_APC` when the caller's process ends.
 pub fn connect(kernel: &Kernel, caller: &Caller<'_>, port: &Port, request: &Connect<'_>) -> ConnectOutcome {
     let plain = |status| (status, None);
     let (object, waiting) = ask(kernel, caller, port, request).map_err(plain)?;
@@ -186,6 +170,7 @@ fn ask(
     if request.required_server.is_some_and(|sid| channel.token.user != sid) {
         return Err(abi::STATUS_SERVER_SID_MISMATCH);
     }
+    let identity = ClientContext::of_thread(kernel, caller.thread, request.qos, false)?;
     let own = match &request.view {
         Some(given) => Some(map(given, caller.process)?),
         None => None,
@@ -206,7 +191,7 @@ fn ask(
         client_open: true,
         server_open: false,
         queue: Queue::default(),
-        qos: request.qos,
+        identity: Some(identity),
         process: Arc::downgrade(caller.process),
         given: request.view.clone(),
         answer: None,

@@ -7,13 +7,14 @@
 //!
 //! - `message`: a message while it is the kernel's. `waiting`: a thread that waits for one.
 //! - `channel`: what the lock guards, and handing messages over. `port`: the objects, and their end.
-//! - `connect`: connecting, listening, accepting. `transfer`: requests, replies, datagrams, callbacks. `view`: sections.
+//! - `connect`: connecting, listening, accepting. `impersonate`: who the client is. `transfer`: requests, replies, datagrams, callbacks. `view`: sections.
 //!
 //! NT's ports of this kind are not documented by Microsoft. What is said of them here is what the literature on the native API has
 //! in common; where it says nothing, or differs, "(Confirm: …)" stands.
 
 mod channel;
 mod connect;
+mod impersonate;
 mod message;
 mod port;
 mod transfer;
@@ -24,8 +25,9 @@ mod waiting;
 mod tests;
 
 pub use connect::{
-    Accept, Accepted, Connect, ConnectOutcome, Connected, Qos, accept, complete, connect, listen, set_context,
+    Accept, Accepted, Connect, ConnectOutcome, Connected, accept, complete, connect, listen, set_context,
 };
+pub use impersonate::impersonate_client;
 pub use message::{ClientId, HEADER, Header, MAX_DATA, Message};
 pub use port::{Limits, Port, PortUsage, Ports, create_port};
 pub use transfer::{

@@ -240,13 +240,14 @@ impl Port {
     /// ClientId is the thread that connected.)
     fn close_client(&self, kernel: &Kernel, index: usize) {
         let mut wakes = Wakes::default();
-        let (views, request) = {
+        let (views, request, identity) = {
             let mut state = self.channel.lock(kernel);
             let Some(connection) = state.connection(index).filter(|connection| connection.client_open) else {
                 return;
             };
             connection.client_open = false;
             let views = std::mem::take(&mut connection.client_views);
+            let identity = connection.identity.take();
             let request = connection.is_requested().then_some(connection.request);
             // Its thread has gone on, or it would not have been closed.
             connection.connector = None;
@@ -268,11 +269,11 @@ impl Port {
                 notice.recycle();
             }
             state.remove_if_unused(kernel, index);
-            (views, request)
+            (views, request, identity)
         };
         self.forget_requests(kernel, request.as_slice());
         wakes.wake(kernel);
-        drop(views);
+        drop((views, identity));
     }
 }
 

@@ -149,7 +149,7 @@ impl Model {
         match (random.below(9), held) {
             (0, _) if is_server && exists => Some(Act::Accept { who, connection }),
             (1, _) if is_server && exists && random.below(4) == 0 => Some(Act::Refuse { who, connection }),
-            (0 | 1 | 2, _) => Some(Act::Receive { who, through, waits: random.below(3) != 0 }),
+            (0..=2, _) => Some(Act::Receive { who, through, waits: random.below(3) != 0 }),
             (3, _) if self.has_server(connection) && is_server => Some(Act::Complete { who, connection }),
             (4, _) if through != Through::Connection => Some(Act::Send { who, through, data }),
             (5, _) if through != Through::Connection => Some(Act::Ask { who, through, data }),

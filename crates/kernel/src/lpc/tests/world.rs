@@ -9,11 +9,10 @@ use super::model::{Act, Ended, PARTICIPANTS, Through};
 use crate::Kernel;
 use crate::ke::tests::{Machine, delay};
 use crate::ke::{ProcessorMode, Thread, Timeout};
-use crate::lpc::{
-    self, Accept, Caller, Connect, ConnectOutcome, Header, Limits, Message, Port, Qos, Received,
-};
+use crate::lpc::{self, Accept, Caller, Connect, ConnectOutcome, Header, Limits, Message, Port, Received};
 use crate::ob;
 use crate::ps::Process;
+use crate::se::QualityOfService;
 
 /// A message as it came, without its data's rest.
 type Came = (Header, Vec<u8>, u64);
@@ -222,7 +221,7 @@ impl Run<'_> {
                 let port = self.port;
                 self.command(kernel, who, move |kernel, thread| {
                     let info = [info];
-                    let (qos, view) = (Qos::default(), None);
+                    let (qos, view) = (QualityOfService::default(), None);
                     let request = Connect { qos, view, info: &info, required_server: None };
                     let outcome = with_port(kernel, thread, port, |caller, port| {
                         lpc::connect(kernel, caller, port, &request)
