@@ -5,6 +5,7 @@
 //! - [`pe`]: a driver's file, through [`loader::map::map`] and out of memory again;
 //! - [`unwind`]: function and unwind tables, and the code and stack that they speak of;
 //! - [`ioctl`]: what applications ask of a machine with drivers;
+//! - [`pipe_messages`]: what applications ask of named pipes;
 //! - [`slots`]: what another process writes into its call slots.
 //!
 //! What ran for how long: `docs/fuzzing.md`.
@@ -14,6 +15,7 @@ mod images;
 mod impatience;
 pub mod ioctl;
 pub mod pe;
+pub mod pipe_messages;
 mod random;
 pub mod slots;
 pub mod unwind;

@@ -48,6 +48,8 @@ enum Target {
     Unwind,
     /// What applications ask of a machine with the sample drivers
     Ioctl,
+    /// What applications ask of named pipes
+    PipeMessages,
     /// What another process writes into its call slots
     Slots,
 }
@@ -73,6 +75,7 @@ impl Target {
             Self::Pe => "pe",
             Self::Unwind => "unwind",
             Self::Ioctl => "ioctl",
+            Self::PipeMessages => "pipe_messages",
             Self::Slots => "slots",
         }
     }
@@ -82,7 +85,7 @@ impl Target {
         match self {
             Self::Pe => 0x8000,
             Self::Unwind => 0x1000,
-            Self::Ioctl | Self::Slots => 0x800,
+            Self::Ioctl | Self::PipeMessages | Self::Slots => 0x800,
         }
     }
 }
