@@ -305,7 +305,7 @@ pub use request::{Buffered, Cleanup, Close, Create, Direct, Mode, Neither, Read,
 pub use resource::Resource;
 pub use ring;
 pub use section::{Section, SectionAccess, SystemView};
-pub use security::SecurityDescriptor;
+pub use security::{ClientSecurity, SecurityDescriptor};
 pub use semaphore::Semaphore;
 pub use shared::{RingSignals, SharedPages, UserMapping};
 pub use spin_lock::{QueuedSpinLock, SpinLock};

@@ -16,8 +16,9 @@ use abi::{
     MEMORY_CACHING_TYPE, NTSTATUS, OBJECT_ATTRIBUTES, OBJECT_HANDLE_INFORMATION, OBJECT_TYPE,
     PALLOCATE_FUNCTION_EX, PFREE_FUNCTION_EX, PIO_CSQ_ACQUIRE_LOCK, PIO_CSQ_COMPLETE_CANCELED_IRP,
     PIO_CSQ_INSERT_IRP, PIO_CSQ_INSERT_IRP_EX, PIO_CSQ_PEEK_NEXT_IRP, PIO_CSQ_RELEASE_LOCK,
-    PIO_CSQ_REMOVE_IRP, POOL_TYPE, SECTION_INHERIT, SECURITY_SUBJECT_CONTEXT, SLIST_ENTRY, SLIST_HEADER,
-    TIMER_TYPE, UNICODE_STRING, WAIT_TYPE, WORK_QUEUE_TYPE,
+    PIO_CSQ_REMOVE_IRP, POOL_TYPE, SECTION_INHERIT, SECURITY_CLIENT_CONTEXT, SECURITY_QUALITY_OF_SERVICE,
+    SECURITY_SUBJECT_CONTEXT, SLIST_ENTRY, SLIST_HEADER, TIMER_TYPE, UNICODE_STRING, WAIT_TYPE,
+    WORK_QUEUE_TYPE,
 };
 
 macro_rules! ntoskrnl {
@@ -507,6 +508,15 @@ ntoskrnl! {
         GrantedAccess: *mut ACCESS_MASK,
         AccessStatus: *mut NTSTATUS,
     ) -> BOOLEAN;
+    /// Keeps who a captured subject is. IRQL: PASSIVE_LEVEL.
+    fn SeCreateClientSecurityFromSubjectContext(
+        SubjectContext: *mut SECURITY_SUBJECT_CONTEXT,
+        ClientSecurityQos: *mut SECURITY_QUALITY_OF_SERVICE,
+        ServerIsRemote: BOOLEAN,
+        ClientContext: *mut SECURITY_CLIENT_CONTEXT,
+    ) -> NTSTATUS;
+    /// Lets a thread act as a client. IRQL: PASSIVE_LEVEL.
+    fn SeImpersonateClientEx(ClientContext: *mut SECURITY_CLIENT_CONTEXT, ServerThread: *mut KTHREAD) -> NTSTATUS;
     /// Frees what SeAccessCheck says of privileges. IRQL: PASSIVE_LEVEL.
     fn SeFreePrivileges(Privileges: *mut c_void);
     /// The identifier of the current process. IRQL: up to DISPATCH_LEVEL.

@@ -1,15 +1,20 @@
 //! Security descriptors of what a driver keeps by name itself: made when it is created, asked when it is opened.
 
+use core::cell::UnsafeCell;
 use core::ffi::c_void;
 use core::ptr::{self, NonNull};
 
 use abi::{
     ACCESS_STATE, FALSE, FILE_ALL_ACCESS, FILE_GENERIC_EXECUTE, FILE_GENERIC_READ, FILE_GENERIC_WRITE,
-    GENERIC_MAPPING, KernelMode, MAXIMUM_ALLOWED, NTSTATUS, PagedPool, SL_FORCE_ACCESS_CHECK,
-    STATUS_ACCESS_DENIED, STATUS_INSUFFICIENT_RESOURCES, STATUS_INVALID_PARAMETER, UserMode,
+    GENERIC_MAPPING, KernelMode, MAXIMUM_ALLOWED, NTSTATUS, PagedPool, SECURITY_CLIENT_CONTEXT,
+    SL_FORCE_ACCESS_CHECK, STATUS_ACCESS_DENIED, STATUS_INSUFFICIENT_RESOURCES, STATUS_INVALID_PARAMETER,
+    UserMode,
 };
 
-use crate::nt::{SeAccessCheck, SeAssignSecurity, SeDeassignSecurity, SeFreePrivileges};
+use crate::nt::{
+    ObfDereferenceObject, SeAccessCheck, SeAssignSecurity, SeCreateClientSecurityFromSubjectContext,
+    SeDeassignSecurity, SeFreePrivileges, SeImpersonateClientEx,
+};
 use crate::{Create, PassiveLevel};
 
 /// A security descriptor, with rights as files have them.
@@ -125,5 +130,61 @@ impl Drop for SecurityDescriptor {
         let mut descriptor = self.descriptor.as_ptr();
         // SAFETY: made by SeAssignSecurity, and used no more.
         let _freed = unsafe { SeDeassignSecurity(&raw mut descriptor) };
+    }
+}
+
+/// Who a client is, kept so that a server can act as it later, as far as the client allows.
+pub struct ClientSecurity {
+    context: UnsafeCell<SECURITY_CLIENT_CONTEXT>,
+}
+
+// SAFETY: a referenced token and values; NT's routines only read them.
+unsafe impl Send for ClientSecurity {}
+// SAFETY: as above.
+unsafe impl Sync for ClientSecurity {}
+
+impl ClientSecurity {
+    /// Who opens by this request (`SeCreateClientSecurityFromSubjectContext`), with the quality of service that it asks for.
+    ///
+    /// # Errors
+    ///
+    /// STATUS_BAD_IMPERSONATION_LEVEL, STATUS_INSUFFICIENT_RESOURCES.
+    pub fn of(_level: PassiveLevel, create: &Create) -> Result<Self, NTSTATUS> {
+        let state = access_state(create).ok_or(STATUS_INVALID_PARAMETER)?.as_ptr();
+        let parameters = create.irp.parameters();
+        // SAFETY: a create's, or that of a major with the same beginning; there is one, as was just found.
+        let context = unsafe { parameters.Create }.SecurityContext;
+        // SAFETY: valid until the request is completed.
+        let quality = unsafe { (*context).SecurityQos };
+        // SAFETY: a place in the state.
+        let subject = unsafe { &raw mut (*state).SubjectSecurityContext };
+        // SAFETY: numbers and pointers, all of which may be 0.
+        let mut kept: SECURITY_CLIENT_CONTEXT = unsafe { core::mem::zeroed() };
+        // SAFETY: valid for the call.
+        let status =
+            unsafe { SeCreateClientSecurityFromSubjectContext(subject, quality, FALSE, &raw mut kept) };
+        if status.is_success() { Ok(Self { context: UnsafeCell::new(kept) }) } else { Err(status) }
+    }
+
+    /// The calling thread acts as the client from now on (`SeImpersonateClientEx`).
+    ///
+    /// # Errors
+    ///
+    /// STATUS_BAD_IMPERSONATION_LEVEL and what else NT says.
+    pub fn impersonate(&self, _level: PassiveLevel) -> Result<(), NTSTATUS> {
+        // SAFETY: made by `of`; no thread is the current one.
+        let status = unsafe { SeImpersonateClientEx(self.context.get(), ptr::null_mut()) };
+        if status.is_success() { Ok(()) } else { Err(status) }
+    }
+}
+
+impl Drop for ClientSecurity {
+    /// SeDeleteClientSecurity, which the headers inline.
+    fn drop(&mut self) {
+        let token = self.context.get_mut().ClientToken;
+        if !token.is_null() {
+            // SAFETY: referenced by `of`, and used no more.
+            unsafe { ObfDereferenceObject(token) };
+        }
     }
 }

@@ -285,6 +285,8 @@ pub enum SystemCall<'a> {
         /// The information; at most [`SystemCall::MOST_INFORMATION`] bytes.
         data: &'a [u8],
     },
+    /// `NtSetInformationThread`, ThreadImpersonationToken, without a token: the calling thread acts for its process again.
+    RevertToSelf,
     /// `NtFlushBuffersFile`.
     FlushBuffersFile {
         /// The file.

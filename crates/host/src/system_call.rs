@@ -92,6 +92,10 @@ impl Process {
             SystemCall::SetInformationFile { handle, class, data } => {
                 ended(io::set_information_file(kernel, process, thread, handle.0, class, data))
             }
+            SystemCall::RevertToSelf => {
+                drop(ps::revert(thread));
+                SystemReply::status(abi::STATUS_SUCCESS)
+            }
             SystemCall::FlushBuffersFile { handle } => {
                 ended(io::flush_buffers_file(kernel, process, thread, handle.0))
             }

@@ -9,7 +9,9 @@ use driver::abi::{
     STATUS_INSTANCE_NOT_AVAILABLE, STATUS_INSUFFICIENT_RESOURCES, STATUS_INVALID_PARAMETER,
     STATUS_OBJECT_NAME_INVALID, STATUS_OBJECT_NAME_NOT_FOUND, STATUS_PIPE_NOT_AVAILABLE,
 };
-use driver::{Create, CreateNamedPipe, Mutex, PassiveLevel, PoolArc, SecurityDescriptor, UnicodeStr};
+use driver::{
+    ClientSecurity, Create, CreateNamedPipe, Mutex, PassiveLevel, PoolArc, SecurityDescriptor, UnicodeStr,
+};
 
 use crate::TAG;
 use crate::instance::{End, Handle, Instance};
@@ -164,6 +166,7 @@ impl Names {
         if request.disposition() == FILE_CREATE {
             return Err(STATUS_ACCESS_DENIED);
         }
+        let client = PoolArc::new(TAG, ClientSecurity::of(level, request)?)?;
         let mut table = self.table.lock(level);
         let entry = table.find(name).ok_or(STATUS_OBJECT_NAME_NOT_FOUND)?;
         entry.pipe.security.check(level, request, 0)?;
@@ -176,7 +179,7 @@ impl Names {
             _ => {}
         }
         let mut connected = entry.instances.iter().filter_map(|instance| {
-            let epoch = instance.connect_client(level)?;
+            let epoch = instance.connect_client(level, &client)?;
             Some(Handle { end: End::Client, epoch, instance: instance.clone() })
         });
         connected.next().ok_or(STATUS_PIPE_NOT_AVAILABLE)

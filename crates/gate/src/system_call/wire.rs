@@ -41,6 +41,7 @@ const CREATE_NAMED_PIPE_FILE: u32 = 37;
 const QUERY_INFORMATION_FILE: u32 = 38;
 const SET_INFORMATION_FILE: u32 = 39;
 const FLUSH_BUFFERS_FILE: u32 = 40;
+const REVERT_TO_SELF: u32 = 41;
 
 const HAS_TIME: u64 = 1;
 const ALERTABLE: u64 = 2;
@@ -89,6 +90,7 @@ pub(crate) fn encode<'a>(
         SystemCall::SetInformationFile { handle, class, data } => {
             (SET_INFORMATION_FILE, handle, fill(&[class.cast_unsigned().into()]), Tail::Bytes(data))
         }
+        SystemCall::RevertToSelf => (REVERT_TO_SELF, none, 0, Tail::Nothing),
         SystemCall::FlushBuffersFile { handle } => (FLUSH_BUFFERS_FILE, handle, 0, Tail::Nothing),
         SystemCall::CancelIoFile { handle } => (CANCEL_IO_FILE, handle, 0, Tail::Nothing),
         SystemCall::CancelIoFileEx { handle, io_status_block } => {
@@ -278,7 +280,8 @@ fn word_count(number: u32) -> Option<usize> {
         | PULSE_EVENT
         | TAKE_USER_APC
         | GET_CURRENT_THREAD_ID
-        | FLUSH_BUFFERS_FILE => 0,
+        | FLUSH_BUFFERS_FILE
+        | REVERT_TO_SELF => 0,
         _ => return None,
     })
 }
@@ -332,6 +335,7 @@ fn read<'a>(
             SystemCall::SetInformationFile { handle, class: low(word(0)).cast_signed(), data }
         }
         FLUSH_BUFFERS_FILE => SystemCall::FlushBuffersFile { handle },
+        REVERT_TO_SELF => SystemCall::RevertToSelf,
         CANCEL_IO_FILE => SystemCall::CancelIoFile { handle },
         CANCEL_IO_FILE_EX => SystemCall::CancelIoFileEx { handle, io_status_block: word(0) },
         CREATE_EVENT => SystemCall::CreateEvent {
@@ -481,6 +485,7 @@ mod tests {
             SystemCall::SetInformationFile { handle, class: 23, data: b"odd" },
             SystemCall::SetInformationFile { handle, class: 23, data: &[] },
             SystemCall::FlushBuffersFile { handle },
+            SystemCall::RevertToSelf,
             SystemCall::UnmapViewOfSection { address: u64::MAX },
             SystemCall::FlushVirtualMemory { address: 1 << 45, length: 5 },
         ] {
@@ -494,7 +499,7 @@ mod tests {
     #[test]
     fn what_is_torn_is_refused() {
         let refused = |number, input: &[u8]| decode(number, HANDLE, input, |_| ()).err();
-        for number in (1..=25).chain([36, 37, 38, 40]) {
+        for number in (1..=25).chain([36, 37, 38, 40, 41]) {
             // No call has these lengths.
             assert_eq!(refused(number, &[0; 7 * 8 + 1]), Some(abi::STATUS_INVALID_PARAMETER), "{number}");
         }
@@ -503,7 +508,7 @@ mod tests {
         assert_eq!(refused(39, &too_much[..7]), Some(abi::STATUS_INVALID_PARAMETER), "half a word");
         assert_eq!(refused(1, &[0; 55]), Some(abi::STATUS_INVALID_PARAMETER), "half a word");
         assert_eq!(refused(11, &[0; 16 + 66 * 4]), Some(abi::STATUS_INVALID_PARAMETER), "too many handles");
-        for number in [0, 26, 41, u32::MAX] {
+        for number in [0, 26, 42, u32::MAX] {
             assert_eq!(refused(number, &[]), Some(abi::STATUS_NOT_IMPLEMENTED), "{number}");
         }
     }

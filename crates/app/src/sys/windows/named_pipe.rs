@@ -3,11 +3,13 @@
 use std::ptr::{null, null_mut};
 
 use windows_sys::Win32::Foundation::INVALID_HANDLE_VALUE;
+use windows_sys::Win32::Security::RevertToSelf;
 use windows_sys::Win32::Storage::FileSystem::FlushFileBuffers;
 use windows_sys::Win32::System::Pipes::{
     CreateNamedPipeW, DisconnectNamedPipe, GetNamedPipeClientProcessId, GetNamedPipeHandleStateW,
-    GetNamedPipeInfo, GetNamedPipeServerProcessId, PIPE_NOWAIT, PIPE_READMODE_MESSAGE, PIPE_SERVER_END,
-    PIPE_TYPE_MESSAGE, PeekNamedPipe, SetNamedPipeHandleState, WaitNamedPipeW,
+    GetNamedPipeInfo, GetNamedPipeServerProcessId, ImpersonateNamedPipeClient, PIPE_NOWAIT,
+    PIPE_READMODE_MESSAGE, PIPE_SERVER_END, PIPE_TYPE_MESSAGE, PeekNamedPipe, SetNamedPipeHandleState,
+    WaitNamedPipeW,
 };
 
 use super::{Handle, Transport, done, last_error, length, wide};
@@ -152,6 +154,19 @@ pub(crate) fn named_pipe_process(
         done("GetNamedPipeClientProcessId", told)?;
     }
     Ok(process)
+}
+
+pub(crate) fn impersonate_named_pipe_client(
+    _transport: &dyn Transport,
+    handle: Handle,
+) -> Result<(), Win32Error> {
+    // SAFETY: takes a value.
+    done("ImpersonateNamedPipeClient", unsafe { ImpersonateNamedPipeClient(handle.raw()) })
+}
+
+pub(crate) fn revert_to_self(_transport: &dyn Transport) -> Result<(), Win32Error> {
+    // SAFETY: of the calling thread alone.
+    done("RevertToSelf", unsafe { RevertToSelf() })
 }
 
 pub(crate) fn flush(_transport: &dyn Transport, handle: Handle) -> Result<(), Win32Error> {
