@@ -6,7 +6,8 @@
 //! - [`unwind`]: function and unwind tables, and the code and stack that they speak of;
 //! - [`ioctl`]: what applications ask of a machine with drivers;
 //! - [`slots`]: what another process writes into its call slots;
-//! - [`lpc_messages`]: what a process says to LPC ports.
+//! - [`lpc_messages`]: what a process says to LPC ports;
+//! - [`pipe_messages`]: what applications ask of named pipes.
 //!
 //! What ran for how long: `docs/fuzzing.md`.
 #![deny(unsafe_code)]
@@ -16,6 +17,7 @@ mod impatience;
 pub mod ioctl;
 pub mod lpc_messages;
 pub mod pe;
+pub mod pipe_messages;
 mod random;
 pub mod slots;
 pub mod unwind;

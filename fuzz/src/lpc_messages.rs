@@ -246,7 +246,10 @@ fn act(process: &Process, deed: &Deed<'_>, last: &mut Vec<u8>) {
             bytes = words(message, last);
             PortCall::ImpersonateClient { handle: handle(*port), message: &bytes }
         }
-        Deed::Revert => PortCall::Revert,
+        Deed::Revert => {
+            process.system_call(&SystemCall::SetThreadToken { token: None }, &mut []);
+            return;
+        }
         Deed::Section { size } => {
             let call = SystemCall::CreateSection {
                 name: &[],

@@ -614,7 +614,7 @@ static void io_create(struct case_context *context) {
     InitializeObjectAttributes(&attributes, &name, OBJ_KERNEL_HANDLE, NULL, NULL);
     note(context, (ULONG)IoCreateFile(&other, GENERIC_READ, &attributes, &block, NULL, 0, 0, FILE_OPEN, 0, NULL, 0, CreateFileTypeNone, NULL, 0));
     ZwClose(other);
-    note(context, (ULONG)IoCreateFile(&other, GENERIC_READ, &attributes, &block, NULL, 0, 0, FILE_OPEN, 0, NULL, 0, CreateFileTypeNamedPipe, NULL, 0));
+    note(context, (ULONG)IoCreateFile(&other, GENERIC_READ, &attributes, &block, NULL, 0, 0, FILE_OPEN, 0, NULL, 0, CreateFileTypeMailslot, NULL, 0));
     NTSTATUS status = IoCreateFile(&other, GENERIC_READ, &attributes, &block, NULL, 0, 0, FILE_OPEN, 0, NULL, 0, CreateFileTypeNone, NULL, IO_FORCE_ACCESS_CHECK);
     note(context, (ULONG)status);
     note(context, create_flags);

@@ -48,6 +48,9 @@ enum Target {
     Unwind,
     /// What applications ask of a machine with the sample drivers
     Ioctl,
+    /// What applications ask of named pipes
+    #[value(name = "pipe_messages")]
+    PipeMessages,
     /// What another process writes into its call slots
     Slots,
     /// What a process says to LPC ports
@@ -76,6 +79,7 @@ impl Target {
             Self::Pe => "pe",
             Self::Unwind => "unwind",
             Self::Ioctl => "ioctl",
+            Self::PipeMessages => "pipe_messages",
             Self::Slots => "slots",
             Self::LpcMessages => "lpc_messages",
         }
@@ -86,7 +90,7 @@ impl Target {
         match self {
             Self::Pe => 0x8000,
             Self::Unwind => 0x1000,
-            Self::Ioctl | Self::Slots | Self::LpcMessages => 0x800,
+            Self::Ioctl | Self::PipeMessages | Self::Slots | Self::LpcMessages => 0x800,
         }
     }
 }

@@ -473,7 +473,7 @@ impl Drop for Impersonation<'_> {
     /// # Panics
     /// When the thread stays who it is not, which on a kernel that is there does not happen.
     fn drop(&mut self) {
-        let reverted = sys::port::revert(self.transport);
+        let reverted = crate::revert_to_self(self.transport).map_err(|error| error.status);
         assert!(
             matches!(reverted, Ok(()) | Err(abi::STATUS_DEVICE_NOT_CONNECTED)),
             "the thread still acts as its client: {reverted:?}"

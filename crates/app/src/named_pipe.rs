@@ -371,6 +371,16 @@ impl<'a> NamedPipe<'a> {
         sys::flush(self.device.transport(), self.device.handle())
     }
 
+    /// `ImpersonateNamedPipeClient`: the calling thread acts as the client until [`revert_to_self`](crate::revert_to_self): what it opens, it opens
+    /// with the client's rights.
+    ///
+    /// # Errors
+    /// ERROR_CANNOT_IMPERSONATE (1368) before something of the client's has been read, ERROR_BAD_IMPERSONATION_LEVEL (1346),
+    /// ERROR_PIPE_NOT_CONNECTED (233).
+    pub fn impersonate_client(&self) -> Result<(), Win32Error> {
+        sys::impersonate_named_pipe_client(self.device.transport(), self.device.handle())
+    }
+
     /// `GetNamedPipeInfo`.
     ///
     /// # Errors

@@ -30,7 +30,7 @@ const LAST_WRITE: ControlCode = ControlCode(0x0022_2008);
 /// Show a driver and its applications at work
 ///
 /// Loads the sample driver hello.sys into this process and talks to its device; then does so from another process; shows
-/// the samples pipe, buffers, delay, notify, mapping and consult, then with applications in processes of their own, shared memory, and a
+/// the samples pipe, buffers, delay, notify, mapping, namedpipe and consult, then with applications in processes of their own, shared memory, and a
 /// filter; then lets a driver fault, and lives on.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  cargo xtask demo                      builds the drivers first\n  \

@@ -101,6 +101,19 @@ impl ClientSecurity {
         let status = unsafe { SeImpersonateClientEx(client, ptr::null_mut()) };
         if status.is_success() { Ok(guard) } else { Err(status) }
     }
+
+    /// Lets the calling thread, an application's, act as the client until the application has it revert: what
+    /// ImpersonateNamedPipeClient asks a file system for.
+    ///
+    /// # Errors
+    ///
+    /// As for [`impersonate`](Self::impersonate).
+    pub fn impersonate_until_reverted(&self, _level: PassiveLevel) -> Result<(), NTSTATUS> {
+        let client = (&raw const self.0).cast_mut();
+        // SAFETY: as in `impersonate`.
+        let status = unsafe { SeImpersonateClientEx(client, ptr::null_mut()) };
+        if status.is_success() { Ok(()) } else { Err(status) }
+    }
 }
 
 impl Drop for ClientSecurity {

@@ -555,6 +555,15 @@ ntoskrnl! {
         GrantedAccess: *mut ACCESS_MASK,
         AccessStatus: *mut NTSTATUS,
     ) -> BOOLEAN;
+    /// Keeps who a captured subject is. IRQL: PASSIVE_LEVEL.
+    fn SeCreateClientSecurityFromSubjectContext(
+        SubjectContext: *mut SECURITY_SUBJECT_CONTEXT,
+        ClientSecurityQos: *mut SECURITY_QUALITY_OF_SERVICE,
+        ServerIsRemote: BOOLEAN,
+        ClientContext: *mut SECURITY_CLIENT_CONTEXT,
+    ) -> NTSTATUS;
+    /// Lets a thread act as a client. IRQL: PASSIVE_LEVEL.
+    fn SeImpersonateClientEx(ClientContext: *mut SECURITY_CLIENT_CONTEXT, ServerThread: *mut KTHREAD) -> NTSTATUS;
     /// Frees what SeAccessCheck says of privileges. IRQL: PASSIVE_LEVEL.
     fn SeFreePrivileges(Privileges: *mut c_void);
     /// The identifier of the current process. IRQL: up to DISPATCH_LEVEL.
@@ -660,15 +669,6 @@ ntoskrnl! {
         RemoteSession: BOOLEAN,
         ClientContext: *mut SECURITY_CLIENT_CONTEXT,
     ) -> NTSTATUS;
-    /// Keeps who a captured subject is. IRQL: PASSIVE_LEVEL.
-    fn SeCreateClientSecurityFromSubjectContext(
-        SubjectContext: *mut SECURITY_SUBJECT_CONTEXT,
-        ClientSecurityQos: *mut SECURITY_QUALITY_OF_SERVICE,
-        ServerIsRemote: BOOLEAN,
-        ClientContext: *mut SECURITY_CLIENT_CONTEXT,
-    ) -> NTSTATUS;
-    /// Lets a thread, the current one for null, act as a client. IRQL: PASSIVE_LEVEL.
-    fn SeImpersonateClientEx(ClientContext: *mut SECURITY_CLIENT_CONTEXT, ServerThread: *mut KTHREAD) -> NTSTATUS;
     /// Lets a thread act for its process; whom it acted for is kept, referenced. IRQL: PASSIVE_LEVEL.
     fn PsDisableImpersonation(Thread: *mut KTHREAD, ImpersonationState: *mut SE_IMPERSONATION_STATE) -> BOOLEAN;
     /// Ends what PsDisableImpersonation began, and drops its reference. IRQL: PASSIVE_LEVEL.

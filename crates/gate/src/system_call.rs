@@ -341,7 +341,12 @@ impl SystemCall<'_> {
 
     /// Whether the calling thread acts for somebody behind it, which only a thread with a slot of its own can.
     pub(crate) fn impersonates(&self) -> bool {
-        matches!(self, Self::SetThreadToken { token: Some(_) })
+        match self {
+            Self::SetThreadToken { token } => token.is_some(),
+            Self::Port(call) => matches!(call, PortCall::ImpersonateClient { .. }),
+            Self::FsControl { code, .. } => *code == abi::FSCTL_PIPE_IMPERSONATE,
+            _ => false,
+        }
     }
 }
 

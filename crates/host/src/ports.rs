@@ -10,7 +10,6 @@ use kernel::lpc::{
     RemoteView,
 };
 use kernel::ob::{self, Name, Object};
-use kernel::ps;
 use kernel::se::{self, Level, QualityOfService};
 
 use crate::process::Process;
@@ -108,10 +107,6 @@ impl Process {
                     done
                 };
                 status(self.with_message(thread, handle, message, act))
-            }
-            PortCall::Revert => {
-                ps::revert(thread);
-                SystemReply::status(abi::STATUS_SUCCESS)
             }
             PortCall::ReplyWaitReceive { handle, reply, timeout } => {
                 let timeout = timeout.map_or(Timeout::Never, Timeout::At);

@@ -48,12 +48,15 @@ impl Npfs {
                 Ok(()) => request.complete(),
                 Err(status) => request.fail(status),
             },
+            FSCTL_PIPE_IMPERSONATE => match handle.impersonate(request.level()) {
+                Ok(()) => request.complete(),
+                Err(status) => request.fail(status),
+            },
             FSCTL_PIPE_PEEK => handle.peek(request),
             FSCTL_PIPE_GET_PIPE_ATTRIBUTE => handle.process(request, b"ServerProcessId", End::Server),
             FSCTL_PIPE_GET_CONNECTION_ATTRIBUTE => handle.process(request, b"ClientProcessId", End::Client),
             FSCTL_PIPE_ASSIGN_EVENT
             | FSCTL_PIPE_QUERY_EVENT
-            | FSCTL_PIPE_IMPERSONATE
             | FSCTL_PIPE_SET_CLIENT_PROCESS
             | FSCTL_PIPE_QUERY_CLIENT_PROCESS => request.fail(STATUS_NOT_IMPLEMENTED),
             _ => request.fail(STATUS_INVALID_DEVICE_REQUEST),

@@ -3,13 +3,13 @@
 use driver::abi::{
     FILE_PIPE_CLOSING_STATE, FILE_PIPE_COMPLETE_OPERATION, FILE_PIPE_CONNECTED_STATE,
     FILE_PIPE_DISCONNECTED_STATE, FILE_PIPE_LISTENING_STATE, FILE_PIPE_MESSAGE_MODE,
-    NAMED_PIPE_CREATE_PARAMETERS, NTSTATUS, STATUS_BUFFER_OVERFLOW, STATUS_ILLEGAL_FUNCTION,
-    STATUS_PIPE_BROKEN, STATUS_PIPE_CLOSING, STATUS_PIPE_CONNECTED, STATUS_PIPE_DISCONNECTED,
-    STATUS_PIPE_EMPTY, STATUS_PIPE_LISTENING, STATUS_SUCCESS,
+    NAMED_PIPE_CREATE_PARAMETERS, NTSTATUS, STATUS_BUFFER_OVERFLOW, STATUS_CANNOT_IMPERSONATE,
+    STATUS_ILLEGAL_FUNCTION, STATUS_PIPE_BROKEN, STATUS_PIPE_CLOSING, STATUS_PIPE_CONNECTED,
+    STATUS_PIPE_DISCONNECTED, STATUS_PIPE_EMPTY, STATUS_PIPE_LISTENING, STATUS_SUCCESS,
 };
 use driver::{
-    Answered, BufferedControl, CancelSafeQueue, Cleanup, DirectRequest, FastMutex, FlushBuffers, LockedData,
-    Output, PassiveLevel, Pended, PoolArc, current_process_id,
+    Answered, BufferedControl, CancelSafeQueue, Cleanup, ClientSecurity, DirectRequest, FastMutex,
+    FlushBuffers, LockedData, Output, PassiveLevel, Pended, PoolArc, current_process_id,
 };
 
 use crate::TAG;
@@ -67,6 +67,9 @@ pub(crate) struct State {
     pub(crate) processes: [usize; 2],
     /// By the end that writes.
     pub(crate) channels: [Channel; 2],
+    /// Who the client is, and whether the server has read what it wrote.
+    pub(crate) client: Option<PoolArc<ClientSecurity>>,
+    pub(crate) server_has_read: bool,
     /// Requests may be waiting for a client.
     pub(crate) has_listeners: bool,
 }
@@ -181,6 +184,7 @@ impl State {
         self.epoch = self.epoch.wrapping_add(1);
         self.channels.iter_mut().for_each(Channel::clear);
         self.processes[End::Client.index()] = 0;
+        self.client = None;
     }
 }
 
@@ -204,6 +208,8 @@ impl Instance {
             processes: [current_process_id(), 0],
             channels,
             has_listeners: false,
+            client: None,
+            server_has_read: false,
         };
         let queue = || CancelSafeQueue::new(TAG);
         PoolArc::new(
@@ -320,6 +326,8 @@ impl Handle {
                 Ok(mut output) => channel.pop(&mut output, mode.reads_messages),
                 Err(status) => status,
             };
+            state.server_has_read |= self.end == End::Server && !status.is_error();
+            let channel = &state.channels[writer.index()];
             return (Now::Ended(status), channel.stalled || channel.flushing);
         }
         if !channel.stalled {
@@ -394,6 +402,8 @@ impl Handle {
         let mut reader = None;
         if is_first && channel.is_empty() && channel.waiting {
             reader = self.instance.deliver(self.end, epoch, channel, &data, &mut waiting, as_messages);
+            let is_read = reader.as_ref().is_some_and(|(_, status)| !status.is_error());
+            state.server_has_read |= self.end == End::Client && is_read;
             if reader.is_some() && waiting.rest() == 0 {
                 return (Now::Ended(STATUS_SUCCESS), reader);
             }
@@ -478,6 +488,19 @@ impl Handle {
         }
     }
 
+    /// ImpersonateNamedPipeClient: the calling thread acts as the client, once something of the client's has been read.
+    pub(crate) fn impersonate(&self, level: PassiveLevel) -> Result<(), NTSTATUS> {
+        if self.end != End::Server {
+            return Err(STATUS_ILLEGAL_FUNCTION);
+        }
+        let client = self.instance.state.with(level, |state| {
+            self.check(state)?;
+            let client = state.client.clone().filter(|_| state.server_has_read);
+            client.ok_or(STATUS_CANNOT_IMPERSONATE)
+        })?;
+        client.impersonate_until_reverted(level)
+    }
+
     /// DisconnectNamedPipe.
     pub(crate) fn disconnect(&self, level: PassiveLevel) -> Result<(), NTSTATUS> {
         if self.end != End::Server {
@@ -509,7 +532,11 @@ fn level(request: &DirectRequest) -> PassiveLevel {
 
 impl Instance {
     /// Connects a client, if it listens.
-    pub(crate) fn connect_client(&self, level: PassiveLevel) -> Option<u32> {
+    pub(crate) fn connect_client(
+        &self,
+        level: PassiveLevel,
+        client: &PoolArc<ClientSecurity>,
+    ) -> Option<u32> {
         self.state.with(level, |state| {
             if state.phase != Phase::Listening {
                 return None;
@@ -518,6 +545,8 @@ impl Instance {
             // Clients begin in byte mode, and wait. Source: Win32, CreateFile ("Pipes"), SetNamedPipeHandleState.
             state.modes[End::Client.index()] = Mode::default();
             state.processes[End::Client.index()] = current_process_id();
+            state.client = Some(client.clone());
+            state.server_has_read = false;
             Some(state.epoch)
         })
     }

@@ -164,6 +164,7 @@ impl Names {
         if request.disposition() == FILE_CREATE {
             return Err(STATUS_ACCESS_DENIED);
         }
+        let client = PoolArc::new(TAG, request.client_security()?)?;
         let mut table = self.table.lock(level);
         let entry = table.find(name).ok_or(STATUS_OBJECT_NAME_NOT_FOUND)?;
         entry.pipe.security.check(level, request, 0)?;
@@ -176,7 +177,7 @@ impl Names {
             _ => {}
         }
         let mut connected = entry.instances.iter().filter_map(|instance| {
-            let epoch = instance.connect_client(level)?;
+            let epoch = instance.connect_client(level, &client)?;
             Some(Handle { end: End::Client, epoch, instance: instance.clone() })
         });
         connected.next().ok_or(STATUS_PIPE_NOT_AVAILABLE)

@@ -89,7 +89,11 @@ impl Instance {
             let step = self.state.with(level, |state| {
                 let stale = if looks_for_stale { self.refuse_stale(state, writer) } else { None };
                 looks_for_stale = stale.is_some();
-                stale.or_else(|| self.step(state, writer))
+                let step = stale.or_else(|| self.step(state, writer));
+                let reader = step.as_ref().and_then(|step| step.reader.as_ref());
+                state.server_has_read |=
+                    writer == End::Client && reader.is_some_and(|(_, status)| !status.is_error());
+                step
             });
             let Some(step) = step else { return };
             self.carry_out(level, writer, step);

@@ -539,6 +539,33 @@ scenario! {
 }
 
 scenario! {
+    fn a_server_acts_as_its_client_once_it_has_read_of_it(form: Form) {
+        let machine = machine(form);
+        let administrator = machine.process("administrator");
+        // One user twice; the server is of the administrators.
+        let more = host::Token::user().with_group(host::well_known::ADMINISTRATORS);
+        let (process, user) = (machine.process_as("server", more), machine.process_as("user", host::Token::user()));
+        let secret = r"\\.\pipe\Secret";
+        let secrets = [(); 2].map(|()| NamedPipeOptions::new().create(&administrator, secret).expect("is made"));
+        drop(NamedPipe::open(&process, secret).expect("of the administrators"));
+        let server = NamedPipeOptions::new().create(&process, NAME).expect("is made");
+        let client = NamedPipe::open(&user, NAME).expect("its owner's");
+        assert_eq!(code(server.impersonate_client()), abi::ERROR_CANNOT_IMPERSONATE, "nothing is read");
+        assert_eq!(code(client.impersonate_client()), abi::ERROR_INVALID_FUNCTION);
+        client.write(b"open it for me").expect("room");
+        assert_eq!(read(&server, 20), b"open it for me");
+        server.impersonate_client().expect("it has read");
+        assert_eq!(code(NamedPipe::open(&process, secret)), abi::ERROR_ACCESS_DENIED, "as its client");
+        app::revert_to_self(&process).expect("was another");
+        drop(NamedPipe::open(&process, secret).expect("itself again"));
+        server.disconnect().expect("connected");
+        assert_eq!(code(server.impersonate_client()), abi::ERROR_PIPE_NOT_CONNECTED);
+        drop((server, client, secrets));
+        nothing_is_left(&machine);
+    }
+}
+
+scenario! {
     fn futures_and_completion_ports_hear_of_pipes(form: Form) {
         let machine = machine(form);
         let process = std::sync::Arc::new(machine.process("test"));

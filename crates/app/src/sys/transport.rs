@@ -13,8 +13,8 @@ pub use gate::{ConnectError, Handle, Transport};
 pub(crate) use token::*;
 
 pub(crate) use named_pipe::{
-    create_named_pipe, disconnect_named_pipe, flush, named_pipe_info, named_pipe_process, named_pipe_state,
-    peek_named_pipe, set_named_pipe_state, wait_named_pipe,
+    create_named_pipe, disconnect_named_pipe, flush, impersonate_named_pipe_client, named_pipe_info,
+    named_pipe_process, named_pipe_state, peek_named_pipe, set_named_pipe_state, wait_named_pipe,
 };
 
 use super::{Apc, Bytes, Cancelled, EventChange, MOST_PACKETS, Notice, Packet, Start};

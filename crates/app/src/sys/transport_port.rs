@@ -164,7 +164,3 @@ pub(crate) fn impersonate_client(
 ) -> Result<(), NTSTATUS> {
     simple(transport, PortCall::ImpersonateClient { handle: port, message: request.bytes() })
 }
-
-pub(crate) fn revert(transport: &dyn Transport) -> Result<(), NTSTATUS> {
-    simple(transport, PortCall::Revert)
-}

@@ -41,8 +41,8 @@ use crate::error::Win32Error;
 use crate::wait::Waited;
 
 pub(crate) use named_pipe::{
-    create_named_pipe, disconnect_named_pipe, flush, named_pipe_info, named_pipe_process, named_pipe_state,
-    peek_named_pipe, set_named_pipe_state, wait_named_pipe,
+    create_named_pipe, disconnect_named_pipe, flush, impersonate_named_pipe_client, named_pipe_info,
+    named_pipe_process, named_pipe_state, peek_named_pipe, set_named_pipe_state, wait_named_pipe,
 };
 pub(crate) use token::*;
 

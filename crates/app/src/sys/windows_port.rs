@@ -5,7 +5,6 @@ use std::ptr::{null, null_mut};
 
 use abi::{NTSTATUS, OBJECT_ATTRIBUTES, PORT_MESSAGE, PORT_VIEW, REMOTE_PORT_VIEW, UNICODE_STRING};
 use windows_sys::Win32::Foundation::HANDLE;
-use windows_sys::Win32::Security::RevertToSelf;
 
 use super::{Handle, Transport};
 use crate::lpc::{LENGTH, Message, Part, SecurityQos};
@@ -297,10 +296,4 @@ pub(crate) fn impersonate_client(
     let mut request = Aligned::of(request);
     // SAFETY: the message is as long as its header says.
     done(unsafe { NtImpersonateClientOfPort(port.raw(), request.pointer()) })
-}
-
-pub(crate) fn revert(_transport: &dyn Transport) -> Result<(), NTSTATUS> {
-    // SAFETY: concerns the calling thread's token alone.
-    let reverted = unsafe { RevertToSelf() };
-    if reverted == 0 { Err(abi::STATUS_UNSUCCESSFUL) } else { Ok(()) }
 }

@@ -194,6 +194,8 @@ rows! {
         let known = abi::IO_FORCE_ACCESS_CHECK | abi::IO_NO_PARAMETER_CHECKING;
         let named_pipe = match create_file_type {
             abi::CreateFileTypeNone => None,
+            // (Confirm: which status is for a pipe without its parameters.)
+            abi::CreateFileTypeNamedPipe if internal_parameters == 0 => return Ok(abi::STATUS_INVALID_PARAMETER),
             abi::CreateFileTypeNamedPipe => Some(named_pipe(internal_parameters)?),
             _ => return Ok(abi::STATUS_NOT_IMPLEMENTED),
         };

@@ -110,8 +110,6 @@ pub enum PortCall<'a> {
         /// The request.
         message: &'a [u8],
     },
-    /// `RevertToSelf`: ends what `ImpersonateClient` began.
-    Revert,
     /// `NtReplyWaitReceivePortEx`: writes PortContext and the message to the output.
     ReplyWaitReceive {
         /// The port.
@@ -223,10 +221,9 @@ const REPLY: u32 = 57;
 const REPLY_WAIT_REPLY: u32 = 58;
 const REPLY_WAIT_RECEIVE: u32 = 59;
 const IMPERSONATE_CLIENT: u32 = 60;
-const REVERT: u32 = 61;
 
 /// The numbers of these calls.
-pub(super) const NUMBERS: std::ops::RangeInclusive<u32> = CREATE..=REVERT;
+pub(super) const NUMBERS: std::ops::RangeInclusive<u32> = CREATE..=IMPERSONATE_CLIENT;
 
 const DYNAMIC: u64 = 1 << 32;
 const EFFECTIVE_ONLY: u64 = 1 << 33;
@@ -281,7 +278,6 @@ pub(super) fn encode<'a>(
         PortCall::ImpersonateClient { handle, message } => {
             (IMPERSONATE_CLIENT, handle, 0, Tail::Bytes(message))
         }
-        PortCall::Revert => (REVERT, none, 0, Tail::Nothing),
         PortCall::ReplyWaitReceive { handle, reply, timeout } => {
             let flags = if timeout.is_some() { HAS_TIME } else { 0 };
             let count = fill(&[flags, timeout.unwrap_or(0).cast_unsigned()]);
@@ -354,7 +350,6 @@ pub(super) fn read<'a>(
         REPLY => PortCall::Reply { handle, message: bytes },
         REPLY_WAIT_REPLY => PortCall::ReplyWaitReply { handle, message: bytes },
         IMPERSONATE_CLIENT => PortCall::ImpersonateClient { handle, message: bytes },
-        REVERT => PortCall::Revert,
         REPLY_WAIT_RECEIVE => PortCall::ReplyWaitReceive {
             handle,
             reply: bytes,
@@ -409,7 +404,6 @@ mod tests {
             PortCall::Reply { handle, message },
             PortCall::ReplyWaitReply { handle, message },
             PortCall::ImpersonateClient { handle, message },
-            PortCall::Revert,
             PortCall::ReplyWaitReceive { handle, reply: &[], timeout: None },
             PortCall::ReplyWaitReceive { handle, reply: message, timeout: Some(i64::MIN) },
         ] {

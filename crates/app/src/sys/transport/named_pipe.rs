@@ -217,6 +217,14 @@ pub(crate) fn named_pipe_process(
     Ok(u32::from_le_bytes(output))
 }
 
+pub(crate) fn impersonate_named_pipe_client(
+    transport: &dyn Transport,
+    handle: Handle,
+) -> Result<(), Win32Error> {
+    let done = fs_control(transport, handle, abi::FSCTL_PIPE_IMPERSONATE, &[], &mut []);
+    done.map(drop).map_err(|status| Win32Error::new("ImpersonateNamedPipeClient", "", status))
+}
+
 pub(crate) fn flush(transport: &dyn Transport, handle: Handle) -> Result<(), Win32Error> {
     super::call(transport, "FlushFileBuffers", &SystemCall::FlushBuffersFile { handle })
 }

@@ -6,8 +6,9 @@ use windows_sys::Win32::Foundation::INVALID_HANDLE_VALUE;
 use windows_sys::Win32::Storage::FileSystem::FlushFileBuffers;
 use windows_sys::Win32::System::Pipes::{
     CreateNamedPipeW, DisconnectNamedPipe, GetNamedPipeClientProcessId, GetNamedPipeHandleStateW,
-    GetNamedPipeInfo, GetNamedPipeServerProcessId, PIPE_NOWAIT, PIPE_READMODE_MESSAGE, PIPE_SERVER_END,
-    PIPE_TYPE_MESSAGE, PeekNamedPipe, SetNamedPipeHandleState, WaitNamedPipeW,
+    GetNamedPipeInfo, GetNamedPipeServerProcessId, ImpersonateNamedPipeClient, PIPE_NOWAIT,
+    PIPE_READMODE_MESSAGE, PIPE_SERVER_END, PIPE_TYPE_MESSAGE, PeekNamedPipe, SetNamedPipeHandleState,
+    WaitNamedPipeW,
 };
 
 use super::{Handle, Transport, done, last_error, length, wide};
@@ -152,6 +153,14 @@ pub(crate) fn named_pipe_process(
         done("GetNamedPipeClientProcessId", told)?;
     }
     Ok(process)
+}
+
+pub(crate) fn impersonate_named_pipe_client(
+    _transport: &dyn Transport,
+    handle: Handle,
+) -> Result<(), Win32Error> {
+    // SAFETY: takes a value.
+    done("ImpersonateNamedPipeClient", unsafe { ImpersonateNamedPipeClient(handle.raw()) })
 }
 
 pub(crate) fn flush(_transport: &dyn Transport, handle: Handle) -> Result<(), Win32Error> {
