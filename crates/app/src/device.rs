@@ -80,6 +80,11 @@ impl<'a> Device<'a> {
         OpenOptions::new().open(transport, path)
     }
 
+    /// A file that was opened in another way.
+    pub(crate) fn of(transport: &'a dyn Transport, handle: Handle) -> Self {
+        Self { transport, handle }
+    }
+
     /// The handle's value.
     #[must_use]
     pub fn handle(&self) -> Handle {

@@ -116,11 +116,27 @@ impl Reactor {
     /// As for [`OpenOptions::open`] and [`CompletionPort::associate`].
     pub fn open(&self, options: &OpenOptions, path: &str) -> Result<AsyncDevice<'_>, Win32Error> {
         let device = options.overlapped(true).open(self.transport(), path)?;
+        self.adopt(&device).map(|()| AsyncDevice { device, reactor: self })
+    }
+
+    /// Lets the ends of a file's requests be told here.
+    pub(crate) fn adopt(&self, device: &Device<'_>) -> Result<(), Win32Error> {
         let port = CompletionPort::from_handle(self.transport(), self.shared.port);
-        let associated = port.associate(&device, 0);
+        let associated = port.associate(device, 0);
         // It stays the thread's.
         let _kept = port.into_handle();
-        associated.map(|()| AsyncDevice { device, reactor: self })
+        associated
+    }
+
+    /// The future of a request that has begun, or was refused.
+    pub(crate) fn request<'d>(&'d self, begun: Result<Operation<'d>, Refused>) -> Request<'d> {
+        let state = match begun {
+            Ok(operation) => State::GoesOn(operation),
+            Err(Refused { error, buffer, input }) => {
+                State::Ended(Box::new(Finished { result: Err(error), buffer, input }))
+            }
+        };
+        Request { shared: &self.shared, state }
     }
 }
 
@@ -170,13 +186,7 @@ impl<'a> AsyncDevice<'a> {
     }
 
     fn begin<'d>(&'d self, begun: Result<Operation<'d>, Refused>) -> Request<'d> {
-        let state = match begun {
-            Ok(operation) => State::GoesOn(operation),
-            Err(Refused { error, buffer, input }) => {
-                State::Ended(Box::new(Finished { result: Err(error), buffer, input }))
-            }
-        };
-        Request { shared: &self.reactor.shared, state }
+        self.reactor.request(begun)
     }
 }
 

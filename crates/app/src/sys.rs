@@ -3,17 +3,28 @@
 
 #[cfg(not(windows))]
 mod transport;
+#[cfg(not(windows))]
+mod transport_filter;
 #[cfg(windows)]
 mod windows;
+#[cfg(windows)]
+mod windows_filter;
 
 #[cfg(not(windows))]
 pub(crate) use transport::*;
 #[cfg(not(windows))]
 pub use transport::{ConnectError, Handle, Transport, connect};
+#[cfg(not(windows))]
+pub(crate) use transport_filter::*;
 #[cfg(windows)]
 pub(crate) use windows::*;
 #[cfg(windows)]
 pub use windows::{ConnectError, Handle, Transport, Win32, connect};
+#[cfg(windows)]
+pub(crate) use windows_filter::{
+    connect_filter_port, filter_get_message, filter_load, filter_reply_message, filter_send_message,
+    filter_unload,
+};
 
 /// Bytes of an OVERLAPPED, or of what stands in its place.
 pub(crate) const OVERLAPPED_SIZE: u32 = 32;
@@ -50,6 +61,7 @@ pub(crate) enum Start {
     Read { buffer: Bytes, offset: u64 },
     Write { buffer: Bytes, offset: u64 },
     Control { code: u32, input: Bytes, output: Bytes },
+    GetMessage { buffer: Bytes },
 }
 
 /// How its end is told, besides in the OVERLAPPED.
@@ -92,6 +104,7 @@ impl Start {
             Self::Read { .. } => "ReadFile",
             Self::Write { .. } => "WriteFile",
             Self::Control { .. } => "DeviceIoControl",
+            Self::GetMessage { .. } => "FilterGetMessage",
         }
     }
 }

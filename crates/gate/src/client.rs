@@ -17,12 +17,13 @@ use std::thread::JoinHandle;
 
 use abi::{
     METHOD_BUFFERED, NTSTATUS, STATUS_BUFFER_TOO_SMALL, STATUS_INSUFFICIENT_RESOURCES,
-    STATUS_INVALID_PARAMETER_1, STATUS_OBJECT_NAME_INVALID, STATUS_SUCCESS, STATUS_UNSUCCESSFUL,
+    STATUS_INVALID_PARAMETER, STATUS_INVALID_PARAMETER_1, STATUS_OBJECT_NAME_INVALID, STATUS_SUCCESS,
+    STATUS_UNSUCCESSFUL,
 };
 
 use crate::directory;
 use crate::patience::Spin;
-use crate::system_call::{MOST_WORDS, SystemCall, SystemReply, Tail, encode};
+use crate::system_call::{MOST_BYTES, MOST_WORDS, SystemCall, SystemReply, Tail, encode};
 use crate::transport::{CreateFile, DirectoryEntry, Handle, IoStatus, SharedMemory, Transport};
 use crate::view::View;
 use crate::window::Window;
@@ -252,6 +253,18 @@ impl Transport for Client {
             Tail::Handles(_) => return SystemReply::status(STATUS_INVALID_PARAMETER_1),
             Tail::Name(name) if name.len() > PATH_LIMIT => {
                 return SystemReply::status(STATUS_OBJECT_NAME_INVALID);
+            }
+            Tail::NameAndBytes(name, _) if name.len() > PATH_LIMIT => {
+                return SystemReply::status(STATUS_OBJECT_NAME_INVALID);
+            }
+            Tail::NameAndBytes(_, bytes) if bytes.len() > MOST_BYTES => {
+                return SystemReply::status(STATUS_INVALID_PARAMETER);
+            }
+            Tail::NameAndBytes(name, bytes) => {
+                named.extend_from_slice(front);
+                named.extend(name.iter().flat_map(|unit| unit.to_le_bytes()));
+                named.extend_from_slice(bytes);
+                &named
             }
             Tail::Name(name) => {
                 named.extend_from_slice(front);

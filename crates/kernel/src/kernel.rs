@@ -10,7 +10,7 @@ use platform::entry::{EntryOwner, Stop};
 use platform::pages::PagesError;
 
 use crate::trace::{Event, Trace};
-use crate::{cm, ex, io, ke, mm, ob, ps, raw};
+use crate::{cm, ex, flt, io, ke, mm, ob, ps, raw};
 
 /// What a machine is made of.
 #[derive(Clone, Copy, Debug)]
@@ -120,6 +120,8 @@ pub struct Kernel {
     pub callbacks: ex::Callbacks,
     /// Drivers, devices, IRPs.
     pub io: io::IoManager,
+    /// Filters and their communication ports.
+    pub flt: flt::FilterManager,
     /// Observers.
     pub trace: Trace,
     this: Weak<Self>,
@@ -167,6 +169,7 @@ impl Kernel {
             rundowns: ex::Rundowns::default(),
             callbacks: ex::Callbacks::default(),
             io,
+            flt: flt::FilterManager::default(),
             trace: Trace::default(),
             halted: AtomicBool::new(false),
             bugcheck: OnceLock::new(),

@@ -9,6 +9,7 @@
 //! - [`se`]: security descriptors, tokens, the access check.
 //! - [`ex`]: event objects, resources.
 //! - [`io`]: drivers, devices, files, IRPs.
+//! - [`flt`]: filters and their communication ports.
 //! - [`trace`]: what happens, for whoever watches.
 //!
 //! Loading images, and what exports look like to driver code, are other crates' matter.
@@ -16,6 +17,7 @@
 
 pub mod cm;
 pub mod ex;
+pub mod flt;
 pub mod io;
 pub mod ke;
 mod kernel;

@@ -45,6 +45,7 @@ fn open(
             share_access: how.share,
             create_disposition: how.disposition,
             create_options: how.options,
+            extended: &[],
             user_mode: false,
             force_access_check: how.force_access_check
                 || attributes.attributes & abi::OBJ_FORCE_ACCESS_CHECK != 0,

@@ -36,6 +36,12 @@ const UNMAP_VIEW_OF_SECTION: u32 = 22;
 const FLUSH_VIRTUAL_MEMORY: u32 = 23;
 const GET_CURRENT_THREAD_ID: u32 = 24;
 const CANCEL_SYNCHRONOUS_IO_FILE: u32 = 25;
+const FILTER_CONNECT_COMMUNICATION_PORT: u32 = 26;
+const FILTER_LOAD: u32 = 27;
+const FILTER_UNLOAD: u32 = 28;
+
+/// The longest context of a connection.
+pub(crate) const MOST_BYTES: usize = u16::MAX as usize;
 
 const HAS_TIME: u64 = 1;
 const ALERTABLE: u64 = 2;
@@ -49,6 +55,8 @@ pub(crate) enum Tail<'a> {
     Nothing,
     Name(&'a [u16]),
     Handles(&'a [Handle]),
+    /// The name's length is one of the words.
+    NameAndBytes(&'a [u16], &'a [u8]),
 }
 
 /// Call number, handle, words (as many as are used), tail.
@@ -135,6 +143,12 @@ pub(crate) fn encode<'a>(
         SystemCall::FlushVirtualMemory { address, length } => {
             (FLUSH_VIRTUAL_MEMORY, none, fill(&[address, length]), Tail::Nothing)
         }
+        SystemCall::FilterConnectCommunicationPort { name, options, context } => {
+            let values = [options.into(), name.len() as u64];
+            (FILTER_CONNECT_COMMUNICATION_PORT, none, fill(&values), Tail::NameAndBytes(name, context))
+        }
+        SystemCall::FilterLoad { name } => (FILTER_LOAD, none, 0, Tail::Name(name)),
+        SystemCall::FilterUnload { name } => (FILTER_UNLOAD, none, 0, Tail::Name(name)),
     }
 }
 
@@ -170,8 +184,20 @@ pub(crate) fn decode<R>(
     let mut name = Vec::new();
     let mut handles = [Handle(0); MOST_HANDLES];
     let mut handle_count = 0;
+    let mut bytes: &[u8] = &[];
     match number {
-        CREATE_EVENT | OPEN_EVENT | CREATE_IO_COMPLETION | CREATE_SECTION | OPEN_SECTION => {
+        FILTER_CONNECT_COMMUNICATION_PORT => {
+            let length = usize::try_from(word(1)).ok().filter(|units| *units <= crate::wire::PATH_LIMIT);
+            let parts = length.and_then(|units| tail.split_at_checked(units * 2));
+            let (front, rest) = parts.ok_or(STATUS_INVALID_PARAMETER)?;
+            if rest.len() > MOST_BYTES {
+                return Err(STATUS_INVALID_PARAMETER);
+            }
+            name.extend(front.as_chunks::<2>().0.iter().map(|unit| u16::from_le_bytes(*unit)));
+            bytes = rest;
+        }
+        CREATE_EVENT | OPEN_EVENT | CREATE_IO_COMPLETION | CREATE_SECTION | OPEN_SECTION | FILTER_LOAD
+        | FILTER_UNLOAD => {
             let (units, rest) = tail.as_chunks::<2>();
             if !rest.is_empty() || units.len() > crate::wire::PATH_LIMIT {
                 return Err(STATUS_INVALID_PARAMETER);
@@ -191,7 +217,7 @@ pub(crate) fn decode<R>(
         _ if !tail.is_empty() => return Err(STATUS_INVALID_PARAMETER),
         _ => {}
     }
-    let call = read(number, handle, &word, &name, &handles[..handle_count]);
+    let call = read(number, handle, &word, (&name, bytes), &handles[..handle_count]);
     call.map(|call| body(&call)).ok_or(STATUS_NOT_IMPLEMENTED)
 }
 
@@ -201,15 +227,27 @@ fn word_count(number: u32) -> Option<usize> {
         READ | WRITE | DEVICE_CONTROL => 7,
         SET_IO_COMPLETION | CREATE_SECTION | MAP_VIEW_OF_SECTION => 4,
         CREATE_EVENT => 3,
-        WAIT | DELAY | CREATE_IO_COMPLETION | SET_FILE_COMPLETION | REMOVE_IO_COMPLETION
-        | FLUSH_VIRTUAL_MEMORY => 2,
+        WAIT
+        | DELAY
+        | CREATE_IO_COMPLETION
+        | SET_FILE_COMPLETION
+        | REMOVE_IO_COMPLETION
+        | FLUSH_VIRTUAL_MEMORY
+        | FILTER_CONNECT_COMMUNICATION_PORT => 2,
         CANCEL_IO_FILE_EX
         | OPEN_EVENT
         | SET_COMPLETION_NOTIFICATION_MODES
         | OPEN_SECTION
         | UNMAP_VIEW_OF_SECTION
         | CANCEL_SYNCHRONOUS_IO_FILE => 1,
-        CANCEL_IO_FILE | SET_EVENT | RESET_EVENT | PULSE_EVENT | TAKE_USER_APC | GET_CURRENT_THREAD_ID => 0,
+        CANCEL_IO_FILE
+        | SET_EVENT
+        | RESET_EVENT
+        | PULSE_EVENT
+        | TAKE_USER_APC
+        | GET_CURRENT_THREAD_ID
+        | FILTER_LOAD
+        | FILTER_UNLOAD => 0,
         _ => return None,
     })
 }
@@ -218,7 +256,7 @@ fn read<'a>(
     number: u32,
     handle: Handle,
     word: &dyn Fn(usize) -> u64,
-    name: &'a [u16],
+    (name, bytes): (&'a [u16], &'a [u8]),
     handles: &'a [Handle],
 ) -> Option<SystemCall<'a>> {
     let notice = |event: u64, first: usize| Notice {
@@ -295,6 +333,11 @@ fn read<'a>(
         }
         UNMAP_VIEW_OF_SECTION => SystemCall::UnmapViewOfSection { address: word(0) },
         FLUSH_VIRTUAL_MEMORY => SystemCall::FlushVirtualMemory { address: word(0), length: word(1) },
+        FILTER_CONNECT_COMMUNICATION_PORT => {
+            SystemCall::FilterConnectCommunicationPort { name, options: low(word(0)), context: bytes }
+        }
+        FILTER_LOAD => SystemCall::FilterLoad { name },
+        FILTER_UNLOAD => SystemCall::FilterUnload { name },
         _ => return None,
     })
 }
@@ -320,6 +363,10 @@ mod tests {
             Tail::Nothing => {}
             Tail::Name(name) => bytes.extend(name.iter().flat_map(|unit| unit.to_le_bytes())),
             Tail::Handles(handles) => bytes.extend(handles.iter().flat_map(|handle| handle.0.to_le_bytes())),
+            Tail::NameAndBytes(name, context) => {
+                bytes.extend(name.iter().flat_map(|unit| unit.to_le_bytes()));
+                bytes.extend_from_slice(context);
+            }
         }
         decode(number, handle, &bytes, |arrived| arrived == call)
     }
@@ -378,6 +425,10 @@ mod tests {
             SystemCall::CancelSynchronousIoFile { thread: u32::MAX },
             SystemCall::UnmapViewOfSection { address: u64::MAX },
             SystemCall::FlushVirtualMemory { address: 1 << 45, length: 5 },
+            SystemCall::FilterConnectCommunicationPort { name: &name, options: 1, context: b"odd" },
+            SystemCall::FilterConnectCommunicationPort { name: &name, options: u32::MAX, context: &[] },
+            SystemCall::FilterLoad { name: &name },
+            SystemCall::FilterUnload { name: &[] },
         ] {
             assert_eq!(travelled(&call), Ok(true), "{call:?}");
         }
@@ -389,13 +440,20 @@ mod tests {
     #[test]
     fn what_is_torn_is_refused() {
         let refused = |number, input: &[u8]| decode(number, HANDLE, input, |_| ()).err();
-        for number in 1..=25 {
+        for number in 1..=28 {
             // No call has these lengths.
             assert_eq!(refused(number, &[0; 7 * 8 + 1]), Some(abi::STATUS_INVALID_PARAMETER), "{number}");
         }
         assert_eq!(refused(1, &[0; 55]), Some(abi::STATUS_INVALID_PARAMETER), "half a word");
+        let connect = |units: u64, tail: usize| {
+            let words = [0, units].map(u64::to_le_bytes).concat();
+            refused(26, &[words, vec![0; tail]].concat())
+        };
+        assert_eq!(connect(2, 3), Some(abi::STATUS_INVALID_PARAMETER), "half a name");
+        assert_eq!(connect(u64::MAX, 8), Some(abi::STATUS_INVALID_PARAMETER), "no name is so long");
+        assert_eq!(connect(0, 0x1_0000), Some(abi::STATUS_INVALID_PARAMETER), "nor a context");
         assert_eq!(refused(11, &[0; 16 + 66 * 4]), Some(abi::STATUS_INVALID_PARAMETER), "too many handles");
-        for number in [0, 26, u32::MAX] {
+        for number in [0, 29, u32::MAX] {
             assert_eq!(refused(number, &[]), Some(abi::STATUS_NOT_IMPLEMENTED), "{number}");
         }
     }

@@ -38,6 +38,8 @@ pub struct OpenRequest<'a> {
     pub create_disposition: u32,
     /// FILE_SYNCHRONOUS_IO_NONALERT, …
     pub create_options: u32,
+    /// What the create request brings besides in its system buffer (`EaLength`), in its driver's own form.
+    pub extended: &'a [u8],
     /// Whether the caller is an application (`UserMode`).
     pub user_mode: bool,
     /// Whether rights are checked for kernel mode too (IO_FORCE_ACCESS_CHECK, OBJ_FORCE_ACCESS_CHECK).
@@ -276,17 +278,28 @@ fn send_create(
     let options = (request.create_disposition << 24) | (request.create_options & 0x00FF_FFFF);
     let force = if request.force_access_check { abi::SL_FORCE_ACCESS_CHECK } else { 0 };
     let word = u64::from(request.file_attributes & 0xFFFF) | (u64::from(request.share_access & 0xFFFF) << 16);
-    let parameters = [context.address, u64::from(options), word, 0];
+    let extended = match extended_buffer(kernel, request.extended) {
+        Ok(extended) => extended,
+        Err(status) => {
+            context.free(kernel);
+            return Err(status);
+        }
+    };
+    let parameters = [context.address, u64::from(options), word, request.extended.len() as u64];
     let result = request::send_plain(kernel, file, request.user_mode, |irp, location| {
         location.set_major_function(abi::IRP_MJ_CREATE)?;
         location.set_flags(force)?;
         irp.set_flags(abi::IRP_CREATE_OPERATION | abi::IRP_SYNCHRONOUS_API)?;
+        irp.set_system_buffer(extended.map_or(0, |block| block.address))?;
         for (index, parameter) in (0..).zip(parameters) {
             location.set_parameter(index, parameter)?;
         }
         Ok(())
     });
     context.free(kernel);
+    if let Some(block) = extended {
+        super::free_own(kernel, block.address);
+    }
     // It means something in create requests alone, and nothing keeps that file.
     let _freed_by_driver = file.object.set_related_file_object(0);
     // The create request may end with a warning or information; only errors leave no handle.
@@ -297,6 +310,17 @@ fn send_create(
     // Confirm: that a file is signaled once it is open, as its first request has ended. No published text says so.
     kernel.ke.set_event(kernel, file.object.event(), 0).map_err(|_| abi::STATUS_INSUFFICIENT_RESOURCES)?;
     Ok(result.information)
+}
+
+/// A create request's system buffer; none for no bytes.
+fn extended_buffer(kernel: &Kernel, bytes: &[u8]) -> Result<Option<PoolBlock>, NTSTATUS> {
+    if bytes.is_empty() {
+        return Ok(None);
+    }
+    let block = allocate(kernel, bytes.len())?;
+    // The memory is the kernel's own and was committed just now.
+    raw::copy_to(block.address, bytes).map_err(|_| abi::STATUS_INSUFFICIENT_RESOURCES)?;
+    Ok(Some(block))
 }
 
 /// The IO_SECURITY_CONTEXT and ACCESS_STATE of a create request, and the reference that keeps the token in it valid.
