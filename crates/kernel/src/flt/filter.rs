@@ -17,6 +17,7 @@ use crate::ke::Thread;
 use crate::ob::{Object, ObjectBody, ObjectType};
 use crate::ps::{self, Process};
 use crate::raw::{self, DriverObject, Outcome};
+use crate::se::Privilege;
 
 /// What a filter has told of itself (FLT_REGISTRATION).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -334,7 +335,9 @@ pub fn filter_load(kernel: &Kernel, process: &Process, name: &str) -> Result<(),
     Err(if known { abi::STATUS_NOT_IMPLEMENTED } else { abi::STATUS_OBJECT_NAME_NOT_FOUND })
 }
 
+/// Whether a process may load and unload. On Windows the privilege must be on, too, which nothing here can be asked for yet.
 fn check_privilege(process: &Process) -> Result<(), NTSTATUS> {
-    let held = process.token.has_privilege(abi::SE_LOAD_DRIVER_PRIVILEGE);
+    let is_it = |privilege: &Privilege| privilege.number == abi::SE_LOAD_DRIVER_PRIVILEGE;
+    let held = process.token.privileges.iter().any(is_it);
     if held { Ok(()) } else { Err(abi::STATUS_PRIVILEGE_NOT_HELD) }
 }
