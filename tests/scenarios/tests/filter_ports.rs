@@ -293,7 +293,8 @@ fn replies_are_checked(transport: &dyn Transport) {
         let sender = scope.spawn(|| send(&open(transport, DEVICE), 8, 1, 8, 0));
         let (header, _) = take(&port, 8);
         let reply = reply_to(header.message_id, &[7; 8]);
-        let refused = |port: &FilterPort<'_>, reply: &[u8]| port.reply_message(reply).expect_err("refused").hresult;
+        let refused =
+            |port: &FilterPort<'_>, reply: &[u8]| port.reply_message(reply).expect_err("refused").hresult;
         for length in [0, 8, 15] {
             assert_eq!(refused(&port, &reply[..length]), INVALID_ARGUMENT, "{length}");
         }
@@ -431,7 +432,10 @@ fn the_filter_gets_the_applications_buffers(transport: &dyn Transport) {
         let count = port.send_message(&from[1..], &mut to[1..]).expect("is echoed") as usize;
         assert_eq!(count, input.min(output));
         let echoed = from[1..].iter().map(|byte| byte.wrapping_add(1));
-        assert!(to[1..].iter().zip(echoed).take(count).all(|(got, wanted)| *got == wanted), "{input} {output}");
+        assert!(
+            to[1..].iter().zip(echoed).take(count).all(|(got, wanted)| *got == wanted),
+            "{input} {output}"
+        );
     }
     let answer = |status: NTSTATUS, length: u32| {
         let mut message = vec![1];
@@ -440,7 +444,11 @@ fn the_filter_gets_the_applications_buffers(transport: &dyn Transport) {
         port.send_message(&message, &mut [0; 8])
     };
     assert_eq!(answer(abi::STATUS_SUCCESS, 5).expect("succeeds"), 5);
-    assert_eq!(answer(abi::STATUS_SUCCESS, u32::MAX).expect("succeeds"), 8, "never more than there is room for");
+    assert_eq!(
+        answer(abi::STATUS_SUCCESS, u32::MAX).expect("succeeds"),
+        8,
+        "never more than there is room for"
+    );
     assert_eq!(answer(abi::STATUS_ACCESS_DENIED, 5).expect_err("fails").hresult, DENIED);
     assert!(answer(abi::STATUS_PENDING, 5).is_err(), "nothing goes on there");
     // The filter may send while it is sent to.
@@ -458,7 +466,10 @@ fn the_filter_gets_the_applications_buffers(transport: &dyn Transport) {
     done(&device, CLOSE_PORT, &[0]);
     let (status, _) = call(&device, CREATE_PORT, &[0, 1, KERNEL, 0, 0, 1], PORT);
     assert_eq!(status, OK);
-    assert_eq!(connect(transport).send_message(&[0], &mut [0]).expect_err("no callback").hresult, INVALID_FUNCTION);
+    assert_eq!(
+        connect(transport).send_message(&[0], &mut [0]).expect_err("no callback").hresult,
+        INVALID_FUNCTION
+    );
 }
 
 /// The connection in the process that plays the application.

@@ -22,7 +22,8 @@ use crate::raw::{self, DispatcherHeader, IoStackLocation, Irp, Outcome};
 use crate::{Kernel, Unwind};
 
 /// Bytes of both headers.
-const HEADER: u32 = size_of::<abi::FILTER_MESSAGE_HEADER>() as u32;
+const HEADER: u32 = 16;
+const _: () = assert!(size_of::<abi::FILTER_MESSAGE_HEADER>() == HEADER as usize);
 const _: () = assert!(size_of::<abi::FILTER_REPLY_HEADER>() == HEADER as usize);
 /// Tag of the events of senders.
 const EVENT_TAG: u32 = u32::from_le_bytes(*b"FMev");
@@ -87,6 +88,10 @@ struct State {
     cookie: u64,
     /// It counts for its port.
     counts: bool,
+    /// Messages of the application that the filter's callback has not returned from.
+    calls: u32,
+    /// The filter is to be told of the end by the last of them.
+    end_is_due: bool,
     next_id: u32,
     senders: Vec<Sender>,
     /// Indices of senders, oldest first.
@@ -209,11 +214,37 @@ pub fn send_message(
     let Some(object) = connection_at(kernel, raw::read(port)?) else {
         return Ok((abi::STATUS_PORT_DISCONNECTED, 0));
     };
-    let sent = match object.body::<Connection>() {
-        Some(connection) => connection.send(kernel, thread, message),
-        None => Ok((abi::STATUS_PORT_DISCONNECTED, 0)),
+    let sent = match (object.body::<Connection>(), message.reply) {
+        (Some(connection), Some(reply)) if !raw::is_driver_memory(reply.0, reply.1 as usize) => {
+            send_from_native(kernel, thread, connection, message, reply)
+        }
+        (Some(connection), _) => connection.send(kernel, thread, message),
+        (None, _) => Ok((abi::STATUS_PORT_DISCONNECTED, 0)),
     };
     object.dereference(kernel);
+    sent
+}
+
+/// A driver that is compiled into the process may want its reply where only its own threads can write: it goes through pool.
+#[cold]
+fn send_from_native(
+    kernel: &Kernel,
+    thread: &Thread,
+    connection: &Connection,
+    message: Message,
+    (address, length): Bytes,
+) -> Outcome<(NTSTATUS, u32)> {
+    let Some(block) = kernel.mm.pool.allocate_zeroed(length as usize, EVENT_TAG, PoolOwner::default()) else {
+        return Ok((abi::STATUS_INSUFFICIENT_RESOURCES, 0));
+    };
+    let message = Message { reply: Some((block.address, length)), ..message };
+    let sent = connection.send(kernel, thread, message).and_then(|(status, replied)| {
+        raw::copy_within(address, block.address, replied.min(length) as usize)?;
+        Ok((status, replied))
+    });
+    if !matches!(sent, Err(Unwind::Halt)) {
+        let _certainly_live = kernel.mm.pool.free(block.address);
+    }
     sent
 }
 
@@ -249,7 +280,11 @@ pub fn close_client_port(kernel: &Kernel, port: u64) -> Outcome<()> {
 
 impl Connection {
     /// A connection that its filter is yet to agree to, with a reference for the filter and one for the application's file.
-    pub(super) fn new(kernel: &Kernel, port: &Arc<Object>, filter: &Filter) -> Result<Arc<Object>, NTSTATUS> {
+    pub(super) fn make(
+        kernel: &Kernel,
+        port: &Arc<Object>,
+        filter: &Filter,
+    ) -> Result<Arc<Object>, NTSTATUS> {
         let address = super::allocate(kernel)?;
         let serial = kernel.flt.connections.fetch_add(1, Ordering::Relaxed).wrapping_add(1);
         let state = State { open: true, counts: true, ..State::default() };
@@ -329,15 +364,33 @@ impl Connection {
         told
     }
 
-    /// Tells the filter of the connection's end, once.
+    /// Tells the filter of the connection's end, once; while its message callback runs, the last of these does so when it has returned
+    /// (Confirm: that they are not called side by side).
     pub(super) fn notify_disconnected(&self, kernel: &Kernel) -> Outcome<()> {
         let cookie = {
             let mut state = self.lock();
-            std::mem::take(&mut state.established).then_some(state.cookie)
+            let is_first = std::mem::take(&mut state.established);
+            state.end_is_due |= is_first && state.calls > 0;
+            (is_first && state.calls == 0).then_some(state.cookie)
         };
-        let (Some(cookie), Some(port), Some(filter)) = (cookie, self.port(), self.filter()) else {
-            return Ok(());
+        match cookie {
+            Some(cookie) => self.tell_end(kernel, cookie),
+            None => Ok(()),
+        }
+    }
+
+    /// The filter's message callback has returned.
+    fn end_call(&self, kernel: &Kernel, cookie: u64) -> Outcome<()> {
+        let is_due = {
+            let mut state = self.lock();
+            state.calls -= 1;
+            state.calls == 0 && std::mem::take(&mut state.end_is_due)
         };
+        if is_due { self.tell_end(kernel, cookie) } else { Ok(()) }
+    }
+
+    fn tell_end(&self, kernel: &Kernel, cookie: u64) -> Outcome<()> {
+        let (Some(port), Some(filter)) = (self.port(), self.filter()) else { return Ok(()) };
         call_out(kernel, filter.driver, port.routines.disconnect, &[cookie]).map(drop)
     }
 
@@ -642,13 +695,16 @@ impl Connection {
             return Ok(abi::STATUS_PORT_DISCONNECTED);
         }
         let cookie = {
-            let state = self.lock();
-            if state.disconnected { None } else { Some(state.cookie) }
+            let mut state = self.lock();
+            let open = state.established && !state.disconnected;
+            state.calls += u32::from(open);
+            open.then_some(state.cookie)
         };
         let answered = match cookie {
             Some(cookie) => {
                 let arguments = [cookie, input.0, input.1.into(), output.0, output.1.into(), returned];
-                call_out(kernel, filter.driver, port.routines.message, &arguments)
+                let answered = call_out(kernel, filter.driver, port.routines.message, &arguments);
+                self.end_call(kernel, cookie).and(answered)
             }
             None => Ok(abi::STATUS_PORT_DISCONNECTED),
         };

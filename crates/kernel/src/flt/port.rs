@@ -209,7 +209,7 @@ pub(super) fn connect(
         port.end();
         return Ok(Err(abi::STATUS_FLT_DELETING_OBJECT));
     }
-    let connected = match Connection::new(kernel, object, filter) {
+    let connected = match Connection::make(kernel, object, filter) {
         Ok(connection) => ask(kernel, port, filter, connection, context),
         Err(status) => {
             port.end();
@@ -240,7 +240,7 @@ fn ask(
         }
         refused => {
             connection.refuse(kernel, &object)?;
-            refused.map(|status| Err(status))
+            refused.map(Err)
         }
     }
 }

@@ -4,9 +4,7 @@ use std::time::Instant;
 
 use app::{FilterPort, Transport, reply_to};
 use host::Machine;
-use ringbridge_scenarios::{
-    Beside, PATIENCE, open, say_ready, serve, wait_to_go_on, with_driver,
-};
+use ringbridge_scenarios::{Beside, PATIENCE, open, say_ready, serve, wait_to_go_on, with_driver};
 
 use super::*;
 

@@ -85,7 +85,8 @@ fn a_registration_is_checked() {
     let machine = machine_with(DRIVER);
     let process = machine.process("test");
     let device = open(&process, DEVICE);
-    let register = |size: u64, version: u64| NTSTATUS::from_bits(call(&device, REGISTER, &[size, version], "").0);
+    let register =
+        |size: u64, version: u64| NTSTATUS::from_bits(call(&device, REGISTER, &[size, version], "").0);
     assert_eq!(register(112, 0x203), abi::STATUS_OBJECT_NAME_COLLISION, "a driver has one filter");
     done(&device, UNREGISTER, &[]);
     for (size, version) in [(112, 0x1FF), (112, 0x204), (111, 0x203), (103, 0x202), (87, 0x200), (0, 0x203)] {
@@ -98,7 +99,9 @@ fn a_registration_is_checked() {
     done(&device, DEREFERENCE, &[]);
     let knows = |name: &str| call(&device, KNOWS, &[], name).1[0] != 0;
     assert!(knows("FltSendMessage"));
-    assert!(!knows("FltGetFileNameInformation") && !knows("FltNone") && !knows("IoCreateDevice") && !knows(""));
+    assert!(
+        !knows("FltGetFileNameInformation") && !knows("FltNone") && !knows("IoCreateDevice") && !knows("")
+    );
     drop(device);
     nothing_left(&machine);
 }
