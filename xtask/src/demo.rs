@@ -22,7 +22,8 @@ pub(crate) struct Args {
 }
 
 /// The drivers that the demo shows.
-const SAMPLES: [&str; 8] = ["hello", "pipe", "buffers", "delay", "notify", "mapping", "stream", "tap"];
+const SAMPLES: [&str; 9] =
+    ["hello", "pipe", "buffers", "delay", "notify", "mapping", "verdict", "stream", "tap"];
 
 pub(crate) fn run(args: &Args) -> Result<()> {
     let workspace = Workspace::load()?;

@@ -35,12 +35,17 @@ pub trait PortNotify: Sized + Send + Sync + 'static {
     ///
     /// # Errors
     /// What the application is to get instead of a connection.
-    fn connect(&self, client: ClientPort, context: &[u8]) -> Result<PoolArc<Self::Connection>, NTSTATUS>;
+    fn connect(
+        &self,
+        level: PassiveLevel,
+        client: ClientPort,
+        context: &[u8],
+    ) -> Result<PoolArc<Self::Connection>, NTSTATUS>;
 
     /// The application has closed its last handle or has ended, or the filter is being unregistered. Once for each connection. What
     /// else points to it must be dropped before long: unregistering waits for the last [`ClientPort`].
-    fn disconnect(&self, connection: &PoolArc<Self::Connection>) {
-        let _ = connection;
+    fn disconnect(&self, level: PassiveLevel, connection: &PoolArc<Self::Connection>) {
+        let (_, _) = (level, connection);
     }
 
     /// The application has sent a message (`FilterSendMessage`), in whose context this is called. Its buffers are its own memory.
@@ -49,11 +54,12 @@ pub trait PortNotify: Sized + Send + Sync + 'static {
     /// What the application gets, without any bytes.
     fn message(
         &self,
+        level: PassiveLevel,
         connection: &PoolArc<Self::Connection>,
         input: &UserData<'_>,
         output: &mut UserOutput<'_>,
     ) -> Result<(), NTSTATUS> {
-        let (_, _, _) = (connection, input, output);
+        let (_, _, _, _) = (level, connection, input, output);
         Err(STATUS_INVALID_DEVICE_REQUEST)
     }
 }
@@ -394,6 +400,12 @@ impl Drop for ClientPort {
     }
 }
 
+/// Of the routines below.
+fn level() -> PassiveLevel {
+    // SAFETY: the filter manager calls them at PASSIVE_LEVEL.
+    unsafe { PassiveLevel::assume() }
+}
+
 unsafe extern "win64" fn connected<P: PortNotify>(
     client: *mut FLT_PORT,
     port: *mut c_void,
@@ -417,7 +429,7 @@ unsafe extern "win64" fn connected<P: PortNotify>(
         let linked = PoolBox::new(tag, MaybeUninit::<Linked<P>>::uninit());
         let connected = linked.and_then(|linked| {
             let client = ClientPort::new(node.filter, client, tag)?;
-            notify.connect(client, context).map(|connection| (linked, connection))
+            notify.connect(level(), client, context).map(|connection| (linked, connection))
         });
         match connected {
             Ok((linked, connection)) => {
@@ -444,7 +456,7 @@ unsafe extern "win64" fn disconnected<P: PortNotify>(cookie: *mut c_void) {
         // SAFETY: leaked under this tag, and written then.
         let Linked { port, connection, .. } = unsafe { PoolBox::from_leaked(linked, tag) }.into_inner();
         // SAFETY: lives as long as the filter.
-        unsafe { port.as_ref() }.notify.disconnect(&connection);
+        unsafe { port.as_ref() }.notify.disconnect(level(), &connection);
     });
 }
 
@@ -466,7 +478,7 @@ unsafe extern "win64" fn message<P: PortNotify>(
         let mut output =
             unsafe { UserOutput::of_application(output.cast(), output_length as usize, &mut written) };
         // SAFETY: lives as long as the filter.
-        let done = unsafe { port.as_ref() }.notify.message(connection, &input, &mut output);
+        let done = unsafe { port.as_ref() }.notify.message(level(), connection, &input, &mut output);
         match done {
             Ok(()) => {
                 // SAFETY: room for the count, which is at most the buffer's length.

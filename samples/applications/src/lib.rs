@@ -16,6 +16,7 @@ pub mod hello;
 pub mod mapping;
 pub mod notify;
 pub mod stream;
+pub mod verdict;
 
 /// Where an application says what it does.
 pub type Say<'a> = &'a mut dyn FnMut(&str);

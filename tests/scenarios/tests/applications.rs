@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use app::Transport;
 use ringbridge_scenarios::{
-    DELAY, Form, HELLO, MAPPING, NOTIFY, SampleDriver, application, run_application, scenario,
+    DELAY, Form, HELLO, MAPPING, NOTIFY, SampleDriver, VERDICT, application, run_application, scenario,
     unload_when_closed,
 };
-use sample_applications::{Run, delay, hello, mapping, notify};
+use sample_applications::{Run, delay, hello, mapping, notify, verdict};
 
 const HELLO_SAYS: [&str; 4] = [
     "read 10 bytes: [68, 68, 68, 68, 68, 68, 68, 68, 68, 68]",
@@ -36,6 +36,16 @@ const NOTIFY_SAYS: [&str; 4] = [
     "10000 notifications by an event whose handle the driver got",
     "10000 notifications by requests that waited in the driver",
     "one wait for all three: 10000, 10000 and 10000 notifications",
+];
+
+const VERDICT_SAYS: [&str; 7] = [
+    "without a guard: opened",
+    r"\letter.txt: opened",
+    r"\letter.exe: 5",
+    r"\deep\down\LETTER.EXE: 5",
+    "side by side: 80 of 100",
+    "allowed 81, denied 22, unanswered 0, unguarded 1",
+    "the guard is gone: opened",
 ];
 
 fn says(run: Run, transport: Arc<dyn Transport>, expected: &[&str]) {
@@ -82,6 +92,22 @@ fn mapping_in_a_process_of_its_own() {
     }
 }
 
+#[test]
+fn verdict_in_a_process_of_its_own() {
+    if let Some(client) = application() {
+        // Another application has been before.
+        let mut says = VERDICT_SAYS;
+        says[5] = "allowed 162, denied 44, unanswered 0, unguarded 3";
+        self::says(verdict::run, Arc::new(client), &says);
+    }
+}
+
+scenario! {
+    fn verdict_says_the_same_wherever_it_runs(form: Form) {
+        in_both_places(VERDICT, form, "verdict_in_a_process_of_its_own", verdict::run, &VERDICT_SAYS);
+    }
+}
+
 scenario! {
     fn hello_says_the_same_wherever_it_runs(form: Form) {
         in_both_places(HELLO, form, "hello_in_a_process_of_its_own", hello::run, &HELLO_SAYS);
@@ -112,6 +138,8 @@ fn applications_use_their_drivers_codes() {
     assert_eq!(delay::IOCTL_SET.0, sample_delay::IOCTL_SET);
     let codes = [notify::IOCTL_NAME, notify::IOCTL_START, notify::IOCTL_NEXT].map(|code| code.0);
     assert_eq!(codes, [sample_notify::IOCTL_NAME, sample_notify::IOCTL_START, sample_notify::IOCTL_NEXT]);
+    assert_eq!((verdict::ALLOW, verdict::DENY), (sample_verdict::ALLOW, sample_verdict::DENY));
+    assert_eq!(verdict::LONGEST, sample_verdict::LONGEST * 2);
     assert_eq!(mapping::IOCTL_INVERT.0, sample_mapping::IOCTL_INVERT);
     assert_eq!(mapping::IOCTL_UPPER.0, sample_mapping::IOCTL_UPPER);
     assert_eq!(mapping::IOCTL_PUBLISH.0, sample_mapping::IOCTL_PUBLISH);
