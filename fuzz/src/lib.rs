@@ -5,11 +5,13 @@
 //! - [`pe`]: a driver's file, through [`loader::map::map`] and out of memory again;
 //! - [`unwind`]: function and unwind tables, and the code and stack that they speak of;
 //! - [`ioctl`]: what applications ask of a machine with drivers;
-//! - [`slots`]: what another process writes into its call slots.
+//! - [`slots`]: what another process writes into its call slots;
+//! - [`filter_messages`]: what an application asks of a filter's port.
 //!
 //! What ran for how long: `docs/fuzzing.md`.
 #![deny(unsafe_code)]
 
+pub mod filter_messages;
 mod images;
 mod impatience;
 pub mod ioctl;

@@ -50,6 +50,9 @@ enum Target {
     Ioctl,
     /// What another process writes into its call slots
     Slots,
+    /// What an application asks of a filter's port
+    #[value(name = "filter_messages")]
+    FilterMessages,
 }
 
 const TRIPLE: &str = "x86_64-unknown-linux-gnu";
@@ -74,6 +77,7 @@ impl Target {
             Self::Unwind => "unwind",
             Self::Ioctl => "ioctl",
             Self::Slots => "slots",
+            Self::FilterMessages => "filter_messages",
         }
     }
 
@@ -82,7 +86,7 @@ impl Target {
         match self {
             Self::Pe => 0x8000,
             Self::Unwind => 0x1000,
-            Self::Ioctl | Self::Slots => 0x800,
+            Self::Ioctl | Self::Slots | Self::FilterMessages => 0x800,
         }
     }
 }

@@ -19,6 +19,7 @@ mod overlapped;
 mod path;
 mod reactor;
 mod ring_signals;
+mod security;
 mod sys;
 mod thread;
 mod view;
@@ -44,6 +45,7 @@ pub use path::{nt_path, object_path};
 pub use reactor::{AsyncDevice, Reactor, Request};
 pub use ring;
 pub use ring_signals::{RingSignals, SignalError};
+pub use security::{ImpersonationLevel, SecurityQos, Sid, Token, impersonate_self, revert_to_self};
 #[cfg(windows)]
 pub use sys::Win32;
 pub use sys::{ConnectError, Handle, Transport, connect};

@@ -166,6 +166,11 @@
 //! A [`Section`] is memory that applications map with `MapViewOfFile`; a [`SystemView`] is the driver's view of it. Its name, or the
 //! handle of an application's, leads to it.
 //!
+//! # Clients
+//!
+//! What a driver opens passes every check. [`Create::client_security`] keeps who has opened the device, and
+//! [`Target::open_checked`] opens with that user's rights while the thread impersonates him. The sample `steward` does so.
+//!
 //! # Filters
 //!
 //! A driver can put a device above another driver's ([`DriverObject::filter`]); its requests come to a [`Filter`]'s methods, and those that
@@ -202,6 +207,7 @@ mod associated;
 mod buffer;
 mod bugcheck;
 mod bytes;
+mod client_security;
 mod contexts;
 mod control;
 mod csq;
@@ -261,6 +267,7 @@ pub use associated::Part;
 pub use buffer::Output;
 pub use bugcheck::RUST_PANIC;
 pub use bytes::Bytes;
+pub use client_security::{ClientSecurity, Impersonating};
 pub use contexts::Contexts;
 pub use control::{BufferedControl, DeviceControl, InDirectControl, NeitherControl, OutDirectControl};
 pub use device::{Device, DeviceBuilder};

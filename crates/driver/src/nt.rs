@@ -16,7 +16,9 @@ use abi::{
     NTSTATUS, OBJECT_ATTRIBUTES, OBJECT_HANDLE_INFORMATION, OBJECT_TYPE, PALLOCATE_FUNCTION_EX,
     PFREE_FUNCTION_EX, PIO_CSQ_ACQUIRE_LOCK, PIO_CSQ_COMPLETE_CANCELED_IRP, PIO_CSQ_INSERT_IRP,
     PIO_CSQ_INSERT_IRP_EX, PIO_CSQ_PEEK_NEXT_IRP, PIO_CSQ_RELEASE_LOCK, PIO_CSQ_REMOVE_IRP, POOL_TYPE,
-    SECTION_INHERIT, SLIST_ENTRY, SLIST_HEADER, TIMER_TYPE, UNICODE_STRING, WAIT_TYPE, WORK_QUEUE_TYPE,
+    SE_IMPERSONATION_STATE, SECTION_INHERIT, SECURITY_CLIENT_CONTEXT, SECURITY_QUALITY_OF_SERVICE,
+    SECURITY_SUBJECT_CONTEXT, SLIST_ENTRY, SLIST_HEADER, TIMER_TYPE, UNICODE_STRING, WAIT_TYPE,
+    WORK_QUEUE_TYPE,
 };
 
 macro_rules! ntoskrnl {
@@ -516,6 +518,37 @@ ntoskrnl! {
     fn ProbeForRead(Address: *const c_void, Length: usize, Alignment: u32);
     /// As ProbeForRead, and unless every page of it can be written. IRQL: up to APC_LEVEL.
     fn ProbeForWrite(Address: *const c_void, Length: usize, Alignment: u32);
+    /// Keeps who a thread is. IRQL: PASSIVE_LEVEL.
+    fn SeCreateClientSecurity(
+        ClientThread: *mut KTHREAD,
+        ClientSecurityQos: *mut SECURITY_QUALITY_OF_SERVICE,
+        RemoteSession: BOOLEAN,
+        ClientContext: *mut SECURITY_CLIENT_CONTEXT,
+    ) -> NTSTATUS;
+    /// Keeps who a captured subject is. IRQL: PASSIVE_LEVEL.
+    fn SeCreateClientSecurityFromSubjectContext(
+        SubjectContext: *mut SECURITY_SUBJECT_CONTEXT,
+        ClientSecurityQos: *mut SECURITY_QUALITY_OF_SERVICE,
+        ServerIsRemote: BOOLEAN,
+        ClientContext: *mut SECURITY_CLIENT_CONTEXT,
+    ) -> NTSTATUS;
+    /// Lets a thread, the current one for null, act as a client. IRQL: PASSIVE_LEVEL.
+    fn SeImpersonateClientEx(ClientContext: *mut SECURITY_CLIENT_CONTEXT, ServerThread: *mut KTHREAD) -> NTSTATUS;
+    /// Lets a thread act for its process; whom it acted for is kept, referenced. IRQL: PASSIVE_LEVEL.
+    fn PsDisableImpersonation(Thread: *mut KTHREAD, ImpersonationState: *mut SE_IMPERSONATION_STATE) -> BOOLEAN;
+    /// Ends what PsDisableImpersonation began, and drops its reference. IRQL: PASSIVE_LEVEL.
+    fn PsRestoreImpersonation(Thread: *mut KTHREAD, ImpersonationState: *mut SE_IMPERSONATION_STATE);
+    /// Lets the current thread act for its process. IRQL: PASSIVE_LEVEL.
+    fn PsRevertToSelf();
+    /// Opens a device that exists. IRQL: PASSIVE_LEVEL.
+    fn ZwOpenFile(
+        FileHandle: *mut HANDLE,
+        DesiredAccess: ACCESS_MASK,
+        ObjectAttributes: *mut OBJECT_ATTRIBUTES,
+        IoStatusBlock: *mut IO_STATUS_BLOCK,
+        ShareAccess: u32,
+        OpenOptions: u32,
+    ) -> NTSTATUS;
     /// Stops the machine. IRQL: any.
     fn KeBugCheckEx(
         BugCheckCode: u32,

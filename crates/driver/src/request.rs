@@ -11,8 +11,8 @@ use crate::locked::{self, LockedData};
 use crate::pool_arc::ErasedArc;
 use crate::user::{UserData, UserOutput};
 use crate::{
-    BufferedControl, DeviceControl, InDirectControl, LockedControl, NeitherControl, OtherRequest,
-    OutDirectControl, Output, PassiveLevel, PoolArc, UnicodeStr,
+    BufferedControl, ClientSecurity, DeviceControl, InDirectControl, LockedControl, NeitherControl,
+    OtherRequest, OutDirectControl, Output, PassiveLevel, PoolArc, UnicodeStr,
 };
 
 /// How a device's reads and writes reach its buffers: [`Buffered`], [`Direct`] or [`Neither`].
@@ -80,6 +80,25 @@ impl Create {
         let create = unsafe { parameters.Create };
         // SAFETY: null, or valid until the request is completed.
         unsafe { create.SecurityContext.as_ref() }.map_or(0, |context| context.DesiredAccess)
+    }
+
+    /// Who opens the device, with what the open allows: to act for him now or later.
+    ///
+    /// # Errors
+    ///
+    /// STATUS_BAD_IMPERSONATION_LEVEL when he acts for a client of his own that he may not pass on;
+    /// STATUS_INSUFFICIENT_RESOURCES.
+    ///
+    /// # Panics
+    ///
+    /// As for [`level`](Self::level).
+    pub fn client_security(&self) -> Result<ClientSecurity, NTSTATUS> {
+        let _level = self.level();
+        let parameters = self.irp.parameters();
+        // SAFETY: the dispatch entry of IRP_MJ_CREATE made `irp`.
+        let create = unsafe { parameters.Create };
+        // SAFETY: this request's, which `self` has not completed.
+        unsafe { ClientSecurity::of_create(create.SecurityContext) }
     }
 
     /// Keeps `context` as the file's `FsContext`, usually what all opens of one name share. Takes effect with

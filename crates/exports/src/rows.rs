@@ -48,8 +48,8 @@ mod rtl_version;
 #[cfg(test)]
 mod scratch;
 mod se;
+mod se_client;
 mod se_objects;
-mod se_token;
 mod seh;
 mod zw_event;
 mod zw_file;
@@ -113,6 +113,7 @@ pub fn all() -> Vec<Row> {
         rtl_time::ROWS,
         rtl_version::ROWS,
         se::ROWS,
+        se_client::ROWS,
         se_objects::ROWS,
         seh::ROWS,
         zw_event::ROWS,

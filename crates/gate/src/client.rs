@@ -23,6 +23,7 @@ use abi::{
 
 use crate::directory;
 use crate::patience::Spin;
+use crate::security_qos::SecurityQos;
 use crate::system_call::{MOST_BYTES, MOST_WORDS, SystemCall, SystemReply, Tail, encode};
 use crate::transport::{CreateFile, DirectoryEntry, Handle, IoStatus, SharedMemory, Transport};
 use crate::view::View;
@@ -144,7 +145,7 @@ impl Transport for Client {
             request.share_access,
             request.create_disposition,
             request.create_options,
-            0,
+            request.security_qos.map_or(0, SecurityQos::to_flags),
         ];
         input.extend(words.iter().flat_map(|word| word.to_le_bytes()));
         input.extend(request.path.iter().flat_map(|unit| unit.to_le_bytes()));

@@ -267,6 +267,51 @@ pub enum SystemCall<'a> {
         /// The service's name in UTF-16.
         name: &'a [u16],
     },
+    /// `NtOpenThreadTokenEx` of the calling thread.
+    OpenThreadToken {
+        /// TOKEN_*.
+        desired_access: u32,
+        /// Whether access is checked for the process, not for the client.
+        open_as_self: bool,
+    },
+    /// `NtOpenProcessTokenEx` of the calling process.
+    OpenProcessToken {
+        /// TOKEN_*.
+        desired_access: u32,
+    },
+    /// `NtQueryInformationToken`: writes to the output what the class has, with addresses that count from its start. Information:
+    /// how many bytes; STATUS_BUFFER_TOO_SMALL when there is no room for them.
+    QueryInformationToken {
+        /// The token.
+        handle: Handle,
+        /// TOKEN_INFORMATION_CLASS.
+        class: i32,
+    },
+    /// `NtSetInformationThread` of the calling thread, ThreadImpersonationToken.
+    SetThreadToken {
+        /// The token; `None` to act for the process again.
+        token: Option<Handle>,
+    },
+    /// `NtDuplicateToken`.
+    DuplicateToken {
+        /// The token.
+        handle: Handle,
+        /// TOKEN_*; 0 for what the handle has.
+        desired_access: u32,
+        /// SECURITY_IMPERSONATION_LEVEL of an impersonation token.
+        level: u32,
+        /// TOKEN_TYPE.
+        kind: i32,
+        /// Without what is disabled in the token.
+        effective_only: bool,
+    },
+}
+
+impl SystemCall<'_> {
+    /// Whether the calling thread acts for somebody behind it, which only a thread with a slot of its own can.
+    pub(crate) fn impersonates(&self) -> bool {
+        matches!(self, Self::SetThreadToken { token: Some(_) })
+    }
 }
 
 /// Where a part of a section is shown.

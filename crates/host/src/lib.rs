@@ -16,6 +16,7 @@ mod resolver;
 mod server;
 mod stack_walker;
 mod system_call;
+mod token_call;
 mod window_buffer;
 
 pub use error::LoadError;

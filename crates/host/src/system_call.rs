@@ -143,6 +143,11 @@ impl Process {
                 self.map_view(handle, view, protection, output)
             }
             SystemCall::UnmapViewOfSection { address } => done(process.user_space.unmap_segment(address)),
+            SystemCall::OpenThreadToken { .. }
+            | SystemCall::OpenProcessToken { .. }
+            | SystemCall::QueryInformationToken { .. }
+            | SystemCall::SetThreadToken { .. }
+            | SystemCall::DuplicateToken { .. } => self.token_call(thread, call, output),
             SystemCall::FlushVirtualMemory { address, length } => {
                 match process.user_space.flush_segment(address, length) {
                     Ok(bytes) => told(bytes),

@@ -191,6 +191,11 @@ impl Kernel {
         self.this.upgrade()
     }
 
+    /// The machine, for who must not keep it.
+    pub(crate) fn weak(&self) -> Weak<Self> {
+        self.this.clone()
+    }
+
     /// Whether a bugcheck has stopped the machine.
     #[inline]
     #[must_use]

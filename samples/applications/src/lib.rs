@@ -15,6 +15,7 @@ pub mod delay;
 pub mod hello;
 pub mod mapping;
 pub mod notify;
+pub mod steward;
 pub mod stream;
 pub mod verdict;
 

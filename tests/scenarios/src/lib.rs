@@ -67,6 +67,9 @@ pub const NOTIFY: SampleDriver = SampleDriver { name: "notify", entry: sample_no
 /// The sample `stream`.
 pub const STREAM: SampleDriver = SampleDriver { name: "stream", entry: sample_stream::DRIVER_ENTRY };
 
+/// The sample `steward`.
+pub const STEWARD: SampleDriver = SampleDriver { name: "steward", entry: sample_steward::DRIVER_ENTRY };
+
 /// The sample `vault`.
 pub const VAULT: SampleDriver = SampleDriver { name: "vault", entry: sample_vault::DRIVER_ENTRY };
 

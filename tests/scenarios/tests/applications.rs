@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use app::Transport;
 use ringbridge_scenarios::{
-    DELAY, Form, HELLO, MAPPING, NOTIFY, SampleDriver, VERDICT, application, run_application, scenario,
-    unload_when_closed,
+    DELAY, Form, HELLO, MAPPING, NOTIFY, STEWARD, SampleDriver, VERDICT, application, run_application,
+    scenario, unload_when_closed,
 };
-use sample_applications::{Run, delay, hello, mapping, notify, verdict};
+use sample_applications::{Run, delay, hello, mapping, notify, steward, verdict};
 
 const HELLO_SAYS: [&str; 4] = [
     "read 10 bytes: [68, 68, 68, 68, 68, 68, 68, 68, 68, 68]",
@@ -21,6 +21,14 @@ const DELAY_SAYS: [&str; 5] = [
     "the port told of reads of [2, 3, 1] bytes",
     "completion routines got 30 bytes",
     "two futures brought 9 bytes",
+];
+const STEWARD_SAYS: [&str; 6] = [
+    "a user of its own: true",
+    "opened for Anonymous: STATUS_BAD_IMPERSONATION_LEVEL",
+    "opened for Identification: STATUS_BAD_IMPERSONATION_LEVEL",
+    "opened for Impersonation: STATUS_SUCCESS",
+    "lowered to Some(Identification): 1346",
+    "reverted: STATUS_SUCCESS",
 ];
 const MAPPING_SAYS: [&str; 6] = [
     "drawn     [ ...::---===+++***###%%@]",
@@ -86,6 +94,13 @@ fn notify_in_a_process_of_its_own() {
 }
 
 #[test]
+fn steward_in_a_process_of_its_own() {
+    if let Some(client) = application() {
+        says(steward::run, Arc::new(client), &STEWARD_SAYS);
+    }
+}
+
+#[test]
 fn mapping_in_a_process_of_its_own() {
     if let Some(client) = application() {
         says(mapping::run, Arc::new(client), &MAPPING_SAYS);
@@ -123,6 +138,12 @@ scenario! {
 scenario! {
     fn notify_says_the_same_wherever_it_runs(form: Form) {
         in_both_places(NOTIFY, form, "notify_in_a_process_of_its_own", notify::run, &NOTIFY_SAYS);
+    }
+}
+
+scenario! {
+    fn steward_says_the_same_wherever_it_runs(form: Form) {
+        in_both_places(STEWARD, form, "steward_in_a_process_of_its_own", steward::run, &STEWARD_SAYS);
     }
 }
 

@@ -1,12 +1,15 @@
 //! Win32's functions as requests of a Ringbridge machine, which is reached by any [`Transport`].
 
+mod token;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use abi::NTSTATUS;
-use gate::{CreateFile, IoStatus, MappedView, SharedMemory, SystemCall, UserApc};
+use gate::{CreateFile, IoStatus, MappedView, SecurityQos, SharedMemory, SystemCall, UserApc};
 
 pub use gate::{ConnectError, Handle, Transport};
+pub(crate) use token::*;
 
 use super::{Apc, Bytes, Cancelled, EventChange, MOST_PACKETS, Notice, Packet, Start};
 use crate::error::Win32Error;
@@ -47,8 +50,11 @@ pub(crate) fn create_file(
     access: u32,
     share: u32,
     overlapped: bool,
+    security: u32,
 ) -> Result<Handle, Win32Error> {
     let synchronous = if overlapped { 0 } else { abi::FILE_SYNCHRONOUS_IO_NONALERT };
+    let qos = SecurityQos::from_flags(security);
+    let security_qos = qos.map_err(|status| Win32Error::new("CreateFile", path, status))?;
     let request = CreateFile {
         path: &nt_path(path),
         // CreateFile always adds these two.
@@ -57,6 +63,7 @@ pub(crate) fn create_file(
         share_access: share,
         create_disposition: abi::FILE_OPEN,
         create_options: abi::FILE_NON_DIRECTORY_FILE | synchronous,
+        security_qos,
     };
     transport.create_file(&request).map(|(handle, _)| handle).map_err(|status| {
         let mut error = Win32Error::new("CreateFile", path, status);

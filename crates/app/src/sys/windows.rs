@@ -1,5 +1,7 @@
 //! Win32's functions themselves.
 
+mod token;
+
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::ffi::c_void;
@@ -36,6 +38,8 @@ use super::windows_filter::begin_get_message;
 use super::{Apc, Bytes, Cancelled, EventChange, MOST_PACKETS, Notice, OVERLAPPED_SIZE, Packet, Start};
 use crate::error::Win32Error;
 use crate::wait::Waited;
+
+pub(crate) use token::*;
 
 const _: () = assert!(size_of::<OVERLAPPED>() == OVERLAPPED_SIZE as usize);
 /// The lowest bit of `hEvent`: the file's completion port is not told.
@@ -130,6 +134,7 @@ pub(crate) fn create_file(
     access: u32,
     share: u32,
     overlapped: bool,
+    security: u32,
 ) -> Result<Handle, Win32Error> {
     // A bare name is a device's, and a kernel path has a way in.
     let full = if path.starts_with(r"\\") || path.starts_with("//") {
@@ -140,7 +145,7 @@ pub(crate) fn create_file(
         format!(r"\\.\{path}")
     };
     let name = wide(&full);
-    let flags = FILE_ATTRIBUTE_NORMAL | if overlapped { FILE_FLAG_OVERLAPPED } else { 0 };
+    let flags = FILE_ATTRIBUTE_NORMAL | security | if overlapped { FILE_FLAG_OVERLAPPED } else { 0 };
     // SAFETY: a path with its terminating zero; the others are values.
     let handle =
         unsafe { CreateFileW(name.as_ptr(), access, share, null(), OPEN_EXISTING, flags, null_mut()) };

@@ -240,7 +240,7 @@ missing! {
         PoCallDriver PoFxSetDeviceIdleTimeout PoQueryWatchdogTime PoRegisterPowerSettingCallback
         PoRegisterSystemState PoRequestPowerIrp PoSetPowerState PoSetSystemState PoStartNextPowerIrp
         PoUnregisterPowerSettingCallback PoUnregisterSystemState PsAcquireProcessExitSynchronization
-        PsAssignImpersonationToken PsAttachSiloToCurrentThread PsChargeProcessPoolQuota PsCreateSiloContext
+        PsAttachSiloToCurrentThread PsChargeProcessPoolQuota PsCreateSiloContext
         PsDereferenceSiloContext PsDetachSiloFromCurrentThread PsGetContextThread
         PsGetCurrentProcessSessionId PsGetCurrentProcessWow64Process PsGetCurrentServerSilo
         PsGetCurrentThreadTeb PsGetPermanentSiloContext PsGetProcessCreateTimeQuadPart PsGetProcessDebugPort
@@ -249,13 +249,13 @@ missing! {
         PsGetProcessSectionBaseAddress PsGetProcessSessionId PsGetProcessWin32Process
         PsGetProcessWow64Process PsGetSiloIdentifier PsGetSiloMonitorContextSlot PsGetThreadExitStatus
         PsGetThreadHardErrorsAreDisabled PsGetThreadId PsGetThreadProcess PsGetThreadProcessId
-        PsGetThreadSessionId PsGetThreadTeb PsGetThreadWin32Thread PsGetVersion PsImpersonateClient
+        PsGetThreadSessionId PsGetThreadTeb PsGetThreadWin32Thread PsGetVersion
         PsInsertPermanentSiloContext PsIsDiskCountersEnabled PsIsProcessBeingDebugged PsIsProtectedProcess
-        PsIsThreadImpersonating PsIsThreadTerminating PsJobType PsLoadedModuleList PsLoadedModuleResource
-        PsLookupProcessThreadByCid PsLookupThreadByThreadId PsReferenceImpersonationToken
-        PsReferencePrimaryToken PsReferenceProcessFilePointer PsReferenceSiloContext PsRegisterSiloMonitor
+        PsIsThreadTerminating PsJobType PsLoadedModuleList PsLoadedModuleResource
+        PsLookupProcessThreadByCid PsLookupThreadByThreadId
+        PsReferenceProcessFilePointer PsReferenceSiloContext PsRegisterSiloMonitor
         PsReleaseProcessExitSynchronization PsRemoveCreateThreadNotifyRoutine PsRemoveLoadImageNotifyRoutine
-        PsResumeProcess PsReturnPoolQuota PsRevertToSelf PsSetContextThread PsSetCreateProcessNotifyRoutine
+        PsResumeProcess PsReturnPoolQuota PsSetContextThread PsSetCreateProcessNotifyRoutine
         PsSetCreateProcessNotifyRoutineEx PsSetCreateThreadNotifyRoutine PsSetCreateThreadNotifyRoutineEx
         PsSetLoadImageNotifyRoutine PsSetThreadHardErrorsAreDisabled PsStartSiloMonitor PsSuspendProcess
         PsUnregisterSiloMonitor PsUpdateDiskCounters PsWrapApcWow64Thread RpcAsyncCancelCall
@@ -314,10 +314,10 @@ missing! {
         RxSidFromRxContext RxSubjectContextFromRxContext RxUnOrphanCredential RxUnmarkOrphanableFobx
         RxUnregisterMinirdr RxUpdateFcbPowerState RxUpdateNetRootCachingMode RxUpdateOplockStateOnCreate
         RxpTrackDereference RxpTrackReference SeAppendPrivileges SeAssignSecurityEx
-        SeCaptureSubjectContextEx SeCreateAccessState SeCreateClientSecurity
-        SeCreateClientSecurityFromSubjectContext SeDeleteAccessState SeDeleteClientSecurity
-        SeDeleteObjectAuditAlarm SeFilterToken SeGetCachedSigningLevel SeImpersonateClient
-        SeImpersonateClientEx SeLocateProcessImageName SeMarkLogonSessionForTerminationNotification
+        SeCaptureSubjectContextEx SeCreateAccessState
+        SeDeleteAccessState
+        SeDeleteObjectAuditAlarm SeFilterToken SeGetCachedSigningLevel
+        SeLocateProcessImageName SeMarkLogonSessionForTerminationNotification
         SeOpenObjectAuditAlarm SeQuerySecurityDescriptorInfo SeQuerySessionIdToken
         SeRegisterLogonSessionTerminatedRoutine SeSetSecurityDescriptorInfo
         SeUnregisterLogonSessionTerminatedRoutine Space Tbsi_Revoke_Attestation TdiCopyBufferToMdl

@@ -7,6 +7,7 @@ use kernel::Outcome;
 use kernel::io::{self, Control, FileRequest, Notice, OpenRequest, Transfer};
 use kernel::ob::{self, Object};
 use kernel::raw;
+use kernel::se::QualityOfService;
 
 use crate::Call;
 use crate::attributes::{self, Attributes};
@@ -20,6 +21,7 @@ struct How {
     disposition: u32,
     options: u32,
     force_access_check: bool,
+    quality: QualityOfService,
 }
 
 /// Opens what the attributes name: from the namespace's root, a directory, or an open file.
@@ -49,6 +51,7 @@ fn open(
             user_mode: false,
             force_access_check: how.force_access_check
                 || attributes.attributes & abi::OBJ_FORCE_ACCESS_CHECK != 0,
+            quality: how.quality,
         };
         let process = ob::current_process(call.kernel, call.thread)?;
         io::open_file(call.kernel, &process, &request)
@@ -64,7 +67,14 @@ fn create(call: Call<'_>, to: u64, access: u32, address: u64, iosb: u64, how: Ho
         Ok(attributes) => attributes,
         Err(status) => return Ok(status),
     };
-    let (file, granted, information) = match open(call, &attributes, access, how) {
+    let quality = match attributes.quality_of_service {
+        0 => QualityOfService::default(),
+        address => match QualityOfService::read(address)? {
+            Ok(quality) => quality,
+            Err(status) => return Ok(status),
+        },
+    };
+    let (file, granted, information) = match open(call, &attributes, access, How { quality, ..how }) {
         Ok(opened) => opened,
         Err(status) => return Ok(status),
     };
@@ -149,7 +159,7 @@ rows! {
             return Ok(abi::STATUS_NOT_IMPLEMENTED);
         }
         let force_access_check = options & abi::IO_FORCE_ACCESS_CHECK != 0;
-        let how = How { file_attributes, share: share_access, disposition, options: create_options, force_access_check };
+        let how = How { file_attributes, share: share_access, disposition, options: create_options, force_access_check, ..How::default() };
         create(call, file_handle, desired_access, object_attributes, io_status_block, how)
     }
 

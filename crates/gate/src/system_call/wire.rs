@@ -39,6 +39,11 @@ const CANCEL_SYNCHRONOUS_IO_FILE: u32 = 25;
 const FILTER_CONNECT_COMMUNICATION_PORT: u32 = 26;
 const FILTER_LOAD: u32 = 27;
 const FILTER_UNLOAD: u32 = 28;
+const OPEN_THREAD_TOKEN: u32 = 70;
+const OPEN_PROCESS_TOKEN: u32 = 71;
+const QUERY_INFORMATION_TOKEN: u32 = 72;
+const SET_THREAD_TOKEN: u32 = 73;
+const DUPLICATE_TOKEN: u32 = 74;
 
 /// The longest context of a connection.
 pub(crate) const MOST_BYTES: usize = u16::MAX as usize;
@@ -149,6 +154,23 @@ pub(crate) fn encode<'a>(
         }
         SystemCall::FilterLoad { name } => (FILTER_LOAD, none, 0, Tail::Name(name)),
         SystemCall::FilterUnload { name } => (FILTER_UNLOAD, none, 0, Tail::Name(name)),
+        SystemCall::OpenThreadToken { desired_access, open_as_self } => {
+            let values = [desired_access.into(), open_as_self.into()];
+            (OPEN_THREAD_TOKEN, none, fill(&values), Tail::Nothing)
+        }
+        SystemCall::OpenProcessToken { desired_access } => {
+            (OPEN_PROCESS_TOKEN, none, fill(&[desired_access.into()]), Tail::Nothing)
+        }
+        SystemCall::QueryInformationToken { handle, class } => {
+            let values = [class.cast_unsigned().into()];
+            (QUERY_INFORMATION_TOKEN, handle, fill(&values), Tail::Nothing)
+        }
+        SystemCall::SetThreadToken { token } => (SET_THREAD_TOKEN, token.unwrap_or(none), 0, Tail::Nothing),
+        SystemCall::DuplicateToken { handle, desired_access, level, kind, effective_only } => {
+            let kind = kind.cast_unsigned();
+            let values = [desired_access.into(), level.into(), kind.into(), effective_only.into()];
+            (DUPLICATE_TOKEN, handle, fill(&values), Tail::Nothing)
+        }
     }
 }
 
@@ -225,7 +247,7 @@ pub(crate) fn decode<R>(
 fn word_count(number: u32) -> Option<usize> {
     Some(match number {
         READ | WRITE | DEVICE_CONTROL => 7,
-        SET_IO_COMPLETION | CREATE_SECTION | MAP_VIEW_OF_SECTION => 4,
+        SET_IO_COMPLETION | CREATE_SECTION | MAP_VIEW_OF_SECTION | DUPLICATE_TOKEN => 4,
         CREATE_EVENT => 3,
         WAIT
         | DELAY
@@ -233,13 +255,16 @@ fn word_count(number: u32) -> Option<usize> {
         | SET_FILE_COMPLETION
         | REMOVE_IO_COMPLETION
         | FLUSH_VIRTUAL_MEMORY
-        | FILTER_CONNECT_COMMUNICATION_PORT => 2,
+        | FILTER_CONNECT_COMMUNICATION_PORT
+        | OPEN_THREAD_TOKEN => 2,
         CANCEL_IO_FILE_EX
         | OPEN_EVENT
         | SET_COMPLETION_NOTIFICATION_MODES
         | OPEN_SECTION
         | UNMAP_VIEW_OF_SECTION
-        | CANCEL_SYNCHRONOUS_IO_FILE => 1,
+        | CANCEL_SYNCHRONOUS_IO_FILE
+        | OPEN_PROCESS_TOKEN
+        | QUERY_INFORMATION_TOKEN => 1,
         CANCEL_IO_FILE
         | SET_EVENT
         | RESET_EVENT
@@ -247,7 +272,8 @@ fn word_count(number: u32) -> Option<usize> {
         | TAKE_USER_APC
         | GET_CURRENT_THREAD_ID
         | FILTER_LOAD
-        | FILTER_UNLOAD => 0,
+        | FILTER_UNLOAD
+        | SET_THREAD_TOKEN => 0,
         _ => return None,
     })
 }
@@ -338,6 +364,21 @@ fn read<'a>(
         }
         FILTER_LOAD => SystemCall::FilterLoad { name },
         FILTER_UNLOAD => SystemCall::FilterUnload { name },
+        OPEN_THREAD_TOKEN => {
+            SystemCall::OpenThreadToken { desired_access: low(word(0)), open_as_self: word(1) != 0 }
+        }
+        OPEN_PROCESS_TOKEN => SystemCall::OpenProcessToken { desired_access: low(word(0)) },
+        QUERY_INFORMATION_TOKEN => {
+            SystemCall::QueryInformationToken { handle, class: low(word(0)).cast_signed() }
+        }
+        SET_THREAD_TOKEN => SystemCall::SetThreadToken { token: Some(handle).filter(|token| token.0 != 0) },
+        DUPLICATE_TOKEN => SystemCall::DuplicateToken {
+            handle,
+            desired_access: low(word(0)),
+            level: low(word(1)),
+            kind: low(word(2)).cast_signed(),
+            effective_only: word(3) != 0,
+        },
         _ => return None,
     })
 }
@@ -429,6 +470,18 @@ mod tests {
             SystemCall::FilterConnectCommunicationPort { name: &name, options: u32::MAX, context: &[] },
             SystemCall::FilterLoad { name: &name },
             SystemCall::FilterUnload { name: &[] },
+            SystemCall::OpenThreadToken { desired_access: u32::MAX, open_as_self: true },
+            SystemCall::OpenProcessToken { desired_access: 8 },
+            SystemCall::QueryInformationToken { handle, class: -1 },
+            SystemCall::SetThreadToken { token: Some(handle) },
+            SystemCall::SetThreadToken { token: None },
+            SystemCall::DuplicateToken {
+                handle,
+                desired_access: 12,
+                level: u32::MAX,
+                kind: i32::MIN,
+                effective_only: true,
+            },
         ] {
             assert_eq!(travelled(&call), Ok(true), "{call:?}");
         }
@@ -440,7 +493,7 @@ mod tests {
     #[test]
     fn what_is_torn_is_refused() {
         let refused = |number, input: &[u8]| decode(number, HANDLE, input, |_| ()).err();
-        for number in 1..=28 {
+        for number in (1..=28).chain(70..=74) {
             // No call has these lengths.
             assert_eq!(refused(number, &[0; 7 * 8 + 1]), Some(abi::STATUS_INVALID_PARAMETER), "{number}");
         }
@@ -453,7 +506,7 @@ mod tests {
         assert_eq!(connect(u64::MAX, 8), Some(abi::STATUS_INVALID_PARAMETER), "no name is so long");
         assert_eq!(connect(0, 0x1_0000), Some(abi::STATUS_INVALID_PARAMETER), "nor a context");
         assert_eq!(refused(11, &[0; 16 + 66 * 4]), Some(abi::STATUS_INVALID_PARAMETER), "too many handles");
-        for number in [0, 29, u32::MAX] {
+        for number in [0, 29, 75, u32::MAX] {
             assert_eq!(refused(number, &[]), Some(abi::STATUS_NOT_IMPLEMENTED), "{number}");
         }
     }

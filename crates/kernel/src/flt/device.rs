@@ -183,7 +183,7 @@ fn create(kernel: &Kernel, irp: Irp, location: IoStackLocation) -> Outcome<Resul
             if found.object.body::<port::ServerPort>().is_none() || !found.rest.is_empty() {
                 return Err(abi::STATUS_OBJECT_TYPE_MISMATCH);
             }
-            se::check_object(&found.object, &process.token, abi::FLT_PORT_CONNECT, user_mode)?;
+            se::check_for_caller(kernel, &process, &found.object, abi::FLT_PORT_CONNECT, user_mode)?;
             Ok(found.object)
         });
     let port = match found {

@@ -17,7 +17,7 @@ use crate::ke::Thread;
 use crate::ob::{Object, ObjectBody, ObjectType};
 use crate::ps::{self, Process};
 use crate::raw::{self, DriverObject, Outcome};
-use crate::se::Privilege;
+use crate::se::{Privilege, Subject};
 
 /// What a filter has told of itself (FLT_REGISTRATION).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -295,7 +295,7 @@ pub(super) fn unload(kernel: &Kernel, driver: &Driver) -> Outcome<()> {
 ///
 /// Source: FilterUnload; ddi, PFLT_FILTER_UNLOAD_CALLBACK.
 pub fn filter_unload(kernel: &Kernel, process: &Process, name: &str) -> Result<(), NTSTATUS> {
-    check_privilege(process)?;
+    check_privilege(kernel, process)?;
     let driver = kernel.io.driver(name).ok_or(abi::STATUS_FLT_FILTER_NOT_FOUND)?;
     let object = find_by_driver(kernel, driver.id).ok_or(abi::STATUS_FLT_FILTER_NOT_FOUND)?;
     let filter = object.body::<Filter>().ok_or(abi::STATUS_FLT_FILTER_NOT_FOUND)?;
@@ -327,7 +327,7 @@ pub fn filter_unload(kernel: &Kernel, process: &Process, name: &str) -> Result<(
 ///
 /// Source: FilterLoad.
 pub fn filter_load(kernel: &Kernel, process: &Process, name: &str) -> Result<(), NTSTATUS> {
-    check_privilege(process)?;
+    check_privilege(kernel, process)?;
     if kernel.io.driver(name).is_some() {
         return Err(abi::STATUS_IMAGE_ALREADY_LOADED);
     }
@@ -335,9 +335,10 @@ pub fn filter_load(kernel: &Kernel, process: &Process, name: &str) -> Result<(),
     Err(if known { abi::STATUS_NOT_IMPLEMENTED } else { abi::STATUS_OBJECT_NAME_NOT_FOUND })
 }
 
-/// Whether a process may load and unload. On Windows the privilege must be on, too, which nothing here can be asked for yet.
-fn check_privilege(process: &Process) -> Result<(), NTSTATUS> {
+/// Whether the calling thread, as whoever it acts for, may load and unload. On Windows the privilege must be on, too, which nothing
+/// here can be asked for yet.
+fn check_privilege(kernel: &Kernel, process: &Process) -> Result<(), NTSTATUS> {
     let is_it = |privilege: &Privilege| privilege.number == abi::SE_LOAD_DRIVER_PRIVILEGE;
-    let held = process.token.privileges.iter().any(is_it);
+    let held = Subject::current(kernel, process).effective()?.privileges.iter().any(is_it);
     if held { Ok(()) } else { Err(abi::STATUS_PRIVILEGE_NOT_HELD) }
 }

@@ -14,7 +14,7 @@ use crate::mm::{PoolBlock, PoolOwner};
 use crate::ob::{Found, Object};
 use crate::ps::Process;
 use crate::raw::{self, DispatcherHeader, FileObject, Outcome};
-use crate::se;
+use crate::se::{self, QualityOfService, SubjectContext};
 
 /// Tag of file objects and their names.
 pub(super) const FILE_TAG: u32 = u32::from_le_bytes(*b"File");
@@ -44,6 +44,8 @@ pub struct OpenRequest<'a> {
     pub user_mode: bool,
     /// Whether rights are checked for kernel mode too (IO_FORCE_ACCESS_CHECK, OBJ_FORCE_ACCESS_CHECK).
     pub force_access_check: bool,
+    /// How far the driver may go with the caller's token (OBJECT_ATTRIBUTES.SecurityQualityOfService).
+    pub quality: QualityOfService,
 }
 
 impl OpenRequest<'_> {
@@ -97,7 +99,7 @@ pub fn open_file(
     check(request)?;
     let found = find(kernel, request)?;
     let device = found.object.body::<Device>().ok_or(abi::STATUS_OBJECT_TYPE_MISMATCH)?;
-    let granted = decide(&found, device, process, request)?;
+    let granted = decide(kernel, &found, device, process, request)?;
     if !found.object.try_reference() {
         return Err(abi::STATUS_NO_SUCH_DEVICE);
     }
@@ -140,6 +142,7 @@ fn find(kernel: &Kernel, request: &OpenRequest<'_>) -> Result<Found, NTSTATUS> {
 ///
 /// Source: "Controlling Device Namespace Access"; kernel, "Securing Device Objects".
 fn decide(
+    kernel: &Kernel,
     found: &Found,
     device: &Device,
     process: &Process,
@@ -151,7 +154,7 @@ fn decide(
     if is_below && characteristics & abi::FILE_DEVICE_SECURE_OPEN == 0 {
         return Ok(object_type.map_access(request.desired_access));
     }
-    se::check_object(&found.object, &process.token, request.desired_access, request.is_checked())
+    se::check_for_caller(kernel, process, &found.object, request.desired_access, request.is_checked())
 }
 
 fn check(request: &OpenRequest<'_>) -> Result<(), NTSTATUS> {
@@ -218,6 +221,7 @@ fn make_file(
             skips: AtomicU32::new(0),
             relative_to: request.related.map(|related| below_device(related)).unwrap_or_default(),
             created: AtomicBool::new(false),
+            cleaned_up: AtomicBool::new(false),
         },
     );
     kernel.ob.remember(&file);
@@ -323,55 +327,53 @@ fn extended_buffer(kernel: &Kernel, bytes: &[u8]) -> Result<Option<PoolBlock>, N
     Ok(Some(block))
 }
 
-/// The IO_SECURITY_CONTEXT and ACCESS_STATE of a create request, and the reference that keeps the token in it valid.
+/// The IO_SECURITY_CONTEXT, ACCESS_STATE and SECURITY_QUALITY_OF_SERVICE of a create request, and the references that keep the
+/// tokens in them valid.
 struct SecurityContext {
     address: u64,
-    token: Arc<Object>,
+    subject: SubjectContext,
 }
 
 impl SecurityContext {
+    const STATE: usize = size_of::<abi::IO_SECURITY_CONTEXT>().next_multiple_of(16);
+    const QUALITY: usize = Self::STATE + size_of::<abi::ACCESS_STATE>();
+    const SIZE: usize = Self::QUALITY + size_of::<abi::SECURITY_QUALITY_OF_SERVICE>();
+
     fn new(
         kernel: &Kernel,
         process: &Process,
         request: &OpenRequest<'_>,
         granted: u32,
     ) -> Result<Self, NTSTATUS> {
-        let context_size = size_of::<abi::IO_SECURITY_CONTEXT>().next_multiple_of(16);
-        let token = se::token_object(kernel, process)?;
-        let block = match allocate(kernel, context_size + size_of::<abi::ACCESS_STATE>()) {
-            Ok(block) => block,
-            Err(status) => {
-                token.dereference(kernel);
-                return Err(status);
+        let subject = SubjectContext::current(kernel, process)?;
+        let address = allocate(kernel, Self::SIZE)?.address;
+        let this = Self { address, subject };
+        match this.write(process, request, granted) {
+            Ok(()) => Ok(this),
+            Err(_) => {
+                this.free(kernel);
+                Err(abi::STATUS_INSUFFICIENT_RESOURCES)
             }
-        };
-        let state = block.address + context_size as u64;
-        let wanted = se::map_generic(request.desired_access, &super::file::GENERIC_MAPPING);
-        let options = request.create_options;
-        let write = || -> Outcome<()> {
-            const SUBJECT: usize = offset_of!(abi::ACCESS_STATE, SubjectSecurityContext);
-            const TOKEN: usize = SUBJECT + offset_of!(abi::SECURITY_SUBJECT_CONTEXT, PrimaryToken);
-            const PROCESS: usize = SUBJECT + offset_of!(abi::SECURITY_SUBJECT_CONTEXT, ProcessAuditId);
-            let context = block.address;
-            raw::write(context + offset_of!(abi::IO_SECURITY_CONTEXT, AccessState) as u64, state)?;
-            raw::write(context + offset_of!(abi::IO_SECURITY_CONTEXT, DesiredAccess) as u64, granted)?;
-            raw::write(context + offset_of!(abi::IO_SECURITY_CONTEXT, FullCreateOptions) as u64, options)?;
-            raw::write(state + offset_of!(abi::ACCESS_STATE, PreviouslyGrantedAccess) as u64, granted)?;
-            raw::write(state + offset_of!(abi::ACCESS_STATE, OriginalDesiredAccess) as u64, wanted)?;
-            raw::write(state + TOKEN as u64, token.address)?;
-            raw::write(state + PROCESS as u64, u64::from(process.id))
-        };
-        let written = write();
-        let this = Self { address: block.address, token };
-        if written.is_err() {
-            this.free(kernel);
-            return Err(abi::STATUS_INSUFFICIENT_RESOURCES);
         }
-        Ok(this)
+    }
+
+    fn write(&self, process: &Process, request: &OpenRequest<'_>, granted: u32) -> Outcome<()> {
+        const SUBJECT: usize = offset_of!(abi::ACCESS_STATE, SubjectSecurityContext);
+        let wanted = se::map_generic(request.desired_access, &super::file::GENERIC_MAPPING);
+        let (context, state, quality) =
+            (self.address, self.address + Self::STATE as u64, self.address + Self::QUALITY as u64);
+        raw::write(context + offset_of!(abi::IO_SECURITY_CONTEXT, SecurityQos) as u64, quality)?;
+        raw::write(context + offset_of!(abi::IO_SECURITY_CONTEXT, AccessState) as u64, state)?;
+        raw::write(context + offset_of!(abi::IO_SECURITY_CONTEXT, DesiredAccess) as u64, granted)?;
+        let options = request.create_options;
+        raw::write(context + offset_of!(abi::IO_SECURITY_CONTEXT, FullCreateOptions) as u64, options)?;
+        raw::write(state + offset_of!(abi::ACCESS_STATE, PreviouslyGrantedAccess) as u64, granted)?;
+        raw::write(state + offset_of!(abi::ACCESS_STATE, OriginalDesiredAccess) as u64, wanted)?;
+        self.subject.write(state + SUBJECT as u64, process.id)?;
+        request.quality.write(quality)
     }
 
     fn free(self, kernel: &Kernel) {
         super::free_own(kernel, self.address);
-        self.token.dereference(kernel);
     }
 }

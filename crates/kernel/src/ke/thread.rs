@@ -1,8 +1,9 @@
 //! `Thread`: a thread as the dispatcher knows it, whether a system thread, an application's thread inside the
 //! kernel, or the server thread paired with one in another process.
 
-use std::sync::Arc;
+use std::any::Any;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use abi::{NTSTATUS, ThreadObject};
 use platform::entry::KernelStack;
@@ -32,6 +33,9 @@ const PRIORITY: i32 = 8;
 /// The lowest and highest priorities that `KeSetPriorityThread` takes.
 const PRIORITIES: std::ops::RangeInclusive<i32> = 1..=31;
 
+/// What a room above keeps in a thread.
+type Kept = Arc<dyn Any + Send + Sync>;
+
 /// A thread of a machine.
 #[derive(Debug)]
 pub struct Thread {
@@ -56,6 +60,8 @@ pub struct Thread {
     exit_status: AtomicU32,
     process_ends: AtomicBool,
     held: HeldSpinLocks,
+    /// Whom it impersonates: `ps`'s matter.
+    client: Mutex<Option<Kept>>,
 }
 
 impl Thread {
@@ -96,6 +102,7 @@ impl Thread {
             exit_status: AtomicU32::new(abi::STATUS_PENDING.bits()),
             process_ends: AtomicBool::new(false),
             held: HeldSpinLocks::default(),
+            client: Mutex::default(),
         })
     }
 
@@ -131,6 +138,17 @@ impl Thread {
         let result = body();
         self.called_by_kernel.store(before, Ordering::Relaxed);
         result
+    }
+
+    /// Whom it impersonates, in the type of the room that has said so.
+    pub(crate) fn client(&self) -> Option<Kept> {
+        self.client.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Says whom it impersonates, and returns whom it did before.
+    pub(crate) fn set_client(&self, client: Option<Kept>) -> Option<Kept> {
+        let mut slot = self.client.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::replace(&mut *slot, client)
     }
 
     pub(super) fn waiter(&self) -> &Arc<Waiter> {

@@ -1,6 +1,6 @@
 //! A filter's registration, who may connect to its ports, and what ends it.
 
-use app::{FilterPort, filter_load, filter_unload};
+use app::{FilterPort, ImpersonationLevel, filter_load, filter_unload, impersonate_self, revert_to_self};
 use host::{Machine, Token, UnloadOutcome};
 use ringbridge_scenarios::{machine_with, open};
 
@@ -10,6 +10,7 @@ const PRIVILEGE_NOT_HELD: u32 = 0x8007_0522;
 const ALREADY_RUNNING: u32 = 0x8007_0420;
 const FILTER_NOT_FOUND: u32 = 0x801F_0013;
 const DO_NOT_DETACH: u32 = 0x801F_0010;
+const BAD_IMPERSONATION_LEVEL: u32 = 0x8007_0542;
 
 fn left(outcome: UnloadOutcome) -> Vec<String> {
     match outcome {
@@ -51,6 +52,22 @@ fn the_ports_descriptor_decides_which_token_connects() {
     create_port(&device, 8);
     assert_eq!(connected(Token::user()), None, "one that lets everybody");
     assert_eq!(done(&device, COUNTS, &[])[0], 3, "who is kept out is not told to the filter");
+    drop(device);
+    nothing_left(&machine);
+}
+
+#[test]
+fn a_thread_that_acts_for_a_client_connects_with_the_clients_rights() {
+    let machine = machine_with(DRIVER);
+    let process = machine.process("test");
+    let device = open(&process, DEVICE);
+    create_port(&device, 1);
+    impersonate_self(&process, ImpersonationLevel::Identification).expect("is its own");
+    let refused = FilterPort::connect(&process, PORT, &[], true).expect_err("may be looked at only");
+    assert_eq!(refused.hresult, BAD_IMPERSONATION_LEVEL);
+    assert_eq!(filter_unload(&process, DRIVER).expect_err("the same").hresult, BAD_IMPERSONATION_LEVEL);
+    revert_to_self(&process).expect("ends it");
+    assert!(FilterPort::connect(&process, PORT, &[], true).is_ok());
     drop(device);
     nothing_left(&machine);
 }
