@@ -13,26 +13,6 @@ use ringbridge_scenarios::{
     application, as_application, checksum, embedded, in_another_process, open, pattern, words,
 };
 
-/// A part of the application, embedded and in a process of its own. First the path of the module, for tests are found by theirs.
-macro_rules! in_both_places {
-    ($place:literal; $($part:ident: $embedded:ident, $application:ident, $beside:ident;)*) => {$(
-        #[test]
-        fn $embedded() {
-            embedded(DRIVER, $part);
-        }
-
-        #[test]
-        fn $application() {
-            as_application($part);
-        }
-
-        #[test]
-        fn $beside() {
-            in_another_process(DRIVER, concat!($place, stringify!($application)));
-        }
-    )*};
-}
-
 #[path = "filter_ports/ends.rs"]
 mod ends;
 #[path = "filter_ports/unloading.rs"]
@@ -121,42 +101,6 @@ fn take(port: &FilterPort<'_>, room: usize) -> (MessageHeader, Vec<u8>) {
     let mut buffer = vec![0; FILTER_HEADER_SIZE + room];
     let header = port.get_message(&mut buffer).unwrap_or_else(|error| panic!("{error}"));
     (header, buffer.split_off(FILTER_HEADER_SIZE))
-}
-
-in_both_places! {
-    "";
-    a_filter_decides_who_connects:
-        a_filter_decides_who_connects_embedded,
-        application_that_connects,
-        a_filter_decides_who_connects_from_another_process;
-    a_message_is_answered:
-        a_message_is_answered_embedded,
-        application_that_answers,
-        a_message_is_answered_in_another_process;
-    a_message_that_nobody_takes_or_answers_times_out:
-        a_message_that_nobody_takes_or_answers_times_out_embedded,
-        application_that_is_late,
-        a_message_that_nobody_takes_or_answers_times_out_in_another_process;
-    a_message_stays_until_it_fits:
-        a_message_stays_until_it_fits_embedded,
-        application_with_little_room,
-        a_message_stays_until_it_fits_in_another_process;
-    replies_are_checked:
-        replies_are_checked_embedded,
-        application_with_wrong_replies,
-        replies_are_checked_in_another_process;
-    each_of_several_senders_gets_its_own_reply:
-        each_of_several_senders_gets_its_own_reply_embedded,
-        application_with_several_receivers,
-        each_of_several_senders_gets_its_own_reply_in_another_process;
-    a_message_can_be_awaited_in_every_way:
-        a_message_can_be_awaited_in_every_way_embedded,
-        application_that_awaits,
-        a_message_can_be_awaited_in_every_way_in_another_process;
-    the_filter_gets_the_applications_buffers:
-        the_filter_gets_the_applications_buffers_embedded,
-        application_that_sends,
-        the_filter_gets_the_applications_buffers_of_another_process;
 }
 
 // ---- what all see ------------------------------------------------------------------------------------------------------
@@ -475,4 +419,126 @@ fn the_filter_gets_the_applications_buffers(transport: &dyn Transport) {
 /// The connection in the process that plays the application.
 fn client() -> Option<gate::Client> {
     application()
+}
+
+// ---- in both places ----------------------------------------------------------------------------------------------------
+
+#[test]
+fn a_filter_decides_who_connects_embedded() {
+    embedded(DRIVER, a_filter_decides_who_connects);
+}
+
+#[test]
+fn application_that_connects() {
+    as_application(a_filter_decides_who_connects);
+}
+
+#[test]
+fn a_filter_decides_who_connects_from_another_process() {
+    in_another_process(DRIVER, "application_that_connects");
+}
+
+#[test]
+fn a_message_is_answered_embedded() {
+    embedded(DRIVER, a_message_is_answered);
+}
+
+#[test]
+fn application_that_answers() {
+    as_application(a_message_is_answered);
+}
+
+#[test]
+fn a_message_is_answered_in_another_process() {
+    in_another_process(DRIVER, "application_that_answers");
+}
+
+#[test]
+fn a_message_that_nobody_takes_or_answers_times_out_embedded() {
+    embedded(DRIVER, a_message_that_nobody_takes_or_answers_times_out);
+}
+
+#[test]
+fn application_that_is_late() {
+    as_application(a_message_that_nobody_takes_or_answers_times_out);
+}
+
+#[test]
+fn a_message_that_nobody_takes_or_answers_times_out_in_another_process() {
+    in_another_process(DRIVER, "application_that_is_late");
+}
+
+#[test]
+fn a_message_stays_until_it_fits_embedded() {
+    embedded(DRIVER, a_message_stays_until_it_fits);
+}
+
+#[test]
+fn application_with_little_room() {
+    as_application(a_message_stays_until_it_fits);
+}
+
+#[test]
+fn a_message_stays_until_it_fits_in_another_process() {
+    in_another_process(DRIVER, "application_with_little_room");
+}
+
+#[test]
+fn replies_are_checked_embedded() {
+    embedded(DRIVER, replies_are_checked);
+}
+
+#[test]
+fn application_with_wrong_replies() {
+    as_application(replies_are_checked);
+}
+
+#[test]
+fn replies_are_checked_in_another_process() {
+    in_another_process(DRIVER, "application_with_wrong_replies");
+}
+
+#[test]
+fn each_of_several_senders_gets_its_own_reply_embedded() {
+    embedded(DRIVER, each_of_several_senders_gets_its_own_reply);
+}
+
+#[test]
+fn application_with_several_receivers() {
+    as_application(each_of_several_senders_gets_its_own_reply);
+}
+
+#[test]
+fn each_of_several_senders_gets_its_own_reply_in_another_process() {
+    in_another_process(DRIVER, "application_with_several_receivers");
+}
+
+#[test]
+fn a_message_can_be_awaited_in_every_way_embedded() {
+    embedded(DRIVER, a_message_can_be_awaited_in_every_way);
+}
+
+#[test]
+fn application_that_awaits() {
+    as_application(a_message_can_be_awaited_in_every_way);
+}
+
+#[test]
+fn a_message_can_be_awaited_in_every_way_in_another_process() {
+    in_another_process(DRIVER, "application_that_awaits");
+}
+
+#[test]
+fn the_filter_gets_the_applications_buffers_embedded() {
+    embedded(DRIVER, the_filter_gets_the_applications_buffers);
+}
+
+#[test]
+fn application_that_sends() {
+    as_application(the_filter_gets_the_applications_buffers);
+}
+
+#[test]
+fn the_filter_gets_the_applications_buffers_of_another_process() {
+    in_another_process(DRIVER, "application_that_sends");
 }

@@ -8,18 +8,6 @@ use ringbridge_scenarios::{Beside, PATIENCE, open, say_ready, serve, wait_to_go_
 
 use super::*;
 
-in_both_places! {
-    "ends::";
-    a_filter_that_closes_ends_what_waits:
-        a_filter_that_closes_ends_what_waits_embedded,
-        application_that_is_closed,
-        a_filter_that_closes_ends_what_waits_in_another_process;
-    a_handle_that_is_closed_ends_what_waits:
-        a_handle_that_is_closed_ends_what_waits_embedded,
-        application_that_closes,
-        a_handle_that_is_closed_ends_what_waits_in_another_process;
-}
-
 fn a_filter_that_closes_ends_what_waits(transport: &dyn Transport) {
     let device = open(transport, DEVICE);
     create_port(&device, 1);
@@ -156,4 +144,36 @@ fn nothing_is_left_of_an_application_that_dies_before_it_answers() {
             assert_eq!(status, bits(abi::STATUS_PORT_DISCONNECTED));
         });
     });
+}
+
+// ---- in both places ----------------------------------------------------------------------------------------------------
+
+#[test]
+fn a_filter_that_closes_ends_what_waits_embedded() {
+    embedded(DRIVER, a_filter_that_closes_ends_what_waits);
+}
+
+#[test]
+fn application_that_is_closed() {
+    as_application(a_filter_that_closes_ends_what_waits);
+}
+
+#[test]
+fn a_filter_that_closes_ends_what_waits_in_another_process() {
+    in_another_process(DRIVER, "ends::application_that_is_closed");
+}
+
+#[test]
+fn a_handle_that_is_closed_ends_what_waits_embedded() {
+    embedded(DRIVER, a_handle_that_is_closed_ends_what_waits);
+}
+
+#[test]
+fn application_that_closes() {
+    as_application(a_handle_that_is_closed_ends_what_waits);
+}
+
+#[test]
+fn a_handle_that_is_closed_ends_what_waits_in_another_process() {
+    in_another_process(DRIVER, "ends::application_that_closes");
 }
