@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use ringbridge_fuzz::{ioctl, lpc_messages, pe, pipe_messages, slots, unwind};
+use ringbridge_fuzz::{filter_messages, ioctl, lpc_messages, pe, pipe_messages, slots, unwind};
 
 /// The inputs that are kept for a target, with their names.
 fn kept(target: &str) -> Vec<(PathBuf, Vec<u8>)> {
@@ -18,13 +18,14 @@ type Run = fn(&[u8]);
 
 #[test]
 fn inputs_that_once_broke_a_rule_break_it_no_more() {
-    let targets: [(&str, Run); 6] = [
+    let targets: [(&str, Run); 7] = [
         ("pe", pe::run),
         ("unwind", unwind::run),
         ("ioctl", ioctl::run),
         ("slots", slots::run),
         ("lpc_messages", lpc_messages::run),
         ("pipe_messages", pipe_messages::run),
+        ("filter_messages", filter_messages::run),
     ];
     let mut count = 0;
     for (target, run) in targets {
@@ -64,6 +65,11 @@ fn a_hostile_process_harms_nobody_whatever_it_says_to_ports() {
 #[test]
 fn a_hostile_application_harms_nobody_whatever_it_writes_first() {
     with_noise(100, 600, slots::run);
+}
+
+#[test]
+fn a_filters_application_harms_nobody_whatever_it_asks_first() {
+    with_noise(500, 400, filter_messages::run);
 }
 
 fn sys_files() -> Vec<Vec<u8>> {

@@ -56,6 +56,9 @@ enum Target {
     /// What a process says to LPC ports
     #[value(name = "lpc_messages")]
     LpcMessages,
+    /// What an application asks of a filter's port
+    #[value(name = "filter_messages")]
+    FilterMessages,
 }
 
 const TRIPLE: &str = "x86_64-unknown-linux-gnu";
@@ -82,6 +85,7 @@ impl Target {
             Self::PipeMessages => "pipe_messages",
             Self::Slots => "slots",
             Self::LpcMessages => "lpc_messages",
+            Self::FilterMessages => "filter_messages",
         }
     }
 
@@ -90,7 +94,9 @@ impl Target {
         match self {
             Self::Pe => 0x8000,
             Self::Unwind => 0x1000,
-            Self::Ioctl | Self::PipeMessages | Self::Slots | Self::LpcMessages => 0x800,
+            Self::Ioctl | Self::PipeMessages | Self::Slots | Self::LpcMessages | Self::FilterMessages => {
+                0x800
+            }
         }
     }
 }

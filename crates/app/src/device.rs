@@ -96,6 +96,7 @@ impl<'a> Device<'a> {
         OpenOptions::new().open(transport, path)
     }
 
+    /// A file that was opened in another way.
     pub(crate) fn from_handle(transport: &'a dyn Transport, handle: Handle) -> Self {
         Self { transport, handle }
     }

@@ -5,6 +5,7 @@
 #![cfg_attr(not(windows), forbid(unsafe_code))]
 #![cfg_attr(windows, expect(unsafe_code, reason = "`sys::windows` calls Win32"))]
 
+mod async_filter_port;
 mod buffer;
 mod completion_port;
 mod completion_routine;
@@ -13,6 +14,7 @@ mod device;
 mod error;
 mod event;
 mod file_mapping;
+mod filter_port;
 pub mod lpc;
 mod named_pipe;
 mod overlapped;
@@ -25,6 +27,7 @@ mod thread;
 mod view;
 mod wait;
 
+pub use async_filter_port::{AsyncFilterPort, ConnectAsyncError};
 pub use buffer::Buffer;
 pub use completion_port::{CompletionPacket, CompletionPort, NotificationModes};
 pub use completion_routine::CompletionRoutines;
@@ -33,6 +36,10 @@ pub use device::{Device, OpenOptions};
 pub use error::Win32Error;
 pub use event::{Event, EventKind};
 pub use file_mapping::{FileMapping, FileView, MappingAccess};
+pub use filter_port::{
+    FILTER_HEADER_SIZE, FilterError, FilterPort, MessageHeader, filter_load, filter_unload,
+    hresult_from_status, reply_to,
+};
 #[cfg(not(windows))]
 pub use gate::{DirectoryEntry, IoStatus};
 pub use named_pipe::{HandleState, NamedPipe, NamedPipeInfo, NamedPipeOptions, Peek, PipeAccess, PipeWait};

@@ -191,6 +191,16 @@ impl<'a> Device<'a> {
         self.begin(start, overlapped, Buffers { buffer: output, input: Some(input) })
     }
 
+    /// `FilterGetMessage` with an OVERLAPPED, on the file of a connection to a filter's port.
+    pub(crate) fn get_message_overlapped<'d>(
+        &'d self,
+        buffer: Buffer,
+        overlapped: &Overlapped<'d>,
+    ) -> Result<Operation<'d>, Refused> {
+        let start = Start::GetMessage { buffer: buffer.bytes() };
+        self.begin(start, overlapped, Buffers { buffer, input: None })
+    }
+
     fn begin<'d>(
         &'d self,
         start: Start,

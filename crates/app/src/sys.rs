@@ -3,8 +3,12 @@
 
 #[cfg(not(windows))]
 mod transport;
+#[cfg(not(windows))]
+mod transport_filter;
 #[cfg(windows)]
 mod windows;
+#[cfg(windows)]
+mod windows_filter;
 
 #[cfg(not(windows))]
 #[path = "sys/transport_port.rs"]
@@ -17,10 +21,17 @@ pub(crate) mod port;
 pub(crate) use transport::*;
 #[cfg(not(windows))]
 pub use transport::{ConnectError, Handle, Transport, connect};
+#[cfg(not(windows))]
+pub(crate) use transport_filter::*;
 #[cfg(windows)]
 pub(crate) use windows::*;
 #[cfg(windows)]
 pub use windows::{ConnectError, Handle, Transport, Win32, connect};
+#[cfg(windows)]
+pub(crate) use windows_filter::{
+    connect_filter_port, filter_get_message, filter_load, filter_reply_message, filter_send_message,
+    filter_unload,
+};
 
 /// Bytes of an OVERLAPPED, or of what stands in its place.
 pub(crate) const OVERLAPPED_SIZE: u32 = 32;
@@ -59,6 +70,7 @@ pub(crate) enum Start {
     Control { code: u32, input: Bytes, output: Bytes },
     Connect,
     Transact { input: Bytes, output: Bytes },
+    GetMessage { buffer: Bytes },
 }
 
 /// What CreateNamedPipe is given.
@@ -117,6 +129,7 @@ impl Start {
             Self::Control { .. } => "DeviceIoControl",
             Self::Connect => "ConnectNamedPipe",
             Self::Transact { .. } => "TransactNamedPipe",
+            Self::GetMessage { .. } => "FilterGetMessage",
         }
     }
 }

@@ -11,6 +11,7 @@ mod notify;
 mod route;
 mod samples;
 mod shared;
+mod verdict;
 
 use std::path::{Path, PathBuf};
 
@@ -30,7 +31,7 @@ const LAST_WRITE: ControlCode = ControlCode(0x0022_2008);
 /// Show a driver and its applications at work
 ///
 /// Loads the sample driver hello.sys into this process and talks to its device; then does so from another process; shows
-/// the samples pipe, buffers, delay, notify, mapping, namedpipe and consult, then with applications in processes of their own, shared memory, and a
+/// the samples pipe, buffers, delay, notify, mapping, namedpipe, consult and verdict, then with applications in processes of their own, shared memory, and a
 /// filter; then lets a driver fault, and lives on.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  cargo xtask demo                      builds the drivers first\n  \
@@ -51,7 +52,7 @@ enum Part {
 
 type Show = fn(&Path, &mut Output) -> Result<Part>;
 
-const PARTS: [(&str, Show); 13] = [
+const PARTS: [(&str, Show); 14] = [
     ("A Windows driver in a Linux process", here::show),
     ("The driver in one process, its application in another", across::show),
     ("Pipes by name: two handles, one resource", samples::pipe),
@@ -61,6 +62,7 @@ const PARTS: [(&str, Show); 13] = [
     ("A section under a name", samples::mapping),
     ("A driver comes to an application's pipe", named_pipe::show),
     ("A driver and an application that ask each other", consult::show),
+    ("A driver that asks its application", verdict::show),
     ("Applications in processes of their own", apart::show),
     ("Memory that driver and application share", shared::show),
     ("A filter above another driver's device", filter::show),

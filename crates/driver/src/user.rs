@@ -34,6 +34,15 @@ impl UserData<'_> {
         UserData { address, length, probe: irp.is_from_user_mode(), borrowed: PhantomData }
     }
 
+    /// Memory of the calling application that comes without an IRP.
+    ///
+    /// # Safety
+    ///
+    /// It is the application's, during `'a`.
+    pub(crate) unsafe fn of_application<'a>(address: *const u8, length: usize) -> UserData<'a> {
+        UserData { address, length, probe: true, borrowed: PhantomData }
+    }
+
     /// Bytes that the application says there are.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -65,6 +74,15 @@ impl UserData<'_> {
 impl<'a> UserOutput<'a> {
     pub(crate) fn new(irp: &'a Irp, address: *mut u8, capacity: usize, written: &'a mut usize) -> Self {
         Self { address, capacity, probe: irp.is_from_user_mode(), written, borrowed: PhantomData }
+    }
+
+    /// Memory of the calling application that comes without an IRP.
+    ///
+    /// # Safety
+    ///
+    /// As for [`UserData::of_application`].
+    pub(crate) unsafe fn of_application(address: *mut u8, capacity: usize, written: &'a mut usize) -> Self {
+        Self { address, capacity, probe: true, written, borrowed: PhantomData }
     }
 
     /// Bytes that the application says it has room for.

@@ -13,6 +13,7 @@ mod ex_resource;
 mod ex_rundown;
 mod ex_spin_lock;
 mod ex_work;
+mod flt;
 mod hal;
 mod io;
 mod io_cancel;
@@ -81,6 +82,7 @@ pub fn all() -> Vec<Row> {
         ex_rundown::ROWS,
         ex_spin_lock::ROWS,
         ex_work::ROWS,
+        flt::ROWS,
         hal::ROWS,
         io::ROWS,
         io_cancel::ROWS,

@@ -17,13 +17,14 @@ use std::thread::JoinHandle;
 
 use abi::{
     METHOD_BUFFERED, NTSTATUS, STATUS_BUFFER_TOO_SMALL, STATUS_INSUFFICIENT_RESOURCES,
-    STATUS_INVALID_PARAMETER_1, STATUS_OBJECT_NAME_INVALID, STATUS_SUCCESS, STATUS_UNSUCCESSFUL,
+    STATUS_INVALID_PARAMETER, STATUS_INVALID_PARAMETER_1, STATUS_OBJECT_NAME_INVALID, STATUS_SUCCESS,
+    STATUS_UNSUCCESSFUL,
 };
 
 use crate::directory;
 use crate::patience::Spin;
 use crate::security_qos::SecurityQos;
-use crate::system_call::{MOST_WORDS, SystemCall, SystemReply, Tail, encode};
+use crate::system_call::{MOST_BYTES, MOST_WORDS, SystemCall, SystemReply, Tail, encode};
 use crate::transport::{CreateFile, DirectoryEntry, Handle, IoStatus, SharedMemory, Transport};
 use crate::view::View;
 use crate::window::Window;
@@ -257,6 +258,9 @@ impl Transport for Client {
             }
             Tail::NameAndBytes(name, _) if name.len() > PATH_LIMIT => {
                 return SystemReply::status(STATUS_OBJECT_NAME_INVALID);
+            }
+            Tail::NameAndBytes(_, bytes) if bytes.len() > MOST_BYTES => {
+                return SystemReply::status(STATUS_INVALID_PARAMETER);
             }
             Tail::NameAndBytes(name, bytes) => {
                 named.extend_from_slice(front);

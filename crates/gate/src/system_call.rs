@@ -251,6 +251,25 @@ pub enum SystemCall<'a> {
         /// Bytes; 0 for all up to the view's end.
         length: u64,
     },
+    /// `FilterConnectCommunicationPort`: opens a handle to a connection.
+    FilterConnectCommunicationPort {
+        /// The port's NT path in UTF-16.
+        name: &'a [u16],
+        /// FLT_PORT_FLAG_*.
+        options: u32,
+        /// What the filter's callback gets; at most 65,535 bytes.
+        context: &'a [u8],
+    },
+    /// `FilterLoad`.
+    FilterLoad {
+        /// The service's name in UTF-16.
+        name: &'a [u16],
+    },
+    /// `FilterUnload`.
+    FilterUnload {
+        /// The service's name in UTF-16.
+        name: &'a [u16],
+    },
     /// `NtOpenThreadTokenEx` of the calling thread.
     OpenThreadToken {
         /// TOKEN_*.
@@ -482,4 +501,4 @@ fn low(word: u64) -> u32 {
     word as u32
 }
 
-pub(crate) use wire::{MOST_WORDS, Tail, decode, encode};
+pub(crate) use wire::{MOST_BYTES, MOST_WORDS, Tail, decode, encode};

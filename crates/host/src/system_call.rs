@@ -5,6 +5,7 @@ use gate::{
     CompletionPacket, Handle, IoStatus, MappedView, Memory, Notice, SystemCall, SystemReply, UserApc,
 };
 use kernel::ex::{self, EventChange, SectionRequest};
+use kernel::flt;
 use kernel::io::{self, Cancelled, Control, Transfer};
 use kernel::ke::{ProcessorMode, Thread, Timeout, WaitType};
 use kernel::ob::{self, Name};
@@ -173,6 +174,16 @@ impl Process {
                     Ok(bytes) => told(bytes),
                     Err(status) => SystemReply::status(status),
                 }
+            }
+            SystemCall::FilterConnectCommunicationPort { name, options, context } => {
+                let connected = flt::connect(kernel, process, name, options, context);
+                opened(connected.map(|handle| (handle, false)))
+            }
+            SystemCall::FilterLoad { name } => {
+                done(flt::filter_load(kernel, process, &String::from_utf16_lossy(name)))
+            }
+            SystemCall::FilterUnload { name } => {
+                done(flt::filter_unload(kernel, process, &String::from_utf16_lossy(name)))
             }
         }
     }

@@ -10,7 +10,7 @@ use platform::entry::{EntryOwner, Stop};
 use platform::pages::PagesError;
 
 use crate::trace::{Event, Trace};
-use crate::{cm, ex, io, ke, lpc, mm, ob, ps, raw};
+use crate::{cm, ex, flt, io, ke, lpc, mm, ob, ps, raw};
 
 /// What a machine is made of.
 #[derive(Clone, Copy, Debug)]
@@ -122,6 +122,8 @@ pub struct Kernel {
     pub io: io::IoManager,
     /// Ports.
     pub lpc: lpc::Ports,
+    /// Filters and their communication ports.
+    pub flt: flt::FilterManager,
     /// Observers.
     pub trace: Trace,
     this: Weak<Self>,
@@ -170,6 +172,7 @@ impl Kernel {
             callbacks: ex::Callbacks::default(),
             io,
             lpc: lpc::Ports::default(),
+            flt: flt::FilterManager::default(),
             trace: Trace::default(),
             halted: AtomicBool::new(false),
             bugcheck: OnceLock::new(),

@@ -10,6 +10,7 @@
 //! - [`ex`]: event objects, resources.
 //! - [`io`]: drivers, devices, files, IRPs.
 //! - [`lpc`]: LPC ports, by which processes and drivers send each other messages.
+//! - [`flt`]: filters and their communication ports.
 //! - [`trace`]: what happens, for whoever watches.
 //!
 //! Loading images, and what exports look like to driver code, are other crates' matter.
@@ -17,6 +18,7 @@
 
 pub mod cm;
 pub mod ex;
+pub mod flt;
 pub mod io;
 pub mod ke;
 mod kernel;

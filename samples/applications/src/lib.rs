@@ -19,6 +19,7 @@ pub mod namedpipe;
 pub mod notify;
 pub mod steward;
 pub mod stream;
+pub mod verdict;
 
 /// Where an application says what it does.
 pub type Say<'a> = &'a mut dyn FnMut(&str);

@@ -79,6 +79,9 @@ pub const STEWARD: SampleDriver = SampleDriver { name: "steward", entry: sample_
 /// The sample `vault`.
 pub const VAULT: SampleDriver = SampleDriver { name: "vault", entry: sample_vault::DRIVER_ENTRY };
 
+/// The sample `verdict`.
+pub const VERDICT: SampleDriver = SampleDriver { name: "verdict", entry: sample_verdict::DRIVER_ENTRY };
+
 /// The test driver `memory`, for memory of every kind.
 pub const MEMORY: SampleDriver = SampleDriver { name: "memory", entry: test_memory::DRIVER_ENTRY };
 

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use app::Transport;
 use ringbridge_scenarios::{
-    CONSULT, DELAY, Form, HELLO, MAPPING, NAMEDPIPE, NOTIFY, STEWARD, SampleDriver, application,
+    CONSULT, DELAY, Form, HELLO, MAPPING, NAMEDPIPE, NOTIFY, STEWARD, SampleDriver, VERDICT, application,
     run_application, scenario, unload_when_closed,
 };
-use sample_applications::{Run, consult, delay, hello, mapping, namedpipe, notify, steward};
+use sample_applications::{Run, consult, delay, hello, mapping, namedpipe, notify, steward, verdict};
 
 const HELLO_SAYS: [&str; 4] = [
     "read 10 bytes: [68, 68, 68, 68, 68, 68, 68, 68, 68, 68]",
@@ -57,6 +57,16 @@ const CONSULT_SAYS: [&str; 4] = [
     "left without an answer, it goes on: 6",
     "asked again: [2800, 600, 100]",
     "the driver changed 23000 letters: LARGER THAN A MESSAGE MAY BE:",
+];
+
+const VERDICT_SAYS: [&str; 7] = [
+    "without a guard: opened",
+    r"\letter.txt: opened",
+    r"\letter.exe: 5",
+    r"\deep\down\LETTER.EXE: 5",
+    "side by side: 80 of 100",
+    "allowed 81, denied 22, unanswered 0, unguarded 1",
+    "the guard is gone: opened",
 ];
 
 fn says(run: Run, transport: Arc<dyn Transport>, expected: &[&str]) {
@@ -118,6 +128,22 @@ fn mapping_in_a_process_of_its_own() {
 }
 
 #[test]
+fn verdict_in_a_process_of_its_own() {
+    if let Some(client) = application() {
+        // Another application has been before.
+        let mut says = VERDICT_SAYS;
+        says[5] = "allowed 162, denied 44, unanswered 0, unguarded 3";
+        self::says(verdict::run, Arc::new(client), &says);
+    }
+}
+
+scenario! {
+    fn verdict_says_the_same_wherever_it_runs(form: Form) {
+        in_both_places(VERDICT, form, "verdict_in_a_process_of_its_own", verdict::run, &VERDICT_SAYS);
+    }
+}
+
+#[test]
 fn namedpipe_in_a_process_of_its_own() {
     if let Some(client) = application() {
         says(namedpipe::run, Arc::new(client), &NAMEDPIPE_SAYS);
@@ -174,6 +200,8 @@ fn applications_use_their_drivers_codes() {
     assert_eq!(codes, [sample_notify::IOCTL_NAME, sample_notify::IOCTL_START, sample_notify::IOCTL_NEXT]);
     assert_eq!(consult::IOCTL_CONSULT.0, sample_consult::IOCTL_CONSULT);
     assert_eq!(consult::PORT, sample_consult::PORT);
+    assert_eq!((verdict::ALLOW, verdict::DENY), (sample_verdict::ALLOW, sample_verdict::DENY));
+    assert_eq!(verdict::LONGEST, sample_verdict::LONGEST * 2);
     assert_eq!(mapping::IOCTL_INVERT.0, sample_mapping::IOCTL_INVERT);
     assert_eq!(mapping::IOCTL_UPPER.0, sample_mapping::IOCTL_UPPER);
     assert_eq!(mapping::IOCTL_PUBLISH.0, sample_mapping::IOCTL_PUBLISH);

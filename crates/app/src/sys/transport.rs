@@ -174,6 +174,10 @@ pub(crate) fn begin(
             let (input, output, code) = (memory(input), memory(output), abi::FSCTL_PIPE_TRANSCEIVE);
             SystemCall::FsControl { handle, code, input, output, notice }
         }
+        Start::GetMessage { buffer } => {
+            let (input, output) = (gate::Memory::default(), memory(buffer));
+            SystemCall::DeviceControl { handle, code: abi::FILTER_PORT_GET_MESSAGE, input, output, notice }
+        }
     };
     let status = transport.system_call(&request, &mut []).status;
     // A warning has ended the request in its call, with all that belongs to an end.

@@ -36,6 +36,7 @@ use windows_sys::Win32::System::Threading::{
     SetEvent, SleepEx, WaitForMultipleObjectsEx,
 };
 
+use super::windows_filter::begin_get_message;
 use super::{Apc, Bytes, Cancelled, EventChange, MOST_PACKETS, Notice, OVERLAPPED_SIZE, Packet, Start};
 use crate::error::Win32Error;
 use crate::wait::Waited;
@@ -307,7 +308,7 @@ pub(crate) fn begin(
     };
     let offset = match start {
         Start::Read { offset, .. } | Start::Write { offset, .. } => offset,
-        Start::Control { .. } | Start::Connect | Start::Transact { .. } => 0,
+        Start::Control { .. } | Start::Connect | Start::Transact { .. } | Start::GetMessage { .. } => 0,
     };
     // SAFETY: memory of a request that has not begun.
     let filled = unsafe { &mut *overlapped };
@@ -352,6 +353,17 @@ pub(crate) fn begin(
             unsafe {
                 DeviceIoControl(file, code, from.cast(), first, to.cast(), second, null_mut(), overlapped)
             }
+        }
+        Start::GetMessage { buffer } => {
+            let (data, length) = bytes(buffer);
+            // SAFETY: buffer and OVERLAPPED stay until the request has ended.
+            return unsafe { begin_get_message(file, data, length, overlapped) }.map_err(|code| Win32Error {
+                code,
+                status: abi::STATUS_UNSUCCESSFUL,
+                function: start.function(),
+                subject: String::new(),
+                bytes: 0,
+            });
         }
     };
     if result != 0 {

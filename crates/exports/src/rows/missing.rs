@@ -7,32 +7,28 @@ missing! {
     "fltmgr.sys":
         FltAcquirePushLockExclusiveEx FltAcquirePushLockSharedEx FltAllocateCallbackData FltAllocateContext
         FltAllocateExtraCreateParameter FltAllocateExtraCreateParameterList FltAllocateGenericWorkItem
-        FltAllocatePoolAlignedWithTag FltBuildDefaultSecurityDescriptor FltCancelFileOpen FltCancelIo
-        FltCancellableWaitForSingleObject FltCbdqDisable FltCbdqInitialize FltCbdqInsertIo
-        FltCbdqRemoveNextIo FltCheckAndGrowNameControl FltClearCancelCompletion FltClose FltCloseClientPort
-        FltCloseCommunicationPort FltCloseSectionForDataScan FltCompletePendedPostOperation
-        FltCompletePendedPreOperation FltCreateCommunicationPort FltCreateFile FltCreateFileEx
-        FltCreateFileEx2 FltCreateSectionForDataScan FltCreateSystemVolumeInformationFolder FltDeleteContext
-        FltDeleteInstanceContext FltDeletePushLock FltDeleteStreamHandleContext FltDetachVolume
-        FltDoCompletionProcessingWhenSafe FltEnlistInTransaction FltEnumerateInstances
-        FltFindExtraCreateParameter FltFreeCallbackData FltFreeExtraCreateParameter
-        FltFreeExtraCreateParameterList FltFreeGenericWorkItem FltFreePoolAlignedWithTag
-        FltFreeSecurityDescriptor FltFsControlFile FltGetDestinationFileNameInformation FltGetDeviceObject
-        FltGetDiskDeviceObject FltGetEcpListFromCallbackData FltGetFileContext FltGetFileNameInformation
+        FltAllocatePoolAlignedWithTag FltCancelFileOpen FltCancelIo FltCancellableWaitForSingleObject
+        FltCbdqDisable FltCbdqInitialize FltCbdqInsertIo FltCbdqRemoveNextIo FltCheckAndGrowNameControl
+        FltClearCancelCompletion FltClose FltCloseSectionForDataScan FltCompletePendedPostOperation
+        FltCompletePendedPreOperation FltCreateFile FltCreateFileEx FltCreateFileEx2 FltCreateSectionForDataScan
+        FltCreateSystemVolumeInformationFolder FltDeleteContext FltDeleteInstanceContext FltDeletePushLock
+        FltDeleteStreamHandleContext FltDetachVolume FltDoCompletionProcessingWhenSafe FltEnlistInTransaction
+        FltEnumerateInstances FltFindExtraCreateParameter FltFreeCallbackData FltFreeExtraCreateParameter
+        FltFreeExtraCreateParameterList FltFreeGenericWorkItem FltFreePoolAlignedWithTag FltFsControlFile
+        FltGetDestinationFileNameInformation FltGetDeviceObject FltGetDiskDeviceObject
+        FltGetEcpListFromCallbackData FltGetFileContext FltGetFileNameInformation
         FltGetFileNameInformationUnsafe FltGetFileSystemType FltGetInstanceContext FltGetIrpName
-        FltGetNextExtraCreateParameter FltGetRoutineAddress FltGetStreamContext FltGetStreamHandleContext
-        FltGetTransactionContext FltGetTunneledName FltGetVolumeContext FltGetVolumeFromFileObject
-        FltGetVolumeFromInstance FltGetVolumeGuidName FltGetVolumeName FltGetVolumeProperties
-        FltInitializePushLock FltInsertExtraCreateParameter FltIsDirectory FltIsEcpAcknowledged
-        FltIsEcpFromUserMode FltIsIoCanceled FltIsVolumeWritable FltLockUserBuffer FltObjectDereference
-        FltObjectReference FltParseFileName FltParseFileNameInformation FltPerformAsynchronousIo
-        FltPerformSynchronousIo FltQueryInformationFile FltQueueGenericWorkItem FltReadFile
-        FltReferenceContext FltReferenceFileNameInformation FltRegisterFilter FltRegisterForDataScan
-        FltReleaseContext FltReleaseFileNameInformation FltReleasePushLockEx
-        FltRequestOperationStatusCallback FltReuseCallbackData FltSendMessage FltSetCallbackDataDirty
-        FltSetCancelCompletion FltSetEcpListIntoCallbackData FltSetFileContext FltSetInformationFile
-        FltSetInstanceContext FltSetStreamContext FltSetStreamHandleContext FltSetTransactionContext
-        FltSetVolumeContext FltStartFiltering FltSupportsStreamHandleContexts FltUnregisterFilter
+        FltGetNextExtraCreateParameter FltGetStreamContext FltGetStreamHandleContext FltGetTransactionContext
+        FltGetTunneledName FltGetVolumeContext FltGetVolumeFromFileObject FltGetVolumeFromInstance
+        FltGetVolumeGuidName FltGetVolumeName FltGetVolumeProperties FltInitializePushLock
+        FltInsertExtraCreateParameter FltIsDirectory FltIsEcpAcknowledged FltIsEcpFromUserMode FltIsIoCanceled
+        FltIsVolumeWritable FltLockUserBuffer FltParseFileName FltParseFileNameInformation
+        FltPerformAsynchronousIo FltPerformSynchronousIo FltQueryInformationFile FltQueueGenericWorkItem
+        FltReadFile FltReferenceContext FltReferenceFileNameInformation FltRegisterForDataScan FltReleaseContext
+        FltReleaseFileNameInformation FltReleasePushLockEx FltRequestOperationStatusCallback
+        FltReuseCallbackData FltSetCallbackDataDirty FltSetCancelCompletion FltSetEcpListIntoCallbackData
+        FltSetFileContext FltSetInformationFile FltSetInstanceContext FltSetStreamContext
+        FltSetStreamHandleContext FltSetTransactionContext FltSetVolumeContext FltSupportsStreamHandleContexts
         FltWriteFile;
     "fwpkclnt.sys":
         FwpmCalloutAdd0 FwpmCalloutDeleteByKey0 FwpmEngineClose0 FwpmEngineOpen0 FwpmFilterAdd0

@@ -49,6 +49,7 @@ fn open(
             share_access: how.share,
             create_disposition: how.disposition,
             create_options: how.options,
+            extended: &[],
             user_mode: false,
             named_pipe: how.named_pipe,
             force_access_check: how.force_access_check

@@ -15,7 +15,7 @@ use crate::directory;
 use crate::patience::{Patience, processor};
 use crate::security_qos::SecurityQos;
 use crate::service::WindowBuffer;
-use crate::system_call::{CompletionPacket, SystemReply, decode};
+use crate::system_call::{CompletionPacket, MOST_BYTES, MOST_WORDS, SystemReply, decode};
 use crate::transport::{CreateFile, Handle, IoStatus};
 use crate::wire::{HAS_FILE_OFFSET, PATH_LIMIT, Reply, Request, SHARED_TURN, operation};
 
@@ -171,7 +171,7 @@ fn with_input<R>(buffer: WindowBuffer, body: impl FnOnce(&[u8]) -> R) -> R {
             fill(few, buffer);
             body(few)
         }
-        None => body(&copy_in(buffer, INPUT_LIMIT)),
+        None => body(&copy_in(buffer, SYSTEM_CALL_LIMIT)),
     }
 }
 
@@ -196,6 +196,9 @@ fn utf16(bytes: &[u8]) -> Option<Vec<u16>> {
     (rest.is_empty() && units.len() <= PATH_LIMIT)
         .then(|| units.iter().map(|unit| u16::from_le_bytes(*unit)).collect())
 }
+
+/// The longest system call, and a byte more, which it is refused for.
+const SYSTEM_CALL_LIMIT: usize = MOST_WORDS * 8 + PATH_LIMIT * 2 + MOST_BYTES + 1;
 
 /// The longest input with a path, and enough more to see that one is too long.
 const INPUT_LIMIT: usize = crate::wire::CREATE_WORDS * 4 + PATH_LIMIT * 2 + 2;

@@ -36,6 +36,9 @@ const UNMAP_VIEW_OF_SECTION: u32 = 22;
 const FLUSH_VIRTUAL_MEMORY: u32 = 23;
 const GET_CURRENT_THREAD_ID: u32 = 24;
 const CANCEL_SYNCHRONOUS_IO_FILE: u32 = 25;
+const FILTER_CONNECT_COMMUNICATION_PORT: u32 = 26;
+const FILTER_LOAD: u32 = 27;
+const FILTER_UNLOAD: u32 = 28;
 const FS_CONTROL: u32 = 36;
 const CREATE_NAMED_PIPE_FILE: u32 = 37;
 const QUERY_INFORMATION_FILE: u32 = 38;
@@ -46,6 +49,9 @@ const OPEN_PROCESS_TOKEN: u32 = 71;
 const QUERY_INFORMATION_TOKEN: u32 = 72;
 const SET_THREAD_TOKEN: u32 = 73;
 const DUPLICATE_TOKEN: u32 = 74;
+
+/// The longest context of a connection.
+pub(crate) const MOST_BYTES: usize = u16::MAX as usize;
 
 const HAS_TIME: u64 = 1;
 const ALERTABLE: u64 = 2;
@@ -60,6 +66,7 @@ pub(crate) enum Tail<'a> {
     Name(&'a [u16]),
     Handles(&'a [Handle]),
     Bytes(&'a [u8]),
+    /// The name's length is one of the words.
     NameAndBytes(&'a [u16], &'a [u8]),
 }
 
@@ -156,6 +163,12 @@ pub(crate) fn encode<'a>(
         SystemCall::FlushVirtualMemory { address, length } => {
             (FLUSH_VIRTUAL_MEMORY, none, fill(&[address, length]), Tail::Nothing)
         }
+        SystemCall::FilterConnectCommunicationPort { name, options, context } => {
+            let values = [options.into(), name.len() as u64];
+            (FILTER_CONNECT_COMMUNICATION_PORT, none, fill(&values), Tail::NameAndBytes(name, context))
+        }
+        SystemCall::FilterLoad { name } => (FILTER_LOAD, none, 0, Tail::Name(name)),
+        SystemCall::FilterUnload { name } => (FILTER_UNLOAD, none, 0, Tail::Name(name)),
         SystemCall::OpenThreadToken { desired_access, open_as_self } => {
             let values = [desired_access.into(), open_as_self.into()];
             (OPEN_THREAD_TOKEN, none, fill(&values), Tail::Nothing)
@@ -263,12 +276,24 @@ pub(crate) fn decode<R>(
             name.extend(units.iter().map(|unit| u16::from_le_bytes(*unit)));
             bytes = back;
         }
+        FILTER_CONNECT_COMMUNICATION_PORT => {
+            let length = usize::try_from(word(1)).ok().filter(|units| *units <= crate::wire::PATH_LIMIT);
+            let parts = length.and_then(|units| tail.split_at_checked(units * 2));
+            let (front, rest) = parts.ok_or(STATUS_INVALID_PARAMETER)?;
+            if rest.len() > MOST_BYTES {
+                return Err(STATUS_INVALID_PARAMETER);
+            }
+            name.extend(front.as_chunks::<2>().0.iter().map(|unit| u16::from_le_bytes(*unit)));
+            bytes = rest;
+        }
         CREATE_EVENT
         | OPEN_EVENT
         | CREATE_IO_COMPLETION
         | CREATE_SECTION
         | OPEN_SECTION
-        | CREATE_NAMED_PIPE_FILE => {
+        | CREATE_NAMED_PIPE_FILE
+        | FILTER_LOAD
+        | FILTER_UNLOAD => {
             let (units, rest) = tail.as_chunks::<2>();
             if !rest.is_empty() || units.len() > crate::wire::PATH_LIMIT {
                 return Err(STATUS_INVALID_PARAMETER);
@@ -292,7 +317,7 @@ pub(crate) fn decode<R>(
     let call = if port::NUMBERS.contains(&number) {
         port::read(number, handle, &word, &name, bytes).map(SystemCall::Port)
     } else {
-        read(number, handle, &word, &name, &handles[..handle_count], bytes)
+        read(number, handle, &word, (&name, bytes), &handles[..handle_count])
     };
     call.map(|call| body(&call)).ok_or(STATUS_NOT_IMPLEMENTED)
 }
@@ -304,8 +329,14 @@ fn word_count(number: u32) -> Option<usize> {
         CREATE_NAMED_PIPE_FILE => 6,
         SET_IO_COMPLETION | CREATE_SECTION | MAP_VIEW_OF_SECTION | DUPLICATE_TOKEN => 4,
         CREATE_EVENT => 3,
-        WAIT | DELAY | CREATE_IO_COMPLETION | SET_FILE_COMPLETION | REMOVE_IO_COMPLETION
-        | FLUSH_VIRTUAL_MEMORY | OPEN_THREAD_TOKEN => 2,
+        WAIT
+        | DELAY
+        | CREATE_IO_COMPLETION
+        | SET_FILE_COMPLETION
+        | REMOVE_IO_COMPLETION
+        | FLUSH_VIRTUAL_MEMORY
+        | FILTER_CONNECT_COMMUNICATION_PORT
+        | OPEN_THREAD_TOKEN => 2,
         CANCEL_IO_FILE_EX
         | OPEN_EVENT
         | SET_COMPLETION_NOTIFICATION_MODES
@@ -322,6 +353,8 @@ fn word_count(number: u32) -> Option<usize> {
         | PULSE_EVENT
         | TAKE_USER_APC
         | GET_CURRENT_THREAD_ID
+        | FILTER_LOAD
+        | FILTER_UNLOAD
         | SET_THREAD_TOKEN
         | FLUSH_BUFFERS_FILE => 0,
         _ if port::NUMBERS.contains(&number) => port::word_count(number),
@@ -333,9 +366,8 @@ fn read<'a>(
     number: u32,
     handle: Handle,
     word: &dyn Fn(usize) -> u64,
-    name: &'a [u16],
+    (name, bytes): (&'a [u16], &'a [u8]),
     handles: &'a [Handle],
-    data: &'a [u8],
 ) -> Option<SystemCall<'a>> {
     let notice = |event: u64, first: usize| Notice {
         io_status_block: word(first),
@@ -375,7 +407,7 @@ fn read<'a>(
             SystemCall::QueryInformationFile { handle, class: low(word(0)).cast_signed() }
         }
         SET_INFORMATION_FILE => {
-            SystemCall::SetInformationFile { handle, class: low(word(0)).cast_signed(), data }
+            SystemCall::SetInformationFile { handle, class: low(word(0)).cast_signed(), data: bytes }
         }
         FLUSH_BUFFERS_FILE => SystemCall::FlushBuffersFile { handle },
         CANCEL_IO_FILE => SystemCall::CancelIoFile { handle },
@@ -426,6 +458,11 @@ fn read<'a>(
         }
         UNMAP_VIEW_OF_SECTION => SystemCall::UnmapViewOfSection { address: word(0) },
         FLUSH_VIRTUAL_MEMORY => SystemCall::FlushVirtualMemory { address: word(0), length: word(1) },
+        FILTER_CONNECT_COMMUNICATION_PORT => {
+            SystemCall::FilterConnectCommunicationPort { name, options: low(word(0)), context: bytes }
+        }
+        FILTER_LOAD => SystemCall::FilterLoad { name },
+        FILTER_UNLOAD => SystemCall::FilterUnload { name },
         OPEN_THREAD_TOKEN => {
             SystemCall::OpenThreadToken { desired_access: low(word(0)), open_as_self: word(1) != 0 }
         }
@@ -467,7 +504,10 @@ mod tests {
             Tail::Name(name) => bytes.extend(name.iter().flat_map(|unit| unit.to_le_bytes())),
             Tail::Bytes(tail) => bytes.extend(tail),
             Tail::Handles(handles) => bytes.extend(handles.iter().flat_map(|handle| handle.0.to_le_bytes())),
-            Tail::NameAndBytes(..) => unreachable!("ports have tests of their own"),
+            Tail::NameAndBytes(name, context) => {
+                bytes.extend(name.iter().flat_map(|unit| unit.to_le_bytes()));
+                bytes.extend_from_slice(context);
+            }
         }
         decode(number, handle, &bytes, |arrived| arrived == call)
     }
@@ -545,6 +585,10 @@ mod tests {
             SystemCall::FlushBuffersFile { handle },
             SystemCall::UnmapViewOfSection { address: u64::MAX },
             SystemCall::FlushVirtualMemory { address: 1 << 45, length: 5 },
+            SystemCall::FilterConnectCommunicationPort { name: &name, options: 1, context: b"odd" },
+            SystemCall::FilterConnectCommunicationPort { name: &name, options: u32::MAX, context: &[] },
+            SystemCall::FilterLoad { name: &name },
+            SystemCall::FilterUnload { name: &[] },
             SystemCall::OpenThreadToken { desired_access: u32::MAX, open_as_self: true },
             SystemCall::OpenProcessToken { desired_access: 8 },
             SystemCall::QueryInformationToken { handle, class: -1 },
@@ -568,16 +612,23 @@ mod tests {
     #[test]
     fn what_is_torn_is_refused() {
         let refused = |number, input: &[u8]| decode(number, HANDLE, input, |_| ()).err();
-        for number in (1..=25).chain([36, 37, 38, 40]).chain(70..=74) {
-            // No call has these lengths.
+        for number in (1..=25).chain([27, 28, 36, 37, 38, 40]).chain(70..=74) {
+            // No call has these lengths, but for those whose tails may have any.
             assert_eq!(refused(number, &[0; 7 * 8 + 1]), Some(abi::STATUS_INVALID_PARAMETER), "{number}");
         }
         let too_much = [0; 8 + SystemCall::MOST_INFORMATION + 1];
         assert_eq!(refused(39, &too_much), Some(abi::STATUS_INVALID_PARAMETER), "more than any class has");
         assert_eq!(refused(39, &too_much[..7]), Some(abi::STATUS_INVALID_PARAMETER), "half a word");
         assert_eq!(refused(1, &[0; 55]), Some(abi::STATUS_INVALID_PARAMETER), "half a word");
+        let connect = |units: u64, tail: usize| {
+            let words = [0, units].map(u64::to_le_bytes).concat();
+            refused(26, &[words, vec![0; tail]].concat())
+        };
+        assert_eq!(connect(2, 3), Some(abi::STATUS_INVALID_PARAMETER), "half a name");
+        assert_eq!(connect(u64::MAX, 8), Some(abi::STATUS_INVALID_PARAMETER), "no name is so long");
+        assert_eq!(connect(0, 0x1_0000), Some(abi::STATUS_INVALID_PARAMETER), "nor a context");
         assert_eq!(refused(11, &[0; 16 + 66 * 4]), Some(abi::STATUS_INVALID_PARAMETER), "too many handles");
-        for number in [0, 26, 41, 75, u32::MAX] {
+        for number in [0, 29, 41, 75, u32::MAX] {
             assert_eq!(refused(number, &[]), Some(abi::STATUS_NOT_IMPLEMENTED), "{number}");
         }
     }

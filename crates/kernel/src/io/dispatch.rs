@@ -20,7 +20,7 @@ pub(super) fn running_driver() -> Option<u32> {
 }
 
 /// Runs `body` with the driver or export driver of this identifier as the one whose code is called.
-pub(super) fn as_owner<R>(id: u32, body: impl FnOnce() -> R) -> R {
+pub(crate) fn as_owner<R>(id: u32, body: impl FnOnce() -> R) -> R {
     let before = RUNNING.replace(id);
     let result = body();
     RUNNING.set(before);
@@ -66,6 +66,9 @@ fn enter(
     if routine == 0 || routine == kernel.io.invalid_device_request() {
         return invalid_device_request(kernel, irp);
     }
+    if let Some(built_in) = kernel.io.built_in(routine) {
+        return (built_in.dispatch)(kernel, device, irp);
+    }
     let before = RUNNING.replace(super::driver::id_of(driver));
     let returned = kernel.ke.call(kernel, routine, &[device.address(), irp.address()]);
     RUNNING.set(before);
@@ -101,6 +104,6 @@ fn observed(
 
 /// NTSTATUS values come back in EAX; the upper half of RAX is whatever the driver left there.
 #[expect(clippy::cast_possible_truncation, reason = "EAX is meant")]
-pub(super) fn low_half(value: u64) -> u32 {
+pub(crate) fn low_half(value: u64) -> u32 {
     value as u32
 }

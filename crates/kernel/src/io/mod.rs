@@ -8,6 +8,7 @@ mod add_device;
 mod asynchronous;
 mod attach;
 mod build;
+mod built_in;
 mod cancel;
 mod completion;
 mod completion_port;
@@ -59,6 +60,7 @@ pub use attach::{
     detach, device_object_pointer, lower_device_reference, related_device,
 };
 pub use build::{ControlRequest, FsdRequest, Notify, build_device_io_control_request, build_fsd_request};
+pub(crate) use built_in::{BuiltIn, make_built_in};
 pub use cancel::{
     Cancelled, acquire_cancel_spin_lock, cancel_io_file, cancel_irp, cancel_synchronous_io_file, end_process,
     end_thread, release_cancel_spin_lock, set_cancel_routine,
@@ -78,6 +80,8 @@ pub use device_queue::{
     remove_device_queue, remove_entry_device_queue, set_start_io_attributes, start_next_packet, start_packet,
 };
 pub use dispatch::call_driver;
+pub(crate) use dispatch::{as_owner, low_half};
+pub(crate) use driver::has_service_key;
 pub use driver::{
     Driver, DriverEntryFailure, DriverImage, LoadError, UnloadOutcome, UnloadReport, load_driver,
     unload_driver,
@@ -135,16 +139,18 @@ pub struct IoManager {
     link_makers: RwLock<HashMap<Vec<u16>, u32>>,
     /// Held while devices are attached and detached. Requests read the stacks without it.
     stacks: Mutex<()>,
-    /// The cancel spin lock; behind it, an address that stands for the cancel routine of cancel-safe queues.
+    /// The cancel spin lock; behind it, an address that stands for the cancel routine of cancel-safe queues, and those of the
+    /// kernel's own drivers.
     cancel_spin_lock: u64,
     file_segments: section::FileSegments,
     starters: demand_start::Starters,
+    built_ins: built_in::BuiltIns,
 }
 
 impl IoManager {
     /// `None` when there is no pool for what every I/O manager has.
     pub(crate) fn new(memory: &MemoryManager) -> Option<Self> {
-        let locks = memory.pool.allocate_zeroed(16, LOCKS_TAG, PoolOwner::default())?;
+        let locks = memory.pool.allocate_zeroed(16 + 8 * built_in::MOST, LOCKS_TAG, PoolOwner::default())?;
         Some(Self {
             drivers: RwLock::default(),
             libraries: RwLock::default(),
@@ -160,6 +166,7 @@ impl IoManager {
             cancel_spin_lock: locks.address,
             file_segments: section::FileSegments::default(),
             starters: demand_start::Starters::default(),
+            built_ins: built_in::BuiltIns::default(),
         })
     }
 
@@ -170,6 +177,12 @@ impl IoManager {
     /// What IRPs in cancel-safe queues have as their cancel routine. Drivers only compare it with NULL; it is no code.
     pub(crate) fn csq_cancel_routine(&self) -> u64 {
         self.cancel_spin_lock + 8
+    }
+
+    /// The first of the addresses that stand for routines of the kernel's own drivers.
+    #[inline]
+    fn built_in_addresses(&self) -> u64 {
+        self.cancel_spin_lock + 16
     }
 
     /// Sets the address of the dispatch routine that unset major functions have: driver code may read and call it.

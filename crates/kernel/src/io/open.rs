@@ -38,6 +38,8 @@ pub struct OpenRequest<'a> {
     pub create_disposition: u32,
     /// FILE_SYNCHRONOUS_IO_NONALERT, …
     pub create_options: u32,
+    /// What the create request brings besides in its system buffer (`EaLength`), in its driver's own form.
+    pub extended: &'a [u8],
     /// Whether the caller is an application (`UserMode`).
     pub user_mode: bool,
     /// For `NtCreateNamedPipeFile`: what the pipe is to be.
@@ -322,12 +324,23 @@ fn send_create(
     let options = (request.create_disposition << 24) | (request.create_options & 0x00FF_FFFF);
     let force = if request.force_access_check { abi::SL_FORCE_ACCESS_CHECK } else { 0 };
     let word = u64::from(request.file_attributes & 0xFFFF) | (u64::from(request.share_access & 0xFFFF) << 16);
-    let parameters = [context.address, u64::from(options), word, context.named_pipe];
-    let major = if context.named_pipe == 0 { abi::IRP_MJ_CREATE } else { abi::IRP_MJ_CREATE_NAMED_PIPE };
+    let extended = match extended_buffer(kernel, request.extended) {
+        Ok(extended) => extended,
+        Err(status) => {
+            context.free(kernel);
+            return Err(status);
+        }
+    };
+    let (major, fourth) = match context.named_pipe {
+        0 => (abi::IRP_MJ_CREATE, request.extended.len() as u64),
+        parameters => (abi::IRP_MJ_CREATE_NAMED_PIPE, parameters),
+    };
+    let parameters = [context.address, u64::from(options), word, fourth];
     let result = request::send_plain(kernel, file, request.user_mode, |irp, location| {
         location.set_major_function(major)?;
         location.set_flags(force)?;
         irp.set_flags(abi::IRP_CREATE_OPERATION | abi::IRP_SYNCHRONOUS_API)?;
+        irp.set_system_buffer(extended.map_or(0, |block| block.address))?;
         for (index, parameter) in (0..).zip(parameters) {
             location.set_parameter(index, parameter)?;
         }
@@ -335,6 +348,9 @@ fn send_create(
     });
     let granted = context.granted(request.desired_access, granted);
     context.free(kernel);
+    if let Some(block) = extended {
+        super::free_own(kernel, block.address);
+    }
     // It means something in create requests alone, and nothing keeps that file.
     let _freed_by_driver = file.object.set_related_file_object(0);
     // The create request may end with a warning or information; only errors leave no handle.
@@ -369,6 +385,17 @@ impl NamedPipe<'_> {
         let specified = u8::from(self.default_timeout.is_some());
         raw::write(address + offset_of!(Layout, TimeoutSpecified) as u64, specified)
     }
+}
+
+/// A create request's system buffer; none for no bytes.
+fn extended_buffer(kernel: &Kernel, bytes: &[u8]) -> Result<Option<PoolBlock>, NTSTATUS> {
+    if bytes.is_empty() {
+        return Ok(None);
+    }
+    let block = allocate(kernel, bytes.len())?;
+    // The memory is the kernel's own and was committed just now.
+    raw::copy_to(block.address, bytes).map_err(|_| abi::STATUS_INSUFFICIENT_RESOURCES)?;
+    Ok(Some(block))
 }
 
 /// The IO_SECURITY_CONTEXT, ACCESS_STATE and SECURITY_QUALITY_OF_SERVICE of a create request, and the references that keep the
