@@ -122,6 +122,7 @@ fn open_for_writing(process: &Process, path: &str) -> Handle {
         share_access: 0,
         create_disposition: abi::FILE_OPEN,
         create_options: abi::FILE_SYNCHRONOUS_IO_NONALERT,
+        security_qos: None,
     };
     process.create_file(&request).expect("the device opens").0
 }

@@ -5,15 +5,21 @@
 //! - [`pe`]: a driver's file, through [`loader::map::map`] and out of memory again;
 //! - [`unwind`]: function and unwind tables, and the code and stack that they speak of;
 //! - [`ioctl`]: what applications ask of a machine with drivers;
-//! - [`slots`]: what another process writes into its call slots.
+//! - [`slots`]: what another process writes into its call slots;
+//! - [`filter_messages`]: what an application asks of a filter's port;
+//! - [`lpc_messages`]: what a process says to LPC ports;
+//! - [`pipe_messages`]: what applications ask of named pipes.
 //!
 //! What ran for how long: `docs/fuzzing.md`.
 #![deny(unsafe_code)]
 
+pub mod filter_messages;
 mod images;
 mod impatience;
 pub mod ioctl;
+pub mod lpc_messages;
 pub mod pe;
+pub mod pipe_messages;
 mod random;
 pub mod slots;
 pub mod unwind;

@@ -120,6 +120,7 @@ fn open(client: &Client, path: &str) -> Handle {
         share_access: 0,
         create_disposition: abi::FILE_OPEN,
         create_options: abi::FILE_SYNCHRONOUS_IO_NONALERT,
+        security_qos: None,
     };
     client.create_file(&request).expect("the device opens").0
 }

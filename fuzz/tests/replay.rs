@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use ringbridge_fuzz::{ioctl, pe, slots, unwind};
+use ringbridge_fuzz::{filter_messages, ioctl, lpc_messages, pe, pipe_messages, slots, unwind};
 
 /// The inputs that are kept for a target, with their names.
 fn kept(target: &str) -> Vec<(PathBuf, Vec<u8>)> {
@@ -18,8 +18,15 @@ type Run = fn(&[u8]);
 
 #[test]
 fn inputs_that_once_broke_a_rule_break_it_no_more() {
-    let targets: [(&str, Run); 4] =
-        [("pe", pe::run), ("unwind", unwind::run), ("ioctl", ioctl::run), ("slots", slots::run)];
+    let targets: [(&str, Run); 7] = [
+        ("pe", pe::run),
+        ("unwind", unwind::run),
+        ("ioctl", ioctl::run),
+        ("slots", slots::run),
+        ("lpc_messages", lpc_messages::run),
+        ("pipe_messages", pipe_messages::run),
+        ("filter_messages", filter_messages::run),
+    ];
     let mut count = 0;
     for (target, run) in targets {
         for (path, bytes) in kept(target) {
@@ -31,18 +38,38 @@ fn inputs_that_once_broke_a_rule_break_it_no_more() {
     assert!(count >= 2, "some are kept, but only {count} were found");
 }
 
-#[test]
-fn a_hostile_application_harms_nobody_whatever_it_writes_first() {
+/// Gives `run` so many inputs that mean nothing.
+fn with_noise(count: u32, length: usize, run: Run) {
     let mut state = 0x5EED_u64;
-    for _ in 0..100 {
-        let bytes: Vec<u8> = (0..600)
+    for _ in 0..count {
+        let bytes: Vec<u8> = (0..length)
             .map(|_| {
                 state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
                 (state >> 56).to_le_bytes()[0]
             })
             .collect();
-        slots::run(&bytes);
+        run(&bytes);
     }
+}
+
+#[test]
+fn whatever_is_asked_of_pipes_harms_nobody() {
+    with_noise(2_000, 700, pipe_messages::run);
+}
+
+#[test]
+fn a_hostile_process_harms_nobody_whatever_it_says_to_ports() {
+    with_noise(300, 600, lpc_messages::run);
+}
+
+#[test]
+fn a_hostile_application_harms_nobody_whatever_it_writes_first() {
+    with_noise(100, 600, slots::run);
+}
+
+#[test]
+fn a_filters_application_harms_nobody_whatever_it_asks_first() {
+    with_noise(500, 400, filter_messages::run);
 }
 
 fn sys_files() -> Vec<Vec<u8>> {

@@ -498,6 +498,47 @@ struct wdm_record {
 // From now on CREATE notes what SECURE_CREATED answers.
 #define SECURE_WATCH 7
 
+// ---- impersonate.sys (\\.\RbImpersonate): drivers that act for their clients. It keeps two clients, in slots 0 and 1. ---
+
+// IoCreateDeviceSecure of \\.\RbGuarded, for administrators and the system. status: its status.
+#define IMPERSONATE_GUARD 0
+// Keeps the calling thread in the slot of input 0 with the level of input 1 and the flags of input 2 (1 dynamic tracking, 2
+// effective only, 4 for a remote server): by SeCreateClientSecurity, or of its captured subject if input 3 is 1. status: its
+// status. values: DirectlyAccessClientToken, DirectAccessEffectiveOnly, SeTokenType, whether it is the process's token.
+#define IMPERSONATE_KEEP 1
+// SeDeleteClientSecurity of the slot of input 0.
+#define IMPERSONATE_FORGET 2
+// The calling thread impersonates the client in the slot of input 0. status: SeImpersonateClientEx's. values: statuses of
+// opening \\.\RbGuarded by ZwCreateFile with OBJ_FORCE_ACCESS_CHECK, without, and with it when it has reverted.
+#define IMPERSONATE_ACT 3
+// The same in a system thread, which then impersonates again and ends. values: behind those whether the ended thread
+// impersonates.
+#define IMPERSONATE_ACT_IN_THREAD 4
+// The calling thread impersonates and stays so. values: as for IMPERSONATE_WHOM.
+#define IMPERSONATE_STAY 5
+// PsRevertToSelf.
+#define IMPERSONATE_REVERT 6
+// PsImpersonateClient with the token in the slot of input 0 (NULL for another number), at the level of input 1. values: as for
+// IMPERSONATE_WHOM.
+#define IMPERSONATE_ACT_WITH 7
+// values: 0; or, when the calling thread impersonates, 1, level, copy on open, effective only, whether it is an administrator.
+#define IMPERSONATE_WHOM 8
+// values: PsDisableImpersonation's answer, whether the thread impersonates, status of a checked open of \\.\RbGuarded; both
+// once more behind PsRestoreImpersonation.
+#define IMPERSONATE_DISABLE 9
+// SeCaptureSubjectContext. values: whether it has a client's token, its level, whether an administrator asks, whether the
+// process is one, SeSinglePrivilegeCheck of SeCreateGlobalPrivilege in user mode.
+#define IMPERSONATE_SUBJECT 10
+// SeQueryInformationToken of the token in the slot of input 0. values: status and value of TokenType, of
+// TokenImpersonationLevel; how many privileges it has.
+#define IMPERSONATE_INFORMATION 11
+// From now on CREATE notes what IMPERSONATE_CREATED answers: level, tracking, effective only of SecurityQos; whether there is a
+// client's token, its level, whether an administrator asks.
+#define IMPERSONATE_WATCH 12
+#define IMPERSONATE_CREATED 13
+// ZwOpenFile of \\.\RbImpersonate with the level of input 0, the flags of input 1 (as above) and the Length of input 2.
+#define IMPERSONATE_OPEN_WITH 14
+
 // ---- registry.sys (\\.\RbRegistry): the registry. -------------------------------------------------------------------
 
 // Keys and values by handle. values: statuses and what was found, in the order of the source.
@@ -658,6 +699,12 @@ struct apps_follow {
 // IoOpenDriverRegistryKey. values: status, 1 for a kernel handle, status of querying the value Depth, its data; status with
 // flags, of an unknown type.
 #define FILES_PARAMETERS 14
+// A read in direct mode, on a file opened with the options of input 1, whose dispatch routine raises 0xC0000123: before it completes
+// the request (input 0 is 0), behind completing it with success (1) or an error (2). values: what was raised, the block's status, how
+// a wait for the event ends at once, whether the pages are locked; CLEANUPs and CLOSEs when the file is closed.
+#define FILES_RAISE 15
+// A read that is completed with STATUS_PENDING at once. values: what it returned, how a wait for the file ends at once.
+#define FILES_AS_PENDING 16
 
 // ---- importer.sys (\\.\RbImporter): a driver that imports from library.sys and outer.sys. ----------------------------
 

@@ -135,6 +135,59 @@ static void pended(struct case_context *context) {
     stop(inner, file);
 }
 
+static ULONG64 raise_when;
+static MDL *raised_mdl;
+
+static NTSTATUS raise(struct inner *inner, IRP *irp) {
+    UNREFERENCED_PARAMETER(inner);
+    raised_mdl = irp->MdlAddress;
+    if (raise_when == 1)
+        complete(irp, STATUS_SUCCESS, 3);
+    else if (raise_when == 2)
+        complete(irp, STATUS_UNSUCCESSFUL, 0);
+    ExRaiseStatus((NTSTATUS)0xC0000123);
+    return STATUS_SUCCESS;
+}
+
+static void raised(struct case_context *context) {
+    struct inner *inner;
+    HANDLE file, event = new_event();
+    IO_STATUS_BLOCK block = {0};
+    LARGE_INTEGER offset = {0};
+    UCHAR *buffer = ExAllocatePoolWithTag(NonPagedPool, 64, 'rFbR');
+    start(context, raise, (ULONG)context->input[1], &inner, &file);
+    inner->device->Flags = (inner->device->Flags & ~DO_BUFFERED_IO) | DO_DIRECT_IO;
+    block.Status = UNTOUCHED;
+    raise_when = context->input[0];
+    __try {
+        note(context, (ULONG)ZwReadFile(file, event, NULL, NULL, &block, buffer, 64, &offset, NULL));
+    } __except (TAKE) {
+        note(context, CODE);
+    }
+    note(context, (ULONG)block.Status);
+    note(context, (ULONG)wait_now(event));
+    note(context, (raised_mdl->MdlFlags & MDL_PAGES_LOCKED) != 0);
+    ZwClose(event);
+    ZwClose(file);
+    note(context, inner->cleanups);
+    note(context, inner->closes);
+    IoDeleteDevice(inner->device);
+    ExFreePool(buffer);
+}
+
+static void as_pending(struct case_context *context) {
+    struct inner *inner;
+    HANDLE file;
+    IO_STATUS_BLOCK block = {0};
+    UCHAR buffer[16] = {0};
+    LARGE_INTEGER offset = {0};
+    start(context, refuse, 0, &inner, &file);
+    later_status = STATUS_PENDING;
+    note(context, (ULONG)ZwReadFile(file, NULL, NULL, NULL, &block, buffer, sizeof buffer, &offset, NULL));
+    note(context, (ULONG)wait_now(file));
+    stop(inner, file);
+}
+
 static void no_offset(struct case_context *context) {
     struct inner *inner;
     HANDLE file;
@@ -561,7 +614,7 @@ static void io_create(struct case_context *context) {
     InitializeObjectAttributes(&attributes, &name, OBJ_KERNEL_HANDLE, NULL, NULL);
     note(context, (ULONG)IoCreateFile(&other, GENERIC_READ, &attributes, &block, NULL, 0, 0, FILE_OPEN, 0, NULL, 0, CreateFileTypeNone, NULL, 0));
     ZwClose(other);
-    note(context, (ULONG)IoCreateFile(&other, GENERIC_READ, &attributes, &block, NULL, 0, 0, FILE_OPEN, 0, NULL, 0, CreateFileTypeNamedPipe, NULL, 0));
+    note(context, (ULONG)IoCreateFile(&other, GENERIC_READ, &attributes, &block, NULL, 0, 0, FILE_OPEN, 0, NULL, 0, CreateFileTypeMailslot, NULL, 0));
     NTSTATUS status = IoCreateFile(&other, GENERIC_READ, &attributes, &block, NULL, 0, 0, FILE_OPEN, 0, NULL, 0, CreateFileTypeNone, NULL, IO_FORCE_ACCESS_CHECK);
     note(context, (ULONG)status);
     note(context, create_flags);
@@ -594,6 +647,8 @@ static case_routine *const cases[] = {
     [FILES_PARAMETERS] = parameters,
     [FILES_APC] = apc_routine,
     [FILES_PENDED] = pended,
+    [FILES_RAISE] = raised,
+    [FILES_AS_PENDING] = as_pending,
     [FILES_NO_OFFSET] = no_offset,
     [FILES_FLUSH] = flush,
     [FILES_DIRECT] = direct,

@@ -22,7 +22,19 @@ pub(crate) struct Args {
 }
 
 /// The drivers that the demo shows.
-const SAMPLES: [&str; 8] = ["hello", "pipe", "buffers", "delay", "notify", "mapping", "stream", "tap"];
+const SAMPLES: [&str; 11] = [
+    "hello",
+    "pipe",
+    "buffers",
+    "delay",
+    "notify",
+    "mapping",
+    "namedpipe",
+    "consult",
+    "verdict",
+    "stream",
+    "tap",
+];
 
 pub(crate) fn run(args: &Args) -> Result<()> {
     let workspace = Workspace::load()?;

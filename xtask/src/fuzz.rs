@@ -48,8 +48,17 @@ enum Target {
     Unwind,
     /// What applications ask of a machine with the sample drivers
     Ioctl,
+    /// What applications ask of named pipes
+    #[value(name = "pipe_messages")]
+    PipeMessages,
     /// What another process writes into its call slots
     Slots,
+    /// What a process says to LPC ports
+    #[value(name = "lpc_messages")]
+    LpcMessages,
+    /// What an application asks of a filter's port
+    #[value(name = "filter_messages")]
+    FilterMessages,
 }
 
 const TRIPLE: &str = "x86_64-unknown-linux-gnu";
@@ -73,7 +82,10 @@ impl Target {
             Self::Pe => "pe",
             Self::Unwind => "unwind",
             Self::Ioctl => "ioctl",
+            Self::PipeMessages => "pipe_messages",
             Self::Slots => "slots",
+            Self::LpcMessages => "lpc_messages",
+            Self::FilterMessages => "filter_messages",
         }
     }
 
@@ -82,7 +94,9 @@ impl Target {
         match self {
             Self::Pe => 0x8000,
             Self::Unwind => 0x1000,
-            Self::Ioctl | Self::Slots => 0x800,
+            Self::Ioctl | Self::PipeMessages | Self::Slots | Self::LpcMessages | Self::FilterMessages => {
+                0x800
+            }
         }
     }
 }

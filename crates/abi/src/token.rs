@@ -197,3 +197,60 @@ pub struct SHARE_ACCESS {
     pub SharedWrite: u32,
     pub SharedDelete: u32,
 }
+
+/// Who made a token.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct TOKEN_SOURCE {
+    pub SourceName: [i8; 8],
+    pub SourceIdentifier: LUID,
+}
+
+/// Which token it was, and in which state.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct TOKEN_CONTROL {
+    pub TokenId: LUID,
+    pub AuthenticationId: LUID,
+    pub ModifiedId: LUID,
+    pub TokenSource: TOKEN_SOURCE,
+}
+
+/// What a server keeps of a client, to impersonate it.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct SECURITY_CLIENT_CONTEXT {
+    pub SecurityQos: SECURITY_QUALITY_OF_SERVICE,
+    pub ClientToken: *mut c_void,
+    pub DirectlyAccessClientToken: BOOLEAN,
+    pub DirectAccessEffectiveOnly: BOOLEAN,
+    pub ServerIsRemote: BOOLEAN,
+    pub ClientTokenControl: TOKEN_CONTROL,
+}
+
+/// What a thread impersonated before that was disabled.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct SE_IMPERSONATION_STATE {
+    pub Token: *mut c_void,
+    pub CopyOnOpen: BOOLEAN,
+    pub EffectiveOnly: BOOLEAN,
+    pub Level: SECURITY_IMPERSONATION_LEVEL,
+}
+
+pub const TOKEN_ASSIGN_PRIMARY: u32 = 0x1;
+pub const TOKEN_DUPLICATE: u32 = 0x2;
+pub const TOKEN_IMPERSONATE: u32 = 0x4;
+pub const TOKEN_QUERY: u32 = 0x8;
+pub const TOKEN_QUERY_SOURCE: u32 = 0x10;
+pub const TOKEN_ADJUST_PRIVILEGES: u32 = 0x20;
+pub const TOKEN_ADJUST_GROUPS: u32 = 0x40;
+pub const TOKEN_ADJUST_DEFAULT: u32 = 0x80;
+
+pub const SECURITY_ANONYMOUS: u32 = 0x0;
+pub const SECURITY_IDENTIFICATION: u32 = 0x10000;
+pub const SECURITY_IMPERSONATION: u32 = 0x20000;
+pub const SECURITY_DELEGATION: u32 = 0x30000;
+pub const SECURITY_CONTEXT_TRACKING: u32 = 0x40000;
+pub const SECURITY_EFFECTIVE_ONLY: u32 = 0x80000;
+pub const SECURITY_SQOS_PRESENT: u32 = 0x100000;

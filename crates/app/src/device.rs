@@ -2,6 +2,7 @@
 
 use crate::control_code::ControlCode;
 use crate::error::Win32Error;
+use crate::security::SecurityQos;
 use crate::sys::{self, Handle, Transport};
 use crate::wait::Waitable;
 
@@ -11,11 +12,17 @@ pub struct OpenOptions {
     access: u32,
     share: u32,
     overlapped: bool,
+    security_qos: Option<SecurityQos>,
 }
 
 impl Default for OpenOptions {
     fn default() -> Self {
-        Self { access: abi::GENERIC_READ | abi::GENERIC_WRITE, share: 0, overlapped: false }
+        Self {
+            access: abi::GENERIC_READ | abi::GENERIC_WRITE,
+            share: 0,
+            overlapped: false,
+            security_qos: None,
+        }
     }
 }
 
@@ -47,6 +54,14 @@ impl OpenOptions {
         self
     }
 
+    /// SECURITY_SQOS_PRESENT with its flags: what the driver, or the server behind it, may do with the application's token. By
+    /// default it may impersonate, with the token as it is at that time.
+    #[must_use]
+    pub fn security_qos(mut self, qos: SecurityQos) -> Self {
+        self.security_qos = Some(qos);
+        self
+    }
+
     /// `CreateFile(path, …, OPEN_EXISTING, FILE_ATTRIBUTE_NORMAL)`.
     ///
     /// # Errors
@@ -54,7 +69,8 @@ impl OpenOptions {
     /// ERROR_ACCESS_DENIED (5) when it is open exclusively or its security descriptor says so, or what the driver's create
     /// routine says.
     pub fn open<'a>(&self, transport: &'a dyn Transport, path: &str) -> Result<Device<'a>, Win32Error> {
-        let handle = sys::create_file(transport, path, self.access, self.share, self.overlapped)?;
+        let flags = self.security_qos.map_or(0, SecurityQos::flags);
+        let handle = sys::create_file(transport, path, self.access, self.share, self.overlapped, flags)?;
         Ok(Device { transport, handle })
     }
 }
@@ -78,6 +94,11 @@ impl<'a> Device<'a> {
     /// As for [`OpenOptions::open`].
     pub fn open(transport: &'a dyn Transport, path: &str) -> Result<Self, Win32Error> {
         OpenOptions::new().open(transport, path)
+    }
+
+    /// A file that was opened in another way.
+    pub(crate) fn from_handle(transport: &'a dyn Transport, handle: Handle) -> Self {
+        Self { transport, handle }
     }
 
     /// The handle's value.

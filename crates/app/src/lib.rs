@@ -5,6 +5,7 @@
 #![cfg_attr(not(windows), forbid(unsafe_code))]
 #![cfg_attr(windows, expect(unsafe_code, reason = "`sys::windows` calls Win32"))]
 
+mod async_filter_port;
 mod buffer;
 mod completion_port;
 mod completion_routine;
@@ -14,15 +15,20 @@ mod device_interface;
 mod error;
 mod event;
 mod file_mapping;
+mod filter_port;
+pub mod lpc;
+mod named_pipe;
 mod overlapped;
 mod path;
 mod reactor;
 mod ring_signals;
+mod security;
 mod sys;
 mod thread;
 mod view;
 mod wait;
 
+pub use async_filter_port::{AsyncFilterPort, ConnectAsyncError};
 pub use buffer::Buffer;
 pub use completion_port::{CompletionPacket, CompletionPort, NotificationModes};
 pub use completion_routine::CompletionRoutines;
@@ -32,13 +38,19 @@ pub use device_interface::device_interfaces;
 pub use error::Win32Error;
 pub use event::{Event, EventKind};
 pub use file_mapping::{FileMapping, FileView, MappingAccess};
+pub use filter_port::{
+    FILTER_HEADER_SIZE, FilterError, FilterPort, MessageHeader, filter_load, filter_unload,
+    hresult_from_status, reply_to,
+};
 #[cfg(not(windows))]
 pub use gate::{DirectoryEntry, IoStatus};
+pub use named_pipe::{HandleState, NamedPipe, NamedPipeInfo, NamedPipeOptions, Peek, PipeAccess, PipeWait};
 pub use overlapped::{Finished, Operation, Overlapped, Refused};
 pub use path::{nt_path, object_path};
 pub use reactor::{AsyncDevice, Reactor, Request};
 pub use ring;
 pub use ring_signals::{RingSignals, SignalError};
+pub use security::{ImpersonationLevel, SecurityQos, Sid, Token, impersonate_self, revert_to_self};
 #[cfg(windows)]
 pub use sys::Win32;
 pub use sys::{ConnectError, Handle, Transport, connect};

@@ -171,6 +171,36 @@ impl<'a> Device<'a> {
         self.begin(start, overlapped, Buffers { buffer: output, input: Some(input) })
     }
 
+    /// ConnectNamedPipe.
+    pub(crate) fn connect_overlapped<'d>(
+        &'d self,
+        buffer: Buffer,
+        overlapped: &Overlapped<'d>,
+    ) -> Result<Operation<'d>, Refused> {
+        self.begin(Start::Connect, overlapped, Buffers { buffer, input: None })
+    }
+
+    /// TransactNamedPipe.
+    pub(crate) fn transact_overlapped<'d>(
+        &'d self,
+        input: Buffer,
+        output: Buffer,
+        overlapped: &Overlapped<'d>,
+    ) -> Result<Operation<'d>, Refused> {
+        let start = Start::Transact { input: input.bytes(), output: output.bytes() };
+        self.begin(start, overlapped, Buffers { buffer: output, input: Some(input) })
+    }
+
+    /// `FilterGetMessage` with an OVERLAPPED, on the file of a connection to a filter's port.
+    pub(crate) fn get_message_overlapped<'d>(
+        &'d self,
+        buffer: Buffer,
+        overlapped: &Overlapped<'d>,
+    ) -> Result<Operation<'d>, Refused> {
+        let start = Start::GetMessage { buffer: buffer.bytes() };
+        self.begin(start, overlapped, Buffers { buffer, input: None })
+    }
+
     fn begin<'d>(
         &'d self,
         start: Start,

@@ -116,11 +116,35 @@ impl Reactor {
     /// As for [`OpenOptions::open`] and [`CompletionPort::associate`].
     pub fn open(&self, options: &OpenOptions, path: &str) -> Result<AsyncDevice<'_>, Win32Error> {
         let device = options.overlapped(true).open(self.transport(), path)?;
+        self.adopt(device)
+    }
+
+    /// Makes requests of a device futures that is open for overlapped I/O, by this reactor's [`transport`](Self::transport).
+    ///
+    /// # Errors
+    /// As for [`CompletionPort::associate`].
+    pub fn adopt<'a>(&'a self, device: Device<'a>) -> Result<AsyncDevice<'a>, Win32Error> {
+        self.associate(&device).map(|()| AsyncDevice { device, reactor: self })
+    }
+
+    /// Lets the ends of a file's requests be told here.
+    pub(crate) fn associate(&self, device: &Device<'_>) -> Result<(), Win32Error> {
         let port = CompletionPort::from_handle(self.transport(), self.shared.port);
-        let associated = port.associate(&device, 0);
+        let associated = port.associate(device, 0);
         // It stays the thread's.
         let _kept = port.into_handle();
-        associated.map(|()| AsyncDevice { device, reactor: self })
+        associated
+    }
+
+    /// The future of a request that has begun, or was refused.
+    pub(crate) fn request<'d>(&'d self, begun: Result<Operation<'d>, Refused>) -> Request<'d> {
+        let state = match begun {
+            Ok(operation) => State::GoesOn(operation),
+            Err(Refused { error, buffer, input }) => {
+                State::Ended(Box::new(Finished { result: Err(error), buffer, input }))
+            }
+        };
+        Request { shared: &self.shared, state }
     }
 }
 
@@ -169,14 +193,18 @@ impl<'a> AsyncDevice<'a> {
         self.begin(self.device.control_overlapped(code, input, output, &Overlapped::new()))
     }
 
+    /// `ConnectNamedPipe`, of a server's end that [`Reactor::adopt`] has; as [`Self::read`].
+    pub fn connect(&self, buffer: Buffer) -> Request<'_> {
+        self.begin(self.device.connect_overlapped(buffer, &Overlapped::new()))
+    }
+
+    /// `TransactNamedPipe`; as [`Self::read`].
+    pub fn transact(&self, input: Buffer, output: Buffer) -> Request<'_> {
+        self.begin(self.device.transact_overlapped(input, output, &Overlapped::new()))
+    }
+
     fn begin<'d>(&'d self, begun: Result<Operation<'d>, Refused>) -> Request<'d> {
-        let state = match begun {
-            Ok(operation) => State::GoesOn(operation),
-            Err(Refused { error, buffer, input }) => {
-                State::Ended(Box::new(Finished { result: Err(error), buffer, input }))
-            }
-        };
-        Request { shared: &self.reactor.shared, state }
+        self.reactor.request(begun)
     }
 }
 

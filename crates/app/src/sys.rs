@@ -3,17 +3,35 @@
 
 #[cfg(not(windows))]
 mod transport;
+#[cfg(not(windows))]
+mod transport_filter;
 #[cfg(windows)]
 mod windows;
+#[cfg(windows)]
+mod windows_filter;
+
+#[cfg(not(windows))]
+#[path = "sys/transport_port.rs"]
+pub(crate) mod port;
+#[cfg(windows)]
+#[path = "sys/windows_port.rs"]
+pub(crate) mod port;
 
 #[cfg(not(windows))]
 pub(crate) use transport::*;
 #[cfg(not(windows))]
 pub use transport::{ConnectError, Handle, Transport, connect};
+#[cfg(not(windows))]
+pub(crate) use transport_filter::*;
 #[cfg(windows)]
 pub(crate) use windows::*;
 #[cfg(windows)]
 pub use windows::{ConnectError, Handle, Transport, Win32, connect};
+#[cfg(windows)]
+pub(crate) use windows_filter::{
+    connect_filter_port, filter_get_message, filter_load, filter_reply_message, filter_send_message,
+    filter_unload,
+};
 
 /// Bytes of an OVERLAPPED, or of what stands in its place.
 pub(crate) const OVERLAPPED_SIZE: u32 = 32;
@@ -50,6 +68,23 @@ pub(crate) enum Start {
     Read { buffer: Bytes, offset: u64 },
     Write { buffer: Bytes, offset: u64 },
     Control { code: u32, input: Bytes, output: Bytes },
+    Connect,
+    Transact { input: Bytes, output: Bytes },
+    GetMessage { buffer: Bytes },
+}
+
+/// What CreateNamedPipe is given.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct PipeRequest {
+    /// PIPE_ACCESS_*, FILE_FLAG_OVERLAPPED, FILE_FLAG_FIRST_PIPE_INSTANCE.
+    pub(crate) open_mode: u32,
+    /// PIPE_TYPE_MESSAGE, PIPE_READMODE_MESSAGE, PIPE_NOWAIT, PIPE_REJECT_REMOTE_CLIENTS.
+    pub(crate) pipe_mode: u32,
+    pub(crate) max_instances: u32,
+    pub(crate) out_buffer: u32,
+    pub(crate) in_buffer: u32,
+    /// Milliseconds; 0 for 50.
+    pub(crate) default_timeout: u32,
 }
 
 /// How its end is told, besides in the OVERLAPPED.
@@ -92,6 +127,9 @@ impl Start {
             Self::Read { .. } => "ReadFile",
             Self::Write { .. } => "WriteFile",
             Self::Control { .. } => "DeviceIoControl",
+            Self::Connect => "ConnectNamedPipe",
+            Self::Transact { .. } => "TransactNamedPipe",
+            Self::GetMessage { .. } => "FilterGetMessage",
         }
     }
 }

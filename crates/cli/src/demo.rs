@@ -2,14 +2,17 @@
 
 mod across;
 mod apart;
+mod consult;
 mod fault;
 mod filter;
 mod here;
 mod lifecycle;
+mod named_pipe;
 mod notify;
 mod route;
 mod samples;
 mod shared;
+mod verdict;
 
 use std::path::{Path, PathBuf};
 
@@ -29,8 +32,8 @@ const LAST_WRITE: ControlCode = ControlCode(0x0022_2008);
 /// Show a driver and its applications at work
 ///
 /// Loads the sample driver hello.sys into this process and talks to its device; then does so from another process; shows
-/// the samples pipe, buffers, delay, notify and mapping, then with applications in processes of their own, shared memory, a
-/// filter, and the life of a device; then lets a driver fault, and lives on.
+/// the samples pipe, buffers, delay, notify, mapping, namedpipe, consult and verdict, then with applications in processes of their own, shared
+/// memory, a filter, and the life of a device; then lets a driver fault, and lives on.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  cargo xtask demo                      builds the drivers first\n  \
     ringbridge demo --sys-dir target/sys\n\n\
@@ -50,7 +53,7 @@ enum Part {
 
 type Show = fn(&Path, &mut Output) -> Result<Part>;
 
-const PARTS: [(&str, Show); 12] = [
+const PARTS: [(&str, Show); 15] = [
     ("A Windows driver in a Linux process", here::show),
     ("The driver in one process, its application in another", across::show),
     ("Pipes by name: two handles, one resource", samples::pipe),
@@ -58,6 +61,9 @@ const PARTS: [(&str, Show); 12] = [
     ("Requests that are answered later", samples::delay),
     ("A driver that speaks first", notify::show),
     ("A section under a name", samples::mapping),
+    ("A driver comes to an application's pipe", named_pipe::show),
+    ("A driver and an application that ask each other", consult::show),
+    ("A driver that asks its application", verdict::show),
     ("Applications in processes of their own", apart::show),
     ("Memory that driver and application share", shared::show),
     ("A filter above another driver's device", filter::show),

@@ -215,6 +215,7 @@ mod tests {
             symbolic_links: Vec::new(),
             user_mappings: Vec::new(),
             system_views: Vec::new(),
+            objects: Vec::new(),
         };
         assert!(left_behind(&report).is_empty());
         report.pool = [(1, 21), (2, 64)]

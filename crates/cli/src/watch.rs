@@ -45,6 +45,9 @@ impl Observer for Console {
                 "ringbridge: {driver} returned STATUS_PENDING for IRP {irp:#x}, which was not marked pending when it was \
                  completed; on Windows its caller would wait for ever"
             )),
+            Event::IrpCompletedAsPending { irp, driver } => output::note(format_args!(
+                "ringbridge: {driver} completed IRP {irp:#x} with STATUS_PENDING, which is no final status"
+            )),
             Event::UserMappingLeft { mapping } => output::note(format_args!(
                 "ringbridge: {} did not unmap {} bytes at {:#x} from process {} before it ended; they are unmapped now",
                 mapping.driver, mapping.length, mapping.address, mapping.process

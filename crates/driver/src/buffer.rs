@@ -3,6 +3,8 @@
 use core::marker::PhantomData;
 use core::ptr;
 
+use crate::LockedData;
+
 /// Writes the bytes that a request gives back, from its start on.
 ///
 /// It counts what it wrote, and completing the request reports that count as `IoStatus.Information`. So a driver
@@ -49,6 +51,18 @@ impl<'a> Output<'a> {
         // SAFETY: `count` bytes fit behind what is written. `bytes` cannot lie in this buffer, which is borrowed
         // exclusively for as long as the writer lives.
         unsafe { ptr::copy_nonoverlapping(bytes.as_ptr(), place, count) };
+        *self.written += count;
+        count
+    }
+
+    /// Appends `count` bytes of an application's memory from `offset` on, or as many as there are and fit, without a copy in between;
+    /// returns how many these were. Both may be the same memory: an application that writes to where it reads gets what it asked
+    /// for.
+    pub fn copy_from(&mut self, data: &LockedData<'_>, offset: usize, count: usize) -> usize {
+        let count = count.min(self.remaining());
+        let place = self.buffer.wrapping_add(*self.written);
+        // SAFETY: `count` bytes fit behind what is written.
+        let count = unsafe { data.copy_to(offset, place, count) };
         *self.written += count;
         count
     }

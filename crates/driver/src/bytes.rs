@@ -46,6 +46,18 @@ impl Bytes<'_> {
         count
     }
 
+    /// # Safety
+    ///
+    /// `count` bytes at `target` can be written, and nobody has a reference to them.
+    pub(crate) unsafe fn copy_to(&self, offset: usize, target: *mut u8, count: usize) -> usize {
+        let count = count.min(self.length.saturating_sub(offset));
+        if count != 0 {
+            // SAFETY: `count` bytes from `offset` on are readable, and the target's writable. They may overlap.
+            unsafe { ptr::copy(self.address.wrapping_add(offset), target, count) };
+        }
+        count
+    }
+
     /// The first of the bytes, if there is one.
     #[must_use]
     pub fn first(&self) -> Option<u8> {

@@ -3,14 +3,14 @@
 use core::slice;
 
 use abi::{
-    IO_STACK_LOCATION_PARAMETERS_DEVICE_IO_CONTROL, METHOD_BUFFERED, METHOD_FROM_CTL_CODE, METHOD_IN_DIRECT,
-    METHOD_OUT_DIRECT, NTSTATUS, STATUS_SUCCESS,
+    IO_STACK_LOCATION_PARAMETERS_DEVICE_IO_CONTROL, IRP_MN_KERNEL_CALL, IRP_MN_USER_FS_REQUEST,
+    METHOD_BUFFERED, METHOD_FROM_CTL_CODE, METHOD_IN_DIRECT, METHOD_OUT_DIRECT, NTSTATUS, STATUS_SUCCESS,
 };
 
 use crate::irp::{Answered, Irp};
 use crate::locked::{self, LockedData};
 use crate::user::{UserData, UserOutput};
-use crate::{Contexts, Output};
+use crate::{Contexts, OtherRequest, Output};
 
 /// An I/O control request, by the transfer method in its code.
 ///
@@ -77,6 +77,34 @@ impl DeviceControl {
             Self::InDirect(request) => request.fail(status),
             Self::OutDirect(request) => request.fail(status),
             Self::Neither(request) => request.fail(status),
+        }
+    }
+}
+
+/// IRP_MJ_FILE_SYSTEM_CONTROL.
+#[must_use = "a request is answered"]
+pub enum FileSystemControl {
+    /// A control code for the file system (IRP_MN_USER_FS_REQUEST, IRP_MN_KERNEL_CALL), with the transfer methods and checks that codes
+    /// for devices have.
+    Control(DeviceControl),
+    /// What the I/O manager asks: IRP_MN_MOUNT_VOLUME and its kin.
+    Other(OtherRequest),
+}
+
+impl FileSystemControl {
+    pub(crate) fn new(irp: Irp) -> Self {
+        // The parameters of both majors are the same.
+        match irp.minor() {
+            IRP_MN_USER_FS_REQUEST | IRP_MN_KERNEL_CALL => Self::Control(DeviceControl::new(irp)),
+            _ => Self::Other(OtherRequest::new(irp)),
+        }
+    }
+
+    /// Answers with a failure and no bytes.
+    pub fn fail(self, status: NTSTATUS) -> Answered {
+        match self {
+            Self::Control(request) => request.fail(status),
+            Self::Other(request) => request.fail(status),
         }
     }
 }

@@ -64,8 +64,26 @@ unsafe impl<E> Sync for Inner<E> {}
 // SAFETY: as above; NT knows the object by address, and the pool block does not move.
 unsafe impl<E> Send for Inner<E> {}
 
+/// What is done with a request that is looked at.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Look {
+    /// It is taken.
+    Take,
+    /// The next is looked at.
+    Next,
+    /// No other is.
+    Stop,
+}
+
+impl Look {
+    /// Takes what is wanted, however far back it is.
+    pub(crate) fn take_if(is_wanted: bool) -> Self {
+        if is_wanted { Self::Take } else { Self::Next }
+    }
+}
+
 /// What IoCsqRemoveNextIrp is asked for.
-type Wanted<'a> = &'a mut dyn FnMut(NonNull<IRP>) -> bool;
+type Wanted<'a> = &'a mut dyn FnMut(NonNull<IRP>) -> Look;
 
 impl<E: Entry> Csq<E> {
     /// An empty queue. Fails with STATUS_INSUFFICIENT_RESOURCES. IRQL: up to DISPATCH_LEVEL.
@@ -102,11 +120,20 @@ impl<E: Entry> Csq<E> {
     /// Puts a request at the end. One that is cancelled already is completed as such; a closed queue gives it back, with the
     /// status that it was closed with. IRQL: up to DISPATCH_LEVEL.
     pub(crate) fn insert(&self, entry: E) -> Result<(), (E, NTSTATUS)> {
+        self.insert_at(entry, ptr::null_mut())
+    }
+
+    /// Puts a request at the front. Otherwise as [`insert`](Self::insert).
+    pub(crate) fn insert_first(&self, entry: E) -> Result<(), (E, NTSTATUS)> {
+        self.insert_at(entry, self.inner.csq.get().cast())
+    }
+
+    /// `place`: null for the end.
+    fn insert_at(&self, entry: E, place: *mut c_void) -> Result<(), (E, NTSTATUS)> {
         let irp = entry.into_irp();
         self.inner.users.fetch_add(1, Ordering::Relaxed);
         // SAFETY: the IRP is the driver's, and from here on the queue's.
-        let status =
-            unsafe { IoCsqInsertIrpEx(self.inner.csq.get(), irp.as_ptr(), ptr::null_mut(), ptr::null_mut()) };
+        let status = unsafe { IoCsqInsertIrpEx(self.inner.csq.get(), irp.as_ptr(), ptr::null_mut(), place) };
         if status.is_success() {
             return Ok(());
         }
@@ -129,7 +156,7 @@ impl<E: Entry> Csq<E> {
 
     /// Takes the request that has waited longest. IRQL: up to DISPATCH_LEVEL.
     pub(crate) fn remove_next(&self) -> Option<E> {
-        self.remove(&mut |_irp| true)
+        self.remove(&mut |_irp| Look::Take)
     }
 
     /// Lets no more requests in; `status`, a failure, is what they are refused with. Those that wait stay. IRQL: up to
@@ -191,7 +218,7 @@ fn entry_of(irp: *mut IRP) -> *mut LIST_ENTRY {
 }
 
 /// CsqInsertIrpEx, with the lock held.
-unsafe extern "win64" fn insert<E>(csq: *mut IO_CSQ, irp: *mut IRP, _context: *mut c_void) -> NTSTATUS {
+unsafe extern "win64" fn insert<E>(csq: *mut IO_CSQ, irp: *mut IRP, place: *mut c_void) -> NTSTATUS {
     // SAFETY: NT's call for a queue of these entries.
     let inner = unsafe { inner::<E>(csq) };
     // SAFETY: the lock is held.
@@ -199,9 +226,14 @@ unsafe extern "win64" fn insert<E>(csq: *mut IO_CSQ, irp: *mut IRP, _context: *m
     if !closed.is_success() {
         return closed;
     }
-    let head = inner.list.get();
+    // What it goes behind and before: in a ring the front is behind the head.
+    let mut head = inner.list.get();
+    if !place.is_null() {
+        // SAFETY: the lock is held.
+        head = unsafe { (*head).Flink };
+    }
     let entry = entry_of(irp);
-    // SAFETY: the lock is held.
+    // SAFETY: the lock is held; the head, or the first entry.
     let last = unsafe { (*head).Blink };
     // SAFETY: the IRP's own entry.
     unsafe { entry.write(LIST_ENTRY { Flink: head, Blink: last }) };
@@ -238,8 +270,10 @@ unsafe extern "win64" fn peek_next<E>(csq: *mut IO_CSQ, irp: *mut IRP, context: 
                 return ptr::null_mut();
             }
             let irp = irp_at(entry);
-            if NonNull::new(irp).is_some_and(&mut *wanted) {
-                return irp;
+            match NonNull::new(irp).map_or(Look::Stop, &mut *wanted) {
+                Look::Take => return irp,
+                Look::Next => {}
+                Look::Stop => return ptr::null_mut(),
             }
         }
     })

@@ -8,7 +8,8 @@ use sealed::{IntoAnswered, Unset};
 use crate::bugcheck::guard;
 use crate::irp::{Answered, Irp};
 use crate::{
-    Cleanup, Close, Create, DeviceControl, FlushBuffers, Mode, OtherRequest, Read, Shutdown, Write, device,
+    Cleanup, Close, Create, CreateNamedPipe, DeviceControl, FileSystemControl, FlushBuffers, Mode,
+    OtherRequest, QueryInformation, Read, SetInformation, Shutdown, Write, device,
 };
 
 macro_rules! more_majors {
@@ -72,11 +73,11 @@ pub trait Dispatch: Sized + Send + Sync + 'static {
         /// IRP_MJ_SHUTDOWN.
         shutdown(Shutdown);
         /// IRP_MJ_CREATE_NAMED_PIPE.
-        create_named_pipe(OtherRequest);
+        create_named_pipe(CreateNamedPipe);
         /// IRP_MJ_QUERY_INFORMATION.
-        query_information(OtherRequest);
+        query_information(QueryInformation);
         /// IRP_MJ_SET_INFORMATION.
-        set_information(OtherRequest);
+        set_information(SetInformation);
         /// IRP_MJ_QUERY_EA.
         query_ea(OtherRequest);
         /// IRP_MJ_SET_EA.
@@ -88,7 +89,7 @@ pub trait Dispatch: Sized + Send + Sync + 'static {
         /// IRP_MJ_DIRECTORY_CONTROL.
         directory_control(OtherRequest);
         /// IRP_MJ_FILE_SYSTEM_CONTROL.
-        file_system_control(OtherRequest);
+        file_system_control(FileSystemControl);
         /// IRP_MJ_LOCK_CONTROL.
         lock_control(OtherRequest);
         /// IRP_MJ_CREATE_MAILSLOT.
@@ -197,15 +198,15 @@ majors! {
     IRP_MJ_INTERNAL_DEVICE_CONTROL => internal_device_control(DeviceControl);
     IRP_MJ_FLUSH_BUFFERS => flush_buffers(FlushBuffers);
     IRP_MJ_SHUTDOWN => shutdown(Shutdown);
-    IRP_MJ_CREATE_NAMED_PIPE => create_named_pipe(OtherRequest);
-    IRP_MJ_QUERY_INFORMATION => query_information(OtherRequest);
-    IRP_MJ_SET_INFORMATION => set_information(OtherRequest);
+    IRP_MJ_CREATE_NAMED_PIPE => create_named_pipe(CreateNamedPipe);
+    IRP_MJ_QUERY_INFORMATION => query_information(QueryInformation);
+    IRP_MJ_SET_INFORMATION => set_information(SetInformation);
     IRP_MJ_QUERY_EA => query_ea(OtherRequest);
     IRP_MJ_SET_EA => set_ea(OtherRequest);
     IRP_MJ_QUERY_VOLUME_INFORMATION => query_volume_information(OtherRequest);
     IRP_MJ_SET_VOLUME_INFORMATION => set_volume_information(OtherRequest);
     IRP_MJ_DIRECTORY_CONTROL => directory_control(OtherRequest);
-    IRP_MJ_FILE_SYSTEM_CONTROL => file_system_control(OtherRequest);
+    IRP_MJ_FILE_SYSTEM_CONTROL => file_system_control(FileSystemControl);
     IRP_MJ_LOCK_CONTROL => lock_control(OtherRequest);
     IRP_MJ_CREATE_MAILSLOT => create_mailslot(OtherRequest);
     IRP_MJ_QUERY_SECURITY => query_security(OtherRequest);

@@ -166,6 +166,16 @@
 //! A [`Section`] is memory that applications map with `MapViewOfFile`; a [`SystemView`] is the driver's view of it. Its name, or the
 //! handle of an application's, leads to it.
 //!
+//! # Clients
+//!
+//! What a driver opens passes every check. [`Create::client_security`] keeps who has opened the device, and
+//! [`Target::open_checked`] opens with that user's rights while the thread impersonates him. The sample `steward` does so.
+//!
+//! # Ports
+//!
+//! [`lpc`] has LPC ports: a [`ServerPort`](lpc::ServerPort) takes connections, a [`CommunicationPort`](lpc::CommunicationPort) is one end
+//! of a connection, which belongs to the [`Thread`] that made it.
+//!
 //! # Filters
 //!
 //! A driver can put a device above another driver's ([`DriverObject::filter`]); its requests come to a [`Filter`]'s methods, and those that
@@ -202,28 +212,36 @@ mod associated;
 mod buffer;
 mod bugcheck;
 mod bytes;
+mod client_security;
 mod contexts;
 mod control;
 mod csq;
 mod device;
+mod direct_request;
 mod dispatch;
 mod driver;
 mod event;
 mod fast_mutex;
+mod file;
 mod filter;
 mod filtered;
 mod filtered_kinds;
 mod held_queue;
+mod information;
 mod irp;
 mod irql;
 mod kernel_stack;
 mod linked;
 mod locked;
 mod lookaside;
+pub mod lpc;
 mod mdl;
+mod minifilter;
 mod mutex;
+mod named_pipe;
 mod neither;
 pub mod nt;
+pub mod nt_flt;
 mod packet;
 mod paged;
 mod parameters;
@@ -240,6 +258,7 @@ mod remove_lock;
 mod request;
 mod resource;
 mod section;
+mod security;
 mod semaphore;
 mod shared;
 mod spin_lock;
@@ -260,16 +279,22 @@ pub use associated::Part;
 pub use buffer::Output;
 pub use bugcheck::RUST_PANIC;
 pub use bytes::Bytes;
+pub use client_security::{ClientSecurity, Impersonating};
 pub use contexts::Contexts;
-pub use control::{BufferedControl, DeviceControl, InDirectControl, NeitherControl, OutDirectControl};
+pub use control::{
+    BufferedControl, DeviceControl, FileSystemControl, InDirectControl, NeitherControl, OutDirectControl,
+};
 pub use device::{Device, DeviceBuilder};
+pub use direct_request::DirectRequest;
 pub use dispatch::{Answer, Dispatch};
 pub use driver::{Driver, DriverObject, driver_entry};
 pub use event::Event;
 pub use fast_mutex::FastMutex;
+pub use file::File;
 pub use filter::Filter;
 pub use filtered::{Completed, Filtered, Held, InHand, Returned, Upward};
 pub use held_queue::HeldQueue;
+pub use information::{QueryInformation, SetInformation};
 pub use irp::Answered;
 pub use irql::PassiveLevel;
 pub use kernel_stack::{expand_stack, remaining_stack_size};
@@ -277,7 +302,9 @@ pub use linked::{InterlockedList, Linked, SequencedList, TakenEntries};
 pub use locked::LockedData;
 pub use lookaside::{Lookaside, LookasideBox, PagedLookaside, PagedLookasideBox};
 pub use mdl::{Mdl, PagesMdl, PartialMdl};
+pub use minifilter::{ClientPort, Minifilter, PortAccess, PortNotify, Sent, ServerPort};
 pub use mutex::{Mutex, MutexGuard};
+pub use named_pipe::CreateNamedPipe;
 pub use neither::LockedControl;
 pub use packet::{Current, Packet, StartIo};
 pub use paged::PagedBox;
@@ -296,13 +323,14 @@ pub use request::{Buffered, Cleanup, Close, Create, Direct, Mode, Neither, Read,
 pub use resource::Resource;
 pub use ring;
 pub use section::{Section, SectionAccess, SystemView};
+pub use security::SecurityDescriptor;
 pub use semaphore::Semaphore;
 pub use shared::{RingSignals, SharedPages, UserMapping};
 pub use spin_lock::{QueuedSpinLock, SpinLock};
 pub use stack::{FilterBuilder, FilterDevice};
 pub use string::{UnicodeStr, Utf16};
 pub use target::Target;
-pub use thread::{Stop, Thread, Woken};
+pub use thread::{Stop, Thread, Woken, current_process_id};
 pub use timer::Timer;
 pub use user::{UserData, UserOutput};
 pub use wait::{Interrupted, Timeout};

@@ -93,6 +93,14 @@ impl LockedData<'_> {
         self.bytes.is_empty()
     }
 
+    /// # Safety
+    ///
+    /// `count` bytes at `target` can be written, and nobody has a reference to them.
+    pub(crate) unsafe fn copy_to(&self, offset: usize, target: *mut u8, count: usize) -> usize {
+        // SAFETY: the caller's contract.
+        unsafe { self.bytes.copy_to(offset, target, count) }
+    }
+
     /// Fills the front of `target` with the bytes from `offset` on, as many as there are; returns how many these were.
     pub fn read(&self, offset: usize, target: &mut [u8]) -> usize {
         self.bytes.read(offset, target)

@@ -8,16 +8,18 @@ use core::ffi::{c_char, c_void};
 
 use abi::{
     ACCESS_MASK, BOOLEAN, CLIENT_ID, DEVICE_OBJECT, DEVICE_TYPE, DRIVER_CANCEL, DRIVER_OBJECT, EPROCESS,
-    ERESOURCE, EVENT_TYPE, EXPAND_STACK_CALLOUT, FAST_MUTEX, FILE_OBJECT, GUID, HANDLE, IO_CSQ,
-    IO_CSQ_IRP_CONTEXT, IO_REMOVE_LOCK, IO_STATUS_BLOCK, IO_WORKITEM, IO_WORKITEM_ROUTINE, IRP,
+    ERESOURCE, EVENT_TYPE, EXPAND_STACK_CALLOUT, FAST_MUTEX, FILE_OBJECT, GENERIC_MAPPING, GUID, HANDLE,
+    IO_CSQ, IO_CSQ_IRP_CONTEXT, IO_REMOVE_LOCK, IO_STATUS_BLOCK, IO_WORKITEM, IO_WORKITEM_ROUTINE, IRP,
     KDEFERRED_ROUTINE, KDEVICE_QUEUE, KDEVICE_QUEUE_ENTRY, KDPC, KEVENT, KEY_VALUE_INFORMATION_CLASS, KIRQL,
     KLOCK_QUEUE_HANDLE, KMUTANT, KPRIORITY, KPROCESSOR_MODE, KSEMAPHORE, KSPIN_LOCK, KSTART_ROUTINE, KTHREAD,
     KTIMER, KWAIT_BLOCK, KWAIT_REASON, LARGE_INTEGER, LIST_ENTRY, LOCK_OPERATION, LOOKASIDE_LIST_EX, MDL,
     MEMORY_CACHING_TYPE, NTSTATUS, OBJECT_ATTRIBUTES, OBJECT_HANDLE_INFORMATION, OBJECT_TYPE,
     PALLOCATE_FUNCTION_EX, PFREE_FUNCTION_EX, PIO_CSQ_ACQUIRE_LOCK, PIO_CSQ_COMPLETE_CANCELED_IRP,
     PIO_CSQ_INSERT_IRP, PIO_CSQ_INSERT_IRP_EX, PIO_CSQ_PEEK_NEXT_IRP, PIO_CSQ_RELEASE_LOCK,
-    PIO_CSQ_REMOVE_IRP, POOL_TYPE, POWER_STATE, POWER_STATE_TYPE, SECTION_INHERIT, SLIST_ENTRY, SLIST_HEADER,
-    TIMER_TYPE, UNICODE_STRING, WAIT_TYPE, WORK_QUEUE_TYPE,
+    PIO_CSQ_REMOVE_IRP, POOL_TYPE, PORT_MESSAGE, PORT_VIEW, POWER_STATE, POWER_STATE_TYPE, REMOTE_PORT_VIEW,
+    SE_IMPERSONATION_STATE, SECTION_INHERIT, SECURITY_CLIENT_CONTEXT, SECURITY_QUALITY_OF_SERVICE,
+    SECURITY_SUBJECT_CONTEXT, SLIST_ENTRY, SLIST_HEADER, TIMER_TYPE, UNICODE_STRING, WAIT_TYPE,
+    WORK_QUEUE_TYPE,
 };
 
 macro_rules! ntoskrnl {
@@ -416,6 +418,53 @@ ntoskrnl! {
         AllocationAttributes: u32,
         FileHandle: HANDLE,
     ) -> NTSTATUS;
+    /// Makes an LPC port. IRQL of this and the next ones: PASSIVE_LEVEL.
+    fn ZwCreatePort(
+        PortHandle: *mut HANDLE,
+        ObjectAttributes: *mut OBJECT_ATTRIBUTES,
+        MaxConnectionInfoLength: u32,
+        MaxMessageLength: u32,
+        MaxPoolUsage: u32,
+    ) -> NTSTATUS;
+    /// Connects to a port, with a handle of the current process.
+    fn ZwConnectPort(
+        PortHandle: *mut HANDLE,
+        PortName: *const UNICODE_STRING,
+        SecurityQos: *mut SECURITY_QUALITY_OF_SERVICE,
+        ClientView: *mut PORT_VIEW,
+        ServerView: *mut REMOTE_PORT_VIEW,
+        MaxMessageLength: *mut u32,
+        ConnectionInformation: *mut c_void,
+        ConnectionInformationLength: *mut u32,
+    ) -> NTSTATUS;
+    /// Accepts or refuses a connection request, with a handle of the current process.
+    fn ZwAcceptConnectPort(
+        PortHandle: *mut HANDLE,
+        PortContext: *mut c_void,
+        ConnectionRequest: *mut PORT_MESSAGE,
+        AcceptConnection: BOOLEAN,
+        ServerView: *mut PORT_VIEW,
+        ClientView: *mut REMOTE_PORT_VIEW,
+    ) -> NTSTATUS;
+    /// Lets an accepted client go on.
+    fn ZwCompleteConnectPort(PortHandle: HANDLE) -> NTSTATUS;
+    /// Sends a message that is not replied to.
+    fn ZwRequestPort(PortHandle: HANDLE, RequestMessage: *mut PORT_MESSAGE) -> NTSTATUS;
+    /// Sends a message and waits for its reply, or a callback.
+    fn ZwRequestWaitReplyPort(
+        PortHandle: HANDLE,
+        RequestMessage: *mut PORT_MESSAGE,
+        ReplyMessage: *mut PORT_MESSAGE,
+    ) -> NTSTATUS;
+    /// Replies.
+    fn ZwReplyPort(PortHandle: HANDLE, ReplyMessage: *mut PORT_MESSAGE) -> NTSTATUS;
+    /// Replies, if there is something to reply to, and waits for a message.
+    fn ZwReplyWaitReceivePort(
+        PortHandle: HANDLE,
+        PortContext: *mut *mut c_void,
+        ReplyMessage: *mut PORT_MESSAGE,
+        ReceiveMessage: *mut PORT_MESSAGE,
+    ) -> NTSTATUS;
     /// Opens a section by name. IRQL: PASSIVE_LEVEL.
     fn ZwOpenSection(
         SectionHandle: *mut HANDLE,
@@ -449,6 +498,103 @@ ntoskrnl! {
     fn MmMapViewInSystemSpace(Section: *mut c_void, MappedBase: *mut *mut c_void, ViewSize: *mut usize) -> NTSTATUS;
     /// Ends a view that MmMapViewInSystemSpace began. IRQL: up to APC_LEVEL.
     fn MmUnmapViewInSystemSpace(MappedBase: *mut c_void) -> NTSTATUS;
+    /// Opens a file. IRQL: PASSIVE_LEVEL.
+    fn ZwCreateFile(
+        FileHandle: *mut HANDLE,
+        DesiredAccess: ACCESS_MASK,
+        ObjectAttributes: *mut OBJECT_ATTRIBUTES,
+        IoStatusBlock: *mut IO_STATUS_BLOCK,
+        AllocationSize: *mut LARGE_INTEGER,
+        FileAttributes: u32,
+        ShareAccess: u32,
+        CreateDisposition: u32,
+        CreateOptions: u32,
+        EaBuffer: *mut c_void,
+        EaLength: u32,
+    ) -> NTSTATUS;
+    /// Reads from a file. IRQL: PASSIVE_LEVEL.
+    fn ZwReadFile(
+        FileHandle: HANDLE,
+        Event: HANDLE,
+        ApcRoutine: *mut c_void,
+        ApcContext: *mut c_void,
+        IoStatusBlock: *mut IO_STATUS_BLOCK,
+        Buffer: *mut c_void,
+        Length: u32,
+        ByteOffset: *mut LARGE_INTEGER,
+        Key: *mut u32,
+    ) -> NTSTATUS;
+    /// Writes to a file. IRQL: PASSIVE_LEVEL.
+    fn ZwWriteFile(
+        FileHandle: HANDLE,
+        Event: HANDLE,
+        ApcRoutine: *mut c_void,
+        ApcContext: *mut c_void,
+        IoStatusBlock: *mut IO_STATUS_BLOCK,
+        Buffer: *mut c_void,
+        Length: u32,
+        ByteOffset: *mut LARGE_INTEGER,
+        Key: *mut u32,
+    ) -> NTSTATUS;
+    /// Sends a file system control code. IRQL: PASSIVE_LEVEL.
+    fn ZwFsControlFile(
+        FileHandle: HANDLE,
+        Event: HANDLE,
+        ApcRoutine: *mut c_void,
+        ApcContext: *mut c_void,
+        IoStatusBlock: *mut IO_STATUS_BLOCK,
+        FsControlCode: u32,
+        InputBuffer: *mut c_void,
+        InputBufferLength: u32,
+        OutputBuffer: *mut c_void,
+        OutputBufferLength: u32,
+    ) -> NTSTATUS;
+    /// Changes what a file is. IRQL: PASSIVE_LEVEL.
+    fn ZwSetInformationFile(
+        FileHandle: HANDLE,
+        IoStatusBlock: *mut IO_STATUS_BLOCK,
+        FileInformation: *mut c_void,
+        Length: u32,
+        FileInformationClass: i32,
+    ) -> NTSTATUS;
+    /// Makes the descriptor of a new object. IRQL: PASSIVE_LEVEL.
+    fn SeAssignSecurity(
+        ParentDescriptor: *mut c_void,
+        ExplicitDescriptor: *mut c_void,
+        NewDescriptor: *mut *mut c_void,
+        IsDirectoryObject: BOOLEAN,
+        SubjectContext: *mut SECURITY_SUBJECT_CONTEXT,
+        GenericMapping: *mut GENERIC_MAPPING,
+        PoolType: POOL_TYPE,
+    ) -> NTSTATUS;
+    /// Frees what SeAssignSecurity made. IRQL: PASSIVE_LEVEL.
+    fn SeDeassignSecurity(SecurityDescriptor: *mut *mut c_void) -> NTSTATUS;
+    /// Decides whether a subject gets access. IRQL: PASSIVE_LEVEL.
+    fn SeAccessCheck(
+        SecurityDescriptor: *mut c_void,
+        SubjectSecurityContext: *mut SECURITY_SUBJECT_CONTEXT,
+        SubjectContextLocked: BOOLEAN,
+        DesiredAccess: ACCESS_MASK,
+        PreviouslyGrantedAccess: ACCESS_MASK,
+        Privileges: *mut *mut c_void,
+        GenericMapping: *mut GENERIC_MAPPING,
+        AccessMode: KPROCESSOR_MODE,
+        GrantedAccess: *mut ACCESS_MASK,
+        AccessStatus: *mut NTSTATUS,
+    ) -> BOOLEAN;
+    /// Keeps who a captured subject is. IRQL: PASSIVE_LEVEL.
+    fn SeCreateClientSecurityFromSubjectContext(
+        SubjectContext: *mut SECURITY_SUBJECT_CONTEXT,
+        ClientSecurityQos: *mut SECURITY_QUALITY_OF_SERVICE,
+        ServerIsRemote: BOOLEAN,
+        ClientContext: *mut SECURITY_CLIENT_CONTEXT,
+    ) -> NTSTATUS;
+    /// Lets a thread act as a client. IRQL: PASSIVE_LEVEL.
+    fn SeImpersonateClientEx(ClientContext: *mut SECURITY_CLIENT_CONTEXT, ServerThread: *mut KTHREAD) -> NTSTATUS;
+    /// Frees what SeAccessCheck says of privileges. IRQL: PASSIVE_LEVEL.
+    fn SeFreePrivileges(Privileges: *mut c_void);
+    /// The identifier of the current process. IRQL: up to DISPATCH_LEVEL.
+    fn PsGetCurrentProcessId() -> HANDLE;
     /// Closes a handle. IRQL: PASSIVE_LEVEL.
     fn ZwClose(Handle: HANDLE) -> NTSTATUS;
     /// Opens a registry key. IRQL: PASSIVE_LEVEL.
@@ -543,6 +689,28 @@ ntoskrnl! {
     fn ProbeForRead(Address: *const c_void, Length: usize, Alignment: u32);
     /// As ProbeForRead, and unless every page of it can be written. IRQL: up to APC_LEVEL.
     fn ProbeForWrite(Address: *const c_void, Length: usize, Alignment: u32);
+    /// Keeps who a thread is. IRQL: PASSIVE_LEVEL.
+    fn SeCreateClientSecurity(
+        ClientThread: *mut KTHREAD,
+        ClientSecurityQos: *mut SECURITY_QUALITY_OF_SERVICE,
+        RemoteSession: BOOLEAN,
+        ClientContext: *mut SECURITY_CLIENT_CONTEXT,
+    ) -> NTSTATUS;
+    /// Lets a thread act for its process; whom it acted for is kept, referenced. IRQL: PASSIVE_LEVEL.
+    fn PsDisableImpersonation(Thread: *mut KTHREAD, ImpersonationState: *mut SE_IMPERSONATION_STATE) -> BOOLEAN;
+    /// Ends what PsDisableImpersonation began, and drops its reference. IRQL: PASSIVE_LEVEL.
+    fn PsRestoreImpersonation(Thread: *mut KTHREAD, ImpersonationState: *mut SE_IMPERSONATION_STATE);
+    /// Lets the current thread act for its process. IRQL: PASSIVE_LEVEL.
+    fn PsRevertToSelf();
+    /// Opens a device that exists. IRQL: PASSIVE_LEVEL.
+    fn ZwOpenFile(
+        FileHandle: *mut HANDLE,
+        DesiredAccess: ACCESS_MASK,
+        ObjectAttributes: *mut OBJECT_ATTRIBUTES,
+        IoStatusBlock: *mut IO_STATUS_BLOCK,
+        ShareAccess: u32,
+        OpenOptions: u32,
+    ) -> NTSTATUS;
     /// Stops the machine. IRQL: any.
     fn KeBugCheckEx(
         BugCheckCode: u32,

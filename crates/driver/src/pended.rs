@@ -8,8 +8,8 @@ use abi::{IRP, NTSTATUS, STATUS_CANCELLED};
 
 use crate::irp::{self, Answered, Irp};
 use crate::{
-    Buffered, BufferedControl, Direct, InDirectControl, LockedControl, Mode, OutDirectControl, Read, Write,
-    packet,
+    Buffered, BufferedControl, Direct, DirectRequest, FlushBuffers, InDirectControl, LockedControl, Mode,
+    OutDirectControl, Read, Write, packet,
 };
 
 /// A request that can be answered outside its dispatch call. Those that are neither buffered nor direct cannot, before
@@ -141,6 +141,25 @@ requests! {
     [] InDirectControl;
     [] OutDirectControl;
     [] LockedControl;
+    [] FlushBuffers;
+}
+
+impl sealed::Request for DirectRequest {
+    fn irp(&self) -> &Irp {
+        self.irp()
+    }
+
+    fn written(&self) -> usize {
+        self.written()
+    }
+
+    fn from_irp(irp: Irp, written: usize) -> Self {
+        Self::resume(irp, written)
+    }
+
+    fn fail(self, status: NTSTATUS) -> Answered {
+        self.fail(status)
+    }
 }
 
 macro_rules! pendable {
@@ -187,4 +206,7 @@ pendable! {
     InDirectControl: complete();
     OutDirectControl: complete(), complete_with(status: NTSTATUS);
     LockedControl: complete(), complete_with(status: NTSTATUS);
+    FlushBuffers: complete();
 }
+
+impl Pendable for DirectRequest {}

@@ -10,7 +10,7 @@ macro_rules! plain {
         $(#[$doc])*
         #[must_use = "a request is answered"]
         pub struct $request {
-            irp: Irp,
+            pub(crate) irp: Irp,
         }
 
         impl $request {
@@ -47,6 +47,18 @@ plain! {
     /// A request of a major function that has no form of its own: its four arguments are what NT's documentation says under the
     /// name of the major function.
     OtherRequest;
+}
+
+impl FlushBuffers {
+    /// The request again. It has no output.
+    pub(crate) fn resume(irp: Irp, _written: usize) -> Self {
+        Self { irp }
+    }
+
+    #[expect(clippy::unused_self, reason = "as requests that have an output")]
+    pub(crate) fn written(&self) -> usize {
+        0
+    }
 }
 
 impl OtherRequest {

@@ -1,10 +1,11 @@
 //! Where requests wait for their answer: a cancel-safe queue of pended requests.
 
+use core::mem::ManuallyDrop;
 use core::ptr::{self, NonNull};
 
 use abi::{FILE_OBJECT, IRP, NTSTATUS, STATUS_CANCELLED, STATUS_DELETE_PENDING};
 
-use crate::csq::{Csq, Entry, driver_context};
+use crate::csq::{Csq, Entry, Look, driver_context};
 use crate::irp::{self, Answered, Irp};
 use crate::pended::{Pendable, Pended};
 use crate::{Cleanup, Tag};
@@ -38,9 +39,23 @@ impl<R: Pendable, T: Send + 'static> CancelSafeQueue<R, T> {
         answered
     }
 
+    /// As [`pend`](Self::pend), at the front of the queue.
+    pub fn pend_first(&self, request: R, context: T) -> Answered {
+        let answered = irp::pend(request.irp());
+        self.insert_first(Pended::new(request), context);
+        answered
+    }
+
     /// Puts a request back, at the end. Otherwise as [`pend`](Self::pend).
     pub fn insert(&self, request: Pended<R>, context: T) {
         if let Err(((request, _context), status)) = self.csq.insert((request, context)) {
+            request.fail(status);
+        }
+    }
+
+    /// Puts a request back where it was taken from: at the front. Otherwise as [`insert`](Self::insert).
+    pub fn insert_first(&self, request: Pended<R>, context: T) {
+        if let Err(((request, _context), status)) = self.csq.insert_first((request, context)) {
             request.fail(status);
         }
     }
@@ -54,7 +69,30 @@ impl<R: Pendable, T: Send + 'static> CancelSafeQueue<R, T> {
     /// IRQL: up to DISPATCH_LEVEL.
     pub fn remove_next_if(&self, mut wanted: impl FnMut(&T) -> bool) -> Option<(Pended<R>, T)> {
         // SAFETY: an IRP in this queue, while its lock is held.
-        self.csq.remove(&mut |irp| wanted(unsafe { &*driver_context(irp).cast() }))
+        self.csq.remove(&mut |irp| Look::take_if(wanted(unsafe { &*driver_context(irp).cast() })))
+    }
+
+    /// Takes the request that has waited longest, if it is `wanted`, which runs with the queue's spin lock held. IRQL: up to
+    /// DISPATCH_LEVEL.
+    pub fn remove_first_if(&self, wanted: impl FnOnce(&T) -> bool) -> Option<(Pended<R>, T)> {
+        let mut wanted = Some(wanted);
+        self.csq.remove(&mut |irp| {
+            // SAFETY: an IRP in this queue, while its lock is held.
+            let context = unsafe { &*driver_context(irp).cast() };
+            if wanted.take().is_some_and(|wanted| wanted(context)) { Look::Take } else { Look::Stop }
+        })
+    }
+
+    /// Whether nothing waits. Another thread may change that at any time. IRQL: up to DISPATCH_LEVEL.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        let mut is_empty = true;
+        let none = self.csq.remove(&mut |_irp| {
+            is_empty = false;
+            Look::Stop
+        });
+        debug_assert!(none.is_none(), "nothing was wanted");
+        is_empty
     }
 
     /// Shows the contexts of all requests, in their order, with the queue's spin lock held. IRQL: up to DISPATCH_LEVEL.
@@ -66,11 +104,26 @@ impl<R: Pendable, T: Send + 'static> CancelSafeQueue<R, T> {
         debug_assert!(none.is_none(), "nothing was wanted");
     }
 
+    /// Shows the requests that wait, with their contexts, in their order, until `visit` says false, with the queue's spin lock held. IRQL:
+    /// up to DISPATCH_LEVEL.
+    pub fn visit(&self, mut visit: impl FnMut(&R, &T) -> bool) {
+        let none = self.csq.remove(&mut |irp| {
+            let place = driver_context(irp);
+            // SAFETY: an IRP in this queue, while its lock is held.
+            let written = unsafe { place.wrapping_add(WRITTEN).cast::<usize>().read() };
+            // SAFETY: as above; it stays in the queue, and what is made of it here is not answered.
+            let request = ManuallyDrop::new(R::from_irp(unsafe { Irp::new(irp) }, written));
+            // SAFETY: as above.
+            if visit(&request, unsafe { &*place.cast() }) { Look::Next } else { Look::Stop }
+        });
+        debug_assert!(none.is_none(), "nothing was wanted");
+    }
+
     /// Completes the waiting requests of the file whose last handle is closed with STATUS_CANCELLED: what a cleanup does.
     pub fn cancel_file(&self, cleanup: &Cleanup) {
         let file: *mut FILE_OBJECT = cleanup.irp.file_object().map_or(ptr::null_mut(), NonNull::as_ptr);
         // SAFETY: an IRP in this queue, while its lock is held.
-        let mut is_of_file = |irp| unsafe { irp::file_of(irp) } == file;
+        let mut is_of_file = |irp| Look::take_if(unsafe { irp::file_of(irp) } == file);
         while let Some((request, _context)) = self.csq.remove(&mut is_of_file) {
             request.fail(STATUS_CANCELLED);
         }

@@ -11,8 +11,9 @@ use crate::locked::{self, LockedData};
 use crate::pool_arc::ErasedArc;
 use crate::user::{UserData, UserOutput};
 use crate::{
-    BufferedControl, DeviceControl, InDirectControl, LockedControl, NeitherControl, OtherRequest,
-    OutDirectControl, Output, PassiveLevel, PoolArc, UnicodeStr,
+    BufferedControl, ClientSecurity, DeviceControl, FlushBuffers, InDirectControl, LockedControl,
+    NeitherControl, OtherRequest, OutDirectControl, Output, PassiveLevel, PoolArc, QueryInformation,
+    SetInformation, UnicodeStr,
 };
 
 /// How a device's reads and writes reach its buffers: [`Buffered`], [`Direct`] or [`Neither`].
@@ -52,7 +53,7 @@ modes! {
 /// IRP_MJ_CREATE: somebody opens the device. A failure gives no handle, and no cleanup or close follows.
 #[must_use = "a request is answered"]
 pub struct Create {
-    irp: Irp,
+    pub(crate) irp: Irp,
     fs_context: Option<ErasedArc>,
     fs_context2: Option<ErasedArc>,
 }
@@ -82,6 +83,51 @@ impl Create {
         unsafe { create.SecurityContext.as_ref() }.map_or(0, |context| context.DesiredAccess)
     }
 
+    /// Who opens the device, with what the open allows: to act for him now or later.
+    ///
+    /// # Errors
+    ///
+    /// STATUS_BAD_IMPERSONATION_LEVEL when he acts for a client of his own that he may not pass on;
+    /// STATUS_INSUFFICIENT_RESOURCES.
+    ///
+    /// # Panics
+    ///
+    /// As for [`level`](Self::level).
+    pub fn client_security(&self) -> Result<ClientSecurity, NTSTATUS> {
+        let _level = self.level();
+        let parameters = self.irp.parameters();
+        // SAFETY: the dispatch entry of IRP_MJ_CREATE made `irp`.
+        let create = unsafe { parameters.Create };
+        // SAFETY: this request's, which `self` has not completed.
+        unsafe { ClientSecurity::of_create(create.SecurityContext) }
+    }
+
+    /// What is to happen where the name exists or does not: FILE_OPEN, FILE_CREATE, ….
+    #[must_use]
+    pub fn disposition(&self) -> u32 {
+        self.options_word() >> 24
+    }
+
+    /// FILE_NON_DIRECTORY_FILE and its kin.
+    #[must_use]
+    pub fn options(&self) -> u32 {
+        self.options_word() & 0x00FF_FFFF
+    }
+
+    fn options_word(&self) -> u32 {
+        let parameters = self.irp.parameters();
+        // SAFETY: the dispatch entry of IRP_MJ_CREATE, or of one of the same beginning, made `irp`.
+        unsafe { parameters.Create }.Options
+    }
+
+    /// FILE_SHARE_READ and its kin.
+    #[must_use]
+    pub fn share_access(&self) -> u32 {
+        let parameters = self.irp.parameters();
+        // SAFETY: as in `options_word`.
+        u32::from(unsafe { parameters.Create }.ShareAccess)
+    }
+
     /// Keeps `context` as the file's `FsContext`, usually what all opens of one name share. Takes effect with
     /// [`complete`](Self::complete); a request that fails drops it.
     pub fn set_fs_context<T: Send + Sync + 'static>(&mut self, context: PoolArc<T>) {
@@ -96,12 +142,17 @@ impl Create {
 
     /// Answers with STATUS_SUCCESS.
     pub fn complete(self) -> Answered {
+        self.complete_as(0)
+    }
+
+    /// Answers with STATUS_SUCCESS, and what has happened: FILE_OPENED, FILE_CREATED, ….
+    pub fn complete_as(self, what: usize) -> Answered {
         let file = self.irp.own_file();
         // SAFETY: the file object of this create.
         unsafe { contexts::put(file, Field::FsContext, self.fs_context) };
         // SAFETY: as above.
         unsafe { contexts::put(file, Field::FsContext2, self.fs_context2) };
-        self.irp.answer(STATUS_SUCCESS, 0)
+        self.irp.answer(STATUS_SUCCESS, what)
     }
 
     /// Answers with a failure.
@@ -435,4 +486,7 @@ levels! {
     [] NeitherControl;
     [] LockedControl;
     [] OtherRequest;
+    [] QueryInformation;
+    [] SetInformation;
+    [] FlushBuffers;
 }

@@ -69,7 +69,7 @@ const SECTION_BASIC_INFORMATION: i32 = 0;
 const _: () = assert!(offset_of!(BasicInformation, maximum_size) == 16);
 
 #[expect(clippy::cast_possible_truncation, reason = "48")]
-const ATTRIBUTES_LENGTH: u32 = size_of::<OBJECT_ATTRIBUTES>() as u32;
+pub(crate) const ATTRIBUTES_LENGTH: u32 = size_of::<OBJECT_ATTRIBUTES>() as u32;
 
 /// `ZwCurrentProcess()`.
 fn current_process() -> HANDLE {
@@ -198,6 +198,10 @@ impl Section {
     fn checked(self) -> Result<Self, NTSTATUS> {
         let plain = self.query()?.allocation_attributes == SEC_COMMIT;
         if plain { Ok(self) } else { Err(STATUS_INVALID_PARAMETER) }
+    }
+
+    pub(crate) fn as_raw_handle(&self) -> HANDLE {
+        self.handle
     }
 
     fn query(&self) -> Result<BasicInformation, NTSTATUS> {

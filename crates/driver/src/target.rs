@@ -1,6 +1,7 @@
 //! Requests that a driver makes itself, for another driver's device.
 
 use core::ffi::c_void;
+use core::mem::MaybeUninit;
 use core::ptr::{self, NonNull};
 
 use abi::*;
@@ -9,9 +10,11 @@ use crate::bugcheck::guard;
 use crate::nt::{
     ExFreePoolWithTag, IoBuildAsynchronousFsdRequest, IoBuildDeviceIoControlRequest,
     IoBuildSynchronousFsdRequest, IoFreeIrp, IoFreeMdl, IoGetDeviceObjectPointer, IoGetRelatedDeviceObject,
-    IofCallDriver, KeInitializeEvent, MmUnlockPages, ObfDereferenceObject,
+    IofCallDriver, KeInitializeEvent, MmUnlockPages, ObReferenceObjectByHandle, ObfDereferenceObject,
+    ZwClose, ZwOpenFile,
 };
 use crate::remove_lock::{KeptGuard, RemoveLock};
+use crate::section::ATTRIBUTES_LENGTH;
 use crate::wait::{Waiter, wait};
 use crate::{PassiveLevel, PoolBox, Tag, UnicodeStr, all_apcs_disabled};
 
@@ -67,6 +70,56 @@ impl Target {
             Some(file) if status.is_success() => Ok(Self { lock, file: File(file), tag }),
             _ if status.is_success() => Err(STATUS_INVALID_PARAMETER),
             _ => Err(status),
+        }
+    }
+
+    /// As [`open`](Self::open), as far as the calling thread's user may: that of its process, or the client's that it
+    /// [impersonates](crate::ClientSecurity::impersonate) (OBJ_FORCE_ACCESS_CHECK).
+    ///
+    /// # Errors
+    ///
+    /// As for [`open`](Self::open); STATUS_BAD_IMPERSONATION_LEVEL for a client that may be looked at only.
+    pub fn open_checked(
+        _level: PassiveLevel,
+        tag: Tag,
+        name: UnicodeStr<'_>,
+        access: u32,
+    ) -> Result<Self, NTSTATUS> {
+        let lock = RemoveLock::new(tag)?;
+        let mut attributes = OBJECT_ATTRIBUTES {
+            Length: ATTRIBUTES_LENGTH,
+            RootDirectory: ptr::null_mut(),
+            ObjectName: name.as_raw().cast_mut(),
+            Attributes: OBJ_KERNEL_HANDLE | OBJ_CASE_INSENSITIVE | OBJ_FORCE_ACCESS_CHECK,
+            SecurityDescriptor: ptr::null_mut(),
+            SecurityQualityOfService: ptr::null_mut(),
+        };
+        let mut handle = ptr::null_mut();
+        let mut block = MaybeUninit::<IO_STATUS_BLOCK>::zeroed();
+        // SAFETY: valid for the call, which does not change the name.
+        let status = unsafe {
+            ZwOpenFile(
+                &raw mut handle,
+                access,
+                &raw mut attributes,
+                block.as_mut_ptr(),
+                0,
+                FILE_NON_DIRECTORY_FILE,
+            )
+        };
+        if !status.is_success() {
+            return Err(status);
+        }
+        let mut file = ptr::null_mut();
+        // SAFETY: a kernel handle of this driver's own; a device's open is a file.
+        let referenced = unsafe {
+            ObReferenceObjectByHandle(handle, 0, ptr::null_mut(), KernelMode, &raw mut file, ptr::null_mut())
+        };
+        // SAFETY: as above. The reference keeps the file open, as with IoGetDeviceObjectPointer.
+        unsafe { ZwClose(handle) };
+        match NonNull::new(file.cast()) {
+            Some(file) if referenced.is_success() => Ok(Self { lock, file: File(file), tag }),
+            _ => Err(if referenced.is_success() { STATUS_INVALID_PARAMETER } else { referenced }),
         }
     }
 

@@ -11,7 +11,8 @@ use abi::{
 
 use crate::bugcheck::guard;
 use crate::nt::{
-    KeGetCurrentThread, ObReferenceObjectByHandle, ObfDereferenceObject, PsCreateSystemThread, ZwClose,
+    KeGetCurrentThread, ObReferenceObjectByHandle, ObfDereferenceObject, PsCreateSystemThread,
+    PsGetCurrentProcessId, ZwClose,
 };
 use crate::wait::{Waiter, wait};
 use crate::{Event, PassiveLevel, PoolArc, PoolBox, Tag, Timeout, WaitObject, wait_any, wait_any_timeout};
@@ -30,6 +31,14 @@ pub struct Thread {
 unsafe impl Send for Thread {}
 // SAFETY: as above.
 unsafe impl Sync for Thread {}
+
+/// The identifier of the process in whose context this runs: in a dispatch method of a create, a cleanup, a read or a write, as a
+/// rule that of whoever asks. IRQL: up to DISPATCH_LEVEL.
+#[must_use]
+pub fn current_process_id() -> usize {
+    // SAFETY: callable anywhere.
+    unsafe { PsGetCurrentProcessId() }.addr()
+}
 
 /// What a thread is asked by: whether it is to end.
 pub struct Stop<'a> {

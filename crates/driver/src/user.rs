@@ -34,6 +34,15 @@ impl UserData<'_> {
         UserData { address, length, probe: irp.is_from_user_mode(), borrowed: PhantomData }
     }
 
+    /// Memory of the calling application that comes without an IRP.
+    ///
+    /// # Safety
+    ///
+    /// It is the application's, during `'a`.
+    pub(crate) unsafe fn of_application<'a>(address: *const u8, length: usize) -> UserData<'a> {
+        UserData { address, length, probe: true, borrowed: PhantomData }
+    }
+
     /// Bytes that the application says there are.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -67,6 +76,15 @@ impl<'a> UserOutput<'a> {
         Self { address, capacity, probe: irp.is_from_user_mode(), written, borrowed: PhantomData }
     }
 
+    /// Memory of the calling application that comes without an IRP.
+    ///
+    /// # Safety
+    ///
+    /// As for [`UserData::of_application`].
+    pub(crate) unsafe fn of_application(address: *mut u8, capacity: usize, written: &'a mut usize) -> Self {
+        Self { address, capacity, probe: true, written, borrowed: PhantomData }
+    }
+
     /// Bytes that the application says it has room for.
     #[must_use]
     pub fn capacity(&self) -> usize {
@@ -97,7 +115,7 @@ impl<'a> UserOutput<'a> {
 }
 
 #[cfg(windows)]
-mod copy {
+pub(crate) mod copy {
     use abi::NTSTATUS;
 
     use crate::nt::{ProbeForRead, ProbeForWrite};
@@ -177,7 +195,7 @@ mod copy {
     /// # Safety
     ///
     /// `target` has `count` bytes; `source` is the application's, or, without `probe`, NT's own.
-    pub(super) unsafe fn from_user(
+    pub(crate) unsafe fn from_user(
         target: *mut u8,
         source: *const u8,
         count: usize,
@@ -191,7 +209,7 @@ mod copy {
     /// # Safety
     ///
     /// `source` has `count` bytes; `target` is the application's, or, without `probe`, NT's own.
-    pub(super) unsafe fn to_user(
+    pub(crate) unsafe fn to_user(
         target: *mut u8,
         source: *const u8,
         count: usize,
@@ -205,14 +223,14 @@ mod copy {
 }
 
 #[cfg(not(windows))]
-mod copy {
+pub(crate) mod copy {
     use abi::NTSTATUS;
 
     /// # Safety
     ///
     /// `target` has `count` bytes; `source` is a part of the request's buffer.
     #[expect(clippy::unnecessary_wraps, reason = "fails on Windows")]
-    pub(super) unsafe fn from_user(
+    pub(crate) unsafe fn from_user(
         target: *mut u8,
         source: *const u8,
         count: usize,
@@ -227,7 +245,7 @@ mod copy {
     ///
     /// `source` has `count` bytes; `target` is a part of the request's buffer.
     #[expect(clippy::unnecessary_wraps, reason = "fails on Windows")]
-    pub(super) unsafe fn to_user(
+    pub(crate) unsafe fn to_user(
         target: *mut u8,
         source: *const u8,
         count: usize,

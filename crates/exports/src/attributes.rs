@@ -18,6 +18,8 @@ pub(crate) struct Attributes {
     pub(crate) attributes: u32,
     /// Address of the security descriptor for what is created; 0 for the default. Not looked at yet.
     pub(crate) security_descriptor: u64,
+    /// Address of a SECURITY_QUALITY_OF_SERVICE, or 0. Of files only: others leave what they have there.
+    pub(crate) quality_of_service: u64,
 }
 
 /// `Ok(Ok)` goes on, `Ok(Err)` is the export's answer.
@@ -39,6 +41,7 @@ pub(crate) fn read(call: Call<'_>, address: u64) -> Checked<Attributes> {
         name: if name == 0 { None } else { Some(call.string(name)?) },
         attributes: raw::read(field(offset_of!(OBJECT_ATTRIBUTES, Attributes)))?,
         security_descriptor: raw::read(field(offset_of!(OBJECT_ATTRIBUTES, SecurityDescriptor)))?,
+        quality_of_service: raw::read(field(offset_of!(OBJECT_ATTRIBUTES, SecurityQualityOfService)))?,
     }))
 }
 
@@ -120,13 +123,13 @@ fn open_named<T: 'static>(call: Call<'_>, attributes: &Attributes, access: u32) 
 }
 
 /// What a driver gets of an object that it opens: what it asks for, whatever the object's list says, unless it wants the
-/// check for the process that it works for (OBJ_FORCE_ACCESS_CHECK). Source: ddi, OBJECT_ATTRIBUTES.
+/// check for the process that it works for, or the client that it impersonates (OBJ_FORCE_ACCESS_CHECK). Source: ddi, OBJECT_ATTRIBUTES.
 fn granted(call: Call<'_>, object: &Object, attributes: &Attributes, access: u32) -> Result<u32, NTSTATUS> {
     if attributes.attributes & abi::OBJ_FORCE_ACCESS_CHECK == 0 {
         return Ok(object.object_type().map_access(access));
     }
     let process = ob::current_process(call.kernel, call.thread)?;
-    se::check_object(object, &process.token, access, true)
+    se::check_for_caller(call.kernel, &process, object, access, true)
 }
 
 /// Gives a fresh object the descriptor that `attributes` name, as the system process's token assigns it. Without one it gets

@@ -74,6 +74,8 @@ variables! {
     static PsProcessType: u64 = |kernel| kernel.ob.type_address("Process");
     /// The type of access tokens.
     static SeTokenObjectType: u64 = |kernel| kernel.ob.type_address("Token");
+    /// The type of ports.
+    static LpcPortObjectType: u64 = |kernel| kernel.ob.type_address("Port");
     /// The type of registry keys.
     static CmKeyObjectType: u64 = |kernel| kernel.ob.type_address("Key");
     /// The system process.

@@ -13,6 +13,7 @@ mod ex_resource;
 mod ex_rundown;
 mod ex_spin_lock;
 mod ex_work;
+mod flt;
 mod hal;
 mod io;
 mod io_cancel;
@@ -49,14 +50,15 @@ mod rtl_version;
 #[cfg(test)]
 mod scratch;
 mod se;
+mod se_client;
 mod se_objects;
-mod se_token;
 mod seh;
 mod zw_event;
 mod zw_file;
 mod zw_information;
 mod zw_key;
 mod zw_object;
+mod zw_port;
 mod zw_section;
 
 use crate::{Row, data};
@@ -82,6 +84,7 @@ pub fn all() -> Vec<Row> {
         ex_rundown::ROWS,
         ex_spin_lock::ROWS,
         ex_work::ROWS,
+        flt::ROWS,
         hal::ROWS,
         io::ROWS,
         io_cancel::ROWS,
@@ -115,6 +118,7 @@ pub fn all() -> Vec<Row> {
         rtl_time::ROWS,
         rtl_version::ROWS,
         se::ROWS,
+        se_client::ROWS,
         se_objects::ROWS,
         seh::ROWS,
         zw_event::ROWS,
@@ -122,6 +126,7 @@ pub fn all() -> Vec<Row> {
         zw_information::ROWS,
         zw_key::ROWS,
         zw_object::ROWS,
+        zw_port::ROWS,
         zw_section::ROWS,
         MISSING,
     ];

@@ -17,12 +17,14 @@ use std::thread::JoinHandle;
 
 use abi::{
     METHOD_BUFFERED, NTSTATUS, STATUS_BUFFER_TOO_SMALL, STATUS_INSUFFICIENT_RESOURCES,
-    STATUS_INVALID_PARAMETER_1, STATUS_OBJECT_NAME_INVALID, STATUS_SUCCESS, STATUS_UNSUCCESSFUL,
+    STATUS_INVALID_PARAMETER, STATUS_INVALID_PARAMETER_1, STATUS_OBJECT_NAME_INVALID, STATUS_SUCCESS,
+    STATUS_UNSUCCESSFUL,
 };
 
 use crate::directory;
 use crate::patience::Spin;
-use crate::system_call::{MOST_WORDS, SystemCall, SystemReply, Tail, encode};
+use crate::security_qos::SecurityQos;
+use crate::system_call::{MOST_BYTES, MOST_WORDS, SystemCall, SystemReply, Tail, encode};
 use crate::transport::{CreateFile, DirectoryEntry, Handle, IoStatus, SharedMemory, Transport};
 use crate::view::View;
 use crate::window::Window;
@@ -143,7 +145,7 @@ impl Transport for Client {
             request.share_access,
             request.create_disposition,
             request.create_options,
-            0,
+            request.security_qos.map_or(0, SecurityQos::to_flags),
         ];
         input.extend(words.iter().flat_map(|word| word.to_le_bytes()));
         input.extend(request.path.iter().flat_map(|unit| unit.to_le_bytes()));
@@ -241,6 +243,7 @@ impl Transport for Client {
         }
         let (front, rest) = line.split_at_mut(count * 8);
         let mut named = Vec::new();
+        let mut message = [0; MOST_WORDS * 8 + abi::PORT_MAXIMUM_MESSAGE_LENGTH];
         let input: &[u8] = match tail {
             Tail::Nothing => front,
             Tail::Handles(handles) if handles.len() * 4 <= rest.len() => {
@@ -252,6 +255,33 @@ impl Transport for Client {
             Tail::Handles(_) => return SystemReply::status(STATUS_INVALID_PARAMETER_1),
             Tail::Name(name) if name.len() > PATH_LIMIT => {
                 return SystemReply::status(STATUS_OBJECT_NAME_INVALID);
+            }
+            Tail::NameAndBytes(name, _) if name.len() > PATH_LIMIT => {
+                return SystemReply::status(STATUS_OBJECT_NAME_INVALID);
+            }
+            Tail::NameAndBytes(_, bytes) if bytes.len() > MOST_BYTES => {
+                return SystemReply::status(STATUS_INVALID_PARAMETER);
+            }
+            Tail::NameAndBytes(name, bytes) => {
+                named.extend_from_slice(front);
+                named.extend(name.iter().flat_map(|unit| unit.to_le_bytes()));
+                named.extend_from_slice(bytes);
+                &named
+            }
+            Tail::Bytes(bytes) => {
+                let end = count * 8 + bytes.len();
+                match message.get_mut(count * 8..end) {
+                    Some(place) => {
+                        place.copy_from_slice(bytes);
+                        message[..count * 8].copy_from_slice(front);
+                        &message[..end]
+                    }
+                    None => {
+                        named.extend_from_slice(front);
+                        named.extend_from_slice(bytes);
+                        &named
+                    }
+                }
             }
             Tail::Name(name) => {
                 named.extend_from_slice(front);

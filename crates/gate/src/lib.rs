@@ -44,6 +44,7 @@ pub mod hostile;
 mod inheritance;
 mod management;
 mod patience;
+mod security_qos;
 mod server;
 mod service;
 mod socket;
@@ -64,10 +65,14 @@ pub use device_management::{DeviceAction, DeviceAnswer, DeviceInformation, Devic
 pub use inheritance::{Inheritance, NoTicket, TICKET_LIMIT, Ticket};
 pub use management::{DriverInformation, DriverUnload, LoadDriver, Management, Parameter, Refusal};
 pub use patience::Spin;
+pub use security_qos::SecurityQos;
 pub use server::{BindError, Listener, Server, ServerOptions, Views};
 pub use service::{Peer, Service, WindowBuffer};
 pub use socket::{PeerCredentials, default_socket_path};
-pub use system_call::{CompletionPacket, MappedView, Memory, Notice, SystemCall, SystemReply, UserApc};
+pub use system_call::port::{PORT_OUTPUT, PortCall, PortConnected, PortQos, PortView, PortViews};
+pub use system_call::{
+    CompletionPacket, MappedView, Memory, NamedPipe, Notice, SystemCall, SystemReply, UserApc,
+};
 pub use transport::{CreateFile, DirectoryEntry, Handle, IoStatus, SharedMemory, Transport};
 pub use view::View;
 pub use window::{Window, WindowSize};

@@ -27,6 +27,7 @@ use crate::patience::Spin;
 use crate::service::{Peer, Service};
 use crate::socket;
 use crate::window::WindowSize;
+use crate::wire::Message;
 
 pub use views::Views;
 
@@ -50,12 +51,22 @@ pub enum BindError {
 }
 
 /// How sessions are made.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub struct ServerOptions {
     /// How large their windows are.
     pub window: WindowSize,
     /// Whether host threads look for the next request before they sleep.
     pub spin: Spin,
+    /// How many sessions one Linux user may have at a time, those included that are being made or ended: each takes a
+    /// window, threads and descriptors of the host. One more is refused with STATUS_CONNECTION_COUNT_LIMIT.
+    pub sessions_per_user: usize,
+}
+
+impl Default for ServerOptions {
+    fn default() -> Self {
+        // With four descriptors each, fewer than the 1024 that Linux gives a process by default.
+        Self { window: WindowSize::default(), spin: Spin::default(), sessions_per_user: 128 }
+    }
 }
 
 /// A socket with a name, on which nobody is served yet. Dropping it removes the name.
@@ -121,7 +132,8 @@ impl Listener {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "a window cannot have this size"));
         };
         let plan = session::Plan { layout, spin: options.spin, open: Box::new(open) };
-        let shared = Arc::new(Shared { listener: self, sessions: Mutex::default(), plan });
+        let sessions_per_user = options.sessions_per_user;
+        let shared = Arc::new(Shared { listener: self, sessions: Mutex::default(), plan, sessions_per_user });
         let accepting = Arc::clone(&shared);
         let thread = thread::Builder::new().name("gate accept".into()).spawn(move || accepting.accept())?;
         Ok(Server { shared, thread: Some(thread) })
@@ -225,6 +237,7 @@ struct Shared {
     listener: Listener,
     sessions: Mutex<Sessions>,
     plan: session::Plan,
+    sessions_per_user: usize,
 }
 
 #[derive(Default)]
@@ -236,7 +249,20 @@ struct Sessions {
 
 struct Running {
     socket: Arc<OwnedFd>,
+    user: u32,
     thread: Option<JoinHandle<()>>,
+}
+
+/// Refuses somebody without waiting for him. What he has said must be read before the socket is closed: he would lose the answer
+/// otherwise.
+fn turn_away(socket: &OwnedFd) {
+    const FEW: usize = 8;
+    let status = abi::STATUS_CONNECTION_COUNT_LIMIT.bits();
+    // He may have gone, or not listen; there is nothing else to tell him.
+    let _unheard = socket::tell(socket, &Message::Refused { status });
+    let _down = shutdown(socket, Shutdown::Both);
+    // Nothing comes any more, so that this does not block.
+    let _said = (0..FEW).take_while(|_| socket::hear(socket).is_ok()).count();
 }
 
 impl Shared {
@@ -260,10 +286,19 @@ impl Shared {
 
     /// Starts a session's thread, or drops the connection when there is no room. `None` when the server stops.
     fn start(self: &Arc<Self>, socket: OwnedFd) -> Option<()> {
+        // Who has gone already needs no session.
+        let Ok(peer) = socket::peer(&socket) else { return Some(()) };
+        let user = peer.uid;
         let socket = Arc::new(socket);
         let mut sessions = self.sessions();
         if sessions.stopping {
             return None;
+        }
+        let own = sessions.running.values().filter(|running| running.user == user).count();
+        if own >= self.sessions_per_user {
+            drop(sessions);
+            turn_away(&socket);
+            return Some(());
         }
         sessions.last += 1;
         let number = sessions.last;
@@ -277,7 +312,7 @@ impl Shared {
             shared.sessions().running.remove(&number);
         });
         if let Ok(thread) = thread {
-            sessions.running.insert(number, Running { socket, thread: Some(thread) });
+            sessions.running.insert(number, Running { socket, user, thread: Some(thread) });
         }
         Some(())
     }

@@ -100,6 +100,10 @@ pub trait Service: Send + Sync + 'static {
     /// A host thread begins to serve one of the application's threads; called on it.
     fn thread_started(&self) {}
 
+    /// A request has been served that came from one of several threads of the application which this host thread serves:
+    /// nothing of that thread's may stay with it, such as whom it acts for.
+    fn turn_ended(&self) {}
+
     /// The application's thread or process has ended; called on its host thread, which ends next.
     fn thread_ended(&self) {}
 

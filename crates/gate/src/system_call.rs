@@ -3,11 +3,14 @@
 //!
 //! Names, arguments and statuses are those of NT's `Nt…` functions; what they mean is the kernel's matter.
 
+pub(crate) mod port;
 mod wire;
 
 use abi::NTSTATUS;
 
 use crate::transport::{Handle, IoStatus};
+
+use port::PortCall;
 
 /// Bytes of the application that a request reads or writes while it goes on: in the session's window, where both sides and
 /// drivers see them at the same address. See [`Transport::allocate_memory`](crate::Transport::allocate_memory).
@@ -257,6 +260,149 @@ pub enum SystemCall<'a> {
         /// Which, from 0, in the order of registering.
         index: u32,
     },
+    /// `FilterConnectCommunicationPort`: opens a handle to a connection.
+    FilterConnectCommunicationPort {
+        /// The port's NT path in UTF-16.
+        name: &'a [u16],
+        /// FLT_PORT_FLAG_*.
+        options: u32,
+        /// What the filter's callback gets; at most 65,535 bytes.
+        context: &'a [u8],
+    },
+    /// `FilterLoad`.
+    FilterLoad {
+        /// The service's name in UTF-16.
+        name: &'a [u16],
+    },
+    /// `FilterUnload`.
+    FilterUnload {
+        /// The service's name in UTF-16.
+        name: &'a [u16],
+    },
+    /// `NtOpenThreadTokenEx` of the calling thread.
+    OpenThreadToken {
+        /// TOKEN_*.
+        desired_access: u32,
+        /// Whether access is checked for the process, not for the client.
+        open_as_self: bool,
+    },
+    /// `NtOpenProcessTokenEx` of the calling process.
+    OpenProcessToken {
+        /// TOKEN_*.
+        desired_access: u32,
+    },
+    /// `NtQueryInformationToken`: writes to the output what the class has, with addresses that count from its start. Information:
+    /// how many bytes; STATUS_BUFFER_TOO_SMALL when there is no room for them.
+    QueryInformationToken {
+        /// The token.
+        handle: Handle,
+        /// TOKEN_INFORMATION_CLASS.
+        class: i32,
+    },
+    /// `NtSetInformationThread` of the calling thread, ThreadImpersonationToken.
+    SetThreadToken {
+        /// The token; `None` to act for the process again.
+        token: Option<Handle>,
+    },
+    /// `NtDuplicateToken`.
+    DuplicateToken {
+        /// The token.
+        handle: Handle,
+        /// TOKEN_*; 0 for what the handle has.
+        desired_access: u32,
+        /// SECURITY_IMPERSONATION_LEVEL of an impersonation token.
+        level: u32,
+        /// TOKEN_TYPE.
+        kind: i32,
+        /// Without what is disabled in the token.
+        effective_only: bool,
+    },
+    /// A call on an LPC port.
+    Port(PortCall<'a>),
+    /// `NtFsControlFile`; as [`SystemCall::DeviceControl`].
+    FsControl {
+        /// The file.
+        handle: Handle,
+        /// The control code.
+        code: u32,
+        /// The first buffer.
+        input: Memory,
+        /// The second buffer.
+        output: Memory,
+        /// How its end is told.
+        notice: Notice,
+    },
+    /// `NtCreateNamedPipeFile`. Its first instance has the descriptor that CreateNamedPipe gives where it is given none.
+    /// Information: FILE_CREATED, FILE_OPENED.
+    CreateNamedPipeFile {
+        /// NT path in UTF-16.
+        name: &'a [u16],
+        /// What it is to be.
+        pipe: NamedPipe,
+    },
+    /// `NtQueryInformationFile`: writes the answer to the output. Information: how many bytes.
+    QueryInformationFile {
+        /// The file.
+        handle: Handle,
+        /// FILE_INFORMATION_CLASS.
+        class: i32,
+    },
+    /// `NtSetInformationFile`, of what its driver or the I/O manager keeps.
+    SetInformationFile {
+        /// The file.
+        handle: Handle,
+        /// FILE_INFORMATION_CLASS.
+        class: i32,
+        /// The information; at most [`SystemCall::MOST_INFORMATION`] bytes.
+        data: &'a [u8],
+    },
+    /// `NtFlushBuffersFile`.
+    FlushBuffersFile {
+        /// The file.
+        handle: Handle,
+    },
+}
+
+impl SystemCall<'_> {
+    /// Bytes that [`SystemCall::SetInformationFile`] takes.
+    pub const MOST_INFORMATION: usize = 1024;
+
+    /// Whether the calling thread acts for somebody behind it, which only a thread with a slot of its own can.
+    pub(crate) fn impersonates(&self) -> bool {
+        match self {
+            Self::SetThreadToken { token } => token.is_some(),
+            Self::Port(call) => matches!(call, PortCall::ImpersonateClient { .. }),
+            Self::FsControl { code, .. } => *code == abi::FSCTL_PIPE_IMPERSONATE,
+            _ => false,
+        }
+    }
+}
+
+/// What `NtCreateNamedPipeFile` is given beside a name.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct NamedPipe {
+    /// Access mask.
+    pub desired_access: u32,
+    /// FILE_SHARE_READ and FILE_SHARE_WRITE: what clients may do.
+    pub share_access: u32,
+    /// FILE_OPEN_IF, FILE_CREATE for a first instance only, …
+    pub create_disposition: u32,
+    /// FILE_SYNCHRONOUS_IO_NONALERT, …
+    pub create_options: u32,
+    /// FILE_PIPE_MESSAGE_TYPE, FILE_PIPE_REJECT_REMOTE_CLIENTS.
+    pub pipe_type: u32,
+    /// FILE_PIPE_MESSAGE_MODE.
+    pub read_mode: u32,
+    /// FILE_PIPE_COMPLETE_OPERATION.
+    pub completion_mode: u32,
+    /// `u32::MAX` for any number.
+    pub maximum_instances: u32,
+    /// Bytes that clients may write ahead.
+    pub inbound_quota: u32,
+    /// Bytes that the server may write ahead.
+    pub outbound_quota: u32,
+    /// How long clients wait who do not say it, in units of 100 ns, below 0: relative to now.
+    pub default_timeout: i64,
 }
 
 /// Where a part of a section is shown.
@@ -364,4 +510,4 @@ fn low(word: u64) -> u32 {
     word as u32
 }
 
-pub(crate) use wire::{MOST_WORDS, Tail, decode, encode};
+pub(crate) use wire::{MOST_BYTES, MOST_WORDS, Tail, decode, encode};

@@ -11,8 +11,8 @@ use std::thread;
 use abi::*;
 
 use crate::{
-    Client, ConnectOptions, CreateFile, Handle, ServerOptions, Spin, SystemCall, SystemReply, Transport,
-    WindowSize,
+    Client, ConnectOptions, CreateFile, Handle, SecurityQos, ServerOptions, Spin, SystemCall, SystemReply,
+    Transport, WindowSize,
 };
 use fake::*;
 
@@ -86,6 +86,7 @@ fn files_are_created_read_written_and_closed() {
         share_access: 3,
         create_disposition: 4,
         create_options: 5,
+        security_qos: None,
     };
     let (handle, information) = client.create_file(&request(&name)).unwrap();
     assert_eq!((handle, information), (Handle(0x44), FILE_OPENED as u64));
@@ -271,6 +272,67 @@ fn more_threads_than_slots_take_turns() {
     let events = log.events();
     assert_eq!(events.callers.len(), THREADS * 100);
     assert_eq!(events.threads_started, 4, "three slots and the shared one");
+    server.stop();
+}
+
+#[test]
+fn whom_a_thread_acts_for_does_not_stay_with_a_slot_that_several_threads_share() {
+    let path = socket_path("turns");
+    let (server, log) = serve(&path, small(2));
+    let client = connect(&path);
+    let act = |token| client.system_call(&SystemCall::SetThreadToken { token }, &mut []).status;
+    let token = Some(Handle(8));
+    assert_eq!(act(token), STATUS_SUCCESS, "this thread has a slot of its own");
+    assert_eq!((log.events().tokens_set, log.events().turns_ended), (1, 0), "which keeps it");
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            assert_eq!(act(token), STATUS_INSUFFICIENT_RESOURCES);
+            assert_eq!((log.events().tokens_set, log.events().turns_ended), (1, 1));
+            assert_eq!(act(None), STATUS_SUCCESS);
+            client.device_control(Handle(4), ECHO, &[], &mut []);
+            assert_eq!((log.events().tokens_set, log.events().turns_ended), (2, 3));
+        });
+    });
+    server.stop();
+}
+
+#[test]
+fn what_an_application_allows_travels_with_its_open() {
+    let path = socket_path("allowed");
+    let (server, log) = serve(&path, ServerOptions::default());
+    let client = connect(&path);
+    let name: Vec<u16> = "name".encode_utf16().collect();
+    let quality = SecurityQos { level: 1, dynamic_tracking: true, effective_only: false };
+    for security_qos in [None, Some(quality)] {
+        client.create_file(&CreateFile { path: &name, security_qos, ..CreateFile::default() }).unwrap();
+    }
+    assert_eq!(log.events().allowed, [None, Some(quality)]);
+    server.stop();
+}
+
+#[test]
+fn a_user_has_so_many_sessions_and_another_when_one_has_ended() {
+    let path = socket_path("many");
+    let (server, log) = serve(&path, ServerOptions { sessions_per_user: 2, ..ServerOptions::default() });
+    let (first, second) = (connect(&path), connect(&path));
+    for _ in 0..20 {
+        let third = Client::connect_elsewhere(&path, ConnectOptions::default());
+        assert!(
+            matches!(third, Err(crate::ConnectError::Refused(STATUS_CONNECTION_COUNT_LIMIT))),
+            "{third:?}"
+        );
+    }
+    let mut output = [0];
+    assert_eq!(second.device_control(Handle(4), ECHO, &[7], &mut output).status, STATUS_SUCCESS);
+    assert_eq!((output, log.events().opened.len()), ([7], 2), "the others are as before");
+    drop(first);
+    log.wait_for("the end of the first session", |events| events.sessions_ended == 1);
+    // Its thread counts until it has nothing left to do.
+    while server.sessions() != 1 {
+        thread::yield_now();
+    }
+    let third = connect(&path);
+    assert_eq!(third.device_control(Handle(4), ECHO, &[8], &mut output).status, STATUS_SUCCESS);
     server.stop();
 }
 

@@ -7,6 +7,7 @@ use std::fmt::Debug;
 
 use abi::NTSTATUS;
 
+use crate::security_qos::SecurityQos;
 use crate::system_call::{SystemCall, SystemReply};
 use crate::view::View;
 
@@ -32,7 +33,7 @@ pub struct IoStatus {
 }
 
 /// What `NtCreateFile` is asked for.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct CreateFile<'a> {
     /// NT path, in UTF-16 without a terminating zero, for example `\??\My_Device`.
     pub path: &'a [u16],
@@ -46,6 +47,8 @@ pub struct CreateFile<'a> {
     pub create_disposition: u32,
     /// FILE_SYNCHRONOUS_IO_NONALERT, …
     pub create_options: u32,
+    /// What whoever is opened may do with the application's token; `None` for what is usual.
+    pub security_qos: Option<SecurityQos>,
 }
 
 /// One entry of an object directory.

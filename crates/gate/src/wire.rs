@@ -28,7 +28,7 @@ pub(crate) const SLOT_LIMIT: u32 = 4096;
 pub(crate) const PATH_LIMIT: usize = 32767;
 
 /// 32-bit words before the path in the input of a create request: access, attributes, sharing, disposition, options,
-/// and one that is reserved.
+/// and the security quality of service as `CreateFile`'s flags.
 pub(crate) const CREATE_WORDS: usize = 6;
 
 /// What a request asks for.
@@ -61,6 +61,9 @@ pub(crate) mod operation {
 
 /// `Request::flags`: `file_offset` counts.
 pub(crate) const HAS_FILE_OFFSET: u32 = 1;
+/// `Request::flags`: the slot is one on which several threads of the application take turns, so that its host thread keeps
+/// nothing of a thread's.
+pub(crate) const SHARED_TURN: u32 = 2;
 
 /// One request, as copied out of its line.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

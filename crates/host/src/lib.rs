@@ -11,12 +11,14 @@ mod inheritance;
 mod libraries;
 mod machine;
 mod management;
+mod ports;
 mod process;
 mod report;
 mod resolver;
 mod server;
 mod stack_walker;
 mod system_call;
+mod token_call;
 mod window_buffer;
 
 pub use error::LoadError;
@@ -29,6 +31,7 @@ pub use gate::{
     Handle, IoStatus, Parameter, Transport,
 };
 pub use kernel::io::{AddDeviceError, UnloadOutcome, UnloadReport};
+pub use kernel::lpc::PortUsage;
 pub use kernel::mm::{PoolOwner, SectionUsage, SystemView, TagUsage, UserMapping, tag_name};
 pub use kernel::raw::{InputBuffer, OutputBuffer};
 pub use kernel::se::{Sid, Token, well_known};

@@ -9,7 +9,8 @@ use abi::{DRIVER_INITIALIZE, NTSTATUS};
 use exports::DataExports;
 use gate::{DeviceReport, DeviceRequest, DriverInformation, Parameter, Refusal};
 use kernel::cm::Value;
-use kernel::io::{self, AddDevice, AddDeviceError, DriverImage, UnloadOutcome};
+use kernel::io::{self, AddDevice, AddDeviceError, DriverImage, Starter, UnloadOutcome};
+use kernel::lpc::PortUsage;
 use kernel::mm::{SectionUsage, TagUsage, UserMapping};
 use kernel::se::Token;
 use kernel::trace::Observer;
@@ -38,6 +39,18 @@ pub struct Machine {
     pub(crate) data: Arc<DataExports>,
     pub(crate) images: Arc<MachineImages>,
     pub(crate) libraries: Arc<Libraries>,
+}
+
+/// The file system of named pipes, which is there when it is first asked for.
+fn named_pipes() -> Starter {
+    const NAMES: &[&str] = &[r"\Device\NamedPipe", r"\??\pipe", r"\DosDevices\pipe", r"\GLOBAL??\pipe"];
+    let start = |kernel: &Kernel| {
+        let Some(entry) = npfs::DRIVER_ENTRY else { return false };
+        let entry = entry as usize as u64;
+        let image = DriverImage { entry, range: 0..0, file_name: String::new(), keep: Box::new(()) };
+        io::load_driver(kernel, "Npfs", image).is_ok()
+    };
+    Starter { names: NAMES, start: Box::new(start) }
 }
 
 /// How to load a driver.
@@ -71,6 +84,7 @@ impl Machine {
         let kernel = Kernel::new(platform, configuration)?;
         kernel.io.set_invalid_device_request(exports::invalid_device_request() as u64);
         kernel.set_stack_walker(Arc::new(LoaderWalker));
+        kernel.io.set_starters(vec![named_pipes()]);
         let data = Arc::new(DataExports::new(&kernel).map_err(|_| StartError::NoMemory)?);
         let images = Arc::new(MachineImages::new(kernel.mm.space.clone()));
         Ok(Self { kernel, data, images, libraries: Arc::new(Libraries::new()) })
@@ -311,6 +325,12 @@ impl Machine {
     #[must_use]
     pub fn section_usage(&self) -> SectionUsage {
         self.kernel.mm.section_usage()
+    }
+
+    /// Ports and their connections now.
+    #[must_use]
+    pub fn port_usage(&self) -> PortUsage {
+        self.kernel.lpc.usage()
     }
 
     /// Tells the drivers that asked for it that the machine is shut down (IRP_MJ_SHUTDOWN). It can be used after that.

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use abi::NTSTATUS;
 use gate::{
-    CreateFile, DirectoryEntry, Handle, IoStatus, SharedMemory, SystemCall, SystemReply, Transport, View,
+    CreateFile, DirectoryEntry, Handle, IoStatus, SecurityQos, SharedMemory, SystemCall, SystemReply,
+    Transport, View,
 };
 use kernel::Kernel;
 use kernel::io::{self, DeviceControl, IoResult, OpenRequest};
@@ -12,7 +13,7 @@ use kernel::mm::SessionWindow;
 use kernel::ob::{Duplicate, SymbolicLink};
 use kernel::ps;
 use kernel::raw::{InputBuffer, OutputBuffer};
-use kernel::se::Token;
+use kernel::se::{Level, QualityOfService, Token};
 
 use crate::window_buffer::WindowBuffer;
 
@@ -133,6 +134,12 @@ impl Process {
     }
 }
 
+fn quality(qos: SecurityQos) -> Result<QualityOfService, NTSTATUS> {
+    let SecurityQos { level, dynamic_tracking, effective_only } = qos;
+    let level = Level::new(level).ok_or(abi::STATUS_BAD_IMPERSONATION_LEVEL)?;
+    Ok(QualityOfService { level, dynamic_tracking, effective_only })
+}
+
 impl Transport for Process {
     fn create_file(&self, request: &CreateFile<'_>) -> Result<(Handle, u64), NTSTATUS> {
         let request = OpenRequest {
@@ -143,6 +150,7 @@ impl Transport for Process {
             create_disposition: request.create_disposition,
             create_options: request.create_options,
             user_mode: true,
+            quality: request.security_qos.map_or(Ok(QualityOfService::default()), quality)?,
             ..OpenRequest::default()
         };
         let open = |_: &_| io::create_file(&self.kernel, &self.process, &request);
@@ -220,12 +228,20 @@ impl Process {
         io::end_process(&self.kernel, &self.process);
     }
 
+    /// The calling thread acts for the process again, whomever a driver or it itself has it act for: `RevertToSelf`.
+    pub fn revert_to_self(&self) {
+        let revert = |thread: &_| ps::revert(thread);
+        // On a machine that has stopped nobody acts for anybody.
+        let _stopped = ps::inside(&self.kernel, &self.process, revert);
+    }
+
     /// Says that the calling thread ends: its requests that go on are cancelled, but for those on files that tell a completion port.
     /// Applications in processes of their own need not say so.
     pub fn end_thread(&self) {
         let end = |thread: &_| io::end_thread(&self.kernel, &self.process, thread);
         // A machine that has stopped has nothing left to cancel.
         let _stopped = ps::inside(&self.kernel, &self.process, end);
+        self.revert_to_self();
     }
 
     /// Ends the process: as [`Process::begin_end`], then its handles are closed. Later requests find none. Ending it

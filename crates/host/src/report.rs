@@ -113,5 +113,6 @@ pub fn left_behind(report: &UnloadReport) -> Vec<String> {
         let SystemView { address, length, .. } = view;
         format!("left a view of {length} bytes of a section in system space at {address:#x}")
     });
-    devices.chain(links).chain(pool).chain(mappings).chain(views).collect()
+    let objects = report.objects.iter().map(|object| format!("left the object {object}"));
+    devices.chain(links).chain(pool).chain(mappings).chain(views).chain(objects).collect()
 }

@@ -227,6 +227,10 @@ impl Service for Session {
         Ok(self)
     }
 
+    fn turn_ended(&self) {
+        self.process.revert_to_self();
+    }
+
     fn thread_ended(&self) {
         self.process.end_thread();
     }

@@ -5,11 +5,12 @@ use gate::{
     CompletionPacket, Handle, IoStatus, MappedView, Memory, Notice, SystemCall, SystemReply, UserApc,
 };
 use kernel::ex::{self, EventChange, SectionRequest};
+use kernel::flt;
 use kernel::io::{self, Cancelled, Control, InterfaceQuery, Transfer};
 use kernel::ke::{ProcessorMode, Thread, Timeout, WaitType};
 use kernel::ob::{self, Name};
-use kernel::ps;
 use kernel::raw::DeviceObject;
+use kernel::{ps, se};
 
 use crate::process::Process;
 
@@ -33,6 +34,10 @@ fn done(result: Result<(), NTSTATUS>) -> SystemReply {
 
 fn told(information: u64) -> SystemReply {
     SystemReply { information, ..SystemReply::status(abi::STATUS_SUCCESS) }
+}
+
+fn ended(result: io::IoResult) -> SystemReply {
+    SystemReply { information: result.information, ..SystemReply::status(result.status) }
 }
 
 fn timeout(time: Option<i64>) -> Timeout {
@@ -75,6 +80,22 @@ impl Process {
                 let handle = handle.0.into();
                 let control = Control { handle, code, input: pair(input), output: pair(output) };
                 SystemReply::status(io::start_device_control(kernel, process, thread, &control, notice(told)))
+            }
+            SystemCall::FsControl { handle, code, input, output, notice: ref told } => {
+                let pair = |memory: Memory| (memory.address, memory.length);
+                let handle = handle.0.into();
+                let control = Control { handle, code, input: pair(input), output: pair(output) };
+                SystemReply::status(io::start_fs_control(kernel, process, thread, &control, notice(told)))
+            }
+            SystemCall::CreateNamedPipeFile { name, ref pipe } => self.create_named_pipe(name, pipe),
+            SystemCall::QueryInformationFile { handle, class } => {
+                ended(io::query_information_file(kernel, process, thread, handle.0, class, output))
+            }
+            SystemCall::SetInformationFile { handle, class, data } => {
+                ended(io::set_information_file(kernel, process, thread, handle.0, class, data))
+            }
+            SystemCall::FlushBuffersFile { handle } => {
+                ended(io::flush_buffers_file(kernel, process, thread, handle.0))
             }
             SystemCall::CancelIoFile { handle } => {
                 let which = Cancelled::OfThread;
@@ -142,14 +163,59 @@ impl Process {
             SystemCall::MapViewOfSection { handle, view, protection } => {
                 self.map_view(handle, view, protection, output)
             }
+            SystemCall::Port(ref call) => self.port_call(thread, call, output),
             SystemCall::UnmapViewOfSection { address } => done(process.user_space.unmap_segment(address)),
             SystemCall::GetDeviceInterface { class, index } => self.device_interface(class, index, output),
+            SystemCall::OpenThreadToken { .. }
+            | SystemCall::OpenProcessToken { .. }
+            | SystemCall::QueryInformationToken { .. }
+            | SystemCall::SetThreadToken { .. }
+            | SystemCall::DuplicateToken { .. } => self.token_call(thread, call, output),
             SystemCall::FlushVirtualMemory { address, length } => {
                 match process.user_space.flush_segment(address, length) {
                     Ok(bytes) => told(bytes),
                     Err(status) => SystemReply::status(status),
                 }
             }
+            SystemCall::FilterConnectCommunicationPort { name, options, context } => {
+                let connected = flt::connect(kernel, process, name, options, context);
+                opened(connected.map(|handle| (handle, false)))
+            }
+            SystemCall::FilterLoad { name } => {
+                done(flt::filter_load(kernel, process, &String::from_utf16_lossy(name)))
+            }
+            SystemCall::FilterUnload { name } => {
+                done(flt::filter_unload(kernel, process, &String::from_utf16_lossy(name)))
+            }
+        }
+    }
+
+    fn create_named_pipe(&self, name: &[u16], pipe: &gate::NamedPipe) -> SystemReply {
+        let security = se::named_pipe_descriptor(&self.process.token);
+        let request = io::OpenRequest {
+            path: name,
+            desired_access: pipe.desired_access,
+            share_access: pipe.share_access,
+            create_disposition: pipe.create_disposition,
+            create_options: pipe.create_options,
+            user_mode: true,
+            named_pipe: Some(io::NamedPipe {
+                pipe_type: pipe.pipe_type,
+                read_mode: pipe.read_mode,
+                completion_mode: pipe.completion_mode,
+                maximum_instances: pipe.maximum_instances,
+                inbound_quota: pipe.inbound_quota,
+                outbound_quota: pipe.outbound_quota,
+                default_timeout: Some(pipe.default_timeout),
+                security: Some(&security),
+            }),
+            ..io::OpenRequest::default()
+        };
+        match io::create_file(&self.kernel, &self.process, &request) {
+            Ok((handle, information)) => {
+                SystemReply { status: abi::STATUS_SUCCESS, handle: Handle(handle), information }
+            }
+            Err(status) => SystemReply::status(status),
         }
     }
 

@@ -10,7 +10,7 @@ use platform::entry::{EntryOwner, Stop};
 use platform::pages::PagesError;
 
 use crate::trace::{Event, Trace};
-use crate::{cm, ex, io, ke, mm, ob, ps, raw};
+use crate::{cm, ex, flt, io, ke, lpc, mm, ob, ps, raw};
 
 /// What a machine is made of.
 #[derive(Clone, Copy, Debug)]
@@ -120,6 +120,10 @@ pub struct Kernel {
     pub callbacks: ex::Callbacks,
     /// Drivers, devices, IRPs.
     pub io: io::IoManager,
+    /// Ports.
+    pub lpc: lpc::Ports,
+    /// Filters and their communication ports.
+    pub flt: flt::FilterManager,
     /// Observers.
     pub trace: Trace,
     this: Weak<Self>,
@@ -167,6 +171,8 @@ impl Kernel {
             rundowns: ex::Rundowns::default(),
             callbacks: ex::Callbacks::default(),
             io,
+            lpc: lpc::Ports::default(),
+            flt: flt::FilterManager::default(),
             trace: Trace::default(),
             halted: AtomicBool::new(false),
             bugcheck: OnceLock::new(),
@@ -186,6 +192,11 @@ impl Kernel {
     #[must_use]
     pub fn arc(&self) -> Option<Arc<Self>> {
         self.this.upgrade()
+    }
+
+    /// The machine, for who must not keep it.
+    pub(crate) fn weak(&self) -> Weak<Self> {
+        self.this.clone()
     }
 
     /// Whether a bugcheck has stopped the machine.

@@ -9,6 +9,8 @@
 //! - [`se`]: security descriptors, tokens, the access check.
 //! - [`ex`]: event objects, resources.
 //! - [`io`]: drivers, devices, files, IRPs.
+//! - [`lpc`]: LPC ports, by which processes and drivers send each other messages.
+//! - [`flt`]: filters and their communication ports.
 //! - [`trace`]: what happens, for whoever watches.
 //!
 //! Loading images, and what exports look like to driver code, are other crates' matter.
@@ -16,9 +18,11 @@
 
 pub mod cm;
 pub mod ex;
+pub mod flt;
 pub mod io;
 pub mod ke;
 mod kernel;
+pub mod lpc;
 pub mod mm;
 pub mod ob;
 pub mod ps;

@@ -86,6 +86,14 @@ pub enum Event {
         /// The name of the topmost driver.
         driver: String,
     },
+    /// A driver completed the IRP with STATUS_PENDING in it, which is no final status: whoever has sent it waits for its end, or
+    /// takes it for a request that goes on.
+    IrpCompletedAsPending {
+        /// Its address.
+        irp: u64,
+        /// The driver's name.
+        driver: String,
+    },
     /// A driver deleted a device that is still attached to another: requests still go to it.
     DeviceDeletedAttached {
         /// Address of the device object.

@@ -84,6 +84,7 @@ impl<'a> Application<'a> {
                     share_access: u32::from(*share),
                     create_disposition: u32::from(*disposition),
                     create_options: options.unwrap_or(abi::FILE_SYNCHRONOUS_IO_NONALERT),
+                    security_qos: None,
                 };
                 if let Ok((handle, _)) = self.process.create_file(&request) {
                     self.opened.push(handle);

@@ -11,11 +11,15 @@ use std::sync::Arc;
 
 use app::Transport;
 
+pub mod consult;
 pub mod delay;
 pub mod hello;
 pub mod mapping;
+pub mod namedpipe;
 pub mod notify;
+pub mod steward;
 pub mod stream;
+pub mod verdict;
 
 /// Where an application says what it does.
 pub type Say<'a> = &'a mut dyn FnMut(&str);

@@ -22,6 +22,7 @@ pub fn open_asynchronous(process: &Process, name: &str, desired_access: u32) -> 
         share_access: 0,
         create_disposition: abi::FILE_OPEN,
         create_options: 0,
+        security_qos: None,
     };
     process.create_file(&request).expect("opens").0
 }

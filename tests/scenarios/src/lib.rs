@@ -52,6 +52,9 @@ pub const PIPE: SampleDriver = SampleDriver { name: "pipe", entry: sample_pipe::
 /// The sample `buffers`.
 pub const BUFFERS: SampleDriver = SampleDriver { name: "buffers", entry: sample_buffers::DRIVER_ENTRY };
 
+/// The sample `consult`.
+pub const CONSULT: SampleDriver = SampleDriver { name: "consult", entry: sample_consult::DRIVER_ENTRY };
+
 /// The sample `tap`, which attaches to the device of `hello`.
 pub const TAP: SampleDriver = SampleDriver { name: "tap", entry: sample_tap::DRIVER_ENTRY };
 
@@ -64,14 +67,23 @@ pub const LIFECYCLE: SampleDriver = SampleDriver { name: "lifecycle", entry: sam
 /// The sample `mapping`.
 pub const MAPPING: SampleDriver = SampleDriver { name: "mapping", entry: sample_mapping::DRIVER_ENTRY };
 
+/// The sample `namedpipe`.
+pub const NAMEDPIPE: SampleDriver = SampleDriver { name: "namedpipe", entry: sample_namedpipe::DRIVER_ENTRY };
+
 /// The sample `notify`.
 pub const NOTIFY: SampleDriver = SampleDriver { name: "notify", entry: sample_notify::DRIVER_ENTRY };
 
 /// The sample `stream`.
 pub const STREAM: SampleDriver = SampleDriver { name: "stream", entry: sample_stream::DRIVER_ENTRY };
 
+/// The sample `steward`.
+pub const STEWARD: SampleDriver = SampleDriver { name: "steward", entry: sample_steward::DRIVER_ENTRY };
+
 /// The sample `vault`.
 pub const VAULT: SampleDriver = SampleDriver { name: "vault", entry: sample_vault::DRIVER_ENTRY };
+
+/// The sample `verdict`.
+pub const VERDICT: SampleDriver = SampleDriver { name: "verdict", entry: sample_verdict::DRIVER_ENTRY };
 
 /// The test driver `memory`, for memory of every kind.
 pub const MEMORY: SampleDriver = SampleDriver { name: "memory", entry: test_memory::DRIVER_ENTRY };

@@ -18,6 +18,7 @@ pub fn with_driver(name: &str, body: impl FnOnce(&Machine)) {
     unload_when_closed(&machine, name);
     assert!(machine.user_mappings().is_empty());
     assert_eq!(machine.section_usage(), host::SectionUsage::default());
+    assert_eq!(machine.port_usage(), host::PortUsage::default());
 }
 
 /// Serves a machine, at a socket that goes with the folder.

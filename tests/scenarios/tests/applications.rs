@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use app::Transport;
 use ringbridge_scenarios::{
-    DELAY, Form, HELLO, MAPPING, NOTIFY, SampleDriver, application, run_application, scenario,
-    unload_when_closed,
+    CONSULT, DELAY, Form, HELLO, MAPPING, NAMEDPIPE, NOTIFY, STEWARD, SampleDriver, VERDICT, application,
+    run_application, scenario, unload_when_closed,
 };
-use sample_applications::{Run, delay, hello, mapping, notify};
+use sample_applications::{Run, consult, delay, hello, mapping, namedpipe, notify, steward, verdict};
 
 const HELLO_SAYS: [&str; 4] = [
     "read 10 bytes: [68, 68, 68, 68, 68, 68, 68, 68, 68, 68]",
@@ -15,12 +15,26 @@ const HELLO_SAYS: [&str; 4] = [
     "controlled: echo",
     "closed",
 ];
+const NAMEDPIPE_SAYS: [&str; 4] = [
+    "the driver connects: \"the driver is here\"",
+    "\"was it a car\" comes back as \"rac a ti saw\"",
+    "\"or a cat i saw\" comes back as \"was i tac a ro\"",
+    "and in bytes: \"the driver is here\", \"NO BOUNDARIES\"",
+];
 const DELAY_SAYS: [&str; 5] = [
     "three reads side by side, awaited by events: 300 bytes",
     "a read of an hour, ended in time: false, cancelled: 995",
     "the port told of reads of [2, 3, 1] bytes",
     "completion routines got 30 bytes",
     "two futures brought 9 bytes",
+];
+const STEWARD_SAYS: [&str; 6] = [
+    "a user of its own: true",
+    "opened for Anonymous: STATUS_BAD_IMPERSONATION_LEVEL",
+    "opened for Identification: STATUS_BAD_IMPERSONATION_LEVEL",
+    "opened for Impersonation: STATUS_SUCCESS",
+    "lowered to Some(Identification): 1346",
+    "reverted: STATUS_SUCCESS",
 ];
 const MAPPING_SAYS: [&str; 6] = [
     "drawn     [ ...::---===+++***###%%@]",
@@ -36,6 +50,23 @@ const NOTIFY_SAYS: [&str; 4] = [
     "10000 notifications by an event whose handle the driver got",
     "10000 notifications by requests that waited in the driver",
     "one wait for all three: 10000, 10000 and 10000 notifications",
+];
+
+const CONSULT_SAYS: [&str; 4] = [
+    "the driver asked about bytes, words and lines, and was told [2800, 600, 100]",
+    "left without an answer, it goes on: 6",
+    "asked again: [2800, 600, 100]",
+    "the driver changed 23000 letters: LARGER THAN A MESSAGE MAY BE:",
+];
+
+const VERDICT_SAYS: [&str; 7] = [
+    "without a guard: opened",
+    r"\letter.txt: opened",
+    r"\letter.exe: 5",
+    r"\deep\down\LETTER.EXE: 5",
+    "side by side: 80 of 100",
+    "allowed 81, denied 22, unanswered 0, unguarded 1",
+    "the guard is gone: opened",
 ];
 
 fn says(run: Run, transport: Arc<dyn Transport>, expected: &[&str]) {
@@ -69,6 +100,13 @@ fn delay_in_a_process_of_its_own() {
 }
 
 #[test]
+fn consult_in_a_process_of_its_own() {
+    if let Some(client) = application() {
+        says(consult::run, Arc::new(client), &CONSULT_SAYS);
+    }
+}
+
+#[test]
 fn notify_in_a_process_of_its_own() {
     if let Some(client) = application() {
         says(notify::run, Arc::new(client), &NOTIFY_SAYS);
@@ -76,9 +114,45 @@ fn notify_in_a_process_of_its_own() {
 }
 
 #[test]
+fn steward_in_a_process_of_its_own() {
+    if let Some(client) = application() {
+        says(steward::run, Arc::new(client), &STEWARD_SAYS);
+    }
+}
+
+#[test]
 fn mapping_in_a_process_of_its_own() {
     if let Some(client) = application() {
         says(mapping::run, Arc::new(client), &MAPPING_SAYS);
+    }
+}
+
+#[test]
+fn verdict_in_a_process_of_its_own() {
+    if let Some(client) = application() {
+        // Another application has been before.
+        let mut says = VERDICT_SAYS;
+        says[5] = "allowed 162, denied 44, unanswered 0, unguarded 3";
+        self::says(verdict::run, Arc::new(client), &says);
+    }
+}
+
+scenario! {
+    fn verdict_says_the_same_wherever_it_runs(form: Form) {
+        in_both_places(VERDICT, form, "verdict_in_a_process_of_its_own", verdict::run, &VERDICT_SAYS);
+    }
+}
+
+#[test]
+fn namedpipe_in_a_process_of_its_own() {
+    if let Some(client) = application() {
+        says(namedpipe::run, Arc::new(client), &NAMEDPIPE_SAYS);
+    }
+}
+
+scenario! {
+    fn namedpipe_says_the_same_wherever_it_runs(form: Form) {
+        in_both_places(NAMEDPIPE, form, "namedpipe_in_a_process_of_its_own", namedpipe::run, &NAMEDPIPE_SAYS);
     }
 }
 
@@ -95,8 +169,20 @@ scenario! {
 }
 
 scenario! {
+    fn consult_says_the_same_wherever_it_runs(form: Form) {
+        in_both_places(CONSULT, form, "consult_in_a_process_of_its_own", consult::run, &CONSULT_SAYS);
+    }
+}
+
+scenario! {
     fn notify_says_the_same_wherever_it_runs(form: Form) {
         in_both_places(NOTIFY, form, "notify_in_a_process_of_its_own", notify::run, &NOTIFY_SAYS);
+    }
+}
+
+scenario! {
+    fn steward_says_the_same_wherever_it_runs(form: Form) {
+        in_both_places(STEWARD, form, "steward_in_a_process_of_its_own", steward::run, &STEWARD_SAYS);
     }
 }
 
@@ -112,8 +198,14 @@ fn applications_use_their_drivers_codes() {
     assert_eq!(delay::IOCTL_SET.0, sample_delay::IOCTL_SET);
     let codes = [notify::IOCTL_NAME, notify::IOCTL_START, notify::IOCTL_NEXT].map(|code| code.0);
     assert_eq!(codes, [sample_notify::IOCTL_NAME, sample_notify::IOCTL_START, sample_notify::IOCTL_NEXT]);
+    assert_eq!(consult::IOCTL_CONSULT.0, sample_consult::IOCTL_CONSULT);
+    assert_eq!(consult::PORT, sample_consult::PORT);
+    assert_eq!((verdict::ALLOW, verdict::DENY), (sample_verdict::ALLOW, sample_verdict::DENY));
+    assert_eq!(verdict::LONGEST, sample_verdict::LONGEST * 2);
     assert_eq!(mapping::IOCTL_INVERT.0, sample_mapping::IOCTL_INVERT);
     assert_eq!(mapping::IOCTL_UPPER.0, sample_mapping::IOCTL_UPPER);
     assert_eq!(mapping::IOCTL_PUBLISH.0, sample_mapping::IOCTL_PUBLISH);
     assert_eq!(mapping::IOCTL_TAKE.0, sample_mapping::IOCTL_TAKE);
+    assert_eq!(namedpipe::IOCTL_TALK.0, sample_namedpipe::IOCTL_TALK);
+    assert_eq!(namedpipe::IOCTL_QUERY.0, sample_namedpipe::IOCTL_QUERY);
 }

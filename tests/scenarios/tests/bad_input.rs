@@ -467,6 +467,7 @@ fn create(process: &dyn Transport, path: &[u16]) -> Result<(Handle, u64), NTSTAT
         share_access: 0,
         create_disposition: abi::FILE_OPEN,
         create_options: abi::FILE_SYNCHRONOUS_IO_NONALERT,
+        security_qos: None,
     })
 }
 
@@ -587,6 +588,7 @@ fn create_parameters_that_contradict_each_other_are_invalid() {
         share_access: 0,
         create_disposition: abi::FILE_OPEN,
         create_options: abi::FILE_SYNCHRONOUS_IO_NONALERT,
+        security_qos: None,
     };
     let both = abi::FILE_SYNCHRONOUS_IO_ALERT | abi::FILE_SYNCHRONOUS_IO_NONALERT;
     for request in [

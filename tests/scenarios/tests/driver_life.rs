@@ -388,6 +388,7 @@ fn application_that_opens_and_dies() {
         share_access: abi::FILE_SHARE_WRITE,
         create_disposition: abi::FILE_OPEN_IF,
         create_options: abi::FILE_SYNCHRONOUS_IO_NONALERT,
+        security_qos: None,
     };
     let (handle, information) = client.create_file(&request).expect("opens");
     assert_eq!(information, 1, "FILE_OPENED");

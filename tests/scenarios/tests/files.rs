@@ -1,7 +1,7 @@
 //! Requests of drivers on files by handle, as files.sys makes them.
 
-use host::{Machine, Parameter};
-use ringbridge_scenarios::{machine_with, open, run_case};
+use host::{Event, Machine, Parameter};
+use ringbridge_scenarios::{Watch, machine_with, open, run_case};
 
 const PENDED: u32 = 0;
 const NO_OFFSET: u32 = 1;
@@ -18,6 +18,8 @@ const ALL: u32 = 11;
 const RELATIVE: u32 = 12;
 const CREATE: u32 = 13;
 const PARAMETERS: u32 = 14;
+const RAISE: u32 = 15;
+const AS_PENDING: u32 = 16;
 
 const CASES: &str = r"\\.\RbFiles";
 const UNTOUCHED: u64 = 0x1234;
@@ -188,4 +190,31 @@ fn a_driver_finds_its_parameters_by_its_driver_object() {
     let values = values_in(&machine, PARAMETERS, &[]);
     assert_eq!(values[..4], [0, 1, 0, 7]);
     assert_eq!(values[4..], invalid);
+}
+
+#[test]
+fn a_request_whose_routine_raises_keeps_neither_its_file_nor_its_pages() {
+    const RAISED: u64 = 0xC000_0123;
+    let synchronous = u64::from(abi::FILE_SYNCHRONOUS_IO_NONALERT);
+    for options in [0, synchronous] {
+        // Not completed: nobody is told, but everything is let go of.
+        assert_eq!(values(RAISE, &[0, options]), [RAISED, UNTOUCHED, TIMEOUT, 0, 1, 1], "{options:#x}");
+        // Completed before: it has ended as it would have without the exception.
+        assert_eq!(values(RAISE, &[1, options]), [RAISED, 0, 0, 0, 1, 1], "{options:#x}");
+        assert_eq!(values(RAISE, &[2, options]), [RAISED, UNTOUCHED, TIMEOUT, 0, 1, 1], "{options:#x}");
+    }
+}
+
+#[test]
+fn an_irp_that_is_completed_with_status_pending_is_reported() {
+    let machine = machine_with("files");
+    let watch = Watch::on(&machine);
+    values_in(&machine, RAISE, &[1, 0]);
+    let reported = |watch: &Watch| {
+        let of_files = |event: &Event| matches!(event, Event::IrpCompletedAsPending { driver, .. } if driver == r"\Driver\files");
+        watch.events().iter().filter(|event| of_files(event)).count()
+    };
+    assert_eq!(reported(&watch), 0);
+    assert_eq!(values_in(&machine, AS_PENDING, &[]), [PENDING, 0]);
+    assert_eq!(reported(&watch), 1);
 }

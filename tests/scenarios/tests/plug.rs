@@ -200,6 +200,7 @@ fn vetoed_by_a_file(started: bool) {
         share_access: 0,
         create_disposition: abi::FILE_OPEN,
         create_options: 0,
+        security_qos: None,
     };
     use host::Transport;
     let (handle, _) = process.create_file(&request).expect("opens");

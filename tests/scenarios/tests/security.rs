@@ -80,6 +80,7 @@ fn open_for_the_most(process: &dyn Transport, path: &str) -> Result<gate::Handle
         share_access: 0,
         create_disposition: abi::FILE_OPEN,
         create_options: abi::FILE_SYNCHRONOUS_IO_NONALERT,
+        security_qos: None,
     };
     process.create_file(&request).map(|(handle, _)| handle)
 }

@@ -672,6 +672,19 @@ layout! { SE_EXPORTS 0x208;
 layout! { SHARE_ACCESS 0x1c;
     0x0 OpenCount, 0x4 Readers, 0x8 Writers, 0xc Deleters, 0x10 SharedRead, 0x14 SharedWrite, 0x18 SharedDelete,
 }
+layout! { TOKEN_SOURCE 0x10;
+    0x0 SourceName, 0x8 SourceIdentifier,
+}
+layout! { TOKEN_CONTROL 0x28;
+    0x0 TokenId, 0x8 AuthenticationId, 0x10 ModifiedId, 0x18 TokenSource,
+}
+layout! { SECURITY_CLIENT_CONTEXT 0x48;
+    0x0 SecurityQos, 0x10 ClientToken, 0x18 DirectlyAccessClientToken, 0x19 DirectAccessEffectiveOnly,
+    0x1a ServerIsRemote, 0x1c ClientTokenControl,
+}
+layout! { SE_IMPERSONATION_STATE 0x10;
+    0x0 Token, 0x8 CopyOnOpen, 0x9 EffectiveOnly, 0xc Level,
+}
 layout! { KSYSTEM_TIME 0xc;
     0x0 LowPart, 0x4 High1Time, 0x8 High2Time,
 }

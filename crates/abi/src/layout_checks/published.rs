@@ -4,6 +4,8 @@ use crate::*;
 
 layout! { DEVICE_OBJECT 0x150; 0x140 Reserved, }
 layout! { PORT_MESSAGE 0x28; 0 DataLength, 2 TotalLength, 4 Type, 6 DataInfoOffset, 8 ClientId, 0x18 MessageId, 0x20 ClientViewSize, }
+layout! { PORT_VIEW 0x30; 0 Length, 8 SectionHandle, 0x10 SectionOffset, 0x18 ViewSize, 0x20 ViewBase, 0x28 ViewRemoteBase, }
+layout! { REMOTE_PORT_VIEW 0x18; 0 Length, 8 ViewSize, 0x10 ViewBase, }
 layout! { FILTER_MESSAGE_HEADER 0x10; 0 ReplyLength, 8 MessageId, }
 layout! { FILTER_REPLY_HEADER 0x10; 0 Status, 8 MessageId, }
 layout! { KUSER_SHARED_DATA size_of::<KUSER_SHARED_DATA>();

@@ -1,12 +1,21 @@
 //! Win32's functions as requests of a Ringbridge machine, which is reached by any [`Transport`].
 
+mod named_pipe;
+mod token;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use abi::NTSTATUS;
-use gate::{CreateFile, IoStatus, MappedView, SharedMemory, SystemCall, UserApc};
+use gate::{CreateFile, IoStatus, MappedView, SecurityQos, SharedMemory, SystemCall, UserApc};
 
 pub use gate::{ConnectError, Handle, Transport};
+pub(crate) use token::*;
+
+pub(crate) use named_pipe::{
+    create_named_pipe, disconnect_named_pipe, flush, impersonate_named_pipe_client, named_pipe_info,
+    named_pipe_process, named_pipe_state, peek_named_pipe, set_named_pipe_state, wait_named_pipe,
+};
 
 use super::{Apc, Bytes, Cancelled, EventChange, MOST_PACKETS, Notice, Packet, Start};
 use crate::error::Win32Error;
@@ -47,8 +56,11 @@ pub(crate) fn create_file(
     access: u32,
     share: u32,
     overlapped: bool,
+    security: u32,
 ) -> Result<Handle, Win32Error> {
     let synchronous = if overlapped { 0 } else { abi::FILE_SYNCHRONOUS_IO_NONALERT };
+    let qos = SecurityQos::from_flags(security);
+    let security_qos = qos.map_err(|status| Win32Error::new("CreateFile", path, status))?;
     let request = CreateFile {
         path: &nt_path(path),
         // CreateFile always adds these two.
@@ -57,6 +69,7 @@ pub(crate) fn create_file(
         share_access: share,
         create_disposition: abi::FILE_OPEN,
         create_options: abi::FILE_NON_DIRECTORY_FILE | synchronous,
+        security_qos,
     };
     transport.create_file(&request).map(|(handle, _)| handle).map_err(|status| {
         let mut error = Win32Error::new("CreateFile", path, status);
@@ -151,6 +164,19 @@ pub(crate) fn begin(
         Start::Control { code, input, output } => {
             let (input, output) = (memory(input), memory(output));
             SystemCall::DeviceControl { handle, code, input, output, notice }
+        }
+        Start::Connect => {
+            let nothing = gate::Memory { address: notice.io_status_block, length: 0 };
+            let code = abi::FSCTL_PIPE_LISTEN;
+            SystemCall::FsControl { handle, code, input: nothing, output: nothing, notice }
+        }
+        Start::Transact { input, output } => {
+            let (input, output, code) = (memory(input), memory(output), abi::FSCTL_PIPE_TRANSCEIVE);
+            SystemCall::FsControl { handle, code, input, output, notice }
+        }
+        Start::GetMessage { buffer } => {
+            let (input, output) = (gate::Memory::default(), memory(buffer));
+            SystemCall::DeviceControl { handle, code: abi::FILTER_PORT_GET_MESSAGE, input, output, notice }
         }
     };
     let status = transport.system_call(&request, &mut []).status;

@@ -1,5 +1,8 @@
 //! Win32's functions themselves.
 
+mod named_pipe;
+mod token;
+
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::ffi::c_void;
@@ -31,14 +34,22 @@ use windows_sys::Win32::System::Memory::{
     MEM_RESERVE, MEMORY_BASIC_INFORMATION, MEMORY_MAPPED_VIEW_ADDRESS, MapViewOfFileEx, OpenFileMappingW,
     PAGE_READONLY, PAGE_READWRITE, UnmapViewOfFile, VirtualAlloc, VirtualFree, VirtualQuery,
 };
+use windows_sys::Win32::System::Pipes::{ConnectNamedPipe, TransactNamedPipe};
 use windows_sys::Win32::System::Threading::{
     CreateEventW, GetCurrentProcess, GetCurrentThread, INFINITE, OpenEventW, PulseEvent, ResetEvent,
     SetEvent, SleepEx, WaitForMultipleObjectsEx,
 };
 
+use super::windows_filter::begin_get_message;
 use super::{Apc, Bytes, Cancelled, EventChange, MOST_PACKETS, Notice, OVERLAPPED_SIZE, Packet, Start};
 use crate::error::Win32Error;
 use crate::wait::Waited;
+
+pub(crate) use named_pipe::{
+    create_named_pipe, disconnect_named_pipe, flush, impersonate_named_pipe_client, named_pipe_info,
+    named_pipe_process, named_pipe_state, peek_named_pipe, set_named_pipe_state, wait_named_pipe,
+};
+pub(crate) use token::*;
 
 const _: () = assert!(size_of::<OVERLAPPED>() == OVERLAPPED_SIZE as usize);
 /// The lowest bit of `hEvent`: the file's completion port is not told.
@@ -84,11 +95,11 @@ impl Handle {
         self.0 as u64
     }
 
-    fn raw(self) -> HANDLE {
+    pub(super) fn raw(self) -> HANDLE {
         std::ptr::with_exposed_provenance_mut(self.0)
     }
 
-    fn of(handle: HANDLE) -> Self {
+    pub(super) fn of(handle: HANDLE) -> Self {
         Self(handle.expose_provenance())
     }
 }
@@ -133,6 +144,7 @@ pub(crate) fn create_file(
     access: u32,
     share: u32,
     overlapped: bool,
+    security: u32,
 ) -> Result<Handle, Win32Error> {
     // A bare name is a device's, and a kernel path has a way in.
     let full = if path.starts_with(r"\\") || path.starts_with("//") {
@@ -143,7 +155,7 @@ pub(crate) fn create_file(
         format!(r"\\.\{path}")
     };
     let name = wide(&full);
-    let flags = FILE_ATTRIBUTE_NORMAL | if overlapped { FILE_FLAG_OVERLAPPED } else { 0 };
+    let flags = FILE_ATTRIBUTE_NORMAL | security | if overlapped { FILE_FLAG_OVERLAPPED } else { 0 };
     // SAFETY: a path with its terminating zero; the others are values.
     let handle =
         unsafe { CreateFileW(name.as_ptr(), access, share, null(), OPEN_EXISTING, flags, null_mut()) };
@@ -300,7 +312,7 @@ pub(crate) fn begin(
     };
     let offset = match start {
         Start::Read { offset, .. } | Start::Write { offset, .. } => offset,
-        Start::Control { .. } => 0,
+        Start::Control { .. } | Start::Connect | Start::Transact { .. } | Start::GetMessage { .. } => 0,
     };
     // SAFETY: memory of a request that has not begun.
     let filled = unsafe { &mut *overlapped };
@@ -330,12 +342,32 @@ pub(crate) fn begin(
                 unsafe { WriteFile(file, data, length, null_mut(), overlapped) }
             }
         }
+        Start::Connect => {
+            // SAFETY: the OVERLAPPED stays until the request has ended.
+            unsafe { ConnectNamedPipe(file, overlapped) }
+        }
+        Start::Transact { input, output } => {
+            let ((from, first), (to, second)) = (bytes(input), bytes(output));
+            // SAFETY: buffers and OVERLAPPED stay until the request has ended.
+            unsafe { TransactNamedPipe(file, from.cast(), first, to.cast(), second, null_mut(), overlapped) }
+        }
         Start::Control { code, input, output } => {
             let ((from, first), (to, second)) = (bytes(input), bytes(output));
             // SAFETY: buffers and OVERLAPPED stay until the request has ended.
             unsafe {
                 DeviceIoControl(file, code, from.cast(), first, to.cast(), second, null_mut(), overlapped)
             }
+        }
+        Start::GetMessage { buffer } => {
+            let (data, length) = bytes(buffer);
+            // SAFETY: buffer and OVERLAPPED stay until the request has ended.
+            return unsafe { begin_get_message(file, data, length, overlapped) }.map_err(|code| Win32Error {
+                code,
+                status: abi::STATUS_UNSUCCESSFUL,
+                function: start.function(),
+                subject: String::new(),
+                bytes: 0,
+            });
         }
     };
     if result != 0 {

@@ -70,7 +70,7 @@ pub(super) fn free(kernel: &Kernel, address: u64, tag: u32) -> Outcome<()> {
     {
         return stop(abi::BAD_POOL_CALLER, [WRONG_TAG, address, u64::from(block.tag), u64::from(tag)]);
     }
-    if held.is_some_and(|block| kernel::io::owns_pool(&block)) {
+    if held.is_some_and(|block| kernel::io::owns_pool(kernel, &block)) {
         return stop(abi::BAD_POOL_CALLER, [NOT_THE_CALLERS, address, 0, 0]);
     }
     if let Some(block) = held {
@@ -231,5 +231,45 @@ rows! {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kernel::{ex, ps, se};
+
+    use super::*;
+    use crate::rows::scratch::Scratch;
+
+    #[test]
+    fn an_object_of_the_kernels_that_a_driver_frees_as_pool_stops_the_machine_and_stays() {
+        type Make = fn(&Kernel) -> u64;
+        let makers: [Make; 5] = [
+            |kernel| {
+                let process = kernel.ps.create("application");
+                ps::process_object(kernel, &process).expect("pool").address
+            },
+            |kernel| {
+                // An application's thread has no handle, and ends with this test's thread.
+                let process = kernel.ps.create("application");
+                ps::inside(kernel, &process, kernel::ke::Thread::object).expect("running")
+            },
+            |kernel| {
+                let process = kernel.ps.create("application");
+                se::TokenReference::of_process(kernel, &process).expect("pool").into_address()
+            },
+            |kernel| ex::event_object(kernel, abi::NotificationEvent, false).expect("pool").address,
+            |kernel| kernel.ob.type_address("Event"),
+        ];
+        for (number, make) in makers.into_iter().enumerate() {
+            let scratch = Scratch::new();
+            let kernel = &*scratch.kernel;
+            free(kernel, scratch.bytes(32), 0).expect("a block of its own");
+            let object = make(kernel);
+            assert!(matches!(free(kernel, object, 0), Err(Unwind::Halt)), "{number}");
+            let stop = kernel.bugcheck().expect("stopped").stop;
+            assert_eq!((stop.code, stop.parameters[1]), (abi::BAD_POOL_CALLER, object), "{number}");
+            assert!(kernel.mm.pool.find(object).is_some(), "{number}");
+        }
     }
 }

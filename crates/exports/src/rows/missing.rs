@@ -7,32 +7,28 @@ missing! {
     "fltmgr.sys":
         FltAcquirePushLockExclusiveEx FltAcquirePushLockSharedEx FltAllocateCallbackData FltAllocateContext
         FltAllocateExtraCreateParameter FltAllocateExtraCreateParameterList FltAllocateGenericWorkItem
-        FltAllocatePoolAlignedWithTag FltBuildDefaultSecurityDescriptor FltCancelFileOpen FltCancelIo
-        FltCancellableWaitForSingleObject FltCbdqDisable FltCbdqInitialize FltCbdqInsertIo
-        FltCbdqRemoveNextIo FltCheckAndGrowNameControl FltClearCancelCompletion FltClose FltCloseClientPort
-        FltCloseCommunicationPort FltCloseSectionForDataScan FltCompletePendedPostOperation
-        FltCompletePendedPreOperation FltCreateCommunicationPort FltCreateFile FltCreateFileEx
-        FltCreateFileEx2 FltCreateSectionForDataScan FltCreateSystemVolumeInformationFolder FltDeleteContext
-        FltDeleteInstanceContext FltDeletePushLock FltDeleteStreamHandleContext FltDetachVolume
-        FltDoCompletionProcessingWhenSafe FltEnlistInTransaction FltEnumerateInstances
-        FltFindExtraCreateParameter FltFreeCallbackData FltFreeExtraCreateParameter
-        FltFreeExtraCreateParameterList FltFreeGenericWorkItem FltFreePoolAlignedWithTag
-        FltFreeSecurityDescriptor FltFsControlFile FltGetDestinationFileNameInformation FltGetDeviceObject
-        FltGetDiskDeviceObject FltGetEcpListFromCallbackData FltGetFileContext FltGetFileNameInformation
+        FltAllocatePoolAlignedWithTag FltCancelFileOpen FltCancelIo FltCancellableWaitForSingleObject
+        FltCbdqDisable FltCbdqInitialize FltCbdqInsertIo FltCbdqRemoveNextIo FltCheckAndGrowNameControl
+        FltClearCancelCompletion FltClose FltCloseSectionForDataScan FltCompletePendedPostOperation
+        FltCompletePendedPreOperation FltCreateFile FltCreateFileEx FltCreateFileEx2 FltCreateSectionForDataScan
+        FltCreateSystemVolumeInformationFolder FltDeleteContext FltDeleteInstanceContext FltDeletePushLock
+        FltDeleteStreamHandleContext FltDetachVolume FltDoCompletionProcessingWhenSafe FltEnlistInTransaction
+        FltEnumerateInstances FltFindExtraCreateParameter FltFreeCallbackData FltFreeExtraCreateParameter
+        FltFreeExtraCreateParameterList FltFreeGenericWorkItem FltFreePoolAlignedWithTag FltFsControlFile
+        FltGetDestinationFileNameInformation FltGetDeviceObject FltGetDiskDeviceObject
+        FltGetEcpListFromCallbackData FltGetFileContext FltGetFileNameInformation
         FltGetFileNameInformationUnsafe FltGetFileSystemType FltGetInstanceContext FltGetIrpName
-        FltGetNextExtraCreateParameter FltGetRoutineAddress FltGetStreamContext FltGetStreamHandleContext
-        FltGetTransactionContext FltGetTunneledName FltGetVolumeContext FltGetVolumeFromFileObject
-        FltGetVolumeFromInstance FltGetVolumeGuidName FltGetVolumeName FltGetVolumeProperties
-        FltInitializePushLock FltInsertExtraCreateParameter FltIsDirectory FltIsEcpAcknowledged
-        FltIsEcpFromUserMode FltIsIoCanceled FltIsVolumeWritable FltLockUserBuffer FltObjectDereference
-        FltObjectReference FltParseFileName FltParseFileNameInformation FltPerformAsynchronousIo
-        FltPerformSynchronousIo FltQueryInformationFile FltQueueGenericWorkItem FltReadFile
-        FltReferenceContext FltReferenceFileNameInformation FltRegisterFilter FltRegisterForDataScan
-        FltReleaseContext FltReleaseFileNameInformation FltReleasePushLockEx
-        FltRequestOperationStatusCallback FltReuseCallbackData FltSendMessage FltSetCallbackDataDirty
-        FltSetCancelCompletion FltSetEcpListIntoCallbackData FltSetFileContext FltSetInformationFile
-        FltSetInstanceContext FltSetStreamContext FltSetStreamHandleContext FltSetTransactionContext
-        FltSetVolumeContext FltStartFiltering FltSupportsStreamHandleContexts FltUnregisterFilter
+        FltGetNextExtraCreateParameter FltGetStreamContext FltGetStreamHandleContext FltGetTransactionContext
+        FltGetTunneledName FltGetVolumeContext FltGetVolumeFromFileObject FltGetVolumeFromInstance
+        FltGetVolumeGuidName FltGetVolumeName FltGetVolumeProperties FltInitializePushLock
+        FltInsertExtraCreateParameter FltIsDirectory FltIsEcpAcknowledged FltIsEcpFromUserMode FltIsIoCanceled
+        FltIsVolumeWritable FltLockUserBuffer FltParseFileName FltParseFileNameInformation
+        FltPerformAsynchronousIo FltPerformSynchronousIo FltQueryInformationFile FltQueueGenericWorkItem
+        FltReadFile FltReferenceContext FltReferenceFileNameInformation FltRegisterForDataScan FltReleaseContext
+        FltReleaseFileNameInformation FltReleasePushLockEx FltRequestOperationStatusCallback
+        FltReuseCallbackData FltSetCallbackDataDirty FltSetCancelCompletion FltSetEcpListIntoCallbackData
+        FltSetFileContext FltSetInformationFile FltSetInstanceContext FltSetStreamContext
+        FltSetStreamHandleContext FltSetTransactionContext FltSetVolumeContext FltSupportsStreamHandleContexts
         FltWriteFile;
     "fwpkclnt.sys":
         FwpmCalloutAdd0 FwpmCalloutDeleteByKey0 FwpmEngineClose0 FwpmEngineOpen0 FwpmFilterAdd0
@@ -195,7 +191,7 @@ missing! {
         KsPinGetLeadingEdgeStreamPointer KsPinGetReferenceClockInterface KsRemoveItemFromObjectBag
         KsStreamPointerAdvance KsStreamPointerClone KsStreamPointerDelete KsStreamPointerGetIrp
         KsStreamPointerSetStatusCode KsStreamPointerUnlock LdrAccessResource LdrFindResource_U
-        LpcPortObjectType LsaFreeReturnBuffer Mm64BitPhysicalAddress MmAdvanceMdl MmAllocateContiguousMemory
+        LsaFreeReturnBuffer Mm64BitPhysicalAddress MmAdvanceMdl MmAllocateContiguousMemory
         MmAllocateContiguousMemorySpecifyCache MmAllocateMappingAddress MmAllocateNonCachedMemory
         MmCanFileBeTruncated MmCopyMemory MmCopyVirtualMemory MmCreateMdl MmCreateSection
         MmDoesFileHaveUserWritableReferences MmFlushImageSection MmForceSectionClosed MmFreeContiguousMemory
@@ -230,7 +226,7 @@ missing! {
         NmrWaitForClientDeregisterComplete NmrWaitForProviderDeregisterComplete NsiAllocateAndGetTable
         NsiDeregisterChangeNotification NsiFreeTable NsiGetAllParameters NsiRegisterChangeNotification
         NsiRegisterChangeNotificationEx NtAllocateVirtualMemory NtFreeVirtualMemory
-        NtFsControlFile NtOpenProcess NtQueryDirectoryFile
+        NtOpenProcess NtQueryDirectoryFile
         NtQueryInformationProcess NtQueryInformationThread NtQueryInformationToken NtQuerySystemInformation
         NtSetInformationThread NtShutdownSystem ObCreateObject ObCreateObjectType
         ObDereferenceSecurityDescriptor ObDuplicateObject ObFindHandleForObject ObGetFilterVersion
@@ -243,7 +239,7 @@ missing! {
         PoFxSetDeviceIdleTimeout PoQueryWatchdogTime PoRegisterPowerSettingCallback
         PoRegisterSystemState PoSetSystemState
         PoUnregisterPowerSettingCallback PoUnregisterSystemState PsAcquireProcessExitSynchronization
-        PsAssignImpersonationToken PsAttachSiloToCurrentThread PsChargeProcessPoolQuota PsCreateSiloContext
+        PsAttachSiloToCurrentThread PsChargeProcessPoolQuota PsCreateSiloContext
         PsDereferenceSiloContext PsDetachSiloFromCurrentThread PsGetContextThread
         PsGetCurrentProcessSessionId PsGetCurrentProcessWow64Process PsGetCurrentServerSilo
         PsGetCurrentThreadTeb PsGetPermanentSiloContext PsGetProcessCreateTimeQuadPart PsGetProcessDebugPort
@@ -252,13 +248,13 @@ missing! {
         PsGetProcessSectionBaseAddress PsGetProcessSessionId PsGetProcessWin32Process
         PsGetProcessWow64Process PsGetSiloIdentifier PsGetSiloMonitorContextSlot PsGetThreadExitStatus
         PsGetThreadHardErrorsAreDisabled PsGetThreadId PsGetThreadProcess PsGetThreadProcessId
-        PsGetThreadSessionId PsGetThreadTeb PsGetThreadWin32Thread PsGetVersion PsImpersonateClient
+        PsGetThreadSessionId PsGetThreadTeb PsGetThreadWin32Thread PsGetVersion
         PsInsertPermanentSiloContext PsIsDiskCountersEnabled PsIsProcessBeingDebugged PsIsProtectedProcess
-        PsIsThreadImpersonating PsIsThreadTerminating PsJobType PsLoadedModuleList PsLoadedModuleResource
-        PsLookupProcessThreadByCid PsLookupThreadByThreadId PsReferenceImpersonationToken
-        PsReferencePrimaryToken PsReferenceProcessFilePointer PsReferenceSiloContext PsRegisterSiloMonitor
+        PsIsThreadTerminating PsJobType PsLoadedModuleList PsLoadedModuleResource
+        PsLookupProcessThreadByCid PsLookupThreadByThreadId
+        PsReferenceProcessFilePointer PsReferenceSiloContext PsRegisterSiloMonitor
         PsReleaseProcessExitSynchronization PsRemoveCreateThreadNotifyRoutine PsRemoveLoadImageNotifyRoutine
-        PsResumeProcess PsReturnPoolQuota PsRevertToSelf PsSetContextThread PsSetCreateProcessNotifyRoutine
+        PsResumeProcess PsReturnPoolQuota PsSetContextThread PsSetCreateProcessNotifyRoutine
         PsSetCreateProcessNotifyRoutineEx PsSetCreateThreadNotifyRoutine PsSetCreateThreadNotifyRoutineEx
         PsSetLoadImageNotifyRoutine PsSetThreadHardErrorsAreDisabled PsStartSiloMonitor PsSuspendProcess
         PsUnregisterSiloMonitor PsUpdateDiskCounters PsWrapApcWow64Thread RpcAsyncCancelCall
@@ -317,10 +313,10 @@ missing! {
         RxSidFromRxContext RxSubjectContextFromRxContext RxUnOrphanCredential RxUnmarkOrphanableFobx
         RxUnregisterMinirdr RxUpdateFcbPowerState RxUpdateNetRootCachingMode RxUpdateOplockStateOnCreate
         RxpTrackDereference RxpTrackReference SeAppendPrivileges SeAssignSecurityEx
-        SeCaptureSubjectContextEx SeCreateAccessState SeCreateClientSecurity
-        SeCreateClientSecurityFromSubjectContext SeDeleteAccessState SeDeleteClientSecurity
-        SeDeleteObjectAuditAlarm SeFilterToken SeGetCachedSigningLevel SeImpersonateClient
-        SeImpersonateClientEx SeLocateProcessImageName SeMarkLogonSessionForTerminationNotification
+        SeCaptureSubjectContextEx SeCreateAccessState
+        SeDeleteAccessState
+        SeDeleteObjectAuditAlarm SeFilterToken SeGetCachedSigningLevel
+        SeLocateProcessImageName SeMarkLogonSessionForTerminationNotification
         SeOpenObjectAuditAlarm SeQuerySecurityDescriptorInfo SeQuerySessionIdToken
         SeRegisterLogonSessionTerminatedRoutine SeSetSecurityDescriptorInfo
         SeUnregisterLogonSessionTerminatedRoutine Space Tbsi_Revoke_Attestation TdiCopyBufferToMdl
@@ -330,16 +326,17 @@ missing! {
         USBD_CreateConfigurationRequestEx USBD_ParseConfigurationDescriptor
         USBD_ParseConfigurationDescriptorEx WdfLdrQueryInterface WmiTraceMessageVa WppAutoLogStart
         WppAutoLogStop WppAutoLogTrace ZwAdjustPrivilegesToken ZwAllocateVirtualMemory ZwAlpcConnectPort
-        ZwAssignProcessToJobObject ZwCancelTimer ZwCommitTransaction ZwConnectPort ZwCreateEnlistment
+        ZwAssignProcessToJobObject ZwCancelTimer ZwCommitTransaction ZwCreateEnlistment
         ZwCreateJobObject ZwCreateKeyTransacted ZwCreateResourceManager ZwCreateTimer
+        ZwCreateWaitablePort ZwReadRequestData ZwWriteRequestData
         ZwCreateTransaction ZwCreateTransactionManager ZwDeleteFile ZwDuplicateToken ZwFreeVirtualMemory
-        ZwFsControlFile ZwLoadDriver ZwLockVirtualMemory ZwNotifyChangeKey
+        ZwLoadDriver ZwLockVirtualMemory ZwNotifyChangeKey
         ZwOpenKeyTransacted ZwOpenProcess ZwOpenProcessToken ZwOpenProcessTokenEx ZwOpenThread
         ZwOpenThreadTokenEx ZwOpenTimer ZwPowerInformation ZwProtectVirtualMemory ZwQueryDirectoryFile
         ZwQueryEaFile ZwQueryInformationProcess ZwQueryInformationThread
         ZwQueryInformationToken ZwQueryInformationTransaction ZwQueryLicenseValue ZwQueryObject
         ZwQuerySystemInformation ZwQueryVirtualMemory
-        ZwRequestWaitReplyPort ZwRollbackTransaction ZwSetEaFile ZwSetInformationObject
+        ZwRollbackTransaction ZwSetEaFile ZwSetInformationObject
         ZwSetInformationProcess ZwSetInformationThread ZwSetInformationVirtualMemory ZwSetSystemInformation
         ZwSetTimer ZwTerminateJobObject ZwTerminateProcess ZwUnloadDriver ZwUnloadKey         ZwUpdateWnfStateData ZwWaitForMultipleObjects ZwYieldExecution _KsEdit __chkstk _local_unwind
         _purecall imp_WppRecorderGetTriageInfo imp_WppRecorderReplay rsndisp_deregister rsndisp_init

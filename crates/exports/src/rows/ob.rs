@@ -7,6 +7,7 @@ use kernel::io;
 use kernel::ob::{self, Duplicate, HandleAttributes, Object, Wanted};
 use kernel::ps::{self, ProcessBody};
 use kernel::raw::{self, UnicodeString};
+use kernel::se;
 use kernel::{Outcome, Unwind};
 
 use crate::Call;
@@ -232,7 +233,7 @@ rows! {
         }
         let process = ob::current_process(call.kernel, call.thread);
         let check = |process: Arc<ps::Process>| {
-            kernel::se::check_object(&object, &process.token, desired_access, access_mode != 0)
+            se::check_for_caller(call.kernel, &process, &object, desired_access, access_mode != 0)
         };
         let granted = match process.and_then(check) {
             Ok(granted) => granted,

@@ -4,27 +4,33 @@ use std::mem::offset_of;
 use std::sync::Arc;
 
 use abi::{NTSTATUS, SECURITY_SUBJECT_CONTEXT};
-use kernel::se::{self, AccessRequest, Granted, Token};
+use kernel::se::{
+    self, AccessRequest, Granted, Level, Subject, SubjectContext, Token, TokenKind, TokenReference,
+};
 use kernel::{Outcome, Unwind, raw};
 
-use super::{ex, se_token};
+use super::ex;
 use crate::Call;
 use crate::row::rows;
 
 const CLIENT: u64 = offset_of!(SECURITY_SUBJECT_CONTEXT, ClientToken) as u64;
 const LEVEL: u64 = offset_of!(SECURITY_SUBJECT_CONTEXT, ImpersonationLevel) as u64;
 const PRIMARY: u64 = offset_of!(SECURITY_SUBJECT_CONTEXT, PrimaryToken) as u64;
-const AUDIT: u64 = offset_of!(SECURITY_SUBJECT_CONTEXT, ProcessAuditId) as u64;
 /// Tag of privilege sets.
 const TAG: u32 = u32::from_le_bytes(*b"SePv");
 const USER_MODE: u8 = 1;
 
-/// The token at `address`; for what is none, the machine stops as it does for any bad object pointer.
-pub(super) fn token(call: Call<'_>, address: u64) -> Outcome<Arc<Token>> {
-    se::token_at(call.kernel, address).ok_or_else(|| {
+/// The token at `address`, with a reference; for what is none, the machine stops as it does for any bad object pointer.
+pub(super) fn referenced(call: Call<'_>, address: u64) -> Outcome<TokenReference> {
+    TokenReference::at(call.kernel, address).ok_or_else(|| {
         call.kernel.bug_check(abi::REFERENCE_BY_POINTER, [0, address, 0, 0]);
         Unwind::Halt
     })
+}
+
+/// As [`referenced`]: the token alone.
+pub(super) fn token(call: Call<'_>, address: u64) -> Outcome<Arc<Token>> {
+    referenced(call, address).map(|token| token.token().clone())
 }
 
 /// The token that a subject context speaks for: the client's, else the process's.
@@ -34,8 +40,15 @@ pub(super) fn subject(call: Call<'_>, context: u64) -> Outcome<Arc<Token>> {
     token(call, address)
 }
 
+/// Whether a subject context speaks for a client that may be looked at only.
+fn may_only_look(context: u64) -> Outcome<bool> {
+    let client: u64 = raw::read(context.wrapping_add(CLIENT))?;
+    let level: u32 = raw::read(context.wrapping_add(LEVEL))?;
+    Ok(client != 0 && !Level::new(level).is_some_and(Level::may_open))
+}
+
 /// Drops the reference of a token that a context or a driver holds.
-fn release(call: Call<'_>, address: u64) -> Outcome<()> {
+pub(super) fn release(call: Call<'_>, address: u64) -> Outcome<()> {
     let object = call.kernel.ob.by_address(address);
     match object.filter(|object| object.body::<se::TokenBody>().is_some()) {
         Some(object) => {
@@ -82,25 +95,17 @@ pub(super) fn mapping(address: u64) -> Outcome<[u32; 4]> {
 rows! {
     dll = "ntoskrnl.exe";
 
-    /// Captures who the current thread acts for: the token of its process. Threads do not impersonate here.
+    /// Captures who the current thread acts for: the token of its process, and the client's that it impersonates.
     irql(PASSIVE_LEVEL)
     fn SeCaptureSubjectContext(call, subject_context: u64) -> () {
         let process = call.kernel.ps.get(call.thread.process_id);
-        let token = process.as_ref().map(|process| se::token_object(call.kernel, process));
-        let Some(Ok(token)) = token else {
+        let captured = process.as_ref().map(|process| SubjectContext::current(call.kernel, process));
+        let Some(Ok(captured)) = captured else {
             return Err(Unwind::status(abi::STATUS_INSUFFICIENT_RESOURCES));
         };
-        let write = || -> Outcome<()> {
-            raw::write(subject_context.wrapping_add(CLIENT), 0_u64)?;
-            raw::write(subject_context.wrapping_add(LEVEL), 0_u32)?;
-            raw::write(subject_context.wrapping_add(PRIMARY), token.address)?;
-            raw::write(subject_context.wrapping_add(AUDIT), u64::from(call.thread.process_id))
-        };
-        let written = write();
-        if written.is_err() {
-            token.dereference(call.kernel);
-        }
-        written
+        captured.write(subject_context, call.thread.process_id)?;
+        captured.leave();
+        Ok(())
     }
 
     /// Lets go of a captured subject context.
@@ -154,10 +159,8 @@ rows! {
             user_mode,
         };
         let checked = if user_mode {
-            let client: u64 = raw::read(subject_context.wrapping_add(CLIENT))?;
-            let level: u32 = raw::read(subject_context.wrapping_add(LEVEL))?;
             let token = subject(call, subject_context)?;
-            if client != 0 && level < abi::SecurityImpersonation.cast_unsigned() {
+            if may_only_look(subject_context)? {
                 Err(abi::STATUS_BAD_IMPERSONATION_LEVEL)
             } else if security_descriptor == 0 {
                 Err(abi::STATUS_ACCESS_DENIED)
@@ -188,7 +191,8 @@ rows! {
         if privileges == 0 { Ok(()) } else { ex::free(call.kernel, privileges, 0) }
     }
 
-    /// Whether the current thread has a privilege, enabled. Kernel-mode callers always have it.
+    /// Whether the current thread, or the client that it impersonates, has a privilege, enabled. Kernel-mode callers always
+    /// have it.
     irql(PASSIVE_LEVEL)
     fn SeSinglePrivilegeCheck(call, privilege_value: u64, previous_mode: u8) -> u8 {
         if previous_mode != USER_MODE {
@@ -196,7 +200,9 @@ rows! {
         }
         let Some(process) = call.kernel.ps.get(call.thread.process_id) else { return Ok(0) };
         let number = u32::try_from(privilege_value).ok();
-        Ok(u8::from(number.is_some_and(|number| process.token.has_privilege(number))))
+        let subject = Subject::current(call.kernel, &process);
+        let holds = |number| subject.effective().is_ok_and(|token| token.has_privilege(number));
+        Ok(u8::from(number.is_some_and(holds)))
     }
 
     /// Whether a subject has all, or one, of a set of privileges; marks those that it has as used.
@@ -208,6 +214,9 @@ rows! {
             return Ok(1);
         }
         let token = subject(call, subject_context)?;
+        if may_only_look(subject_context)? {
+            return Ok(0);
+        }
         let count: u32 = raw::read(required_privileges)?;
         let all = raw::read::<u32>(required_privileges.wrapping_add(4))? & abi::PRIVILEGE_SET_ALL_NECESSARY != 0;
         let mut held = 0;
@@ -235,10 +244,11 @@ rows! {
         Ok(u8::from(!self::token(call, token)?.restricted.is_empty()))
     }
 
-    /// Whether a token is a primary one (1) or impersonates (2); here all are primary.
+    /// Whether a token is a primary one (1) or impersonates (2).
     irql(PASSIVE_LEVEL)
     fn SeTokenType(call, token: u64) -> i32 {
-        self::token(call, token).map(|_| abi::TokenPrimary)
+        let kind = referenced(call, token)?.kind();
+        Ok(if kind == TokenKind::Primary { abi::TokenPrimary } else { abi::TokenImpersonation })
     }
 
     /// Returns the logon session of a token.
@@ -249,16 +259,17 @@ rows! {
     }
 
     /// Returns what a token holds, in pool that the caller frees. The classes user, groups, privileges, owner, primary
-    /// group, default DACL, type, statistics, restricted SIDs, session, elevation, restrictions and integrity level.
+    /// group, default DACL, type, impersonation level, statistics, restricted SIDs, session, elevation, restrictions and integrity level.
     irql(PASSIVE_LEVEL) support(Partial)
     fn SeQueryInformationToken(call, token: u64, token_information_class: i32, token_information: u64) -> NTSTATUS {
-        let held = self::token(call, token)?;
-        let Some(answer) = se_token::query(&held, token, token_information_class) else {
+        let held = referenced(call, token)?;
+        let answer = se::query_information(held.token(), held.kind(), token, token_information_class);
+        let Some(answer) = answer else {
             return Ok(abi::STATUS_INVALID_INFO_CLASS);
         };
         match answer {
-            se_token::Answer::Word(word) => raw::write(token_information, word)?,
-            se_token::Answer::Block(block) => {
+            se::Answer::Word(word) => raw::write(token_information, word)?,
+            se::Answer::Block(block) => {
                 let address = ex::allocate(call, block.len() as u64, TAG, true, false)?;
                 if address == 0 {
                     return Ok(abi::STATUS_INSUFFICIENT_RESOURCES);

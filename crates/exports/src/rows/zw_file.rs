@@ -1,12 +1,14 @@
 //! `Zw…File`: drivers as openers of devices.
 
+use std::mem::offset_of;
 use std::sync::Arc;
 
 use abi::NTSTATUS;
 use kernel::Outcome;
-use kernel::io::{self, Control, FileRequest, Notice, OpenRequest, Transfer};
+use kernel::io::{self, Control, FileRequest, NamedPipe, Notice, OpenRequest, Transfer};
 use kernel::ob::{self, Object};
 use kernel::raw;
+use kernel::se::{self, QualityOfService};
 
 use crate::Call;
 use crate::attributes::{self, Attributes};
@@ -14,12 +16,14 @@ use crate::row::rows;
 
 /// How ZwCreateFile opens, beside access and name.
 #[derive(Clone, Copy, Default)]
-struct How {
+struct How<'a> {
     file_attributes: u32,
     share: u32,
     disposition: u32,
     options: u32,
     force_access_check: bool,
+    named_pipe: Option<NamedPipe<'a>>,
+    quality: QualityOfService,
 }
 
 /// Opens what the attributes name: from the namespace's root, a directory, or an open file.
@@ -27,7 +31,7 @@ fn open(
     call: Call<'_>,
     attributes: &Attributes,
     access: u32,
-    how: How,
+    how: How<'_>,
 ) -> Result<(Arc<Object>, u32, u64), NTSTATUS> {
     let root = attributes.root(call)?;
     let related = root.as_ref().filter(|root| root.body::<io::File>().is_some());
@@ -45,9 +49,12 @@ fn open(
             share_access: how.share,
             create_disposition: how.disposition,
             create_options: how.options,
+            extended: &[],
             user_mode: false,
+            named_pipe: how.named_pipe,
             force_access_check: how.force_access_check
                 || attributes.attributes & abi::OBJ_FORCE_ACCESS_CHECK != 0,
+            quality: how.quality,
         };
         let process = ob::current_process(call.kernel, call.thread)?;
         io::open_file(call.kernel, &process, &request)
@@ -58,15 +65,32 @@ fn open(
     opened
 }
 
-fn create(call: Call<'_>, to: u64, access: u32, address: u64, iosb: u64, how: How) -> Outcome<NTSTATUS> {
+fn create(call: Call<'_>, to: u64, access: u32, address: u64, iosb: u64, how: How<'_>) -> Outcome<NTSTATUS> {
     let attributes = match attributes::read(call, address)? {
         Ok(attributes) => attributes,
         Err(status) => return Ok(status),
     };
-    let (file, granted, information) = match open(call, &attributes, access, how) {
-        Ok(opened) => opened,
-        Err(status) => return Ok(status),
+    let security = if how.named_pipe.is_some() && attributes.security_descriptor != 0 {
+        match se::capture(attributes.security_descriptor)? {
+            Ok(descriptor) => Some(descriptor),
+            Err(status) => return Ok(status),
+        }
+    } else {
+        None
     };
+    let named_pipe = how.named_pipe.map(|pipe| NamedPipe { security: security.as_ref(), ..pipe });
+    let quality = match attributes.quality_of_service {
+        0 => QualityOfService::default(),
+        address => match QualityOfService::read(address)? {
+            Ok(quality) => quality,
+            Err(status) => return Ok(status),
+        },
+    };
+    let (file, granted, information) =
+        match open(call, &attributes, access, How { quality, named_pipe, ..how }) {
+            Ok(opened) => opened,
+            Err(status) => return Ok(status),
+        };
     match ob::open_handle(call.kernel, call.thread, &file, granted, attributes.attributes) {
         Ok(handle) => {
             raw::write(iosb, u64::from(abi::STATUS_SUCCESS.bits()))?;
@@ -79,8 +103,33 @@ fn create(call: Call<'_>, to: u64, access: u32, address: u64, iosb: u64, how: Ho
 }
 
 /// [`create`] by a Zw routine: whoever is asked finds kernel mode as the previous mode.
-fn zw_create(call: Call<'_>, to: u64, access: u32, address: u64, iosb: u64, how: How) -> Outcome<NTSTATUS> {
+fn zw_create(
+    call: Call<'_>,
+    to: u64,
+    access: u32,
+    address: u64,
+    iosb: u64,
+    how: How<'_>,
+) -> Outcome<NTSTATUS> {
     call.thread.called_by_kernel(|| create(call, to, access, address, iosb, how))
+}
+
+/// The NAMED_PIPE_CREATE_PARAMETERS at `address`.
+fn named_pipe<'a>(address: u64) -> Outcome<NamedPipe<'a>> {
+    type Layout = abi::NAMED_PIPE_CREATE_PARAMETERS;
+    let at = |offset: usize| address.wrapping_add(offset as u64);
+    let timeout: u64 = raw::read(at(offset_of!(Layout, DefaultTimeout)))?;
+    let specified: u8 = raw::read(at(offset_of!(Layout, TimeoutSpecified)))?;
+    Ok(NamedPipe {
+        pipe_type: raw::read(at(offset_of!(Layout, NamedPipeType)))?,
+        read_mode: raw::read(at(offset_of!(Layout, ReadMode)))?,
+        completion_mode: raw::read(at(offset_of!(Layout, CompletionMode)))?,
+        maximum_instances: raw::read(at(offset_of!(Layout, MaximumInstances)))?,
+        inbound_quota: raw::read(at(offset_of!(Layout, InboundQuota)))?,
+        outbound_quota: raw::read(at(offset_of!(Layout, OutboundQuota)))?,
+        default_timeout: (specified != 0).then_some(timeout.cast_signed()),
+        security: None,
+    })
 }
 
 /// An offset as the caller gave it.
@@ -124,7 +173,7 @@ rows! {
         zw_create(call, file_handle, desired_access, object_attributes, io_status_block, how)
     }
 
-    /// As ZwCreateFile, with the I/O manager's own options: checks of access, or none of parameters. Named pipes, mailslots, paging files, folders of targets and extended attributes are not implemented.
+    /// As ZwCreateFile, with the I/O manager's own options: checks of access, or none of parameters, and named pipes. Mailslots, paging files, folders of targets and extended attributes are not implemented.
     irql(PASSIVE_LEVEL) support(Partial)
     fn IoCreateFile(
         call,
@@ -140,15 +189,30 @@ rows! {
         ea_buffer: u64,
         _ea_length: u32,
         create_file_type: i32,
-        _internal_parameters: u64,
+        internal_parameters: u64,
         options: u32
     ) -> NTSTATUS {
         let known = abi::IO_FORCE_ACCESS_CHECK | abi::IO_NO_PARAMETER_CHECKING;
-        if ea_buffer != 0 || create_file_type != abi::CreateFileTypeNone || options & !known != 0 {
+        let named_pipe = match create_file_type {
+            abi::CreateFileTypeNone => None,
+            // (Confirm: which status is for a pipe without its parameters.)
+            abi::CreateFileTypeNamedPipe if internal_parameters == 0 => return Ok(abi::STATUS_INVALID_PARAMETER),
+            abi::CreateFileTypeNamedPipe => Some(named_pipe(internal_parameters)?),
+            _ => return Ok(abi::STATUS_NOT_IMPLEMENTED),
+        };
+        if ea_buffer != 0 || options & !known != 0 {
             return Ok(abi::STATUS_NOT_IMPLEMENTED);
         }
         let force_access_check = options & abi::IO_FORCE_ACCESS_CHECK != 0;
-        let how = How { file_attributes, share: share_access, disposition, options: create_options, force_access_check };
+        let how = How {
+            file_attributes,
+            share: share_access,
+            disposition,
+            options: create_options,
+            force_access_check,
+            named_pipe,
+            ..How::default()
+        };
         create(call, file_handle, desired_access, object_attributes, io_status_block, how)
     }
 
@@ -233,6 +297,31 @@ rows! {
         };
         let notice = Notice { io_status_block, event, apc_routine, apc_context };
         request(call, &FileRequest::Control(control), notice)
+    }
+
+    /// Sends a file system control code; as ZwReadFile.
+    irql(PASSIVE_LEVEL) alias("NtFsControlFile")
+    fn ZwFsControlFile(
+        call,
+        file_handle: u64,
+        event: u64,
+        apc_routine: u64,
+        apc_context: u64,
+        io_status_block: u64,
+        fs_control_code: u32,
+        input_buffer: u64,
+        input_length: u32,
+        output_buffer: u64,
+        output_length: u32
+    ) -> NTSTATUS {
+        let control = Control {
+            handle: file_handle,
+            code: fs_control_code,
+            input: (input_buffer, input_length),
+            output: (output_buffer, output_length),
+        };
+        let notice = Notice { io_status_block, event, apc_routine, apc_context };
+        request(call, &FileRequest::FsControl(control), notice)
     }
 
     /// Asks a file's driver to write what it keeps, and waits for the end of that.

@@ -53,13 +53,14 @@ fn segment(call: Call<'_>, file: u64, request: SectionRequest) -> Result<(Segmen
     with_object(call, file, "File", |object| io::segment(call.kernel, Some((object, EVERY_ACCESS)), request))
 }
 
-/// Gives a new section the default list of the process that the driver works for, in whose requests sections are made: so its
-/// application can use what was made for it. A descriptor of the driver's takes its place.
+/// Gives a new section the default list of the process that the driver works for, or of the client that it impersonates: so
+/// its application can use what was made for it. A descriptor of the driver's takes its place.
 ///
 /// Source: "DACL for a New Object". (Events have the system's list: see [`attributes`].)
 fn give_default_list(call: Call<'_>, object: Arc<Object>) -> Result<Arc<Object>, NTSTATUS> {
     let assigned = ob::current_process(call.kernel, call.thread).and_then(|process| {
-        se::assign(None, None, false, &process.token, &object.object_type().generic_mapping)
+        let subject = se::Subject::current(call.kernel, &process);
+        se::assign(None, None, false, subject.token(), &object.object_type().generic_mapping)
     });
     match assigned {
         Ok(descriptor) => {

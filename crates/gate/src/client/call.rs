@@ -63,6 +63,7 @@ impl Link {
             input_length: length(input)?,
             output_offset: to.offset,
             output_length: length(output)?,
+            flags: header.flags | turn.flags(),
             ..header
         };
         let reply = self.exchange(turn.slot, state, &request)?;
@@ -81,7 +82,8 @@ impl Link {
     /// `STATUS_DEVICE_NOT_CONNECTED`.
     pub(super) fn call_in_place(self: &Arc<Self>, request: &Request) -> Result<Reply, NTSTATUS> {
         let turn = self.turn(self).ok_or(STATUS_DEVICE_NOT_CONNECTED)?;
-        self.exchange(turn.slot, &self.slots[turn.slot as usize], request)
+        let request = Request { flags: request.flags | turn.flags(), ..*request };
+        self.exchange(turn.slot, &self.slots[turn.slot as usize], &request)
     }
 
     /// Hands the slot to the host and waits until it comes back.

@@ -110,7 +110,13 @@ fn shake_hands(
 ) -> Result<Window, ConnectError> {
     let broken = |error: ReceiveError| broken(path, error);
     let lost = |error: Errno| broken(ReceiveError::Linux(error));
-    tell(socket, &Message::Hello).map_err(lost)?;
+    if let Err(error) = tell(socket, &Message::Hello) {
+        // A host that has no room may have said so already.
+        return match hear_soon(socket) {
+            Ok((Message::Refused { status }, _)) => Err(ConnectError::Refused(NTSTATUS::from_bits(status))),
+            _ => Err(lost(error)),
+        };
+    }
     let window = loop {
         let (message, descriptor) = hear_soon(socket).map_err(broken)?;
         let (base, layout, descriptor) = match (message, descriptor) {

@@ -16,7 +16,7 @@ use crate::client::life::Life;
 use crate::patience::{Patience, Spin};
 use crate::socket::tell;
 use crate::window::Window;
-use crate::wire::{Message, Request, operation};
+use crate::wire::{Message, Request, SHARED_TURN, operation};
 
 /// How often threads that sleep through their session's end are woken once more.
 const AGAIN: Duration = Duration::from_millis(5);
@@ -58,7 +58,14 @@ pub(super) struct SlotState {
 /// The right to use a slot for one call.
 pub(super) struct Turn<'a> {
     pub(super) slot: u32,
-    _shared: Option<MutexGuard<'a, ()>>,
+    shared: Option<MutexGuard<'a, ()>>,
+}
+
+impl Turn<'_> {
+    /// What the host has to know of it, among a request's flags.
+    pub(super) fn flags(&self) -> u32 {
+        if self.shared.is_some() { SHARED_TURN } else { 0 }
+    }
 }
 
 thread_local! {
@@ -109,7 +116,7 @@ impl Link {
         }
         let (id, slot) = LAST.get();
         if id == self.id {
-            return Some(Turn { slot, _shared: None });
+            return Some(Turn { slot, shared: None });
         }
         self.find_turn(me)
     }
@@ -129,14 +136,14 @@ impl Link {
         });
         if let Ok(Some(slot)) = own {
             LAST.set((self.id, slot));
-            return Some(Turn { slot, _shared: None });
+            return Some(Turn { slot, shared: None });
         }
         let turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         let first = !std::mem::replace(&mut self.claimed()[SHARED as usize], true);
         if first {
             self.activate(SHARED);
         }
-        self.life.is_alive().then_some(Turn { slot: SHARED, _shared: Some(turn) })
+        self.life.is_alive().then_some(Turn { slot: SHARED, shared: Some(turn) })
     }
 
     /// Takes a free slot that no thread of the host serves any more.

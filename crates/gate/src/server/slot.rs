@@ -3,8 +3,8 @@
 use std::sync::atomic::Ordering;
 
 use abi::{
-    NTSTATUS, STATUS_ACCESS_VIOLATION, STATUS_BUFFER_TOO_SMALL, STATUS_INVALID_PARAMETER,
-    STATUS_NOT_IMPLEMENTED, STATUS_SUCCESS, STATUS_UNSUCCESSFUL,
+    NTSTATUS, STATUS_ACCESS_VIOLATION, STATUS_BUFFER_TOO_SMALL, STATUS_INSUFFICIENT_RESOURCES,
+    STATUS_INVALID_PARAMETER, STATUS_NOT_IMPLEMENTED, STATUS_SUCCESS, STATUS_UNSUCCESSFUL,
 };
 
 use super::inheritance;
@@ -13,10 +13,11 @@ use super::session::Session;
 use crate::bell;
 use crate::directory;
 use crate::patience::{Patience, processor};
+use crate::security_qos::SecurityQos;
 use crate::service::WindowBuffer;
-use crate::system_call::{CompletionPacket, SystemReply, decode};
+use crate::system_call::{CompletionPacket, MOST_BYTES, MOST_WORDS, SystemReply, decode};
 use crate::transport::{CreateFile, Handle, IoStatus};
-use crate::wire::{HAS_FILE_OFFSET, PATH_LIMIT, Reply, Request, operation};
+use crate::wire::{HAS_FILE_OFFSET, PATH_LIMIT, Reply, Request, SHARED_TURN, operation};
 
 /// Serves slot `index` until its application thread or the session ends.
 pub(super) fn serve(session: &Session, index: u32) {
@@ -37,7 +38,11 @@ pub(super) fn serve(session: &Session, index: u32) {
         if request.operation == operation::END {
             break;
         }
-        lines.reply.write(&answer(session, index, &request), processor());
+        let reply = answer(session, index, &request);
+        if request.flags & SHARED_TURN != 0 {
+            session.service.turn_ended();
+        }
+        lines.reply.write(&reply, processor());
         bell::ring(&lines.reply.bell, number, &lines.request.parked);
     }
     session.service.thread_ended();
@@ -107,6 +112,7 @@ fn create(session: &Session, input: WindowBuffer) -> Reply {
     };
     let Some(path) = utf16(path) else { return status(STATUS_INVALID_PARAMETER) };
     let word = |index: usize| words.as_chunks::<4>().0.get(index).map_or(0, |word| u32::from_le_bytes(*word));
+    let Ok(security_qos) = SecurityQos::from_flags(word(5)) else { return status(STATUS_INVALID_PARAMETER) };
     let request = CreateFile {
         path: &path,
         desired_access: word(0),
@@ -114,6 +120,7 @@ fn create(session: &Session, input: WindowBuffer) -> Reply {
         share_access: word(2),
         create_disposition: word(3),
         create_options: word(4),
+        security_qos,
     };
     match session.service.create_file(&request) {
         Ok((handle, information)) => Reply { status: STATUS_SUCCESS.bits(), handle: handle.0, information },
@@ -137,7 +144,12 @@ fn system_call(session: &Session, request: &Request, input: WindowBuffer, output
     let mut room = [0; OUTPUT_LIMIT];
     let room = &mut room[..(output.length as usize).min(OUTPUT_LIMIT)];
     let answered = with_input(input, |bytes| {
-        decode(request.code, Handle(request.handle), bytes, |call| session.service.system_call(call, room))
+        decode(request.code, Handle(request.handle), bytes, |call| {
+            if request.flags & SHARED_TURN != 0 && call.impersonates() {
+                return SystemReply::status(STATUS_INSUFFICIENT_RESOURCES);
+            }
+            session.service.system_call(call, room)
+        })
     });
     match answered {
         Ok(SystemReply { status, handle, information }) => {
@@ -153,13 +165,14 @@ fn system_call(session: &Session, request: &Request, input: WindowBuffer, output
 
 /// Runs `body` with a private copy of a buffer's bytes, which is on the stack if they are few.
 fn with_input<R>(buffer: WindowBuffer, body: impl FnOnce(&[u8]) -> R) -> R {
-    let mut few = [0; 512];
+    // A message of a port is among the few.
+    let mut few = [0; 576];
     match few.get_mut(..buffer.length as usize) {
         Some(few) => {
             fill(few, buffer);
             body(few)
         }
-        None => body(&copy_in(buffer, INPUT_LIMIT)),
+        None => body(&copy_in(buffer, SYSTEM_CALL_LIMIT)),
     }
 }
 
@@ -184,6 +197,9 @@ fn utf16(bytes: &[u8]) -> Option<Vec<u16>> {
     (rest.is_empty() && units.len() <= PATH_LIMIT)
         .then(|| units.iter().map(|unit| u16::from_le_bytes(*unit)).collect())
 }
+
+/// The longest system call, and a byte more, which it is refused for.
+const SYSTEM_CALL_LIMIT: usize = MOST_WORDS * 8 + PATH_LIMIT * 2 + MOST_BYTES + 1;
 
 /// The longest input with a path, and enough more to see that one is too long.
 const INPUT_LIMIT: usize = crate::wire::CREATE_WORDS * 4 + PATH_LIMIT * 2 + 2;

@@ -1,9 +1,9 @@
 //! A call as words: its number in the request's `code`, its handle in `handle`, its other arguments as up to eight words,
 //! which fit into the line beside the request, and behind them a name (UTF-16) or handles (32 bits each).
 
-use abi::{NTSTATUS, STATUS_INVALID_PARAMETER, STATUS_NOT_IMPLEMENTED};
+use abi::{NTSTATUS, STATUS_INVALID_PARAMETER, STATUS_NOT_IMPLEMENTED, STATUS_PORT_MESSAGE_TOO_LONG};
 
-use super::{CompletionPacket, MappedView, Memory, Notice, SystemCall, low};
+use super::{CompletionPacket, MappedView, Memory, NamedPipe, Notice, SystemCall, low, port};
 use crate::transport::{Handle, IoStatus};
 
 /// Words before the tail, at most.
@@ -36,6 +36,22 @@ const UNMAP_VIEW_OF_SECTION: u32 = 22;
 const FLUSH_VIRTUAL_MEMORY: u32 = 23;
 const GET_CURRENT_THREAD_ID: u32 = 24;
 const CANCEL_SYNCHRONOUS_IO_FILE: u32 = 25;
+const FILTER_CONNECT_COMMUNICATION_PORT: u32 = 26;
+const FILTER_LOAD: u32 = 27;
+const FILTER_UNLOAD: u32 = 28;
+const FS_CONTROL: u32 = 36;
+const CREATE_NAMED_PIPE_FILE: u32 = 37;
+const QUERY_INFORMATION_FILE: u32 = 38;
+const SET_INFORMATION_FILE: u32 = 39;
+const FLUSH_BUFFERS_FILE: u32 = 40;
+const OPEN_THREAD_TOKEN: u32 = 70;
+const OPEN_PROCESS_TOKEN: u32 = 71;
+const QUERY_INFORMATION_TOKEN: u32 = 72;
+const SET_THREAD_TOKEN: u32 = 73;
+const DUPLICATE_TOKEN: u32 = 74;
+
+/// The longest context of a connection.
+pub(crate) const MOST_BYTES: usize = u16::MAX as usize;
 const GET_DEVICE_INTERFACE: u32 = 80;
 
 const HAS_TIME: u64 = 1;
@@ -50,6 +66,9 @@ pub(crate) enum Tail<'a> {
     Nothing,
     Name(&'a [u16]),
     Handles(&'a [Handle]),
+    Bytes(&'a [u8]),
+    /// The name's length is one of the words.
+    NameAndBytes(&'a [u16], &'a [u8]),
 }
 
 /// Call number, handle, words (as many as are used), tail.
@@ -70,12 +89,21 @@ pub(crate) fn encode<'a>(
             (WRITE, handle, fill(&transfer(buffer, offset, notice)), Tail::Nothing)
         }
         SystemCall::DeviceControl { handle, code, input, output, notice } => {
-            let lengths = u64::from(input.length) | u64::from(output.length) << 32;
-            let [block, event, routine, context] = notice_words(notice);
-            let last = event | u64::from(code) << 32;
-            let values = [input.address, output.address, lengths, last, block, routine, context];
-            (DEVICE_CONTROL, handle, fill(&values), Tail::Nothing)
+            (DEVICE_CONTROL, handle, fill(&control(code, input, output, notice)), Tail::Nothing)
         }
+        SystemCall::FsControl { handle, code, input, output, notice } => {
+            (FS_CONTROL, handle, fill(&control(code, input, output, notice)), Tail::Nothing)
+        }
+        SystemCall::CreateNamedPipeFile { name, ref pipe } => {
+            (CREATE_NAMED_PIPE_FILE, none, fill(&pipe.words()), Tail::Name(name))
+        }
+        SystemCall::QueryInformationFile { handle, class } => {
+            (QUERY_INFORMATION_FILE, handle, fill(&[class.cast_unsigned().into()]), Tail::Nothing)
+        }
+        SystemCall::SetInformationFile { handle, class, data } => {
+            (SET_INFORMATION_FILE, handle, fill(&[class.cast_unsigned().into()]), Tail::Bytes(data))
+        }
+        SystemCall::FlushBuffersFile { handle } => (FLUSH_BUFFERS_FILE, handle, 0, Tail::Nothing),
         SystemCall::CancelIoFile { handle } => (CANCEL_IO_FILE, handle, 0, Tail::Nothing),
         SystemCall::CancelIoFileEx { handle, io_status_block } => {
             (CANCEL_IO_FILE_EX, handle, fill(&[io_status_block]), Tail::Nothing)
@@ -136,6 +164,30 @@ pub(crate) fn encode<'a>(
         SystemCall::FlushVirtualMemory { address, length } => {
             (FLUSH_VIRTUAL_MEMORY, none, fill(&[address, length]), Tail::Nothing)
         }
+        SystemCall::FilterConnectCommunicationPort { name, options, context } => {
+            let values = [options.into(), name.len() as u64];
+            (FILTER_CONNECT_COMMUNICATION_PORT, none, fill(&values), Tail::NameAndBytes(name, context))
+        }
+        SystemCall::FilterLoad { name } => (FILTER_LOAD, none, 0, Tail::Name(name)),
+        SystemCall::FilterUnload { name } => (FILTER_UNLOAD, none, 0, Tail::Name(name)),
+        SystemCall::OpenThreadToken { desired_access, open_as_self } => {
+            let values = [desired_access.into(), open_as_self.into()];
+            (OPEN_THREAD_TOKEN, none, fill(&values), Tail::Nothing)
+        }
+        SystemCall::OpenProcessToken { desired_access } => {
+            (OPEN_PROCESS_TOKEN, none, fill(&[desired_access.into()]), Tail::Nothing)
+        }
+        SystemCall::QueryInformationToken { handle, class } => {
+            let values = [class.cast_unsigned().into()];
+            (QUERY_INFORMATION_TOKEN, handle, fill(&values), Tail::Nothing)
+        }
+        SystemCall::SetThreadToken { token } => (SET_THREAD_TOKEN, token.unwrap_or(none), 0, Tail::Nothing),
+        SystemCall::DuplicateToken { handle, desired_access, level, kind, effective_only } => {
+            let kind = kind.cast_unsigned();
+            let values = [desired_access.into(), level.into(), kind.into(), effective_only.into()];
+            (DUPLICATE_TOKEN, handle, fill(&values), Tail::Nothing)
+        }
+        SystemCall::Port(ref call) => port::encode(call, words),
         SystemCall::GetDeviceInterface { class, index } => {
             let (halves, _) = class.as_chunks::<8>();
             let values = [u64::from_le_bytes(halves[0]), u64::from_le_bytes(halves[1]), index.into()];
@@ -147,6 +199,44 @@ pub(crate) fn encode<'a>(
 fn notice_words(notice: Notice) -> [u64; 4] {
     let event = notice.event.map_or(0, |event| event.0);
     [notice.io_status_block, event.into(), notice.apc_routine, notice.apc_context]
+}
+
+fn control(code: u32, input: Memory, output: Memory, notice: Notice) -> [u64; 7] {
+    let lengths = u64::from(input.length) | u64::from(output.length) << 32;
+    let [block, event, routine, context] = notice_words(notice);
+    let last = event | u64::from(code) << 32;
+    [input.address, output.address, lengths, last, block, routine, context]
+}
+
+impl NamedPipe {
+    fn words(&self) -> [u64; 6] {
+        let pair = |low: u32, high: u32| u64::from(low) | u64::from(high) << 32;
+        [
+            pair(self.desired_access, self.share_access),
+            pair(self.create_disposition, self.create_options),
+            pair(self.pipe_type, self.read_mode),
+            pair(self.completion_mode, self.maximum_instances),
+            pair(self.inbound_quota, self.outbound_quota),
+            self.default_timeout.cast_unsigned(),
+        ]
+    }
+
+    fn of_words(word: &dyn Fn(usize) -> u64) -> Self {
+        let high = |index: usize| low(word(index) >> 32);
+        Self {
+            desired_access: low(word(0)),
+            share_access: high(0),
+            create_disposition: low(word(1)),
+            create_options: high(1),
+            pipe_type: low(word(2)),
+            read_mode: high(2),
+            completion_mode: low(word(3)),
+            maximum_instances: high(3),
+            inbound_quota: low(word(4)),
+            outbound_quota: high(4),
+            default_timeout: word(5).cast_signed(),
+        }
+    }
 }
 
 fn transfer(buffer: Memory, offset: Option<u64>, notice: Notice) -> [u64; 7] {
@@ -176,8 +266,40 @@ pub(crate) fn decode<R>(
     let mut name = Vec::new();
     let mut handles = [Handle(0); MOST_HANDLES];
     let mut handle_count = 0;
+    let mut bytes: &[u8] = &[];
     match number {
-        CREATE_EVENT | OPEN_EVENT | CREATE_IO_COMPLETION | CREATE_SECTION | OPEN_SECTION => {
+        _ if port::NUMBERS.contains(&number) => {
+            let length = port::name_bytes(number, tail, &word);
+            let (front, back) = tail.split_at_checked(length).ok_or(STATUS_INVALID_PARAMETER)?;
+            let (units, rest) = front.as_chunks::<2>();
+            let fits = units.len() <= crate::wire::PATH_LIMIT && port::fits(number, back.len());
+            if back.len() > abi::PORT_MAXIMUM_MESSAGE_LENGTH {
+                return Err(STATUS_PORT_MESSAGE_TOO_LONG);
+            }
+            if !rest.is_empty() || !fits {
+                return Err(STATUS_INVALID_PARAMETER);
+            }
+            name.extend(units.iter().map(|unit| u16::from_le_bytes(*unit)));
+            bytes = back;
+        }
+        FILTER_CONNECT_COMMUNICATION_PORT => {
+            let length = usize::try_from(word(1)).ok().filter(|units| *units <= crate::wire::PATH_LIMIT);
+            let parts = length.and_then(|units| tail.split_at_checked(units * 2));
+            let (front, rest) = parts.ok_or(STATUS_INVALID_PARAMETER)?;
+            if rest.len() > MOST_BYTES {
+                return Err(STATUS_INVALID_PARAMETER);
+            }
+            name.extend(front.as_chunks::<2>().0.iter().map(|unit| u16::from_le_bytes(*unit)));
+            bytes = rest;
+        }
+        CREATE_EVENT
+        | OPEN_EVENT
+        | CREATE_IO_COMPLETION
+        | CREATE_SECTION
+        | OPEN_SECTION
+        | CREATE_NAMED_PIPE_FILE
+        | FILTER_LOAD
+        | FILTER_UNLOAD => {
             let (units, rest) = tail.as_chunks::<2>();
             if !rest.is_empty() || units.len() > crate::wire::PATH_LIMIT {
                 return Err(STATUS_INVALID_PARAMETER);
@@ -194,28 +316,54 @@ pub(crate) fn decode<R>(
                 *place = Handle(u32::from_le_bytes(*value));
             }
         }
+        SET_INFORMATION_FILE if tail.len() <= SystemCall::MOST_INFORMATION => bytes = tail,
         _ if !tail.is_empty() => return Err(STATUS_INVALID_PARAMETER),
         _ => {}
     }
-    let call = read(number, handle, &word, &name, &handles[..handle_count]);
+    let call = if port::NUMBERS.contains(&number) {
+        port::read(number, handle, &word, &name, bytes).map(SystemCall::Port)
+    } else {
+        read(number, handle, &word, (&name, bytes), &handles[..handle_count])
+    };
     call.map(|call| body(&call)).ok_or(STATUS_NOT_IMPLEMENTED)
 }
 
 /// Words that a call has; `None` for a number that none has.
 fn word_count(number: u32) -> Option<usize> {
     Some(match number {
-        READ | WRITE | DEVICE_CONTROL => 7,
-        SET_IO_COMPLETION | CREATE_SECTION | MAP_VIEW_OF_SECTION => 4,
+        READ | WRITE | DEVICE_CONTROL | FS_CONTROL => 7,
+        CREATE_NAMED_PIPE_FILE => 6,
+        SET_IO_COMPLETION | CREATE_SECTION | MAP_VIEW_OF_SECTION | DUPLICATE_TOKEN => 4,
         CREATE_EVENT | GET_DEVICE_INTERFACE => 3,
-        WAIT | DELAY | CREATE_IO_COMPLETION | SET_FILE_COMPLETION | REMOVE_IO_COMPLETION
-        | FLUSH_VIRTUAL_MEMORY => 2,
+        WAIT
+        | DELAY
+        | CREATE_IO_COMPLETION
+        | SET_FILE_COMPLETION
+        | REMOVE_IO_COMPLETION
+        | FLUSH_VIRTUAL_MEMORY
+        | FILTER_CONNECT_COMMUNICATION_PORT
+        | OPEN_THREAD_TOKEN => 2,
         CANCEL_IO_FILE_EX
         | OPEN_EVENT
         | SET_COMPLETION_NOTIFICATION_MODES
         | OPEN_SECTION
         | UNMAP_VIEW_OF_SECTION
-        | CANCEL_SYNCHRONOUS_IO_FILE => 1,
-        CANCEL_IO_FILE | SET_EVENT | RESET_EVENT | PULSE_EVENT | TAKE_USER_APC | GET_CURRENT_THREAD_ID => 0,
+        | CANCEL_SYNCHRONOUS_IO_FILE
+        | OPEN_PROCESS_TOKEN
+        | QUERY_INFORMATION_TOKEN
+        | QUERY_INFORMATION_FILE
+        | SET_INFORMATION_FILE => 1,
+        CANCEL_IO_FILE
+        | SET_EVENT
+        | RESET_EVENT
+        | PULSE_EVENT
+        | TAKE_USER_APC
+        | GET_CURRENT_THREAD_ID
+        | FILTER_LOAD
+        | FILTER_UNLOAD
+        | SET_THREAD_TOKEN
+        | FLUSH_BUFFERS_FILE => 0,
+        _ if port::NUMBERS.contains(&number) => port::word_count(number),
         _ => return None,
     })
 }
@@ -224,7 +372,7 @@ fn read<'a>(
     number: u32,
     handle: Handle,
     word: &dyn Fn(usize) -> u64,
-    name: &'a [u16],
+    (name, bytes): (&'a [u16], &'a [u8]),
     handles: &'a [Handle],
 ) -> Option<SystemCall<'a>> {
     let notice = |event: u64, first: usize| Notice {
@@ -253,6 +401,21 @@ fn read<'a>(
             output: Memory { address: word(1), length: low(word(2) >> 32) },
             notice: notice(word(3), 4),
         },
+        FS_CONTROL => SystemCall::FsControl {
+            handle,
+            code: low(word(3) >> 32),
+            input: Memory { address: word(0), length: low(word(2)) },
+            output: Memory { address: word(1), length: low(word(2) >> 32) },
+            notice: notice(word(3), 4),
+        },
+        CREATE_NAMED_PIPE_FILE => SystemCall::CreateNamedPipeFile { name, pipe: NamedPipe::of_words(word) },
+        QUERY_INFORMATION_FILE => {
+            SystemCall::QueryInformationFile { handle, class: low(word(0)).cast_signed() }
+        }
+        SET_INFORMATION_FILE => {
+            SystemCall::SetInformationFile { handle, class: low(word(0)).cast_signed(), data: bytes }
+        }
+        FLUSH_BUFFERS_FILE => SystemCall::FlushBuffersFile { handle },
         CANCEL_IO_FILE => SystemCall::CancelIoFile { handle },
         CANCEL_IO_FILE_EX => SystemCall::CancelIoFileEx { handle, io_status_block: word(0) },
         CREATE_EVENT => SystemCall::CreateEvent {
@@ -307,6 +470,26 @@ fn read<'a>(
             SystemCall::GetDeviceInterface { class, index: low(word(2)) }
         }
         FLUSH_VIRTUAL_MEMORY => SystemCall::FlushVirtualMemory { address: word(0), length: word(1) },
+        FILTER_CONNECT_COMMUNICATION_PORT => {
+            SystemCall::FilterConnectCommunicationPort { name, options: low(word(0)), context: bytes }
+        }
+        FILTER_LOAD => SystemCall::FilterLoad { name },
+        FILTER_UNLOAD => SystemCall::FilterUnload { name },
+        OPEN_THREAD_TOKEN => {
+            SystemCall::OpenThreadToken { desired_access: low(word(0)), open_as_self: word(1) != 0 }
+        }
+        OPEN_PROCESS_TOKEN => SystemCall::OpenProcessToken { desired_access: low(word(0)) },
+        QUERY_INFORMATION_TOKEN => {
+            SystemCall::QueryInformationToken { handle, class: low(word(0)).cast_signed() }
+        }
+        SET_THREAD_TOKEN => SystemCall::SetThreadToken { token: Some(handle).filter(|token| token.0 != 0) },
+        DUPLICATE_TOKEN => SystemCall::DuplicateToken {
+            handle,
+            desired_access: low(word(0)),
+            level: low(word(1)),
+            kind: low(word(2)).cast_signed(),
+            effective_only: word(3) != 0,
+        },
         _ => return None,
     })
 }
@@ -331,7 +514,12 @@ mod tests {
         match tail {
             Tail::Nothing => {}
             Tail::Name(name) => bytes.extend(name.iter().flat_map(|unit| unit.to_le_bytes())),
+            Tail::Bytes(tail) => bytes.extend(tail),
             Tail::Handles(handles) => bytes.extend(handles.iter().flat_map(|handle| handle.0.to_le_bytes())),
+            Tail::NameAndBytes(name, context) => {
+                bytes.extend(name.iter().flat_map(|unit| unit.to_le_bytes()));
+                bytes.extend_from_slice(context);
+            }
         }
         decode(number, handle, &bytes, |arrived| arrived == call)
     }
@@ -345,6 +533,19 @@ mod tests {
         let packet = CompletionPacket { key: 7, context: 8, result };
         let view = MappedView { base: 1 << 45, offset: 0x1_0000, size: u64::MAX };
         assert_eq!(MappedView::from_bytes(&view.to_bytes()), view);
+        let pipe = NamedPipe {
+            desired_access: 1,
+            share_access: 2,
+            create_disposition: 3,
+            create_options: 4,
+            pipe_type: 5,
+            read_mode: 6,
+            completion_mode: 7,
+            maximum_instances: u32::MAX,
+            inbound_quota: 9,
+            outbound_quota: 10,
+            default_timeout: i64::MIN,
+        };
         let (buffer, output) = (memory(0x2000_0000_2000, u32::MAX), memory(0x2000_0000_3000, 3));
         for call in [
             SystemCall::Read { handle, buffer, offset: Some(u64::MAX), notice: NOTICE },
@@ -389,8 +590,30 @@ mod tests {
             SystemCall::MapViewOfSection { handle, view, protection: u32::MAX },
             SystemCall::GetCurrentThreadId,
             SystemCall::CancelSynchronousIoFile { thread: u32::MAX },
+            SystemCall::FsControl { handle, code: u32::MAX, input: buffer, output, notice: NOTICE },
+            SystemCall::CreateNamedPipeFile { name: &name, pipe },
+            SystemCall::QueryInformationFile { handle, class: -1 },
+            SystemCall::SetInformationFile { handle, class: 23, data: b"odd" },
+            SystemCall::SetInformationFile { handle, class: 23, data: &[] },
+            SystemCall::FlushBuffersFile { handle },
             SystemCall::UnmapViewOfSection { address: u64::MAX },
             SystemCall::FlushVirtualMemory { address: 1 << 45, length: 5 },
+            SystemCall::FilterConnectCommunicationPort { name: &name, options: 1, context: b"odd" },
+            SystemCall::FilterConnectCommunicationPort { name: &name, options: u32::MAX, context: &[] },
+            SystemCall::FilterLoad { name: &name },
+            SystemCall::FilterUnload { name: &[] },
+            SystemCall::OpenThreadToken { desired_access: u32::MAX, open_as_self: true },
+            SystemCall::OpenProcessToken { desired_access: 8 },
+            SystemCall::QueryInformationToken { handle, class: -1 },
+            SystemCall::SetThreadToken { token: Some(handle) },
+            SystemCall::SetThreadToken { token: None },
+            SystemCall::DuplicateToken {
+                handle,
+                desired_access: 12,
+                level: u32::MAX,
+                kind: i32::MIN,
+                effective_only: true,
+            },
         ] {
             assert_eq!(travelled(&call), Ok(true), "{call:?}");
         }
@@ -402,13 +625,23 @@ mod tests {
     #[test]
     fn what_is_torn_is_refused() {
         let refused = |number, input: &[u8]| decode(number, HANDLE, input, |_| ()).err();
-        for number in 1..=25 {
-            // No call has these lengths.
+        for number in (1..=25).chain([27, 28, 36, 37, 38, 40]).chain(70..=74) {
+            // No call has these lengths, but for those whose tails may have any.
             assert_eq!(refused(number, &[0; 7 * 8 + 1]), Some(abi::STATUS_INVALID_PARAMETER), "{number}");
         }
+        let too_much = [0; 8 + SystemCall::MOST_INFORMATION + 1];
+        assert_eq!(refused(39, &too_much), Some(abi::STATUS_INVALID_PARAMETER), "more than any class has");
+        assert_eq!(refused(39, &too_much[..7]), Some(abi::STATUS_INVALID_PARAMETER), "half a word");
         assert_eq!(refused(1, &[0; 55]), Some(abi::STATUS_INVALID_PARAMETER), "half a word");
+        let connect = |units: u64, tail: usize| {
+            let words = [0, units].map(u64::to_le_bytes).concat();
+            refused(26, &[words, vec![0; tail]].concat())
+        };
+        assert_eq!(connect(2, 3), Some(abi::STATUS_INVALID_PARAMETER), "half a name");
+        assert_eq!(connect(u64::MAX, 8), Some(abi::STATUS_INVALID_PARAMETER), "no name is so long");
+        assert_eq!(connect(0, 0x1_0000), Some(abi::STATUS_INVALID_PARAMETER), "nor a context");
         assert_eq!(refused(11, &[0; 16 + 66 * 4]), Some(abi::STATUS_INVALID_PARAMETER), "too many handles");
-        for number in [0, 26, u32::MAX] {
+        for number in [0, 29, 41, 75, u32::MAX] {
             assert_eq!(refused(number, &[]), Some(abi::STATUS_NOT_IMPLEMENTED), "{number}");
         }
     }

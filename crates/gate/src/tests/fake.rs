@@ -8,7 +8,9 @@ use std::time::Duration;
 use abi::*;
 use platform::pages::{PAGE_SIZE, Protection};
 use platform::shared_memory::SharedMemory;
-use ringbridge_gate::{CreateFile, DirectoryEntry, Handle, Inheritance, IoStatus, Listener, Peer, Server};
+use ringbridge_gate::{
+    CreateFile, DirectoryEntry, Handle, Inheritance, IoStatus, Listener, Peer, SecurityQos, Server,
+};
 use ringbridge_gate::{ServerOptions, Service, SystemCall, SystemReply, Ticket, Views, WindowBuffer};
 
 const PAGE: u64 = PAGE_SIZE as u64;
@@ -56,6 +58,9 @@ pub struct Events {
     pub blocked: usize,
     pub threads_started: usize,
     pub threads_ended: usize,
+    pub turns_ended: usize,
+    pub tokens_set: usize,
+    pub allowed: Vec<Option<SecurityQos>>,
     pub sessions_ending: usize,
     pub sessions_ended: usize,
 }
@@ -168,7 +173,10 @@ impl Service for Fake {
             request.create_disposition,
             request.create_options,
         ];
-        self.log.note(|events| events.created.push((request.path.to_vec(), words)));
+        self.log.note(|events| {
+            events.created.push((request.path.to_vec(), words));
+            events.allowed.push(request.security_qos);
+        });
         Ok((Handle(0x44), FILE_OPENED as u64))
     }
 
@@ -243,6 +251,10 @@ impl Service for Fake {
                 let information = output.len() as u64;
                 SystemReply { information, ..SystemReply::status(STATUS_SUCCESS) }
             }
+            SystemCall::SetThreadToken { .. } => {
+                self.log.note(|events| events.tokens_set += 1);
+                SystemReply::status(STATUS_SUCCESS)
+            }
             _ => SystemReply::status(STATUS_NOT_IMPLEMENTED),
         }
     }
@@ -264,6 +276,10 @@ impl Service for Fake {
 
     fn thread_started(&self) {
         self.log.note(|events| events.threads_started += 1);
+    }
+
+    fn turn_ended(&self) {
+        self.log.note(|events| events.turns_ended += 1);
     }
 
     fn thread_ended(&self) {

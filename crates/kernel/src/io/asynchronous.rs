@@ -23,7 +23,7 @@ use crate::Kernel;
 use crate::ke::{ApcTarget, KernelApc, ProcessorMode, Thread, Timeout, UserApc};
 use crate::ob::{self, HandleEntry, Object};
 use crate::ps::Process;
-use crate::raw::{self, DispatcherHeader, Irp, Outcome};
+use crate::raw::{self, DeviceObject, DispatcherHeader, Irp, Outcome};
 
 const IOSB_SIZE: u64 = size_of::<abi::IO_STATUS_BLOCK>() as u64;
 const IOSB_INFORMATION: u64 = offset_of!(abi::IO_STATUS_BLOCK, Information) as u64;
@@ -57,7 +57,7 @@ pub struct Transfer {
     pub offset: Option<u64>,
 }
 
-/// An I/O control request.
+/// An I/O control, or file system control, request.
 #[derive(Clone, Copy, Debug)]
 pub struct Control {
     /// The file's handle.
@@ -144,7 +144,20 @@ pub fn start_device_control(
     control: &Control,
     notice: Notice,
 ) -> NTSTATUS {
-    answered(start_control(application(kernel, process, thread), control, notice))
+    let caller = application(kernel, process, thread);
+    answered(start_control(caller, abi::IRP_MJ_DEVICE_CONTROL, control, notice))
+}
+
+/// `NtFsControlFile`; as [`start_read`].
+pub fn start_fs_control(
+    kernel: &Kernel,
+    process: &Arc<Process>,
+    thread: &Thread,
+    control: &Control,
+    notice: Notice,
+) -> NTSTATUS {
+    let caller = application(kernel, process, thread);
+    answered(start_control(caller, abi::IRP_MJ_FILE_SYSTEM_CONTROL, control, notice))
 }
 
 fn application<'a>(kernel: &'a Kernel, process: &'a Arc<Process>, thread: &'a Thread) -> Caller<'a> {
@@ -178,15 +191,20 @@ pub(super) fn start_transfer(
     start(caller, Target::Handle(handle), (notice, event), &[(buffer, length)], plan)
 }
 
-/// Makes a control request.
+/// Makes a control request (`major`).
 ///
 /// # Errors
 /// As for [`start_transfer`].
-pub(super) fn start_control(caller: Caller<'_>, control: &Control, notice: Notice) -> Outcome<NTSTATUS> {
+pub(super) fn start_control(
+    caller: Caller<'_>,
+    major: u8,
+    control: &Control,
+    notice: Notice,
+) -> Outcome<NTSTATUS> {
     let Control { handle, code, input, output } = *control;
     let plan = |_: &File, granted: u32| {
         request::check_control(code, granted)?;
-        Ok(Operation::control(code, input, output))
+        Ok(Operation::control(major, code, input, output))
     };
     let event = match find_event(caller, notice.event) {
         Ok(event) => event,
@@ -432,10 +450,14 @@ fn send(caller: Caller<'_>, file: &File, operation: &Operation, mut pended: Pend
             let _kept = packet::end(kernel, request, false);
             Ok(returned)
         }
-        Err(unwind) => {
+        Err(unwind) if user_mode => {
             pended.process.end_request(kernel);
             let _kept = packet::end(kernel, request, false);
-            if user_mode { Ok(request::abandoned(kernel, request.irp, &unwind).status) } else { Err(unwind) }
+            Ok(request::abandoned(kernel, request.irp, &unwind).status)
+        }
+        Err(unwind) => {
+            pended.leave(kernel, top, request);
+            Err(unwind)
         }
     }
 }
@@ -521,6 +543,28 @@ impl Pended {
             mdl::mdl_outcome(kernel, kernel.mm.unlock_pages(request.mdl))?;
         }
         mdl::release(kernel, request.irp, request.mdl)
+    }
+
+    /// The driver's frames were left by an exception, which goes on to the driver that has made the request. What has been completed
+    /// ends as if the routine had returned then. What has not never will: the file is let go of, and the pages are unlocked;
+    /// the IRP stays, since its driver may still know it.
+    fn leave(self, kernel: &Kernel, top: DeviceObject, request: InFlight) {
+        if packet::is_completed(kernel) {
+            let refused = request.irp.status().is_ok_and(|status| NTSTATUS::from_bits(status).is_error());
+            // What stops the machine here has its own report.
+            let _stopped =
+                if refused { self.refuse(kernel, request) } else { self.end(kernel, request, false) };
+            let _overrun = packet::end(kernel, request, true);
+            return;
+        }
+        kernel.trace.emit(|| request::forgotten(request.irp, top));
+        let flags = if request.mdl.is_null() { Ok(0) } else { request.mdl.flags() };
+        if flags.is_ok_and(|flags| flags & abi::MDL_PAGES_LOCKED.cast_unsigned() != 0) {
+            let _stopped = mdl::mdl_outcome(kernel, kernel.mm.unlock_pages(request.mdl));
+        }
+        self.process.end_request(kernel);
+        self.release(kernel);
+        let _kept = packet::end(kernel, request, false);
     }
 
     /// The request was refused at once: the caller's return value says it all.

@@ -71,6 +71,8 @@ pub fn cancel_irp(kernel: &Kernel, thread: &Thread, irp: Irp) -> Outcome<bool> {
     irp.set_cancel_irql(irql)?;
     if routine == kernel.io.csq_cancel_routine() {
         csq::cancel(kernel, thread, irp)?;
+    } else if let Some(built_in) = kernel.io.built_in(routine) {
+        (built_in.cancel)(kernel, thread, irp)?;
     } else {
         let device = IoStackLocation::at(irp.current_stack_location()?).device_object()?;
         kernel.ke.call(kernel, routine, &[device, irp.address()])?;

@@ -29,6 +29,9 @@ pub fn complete_request(kernel: &Kernel, irp: Irp, boost: u8) -> Outcome<()> {
         boost,
     });
     let mut location = IoStackLocation::at(irp.current_stack_location()?);
+    if kernel.trace.is_watched() && irp.status()? == abi::STATUS_PENDING.bits() {
+        completed_as_pending(kernel, irp, location);
+    }
     let mut pending = false;
     while current <= count {
         let control = location.control()?;
@@ -87,6 +90,14 @@ fn finish(kernel: &Kernel, irp: Irp, boost: u8) -> Outcome<()> {
         Some(true) => Ok(()),
         None => irp::complete(kernel, irp, boost),
     }
+}
+
+/// STATUS_PENDING is no final status. (Confirm: what NT's verifier says then; without it nobody does.)
+#[cold]
+fn completed_as_pending(kernel: &Kernel, irp: Irp, location: IoStackLocation) {
+    let driver = location.device_object().map(|device| super::request::driver_name(DeviceObject::at(device)));
+    let driver = driver.unwrap_or_default();
+    kernel.trace.emit(|| Event::IrpCompletedAsPending { irp: irp.address(), driver });
 }
 
 #[cold]

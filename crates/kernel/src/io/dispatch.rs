@@ -20,7 +20,7 @@ pub(super) fn running_driver() -> Option<u32> {
 }
 
 /// Runs `body` with the driver or export driver of this identifier as the one whose code is called.
-pub(super) fn as_owner<R>(id: u32, body: impl FnOnce() -> R) -> R {
+pub(crate) fn as_owner<R>(id: u32, body: impl FnOnce() -> R) -> R {
     let before = RUNNING.replace(id);
     let result = body();
     RUNNING.set(before);
@@ -64,21 +64,15 @@ fn enter(
     routine: u64,
 ) -> Outcome<NTSTATUS> {
     if routine == 0 || routine == kernel.io.invalid_device_request() {
-        return built_in(kernel, driver, device, irp);
+        return invalid_device_request(kernel, irp);
+    }
+    if let Some(built_in) = kernel.io.built_in(routine) {
+        return (built_in.dispatch)(kernel, device, irp);
     }
     let before = RUNNING.replace(super::driver::id_of(driver));
     let returned = kernel.ke.call(kernel, routine, &[device.address(), irp.address()]);
     RUNNING.set(before);
     Ok(NTSTATUS::from_bits(low_half(returned?)))
-}
-
-/// The requests of drivers that have no code of their own, and of major functions that are not set.
-#[cold]
-fn built_in(kernel: &Kernel, driver: DriverObject, device: DeviceObject, irp: Irp) -> Outcome<NTSTATUS> {
-    if kernel.io.pnp.is_root_bus(driver) {
-        return super::pnp::root_dispatch(kernel, device, irp);
-    }
-    invalid_device_request(kernel, irp)
 }
 
 /// What an unset major function does: completes the IRP with STATUS_INVALID_DEVICE_REQUEST.
@@ -110,6 +104,6 @@ fn observed(
 
 /// NTSTATUS values come back in EAX; the upper half of RAX is whatever the driver left there.
 #[expect(clippy::cast_possible_truncation, reason = "EAX is meant")]
-pub(super) fn low_half(value: u64) -> u32 {
+pub(crate) fn low_half(value: u64) -> u32 {
     value as u32
 }

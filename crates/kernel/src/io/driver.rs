@@ -95,6 +95,8 @@ pub struct UnloadReport {
     pub user_mappings: Vec<UserMapping>,
     /// Views of sections in system space not unmapped.
     pub system_views: Vec<SystemView>,
+    /// Objects of other rooms not let go of, a filter's ports for example, by type and name.
+    pub objects: Vec<String>,
 }
 
 impl UnloadReport {
@@ -106,6 +108,7 @@ impl UnloadReport {
             && self.symbolic_links.is_empty()
             && self.user_mappings.is_empty()
             && self.system_views.is_empty()
+            && self.objects.is_empty()
     }
 }
 
@@ -224,6 +227,7 @@ impl Driver {
             symbolic_links: symbolic_link::left_by(kernel, self.id),
             user_mappings: kernel.mm.user_mappings_of(PoolOwner(self.id)),
             system_views: kernel.mm.system_views_of(PoolOwner(self.id)),
+            objects: objects_of(kernel, self.id),
         }
     }
 }
@@ -232,6 +236,19 @@ impl Driver {
 pub(super) fn pool_of(kernel: &Kernel, owner: u32) -> Vec<(u32, TagUsage)> {
     let usage = kernel.mm.pool.usage().into_iter();
     usage.filter(|(of, ..)| of.0 == owner).map(|(_, tag, usage)| (tag, usage)).collect()
+}
+
+/// What `owner` made besides devices and has not let go of.
+fn objects_of(kernel: &Kernel, owner: u32) -> Vec<String> {
+    let made = kernel.ob.made_by(owner).into_iter().filter(|object| object.body::<super::Device>().is_none());
+    let mut told: Vec<String> = made
+        .map(|object| {
+            let type_name = object.object_type().name;
+            object.path().map_or_else(|| type_name.to_owned(), |path| format!("{type_name} {path}"))
+        })
+        .collect();
+    told.sort_unstable();
+    told
 }
 
 fn wide(text: &str) -> Vec<u16> {
@@ -320,14 +337,14 @@ fn register(
 }
 
 /// Makes a driver that has no code of its own: all of its requests are answered as those of unset major functions are.
+///
+/// # Errors
+/// `STATUS_OBJECT_NAME_COLLISION` when somebody's driver has the name; `STATUS_INSUFFICIENT_RESOURCES`.
 pub(super) fn make_built_in(kernel: &Kernel, name: &str) -> Result<Arc<Driver>, NTSTATUS> {
     let image = DriverImage { entry: 0, range: 0..0, file_name: String::new(), keep: Box::new(()) };
     let (driver, ..) = match register(kernel, name, image) {
         Ok(registered) => registered,
-        // Another thread was first.
-        Err(LoadError::AlreadyLoaded) => {
-            return kernel.io.driver(name).ok_or(abi::STATUS_INSUFFICIENT_RESOURCES);
-        }
+        Err(LoadError::AlreadyLoaded) => return Err(abi::STATUS_OBJECT_NAME_COLLISION),
         Err(LoadError::Status(status)) => return Err(status),
         Err(_) => return Err(abi::STATUS_INSUFFICIENT_RESOURCES),
     };
@@ -342,6 +359,11 @@ pub(super) fn check_name(name: &str) -> Result<(), NTSTATUS> {
     const LONGEST: usize = 255;
     let sound = !name.is_empty() && !name.contains('\\') && name.encode_utf16().count() <= LONGEST;
     if sound { Ok(()) } else { Err(abi::STATUS_OBJECT_NAME_INVALID) }
+}
+
+/// Whether a service of this name, one part of a path, has a key.
+pub(crate) fn has_service_key(kernel: &Kernel, name: &str) -> bool {
+    check_name(name).is_ok() && kernel.cm.has_key(&format!("{SERVICES}\\{name}"))
 }
 
 pub(super) fn describe_service(kernel: &Kernel, key: &str, file_name: &str) -> Result<(), NTSTATUS> {
@@ -455,7 +477,10 @@ fn run_unload(kernel: &Kernel, driver: &Arc<Driver>) -> Result<UnloadReport, NTS
     let unload = driver.object.driver_unload().map_err(|_| abi::STATUS_INVALID_DEVICE_REQUEST)?;
     let system = kernel.ps.system().clone();
     let returned = ps::inside(kernel, &system, |thread| {
-        dispatch::as_owner(driver.id, || kernel.ke.call(kernel, unload, &[driver.object.address()]))?;
+        dispatch::as_owner(driver.id, || match kernel.io.built_in(unload) {
+            Some(built_in) => (built_in.unload)(kernel, driver),
+            None => kernel.ke.call(kernel, unload, &[driver.object.address()]).map(drop),
+        })?;
         kernel.ke.leave_system_service(kernel, thread, unload)
     })?;
     if returned.is_err() {

@@ -1,7 +1,7 @@
 //! File objects: an open of a device, from CREATE through CLEANUP to CLOSE.
 
 use std::any::Any;
-use std::sync::atomic::AtomicU32;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use platform::scheduler::Lock;
@@ -37,7 +37,9 @@ pub struct File {
     /// Of a file that was opened relative to another: that one's name below the device.
     pub(super) relative_to: Vec<u16>,
     /// Whether CREATE succeeded: only then CLEANUP and CLOSE follow.
-    pub(super) created: std::sync::atomic::AtomicBool,
+    pub(super) created: AtomicBool,
+    /// Whether CLEANUP has been sent.
+    pub(super) cleaned_up: AtomicBool,
 }
 
 impl ObjectBody for File {
@@ -47,12 +49,18 @@ impl ObjectBody for File {
 
     fn close(&self, kernel: &Kernel, _process: &Process, _object: &Arc<Object>, last_in_system: bool) {
         if last_in_system && self.is_created() {
+            self.cleaned_up.store(true, Ordering::Release);
             request::cleanup(kernel, self);
         }
     }
 
     fn delete(&self, kernel: &Kernel, _object: &Object) {
         if self.is_created() {
+            // It has never had a handle: a driver still gets both. (Confirm: published is that CLEANUP comes with the last
+            // handle, and CLOSE behind CLEANUP.)
+            if !self.cleaned_up.load(Ordering::Acquire) {
+                request::cleanup(kernel, self);
+            }
             request::close(kernel, self);
         }
         if let Some(name) = self.name {
@@ -101,6 +109,6 @@ impl File {
     }
 
     fn is_created(&self) -> bool {
-        self.created.load(std::sync::atomic::Ordering::Acquire)
+        self.created.load(Ordering::Acquire)
     }
 }

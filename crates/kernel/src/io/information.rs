@@ -83,6 +83,24 @@ fn mode(object: FileObject) -> Outcome<u32> {
     Ok(mode)
 }
 
+/// What is done with a class.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Class {
+    Query,
+    Change,
+}
+
+/// Whether an application may ask for `class` with so many bytes.
+pub(super) fn check_class(class: FILE_INFORMATION_CLASS, length: u32, what: Class) -> Result<(), NTSTATUS> {
+    let least = if what == Class::Query { least_of_query(class) } else { least_of_change(class) };
+    check(least, &FileQuery { handle: 0, io_status_block: 0, buffer: 0, length, class })
+}
+
+/// Bytes that the answer to a query of a class has that the I/O manager answers itself.
+pub(super) fn length_of(class: FILE_INFORMATION_CLASS) -> usize {
+    least_of_query(class).unwrap_or(0)
+}
+
 /// Bytes that a query needs at least; `None` for what no query asks for by handle.
 fn least_of_query(class: FILE_INFORMATION_CLASS) -> Option<usize> {
     Some(match class {
@@ -171,7 +189,7 @@ pub fn query_file(kernel: &Kernel, thread: &Thread, query: &FileQuery) -> Outcom
 }
 
 /// What the I/O manager knows of a file, without its driver; as many of the bytes mean something as the class has.
-fn own_answer(file: &File, granted: u32, class: FILE_INFORMATION_CLASS) -> Outcome<Option<u64>> {
+pub(super) fn own_answer(file: &File, granted: u32, class: FILE_INFORMATION_CLASS) -> Outcome<Option<u64>> {
     Ok(match class {
         abi::FileAccessInformation => Some(u64::from(granted)),
         abi::FileModeInformation => Some(u64::from(mode(file.object)?)),

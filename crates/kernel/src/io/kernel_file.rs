@@ -1,4 +1,4 @@
-//! Requests of drivers on files by handle: `ZwReadFile`, `ZwWriteFile`, `ZwDeviceIoControlFile`, `ZwFlushBuffersFile`.
+//! Requests of drivers on files by handle: `ZwReadFile`, `ZwWriteFile`, `ZwDeviceIoControlFile`, `ZwFsControlFile`, `ZwFlushBuffersFile`.
 //!
 //! They are `asynchronous`'s requests with kernel mode as their requestor: addresses and rights are the driver's own affair,
 //! kernel handles are good, and what an MDL describes is locked.
@@ -24,6 +24,8 @@ pub enum FileRequest {
     Write(Transfer),
     /// `ZwDeviceIoControlFile`.
     Control(Control),
+    /// `ZwFsControlFile`.
+    FsControl(Control),
     /// `ZwFlushBuffersFile`, which waits for its end on every file, on this handle.
     Flush(u64),
 }
@@ -57,7 +59,10 @@ pub fn request_by_handle(
     let status = match request {
         FileRequest::Read(transfer) => start_transfer(caller, abi::IRP_MJ_READ, transfer, notice),
         FileRequest::Write(transfer) => start_transfer(caller, abi::IRP_MJ_WRITE, transfer, notice),
-        FileRequest::Control(control) => start_control(caller, control, notice),
+        FileRequest::Control(control) => start_control(caller, abi::IRP_MJ_DEVICE_CONTROL, control, notice),
+        FileRequest::FsControl(control) => {
+            start_control(caller, abi::IRP_MJ_FILE_SYSTEM_CONTROL, control, notice)
+        }
         FileRequest::Flush(handle) => {
             wait_for(caller, Target::Handle(*handle), notice, |_, _| Ok(Operation::flush()))
         }

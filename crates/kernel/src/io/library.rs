@@ -79,6 +79,7 @@ impl Library {
             symbolic_links: symbolic_link::left_by(kernel, self.id),
             user_mappings: kernel.mm.user_mappings_of(PoolOwner(self.id)),
             system_views: kernel.mm.system_views_of(PoolOwner(self.id)),
+            objects: Vec::new(),
         }
     }
 

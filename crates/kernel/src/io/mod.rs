@@ -7,16 +7,19 @@
 mod asynchronous;
 mod attach;
 mod build;
+mod built_in;
 mod cancel;
 mod completion;
 mod completion_port;
 mod csq;
+mod demand_start;
 mod device;
 mod device_queue;
 mod dispatch;
 mod driver;
 mod driver_extension;
 mod file;
+mod file_call;
 mod information;
 mod irp;
 mod kernel_file;
@@ -46,14 +49,18 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use platform::pages::{SYSTEM_SPACE, USER_PROBE_ADDRESS};
 
 use crate::Kernel;
+use crate::ke::THREAD_TAG;
 use crate::mm::{MemoryManager, PoolBlock, PoolError, PoolOwner};
 
-pub use asynchronous::{Control, Notice, Transfer, start_device_control, start_read, start_write};
+pub use asynchronous::{
+    Control, Notice, Transfer, start_device_control, start_fs_control, start_read, start_write,
+};
 pub use attach::{
     attach_to_named, attach_to_stack, attached_device, attached_device_reference, base_device_reference,
     detach, device_object_pointer, lower_device_reference, related_device,
 };
 pub use build::{ControlRequest, FsdRequest, Notify, build_device_io_control_request, build_fsd_request};
+pub(crate) use built_in::{BuiltIn, make_built_in};
 pub use cancel::{
     Cancelled, acquire_cancel_spin_lock, cancel_io_file, cancel_irp, cancel_synchronous_io_file, end_process,
     end_thread, release_cancel_spin_lock, set_cancel_routine,
@@ -66,12 +73,15 @@ pub use completion_port::{
 pub use csq::{
     CsqRoutines, IoCsq, IoCsqIrpContext, csq_initialize, csq_insert_irp, csq_remove_irp, csq_remove_next_irp,
 };
+pub use demand_start::Starter;
 pub use device::{Device, DeviceParameters, create_device, delete_device};
 pub use device_queue::{
     DeviceQueue, DeviceQueueEntry, NextPacket, initialize_device_queue, insert_device_queue,
     remove_device_queue, remove_entry_device_queue, set_start_io_attributes, start_next_packet, start_packet,
 };
 pub use dispatch::call_driver;
+pub(crate) use dispatch::{as_owner, low_half};
+pub(crate) use driver::has_service_key;
 pub use driver::{
     Driver, DriverEntryFailure, DriverImage, LoadError, UnloadOutcome, UnloadReport, load_driver,
     unload_driver,
@@ -80,12 +90,13 @@ pub use driver_extension::{
     allocate_driver_object_extension, driver_object_extension, register_reinitialization,
 };
 pub use file::File;
+pub use file_call::{flush_buffers_file, query_information_file, set_information_file};
 pub use information::{FileQuery, query_by_object, query_file, query_volume, set_file};
 pub use irp::{allocate_irp, free_irp, initialize_irp, make_associated_irp, reuse_irp};
 pub use kernel_file::{FileRequest, request_by_handle};
 pub use library::{Library, LibraryError, LibraryImage, load_library, unload_library};
 pub use mdl::{allocate_mdl, free_mdl, mdl_outcome};
-pub use open::{OpenRequest, create_file, open_file};
+pub use open::{NamedPipe, OpenRequest, create_file, open_file};
 pub use packet::{CANCEL_PATIENCE, current_irp};
 pub use pnp::{
     AddDevice, AddDeviceError, DevNode, DevNodeState, DeviceInterfaces, InterfaceQuery, PnpAction, PnpAnswer,
@@ -142,15 +153,18 @@ pub struct IoManager {
     link_makers: RwLock<HashMap<Vec<u16>, u32>>,
     /// Held while devices are attached and detached. Requests read the stacks without it.
     stacks: Mutex<()>,
-    /// The cancel spin lock; behind it, an address that stands for the cancel routine of cancel-safe queues.
+    /// The cancel spin lock; behind it, an address that stands for the cancel routine of cancel-safe queues, and those of the
+    /// kernel's own drivers.
     cancel_spin_lock: u64,
     file_segments: section::FileSegments,
+    starters: demand_start::Starters,
+    built_ins: built_in::BuiltIns,
 }
 
 impl IoManager {
     /// `None` when there is no pool for what every I/O manager has.
     pub(crate) fn new(memory: &MemoryManager) -> Option<Self> {
-        let locks = memory.pool.allocate_zeroed(16, LOCKS_TAG, PoolOwner::default())?;
+        let locks = memory.pool.allocate_zeroed(16 + 8 * built_in::MOST, LOCKS_TAG, PoolOwner::default())?;
         Some(Self {
             drivers: RwLock::default(),
             libraries: RwLock::default(),
@@ -168,6 +182,8 @@ impl IoManager {
             stacks: Mutex::default(),
             cancel_spin_lock: locks.address,
             file_segments: section::FileSegments::default(),
+            starters: demand_start::Starters::default(),
+            built_ins: built_in::BuiltIns::default(),
         })
     }
 
@@ -178,6 +194,12 @@ impl IoManager {
     /// What IRPs in cancel-safe queues have as their cancel routine. Drivers only compare it with NULL; it is no code.
     pub(crate) fn csq_cancel_routine(&self) -> u64 {
         self.cancel_spin_lock + 8
+    }
+
+    /// The first of the addresses that stand for routines of the kernel's own drivers.
+    #[inline]
+    fn built_in_addresses(&self) -> u64 {
+        self.cancel_spin_lock + 16
     }
 
     /// Sets the address of the dispatch routine that unset major functions have: driver code may read and call it.
@@ -276,10 +298,11 @@ fn free_own(kernel: &Kernel, address: u64) -> bool {
     false
 }
 
-/// Whether a block is the I/O manager's own, which drivers must not free: an IRP, its system buffer or MDL, an object.
+/// Whether a block is the kernel's own, which drivers must not free: an IRP, its system buffer or MDL, an object of any room, a
+/// thread's also where no handle stands for it.
 #[must_use]
-pub fn owns_pool(block: &PoolBlock) -> bool {
-    const TAGS: [u32; 7] = [
+pub fn owns_pool(kernel: &Kernel, block: &PoolBlock) -> bool {
+    const TAGS: [u32; 8] = [
         packet::IRP_TAG,
         packet::BUFFER_TAG,
         packet::MDL_TAG,
@@ -287,6 +310,11 @@ pub fn owns_pool(block: &PoolBlock) -> bool {
         driver::DRIVER_TAG,
         open::FILE_TAG,
         completion_port::TAG,
+        THREAD_TAG,
     ];
-    block.owner == PoolOwner::default() && TAGS.contains(&block.tag)
+    // Blocks of drivers need no look at the objects.
+    block.owner == PoolOwner::default()
+        && (TAGS.contains(&block.tag)
+            || kernel.ob.by_address(block.address).is_some()
+            || kernel.ob.type_at(block.address).is_some())
 }

@@ -14,7 +14,7 @@ use crate::mm::{PoolBlock, PoolOwner};
 use crate::ob::{Found, Object};
 use crate::ps::Process;
 use crate::raw::{self, DispatcherHeader, FileObject, Outcome};
-use crate::se;
+use crate::se::{self, QualityOfService, SecurityDescriptor, SubjectContext};
 
 /// Tag of file objects and their names.
 pub(super) const FILE_TAG: u32 = u32::from_le_bytes(*b"File");
@@ -38,10 +38,37 @@ pub struct OpenRequest<'a> {
     pub create_disposition: u32,
     /// FILE_SYNCHRONOUS_IO_NONALERT, …
     pub create_options: u32,
+    /// What the create request brings besides in its system buffer (`EaLength`), in its driver's own form.
+    pub extended: &'a [u8],
     /// Whether the caller is an application (`UserMode`).
     pub user_mode: bool,
+    /// For `NtCreateNamedPipeFile`: what the pipe is to be.
+    pub named_pipe: Option<NamedPipe<'a>>,
     /// Whether rights are checked for kernel mode too (IO_FORCE_ACCESS_CHECK, OBJ_FORCE_ACCESS_CHECK).
     pub force_access_check: bool,
+    /// How far the driver may go with the caller's token (OBJECT_ATTRIBUTES.SecurityQualityOfService).
+    pub quality: QualityOfService,
+}
+
+/// What `NtCreateNamedPipeFile` is given beside what opens are.
+#[derive(Clone, Copy, Debug)]
+pub struct NamedPipe<'a> {
+    /// FILE_PIPE_MESSAGE_TYPE, FILE_PIPE_REJECT_REMOTE_CLIENTS.
+    pub pipe_type: u32,
+    /// FILE_PIPE_MESSAGE_MODE.
+    pub read_mode: u32,
+    /// FILE_PIPE_COMPLETE_OPERATION.
+    pub completion_mode: u32,
+    /// Instances that there may be of it; `u32::MAX` for any number.
+    pub maximum_instances: u32,
+    /// Bytes that clients may write ahead.
+    pub inbound_quota: u32,
+    /// Bytes that the server may write ahead.
+    pub outbound_quota: u32,
+    /// How long clients wait for an instance who do not say it, in units of 100 ns, below 0: relative to now.
+    pub default_timeout: Option<i64>,
+    /// The descriptor of the first instance; `None` for the token's default.
+    pub security: Option<&'a SecurityDescriptor>,
 }
 
 impl OpenRequest<'_> {
@@ -95,7 +122,7 @@ pub fn open_file(
     check(request)?;
     let found = find(kernel, request)?;
     let device = found.object.body::<Device>().ok_or(abi::STATUS_OBJECT_TYPE_MISMATCH)?;
-    let granted = decide(&found, device, process, request)?;
+    let granted = decide(kernel, &found, device, process, request)?;
     if !found.object.try_reference() {
         return Err(abi::STATUS_NO_SUCH_DEVICE);
     }
@@ -113,7 +140,7 @@ pub fn open_file(
     };
     // From here on the file object's deletion lets go of the device.
     match send_create(kernel, process, &file, request, granted) {
-        Ok(information) => Ok((file, granted, information)),
+        Ok((information, granted)) => Ok((file, granted, information)),
         Err(status) => {
             file.dereference(kernel);
             Err(status)
@@ -123,7 +150,7 @@ pub fn open_file(
 
 /// The device, and what of the name is its driver's.
 fn find(kernel: &Kernel, request: &OpenRequest<'_>) -> Result<Found, NTSTATUS> {
-    let Some(related) = request.related else { return kernel.ob.find(request.path, false) };
+    let Some(related) = request.related else { return super::demand_start::find(kernel, request.path) };
     let file = related.body::<File>().ok_or(abi::STATUS_OBJECT_TYPE_MISMATCH)?;
     if request.path.first() == Some(&u16::from(b'\\')) {
         return Err(abi::STATUS_OBJECT_PATH_SYNTAX_BAD);
@@ -138,6 +165,7 @@ fn find(kernel: &Kernel, request: &OpenRequest<'_>) -> Result<Found, NTSTATUS> {
 ///
 /// Source: "Controlling Device Namespace Access"; kernel, "Securing Device Objects".
 fn decide(
+    kernel: &Kernel,
     found: &Found,
     device: &Device,
     process: &Process,
@@ -149,7 +177,7 @@ fn decide(
     if is_below && characteristics & abi::FILE_DEVICE_SECURE_OPEN == 0 {
         return Ok(object_type.map_access(request.desired_access));
     }
-    se::check_object(&found.object, &process.token, request.desired_access, request.is_checked())
+    se::check_for_caller(kernel, process, &found.object, request.desired_access, request.is_checked())
 }
 
 fn check(request: &OpenRequest<'_>) -> Result<(), NTSTATUS> {
@@ -163,7 +191,26 @@ fn check(request: &OpenRequest<'_>) -> Result<(), NTSTATUS> {
     if both || needs_synchronize || request.create_disposition > abi::FILE_MAXIMUM_DISPOSITION {
         return Err(abi::STATUS_INVALID_PARAMETER);
     }
+    if let Some(pipe) = &request.named_pipe {
+        check_named_pipe(request, pipe)?;
+    }
     Ok(())
+}
+
+/// Source: Win32, CreateNamedPipe (modes, nMaxInstances, nDefaultTimeOut).
+fn check_named_pipe(request: &OpenRequest<'_>, pipe: &NamedPipe<'_>) -> Result<(), NTSTATUS> {
+    const SHARED: u32 = abi::FILE_SHARE_READ | abi::FILE_SHARE_WRITE;
+    let sound = matches!(request.create_disposition, abi::FILE_OPEN | abi::FILE_CREATE | abi::FILE_OPEN_IF)
+        && request.share_access & !SHARED == 0
+        && request.share_access & SHARED != 0
+        && pipe.pipe_type & !abi::FILE_PIPE_TYPE_VALID_MASK == 0
+        && pipe.read_mode <= abi::FILE_PIPE_MESSAGE_MODE
+        && pipe.completion_mode <= abi::FILE_PIPE_COMPLETE_OPERATION
+        && (pipe.pipe_type & abi::FILE_PIPE_MESSAGE_TYPE != 0
+            || pipe.read_mode == abi::FILE_PIPE_BYTE_STREAM_MODE)
+        && pipe.maximum_instances != 0
+        && pipe.default_timeout.is_none_or(|timeout| timeout < 0);
+    if sound { Ok(()) } else { Err(abi::STATUS_INVALID_PARAMETER) }
 }
 
 /// Rights that include SYNCHRONIZE, which synchronous files need.
@@ -216,6 +263,7 @@ fn make_file(
             skips: AtomicU32::new(0),
             relative_to: request.related.map(|related| below_device(related)).unwrap_or_default(),
             created: AtomicBool::new(false),
+            cleaned_up: AtomicBool::new(false),
         },
     );
     kernel.ob.remember(&file);
@@ -270,23 +318,39 @@ fn send_create(
     object: &Arc<Object>,
     request: &OpenRequest<'_>,
     granted: u32,
-) -> Result<u64, NTSTATUS> {
+) -> Result<(u64, u32), NTSTATUS> {
     let file = object.body::<File>().ok_or(abi::STATUS_OBJECT_TYPE_MISMATCH)?;
     let context = SecurityContext::new(kernel, process, request, granted)?;
     let options = (request.create_disposition << 24) | (request.create_options & 0x00FF_FFFF);
     let force = if request.force_access_check { abi::SL_FORCE_ACCESS_CHECK } else { 0 };
     let word = u64::from(request.file_attributes & 0xFFFF) | (u64::from(request.share_access & 0xFFFF) << 16);
-    let parameters = [context.address, u64::from(options), word, 0];
+    let extended = match extended_buffer(kernel, request.extended) {
+        Ok(extended) => extended,
+        Err(status) => {
+            context.free(kernel);
+            return Err(status);
+        }
+    };
+    let (major, fourth) = match context.named_pipe {
+        0 => (abi::IRP_MJ_CREATE, request.extended.len() as u64),
+        parameters => (abi::IRP_MJ_CREATE_NAMED_PIPE, parameters),
+    };
+    let parameters = [context.address, u64::from(options), word, fourth];
     let result = request::send_plain(kernel, file, request.user_mode, |irp, location| {
-        location.set_major_function(abi::IRP_MJ_CREATE)?;
+        location.set_major_function(major)?;
         location.set_flags(force)?;
         irp.set_flags(abi::IRP_CREATE_OPERATION | abi::IRP_SYNCHRONOUS_API)?;
+        irp.set_system_buffer(extended.map_or(0, |block| block.address))?;
         for (index, parameter) in (0..).zip(parameters) {
             location.set_parameter(index, parameter)?;
         }
         Ok(())
     });
+    let granted = context.granted(request.desired_access, granted);
     context.free(kernel);
+    if let Some(block) = extended {
+        super::free_own(kernel, block.address);
+    }
     // It means something in create requests alone, and nothing keeps that file.
     let _freed_by_driver = file.object.set_related_file_object(0);
     // The create request may end with a warning or information; only errors leave no handle.
@@ -296,58 +360,124 @@ fn send_create(
     file.created.store(true, Ordering::Release);
     // Confirm: that a file is signaled once it is open, as its first request has ended. No published text says so.
     kernel.ke.set_event(kernel, file.object.event(), 0).map_err(|_| abi::STATUS_INSUFFICIENT_RESOURCES)?;
-    Ok(result.information)
+    Ok((result.information, granted))
 }
 
-/// The IO_SECURITY_CONTEXT and ACCESS_STATE of a create request, and the reference that keeps the token in it valid.
+const PREVIOUSLY_GRANTED: u64 = offset_of!(abi::ACCESS_STATE, PreviouslyGrantedAccess) as u64;
+
+impl NamedPipe<'_> {
+    /// Writes the NAMED_PIPE_CREATE_PARAMETERS to `address`.
+    fn write(&self, address: u64) -> Outcome<()> {
+        type Layout = abi::NAMED_PIPE_CREATE_PARAMETERS;
+        let words = [
+            (offset_of!(Layout, NamedPipeType), self.pipe_type),
+            (offset_of!(Layout, ReadMode), self.read_mode),
+            (offset_of!(Layout, CompletionMode), self.completion_mode),
+            (offset_of!(Layout, MaximumInstances), self.maximum_instances),
+            (offset_of!(Layout, InboundQuota), self.inbound_quota),
+            (offset_of!(Layout, OutboundQuota), self.outbound_quota),
+        ];
+        for (offset, word) in words {
+            raw::write(address + offset as u64, word)?;
+        }
+        let timeout = self.default_timeout.unwrap_or(0).cast_unsigned();
+        raw::write(address + offset_of!(Layout, DefaultTimeout) as u64, timeout)?;
+        let specified = u8::from(self.default_timeout.is_some());
+        raw::write(address + offset_of!(Layout, TimeoutSpecified) as u64, specified)
+    }
+}
+
+/// A create request's system buffer; none for no bytes.
+fn extended_buffer(kernel: &Kernel, bytes: &[u8]) -> Result<Option<PoolBlock>, NTSTATUS> {
+    if bytes.is_empty() {
+        return Ok(None);
+    }
+    let block = allocate(kernel, bytes.len())?;
+    // The memory is the kernel's own and was committed just now.
+    raw::copy_to(block.address, bytes).map_err(|_| abi::STATUS_INSUFFICIENT_RESOURCES)?;
+    Ok(Some(block))
+}
+
+/// The IO_SECURITY_CONTEXT, ACCESS_STATE and SECURITY_QUALITY_OF_SERVICE of a create request, and the references that keep the
+/// tokens in them valid.
 struct SecurityContext {
     address: u64,
-    token: Arc<Object>,
+    /// Address of the NAMED_PIPE_CREATE_PARAMETERS; 0 for a create of another kind.
+    named_pipe: u64,
+    subject: SubjectContext,
 }
 
 impl SecurityContext {
+    const STATE: usize = size_of::<abi::IO_SECURITY_CONTEXT>().next_multiple_of(16);
+    const QUALITY: usize = Self::STATE + size_of::<abi::ACCESS_STATE>();
+    const PIPE: usize = (Self::QUALITY + size_of::<abi::SECURITY_QUALITY_OF_SERVICE>()).next_multiple_of(16);
+    /// Behind it is the descriptor that a named pipe is given.
+    const SIZE: usize = (Self::PIPE + size_of::<abi::NAMED_PIPE_CREATE_PARAMETERS>()).next_multiple_of(16);
+
     fn new(
         kernel: &Kernel,
         process: &Process,
         request: &OpenRequest<'_>,
         granted: u32,
     ) -> Result<Self, NTSTATUS> {
-        let context_size = size_of::<abi::IO_SECURITY_CONTEXT>().next_multiple_of(16);
-        let token = se::token_object(kernel, process)?;
-        let block = match allocate(kernel, context_size + size_of::<abi::ACCESS_STATE>()) {
-            Ok(block) => block,
-            Err(status) => {
-                token.dereference(kernel);
-                return Err(status);
+        let explicit = request.named_pipe.and_then(|pipe| pipe.security);
+        let explicit = match explicit {
+            Some(descriptor) => descriptor.to_bytes().ok_or(abi::STATUS_INSUFFICIENT_RESOURCES)?,
+            None => Vec::new(),
+        };
+        let subject = SubjectContext::current(kernel, process)?;
+        let address = allocate(kernel, Self::SIZE + explicit.len())?.address;
+        let named_pipe = request.named_pipe.map_or(0, |_| address + Self::PIPE as u64);
+        let this = Self { address, named_pipe, subject };
+        match this.write(process, request, granted, &explicit) {
+            Ok(()) => Ok(this),
+            Err(_) => {
+                this.free(kernel);
+                Err(abi::STATUS_INSUFFICIENT_RESOURCES)
             }
-        };
-        let state = block.address + context_size as u64;
-        let wanted = se::map_generic(request.desired_access, &super::file::GENERIC_MAPPING);
-        let options = request.create_options;
-        let write = || -> Outcome<()> {
-            const SUBJECT: usize = offset_of!(abi::ACCESS_STATE, SubjectSecurityContext);
-            const TOKEN: usize = SUBJECT + offset_of!(abi::SECURITY_SUBJECT_CONTEXT, PrimaryToken);
-            const PROCESS: usize = SUBJECT + offset_of!(abi::SECURITY_SUBJECT_CONTEXT, ProcessAuditId);
-            let context = block.address;
-            raw::write(context + offset_of!(abi::IO_SECURITY_CONTEXT, AccessState) as u64, state)?;
-            raw::write(context + offset_of!(abi::IO_SECURITY_CONTEXT, DesiredAccess) as u64, granted)?;
-            raw::write(context + offset_of!(abi::IO_SECURITY_CONTEXT, FullCreateOptions) as u64, options)?;
-            raw::write(state + offset_of!(abi::ACCESS_STATE, PreviouslyGrantedAccess) as u64, granted)?;
-            raw::write(state + offset_of!(abi::ACCESS_STATE, OriginalDesiredAccess) as u64, wanted)?;
-            raw::write(state + TOKEN as u64, token.address)?;
-            raw::write(state + PROCESS as u64, u64::from(process.id))
-        };
-        let written = write();
-        let this = Self { address: block.address, token };
-        if written.is_err() {
-            this.free(kernel);
-            return Err(abi::STATUS_INSUFFICIENT_RESOURCES);
         }
-        Ok(this)
+    }
+
+    fn write(
+        &self,
+        process: &Process,
+        request: &OpenRequest<'_>,
+        granted: u32,
+        explicit: &[u8],
+    ) -> Outcome<()> {
+        const SUBJECT: usize = offset_of!(abi::ACCESS_STATE, SubjectSecurityContext);
+        let wanted = se::map_generic(request.desired_access, &super::file::GENERIC_MAPPING);
+        let (context, state, quality) =
+            (self.address, self.address + Self::STATE as u64, self.address + Self::QUALITY as u64);
+        raw::write(context + offset_of!(abi::IO_SECURITY_CONTEXT, SecurityQos) as u64, quality)?;
+        raw::write(context + offset_of!(abi::IO_SECURITY_CONTEXT, AccessState) as u64, state)?;
+        raw::write(context + offset_of!(abi::IO_SECURITY_CONTEXT, DesiredAccess) as u64, granted)?;
+        let options = request.create_options;
+        raw::write(context + offset_of!(abi::IO_SECURITY_CONTEXT, FullCreateOptions) as u64, options)?;
+        raw::write(state + PREVIOUSLY_GRANTED, granted)?;
+        raw::write(state + offset_of!(abi::ACCESS_STATE, OriginalDesiredAccess) as u64, wanted)?;
+        self.subject.write(state + SUBJECT as u64, process.id)?;
+        if !explicit.is_empty() {
+            let at = self.address + Self::SIZE as u64;
+            raw::copy_to(at, explicit)?;
+            raw::write(state + offset_of!(abi::ACCESS_STATE, SecurityDescriptor) as u64, at)?;
+        }
+        if let Some(pipe) = &request.named_pipe {
+            pipe.write(self.named_pipe)?;
+        }
+        request.quality.write(quality)
+    }
+
+    /// What the open is granted once its driver has answered. Where everything was asked for that there is (MAXIMUM_ALLOWED), a
+    /// driver that judges its own names says so in `PreviouslyGrantedAccess`.
+    fn granted(&self, desired: u32, granted: u32) -> u32 {
+        if desired & abi::MAXIMUM_ALLOWED == 0 {
+            return granted;
+        }
+        raw::read(self.address + Self::STATE as u64 + PREVIOUSLY_GRANTED).unwrap_or(granted)
     }
 
     fn free(self, kernel: &Kernel) {
         super::free_own(kernel, self.address);
-        self.token.dereference(kernel);
     }
 }

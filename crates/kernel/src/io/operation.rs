@@ -34,7 +34,7 @@ pub(super) struct Operation {
 #[derive(Clone, Copy, Debug)]
 enum Kind {
     Transfer { major: u8, position: u64, data: Bytes },
-    Control { code: u32, input: Bytes, output: Bytes },
+    Control { major: u8, code: u32, input: Bytes, output: Bytes },
     Information { major: u8, class: i32, data: Bytes },
     Flush,
 }
@@ -63,14 +63,14 @@ impl Operation {
         Self { mode: BufferMode::Direct, extra_flags: abi::IRP_PAGING_IO | abi::IRP_NOCACHE, ..self }
     }
 
-    /// A control request.
-    pub(super) fn control(code: u32, input: Bytes, output: Bytes) -> Self {
+    /// A control request (`major`: IRP_MJ_DEVICE_CONTROL, or IRP_MJ_FILE_SYSTEM_CONTROL).
+    pub(super) fn control(major: u8, code: u32, input: Bytes, output: Bytes) -> Self {
         let mode = match code & 3 {
             abi::METHOD_BUFFERED => BufferMode::Buffered,
             abi::METHOD_NEITHER => BufferMode::Neither,
             _ => BufferMode::Direct,
         };
-        Self { kind: Kind::Control { code, input, output }, mode, extra_flags: 0 }
+        Self { kind: Kind::Control { major, code, input, output }, mode, extra_flags: 0 }
     }
 
     /// IRP_MJ_FLUSH_BUFFERS.
@@ -155,8 +155,10 @@ impl Operation {
                     irp.set_user_buffer(address)?;
                 }
             }
-            Kind::Control { code, input, output } => {
+            Kind::Control { major, code, input, output } => {
                 set_control(location, code, input.1, output.1)?;
+                // The parameters of both are the same; IRP_MN_USER_FS_REQUEST is 0.
+                location.set_major_function(major)?;
                 if self.copied_out().1 > 0 {
                     flags |= abi::IRP_INPUT_OPERATION;
                 }

@@ -79,7 +79,7 @@ fn look_up(process: &Process, handle: u32) -> Option<Rc<LastHandle>> {
 /// Runs `body` with the file that `handle` stands for. The file does not end meanwhile: a synchronous file is locked, and
 /// closing its last handle waits for that, as on NT; others are referenced.
 #[inline]
-fn with_file(
+pub(super) fn with_file(
     kernel: &Kernel,
     process: &Process,
     handle: u32,
@@ -317,7 +317,7 @@ pub(super) fn buffered_flags(buffer: u64) -> u32 {
 
 /// Success and warnings copy `Information` bytes, errors none; never more than the caller's buffer holds.
 #[inline]
-fn copy_back(target: &mut OutputBuffer<'_>, source: u64, result: IoResult) -> Outcome<()> {
+pub(super) fn copy_back(target: &mut OutputBuffer<'_>, source: u64, result: IoResult) -> Outcome<()> {
     if result.status.is_error() || result.information == 0 {
         return Ok(());
     }
@@ -517,7 +517,7 @@ pub(super) fn forgotten(irp: Irp, top: DeviceObject) -> Event {
 }
 
 /// The name of the driver of a device, for reports.
-fn driver_name(device: DeviceObject) -> String {
+pub(super) fn driver_name(device: DeviceObject) -> String {
     let driver = device.driver_object().map(crate::raw::DriverObject::at);
     let name = driver.and_then(|driver| driver.driver_name().to_wide()).unwrap_or_default();
     String::from_utf16_lossy(&name)

@@ -1,6 +1,7 @@
 //! Cancelling against completing, under many interleavings, with a driver compiled into the test.
 
 mod asynchronous;
+mod file_life;
 mod kernel_file;
 
 use std::sync::Arc;
@@ -23,6 +24,8 @@ const OFFSET: u64 = 24;
 /// Address of the event that CLEANUP waits for, in user mode, for ten milliseconds; 0 for none. And how the wait ended.
 const AWAITED: u64 = 32;
 const WAIT_STATUS: u64 = 40;
+/// The last CREATE, CLEANUP and CLOSE requests, a byte each: the major function plus one.
+const LIFE: u64 = 48;
 
 fn extension() -> u64 {
     Kernel::with_current(|kernel, _| {
@@ -63,6 +66,10 @@ extern "win64" fn driver_entry(object: u64, _path: u64) -> u32 {
 
 extern "win64" fn succeed(_device: u64, irp: u64) -> u32 {
     Kernel::with_current(|kernel, _| {
+        let location = IoStackLocation::at(Irp::at(irp).current_stack_location().expect("readable"));
+        let major = u64::from(location.major_function().expect("readable"));
+        let before: u64 = raw::read(extension() + LIFE).expect("readable");
+        raw::write(extension() + LIFE, before << 8 | (major + 1)).expect("writable");
         Irp::at(irp).set_status(0).expect("writable");
         io::complete_request(kernel, Irp::at(irp), 0).expect("once");
     });

@@ -49,6 +49,7 @@ pub use semaphore::Ksemaphore;
 pub use shared_spin_lock::SpinAccess;
 pub use special_apc::ApcTarget;
 pub use spin_lock::{HeldSpinLocks, LockQueueHandle};
+pub(crate) use thread::THREAD_TAG;
 pub use thread::{Thread, ThreadId};
 pub use time::{PERFORMANCE_FREQUENCY, TIME_INCREMENT};
 pub use timer::Ktimer;

@@ -1,8 +1,9 @@
 //! `Thread`: a thread as the dispatcher knows it, whether a system thread, an application's thread inside the
 //! kernel, or the server thread paired with one in another process.
 
-use std::sync::Arc;
+use std::any::Any;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use abi::{NTSTATUS, ThreadObject};
 use platform::entry::KernelStack;
@@ -23,14 +24,21 @@ pub struct ThreadId(pub u32);
 
 /// Bytes of a thread object. What follows the dispatcher header is zero: no public header describes it.
 const OBJECT_SIZE: usize = 0x400;
-const TAG: u32 = u32::from_le_bytes(*b"Thre");
+/// Tag of thread objects.
+pub(crate) const THREAD_TAG: u32 = u32::from_le_bytes(*b"Thre");
 /// Offset of [`Thread::executive_event`], before [`Thread::scratch`].
 const EXECUTIVE_EVENT: u64 = (OBJECT_SIZE - 8 - size_of::<abi::KEVENT>()) as u64;
+
+/// Offset of [`Thread::reply_event`].
+const REPLY_EVENT: u64 = EXECUTIVE_EVENT - size_of::<abi::KEVENT>() as u64;
 
 /// Priority of a new thread, as NT gives system threads.
 const PRIORITY: i32 = 8;
 /// The lowest and highest priorities that `KeSetPriorityThread` takes.
 const PRIORITIES: std::ops::RangeInclusive<i32> = 1..=31;
+
+/// What a room above keeps in a thread.
+type Kept = Arc<dyn Any + Send + Sync>;
 
 /// A thread of a machine.
 #[derive(Debug)]
@@ -56,6 +64,8 @@ pub struct Thread {
     exit_status: AtomicU32,
     process_ends: AtomicBool,
     held: HeldSpinLocks,
+    /// Whom it impersonates: `ps`'s matter.
+    client: Mutex<Option<Kept>>,
 }
 
 impl Thread {
@@ -73,14 +83,16 @@ impl Thread {
     ) -> Result<Self, NTSTATUS> {
         let pool = kernel.mm.pool.clone();
         let block = pool
-            .allocate_zeroed(OBJECT_SIZE, TAG, PoolOwner::default())
+            .allocate_zeroed(OBJECT_SIZE, THREAD_TAG, PoolOwner::default())
             .ok_or(abi::STATUS_INSUFFICIENT_RESOURCES)?;
         let object = block.address;
         initialize_header(DispatcherHeader::at(object), ThreadObject, OBJECT_SIZE, 0)
             .map_err(|_| abi::STATUS_INSUFFICIENT_RESOURCES)?;
-        let event = DispatcherHeader::at(object + EXECUTIVE_EVENT);
-        initialize_header(event, abi::EventSynchronizationObject, size_of::<abi::KEVENT>(), 0)
-            .map_err(|_| abi::STATUS_INSUFFICIENT_RESOURCES)?;
+        for event in [EXECUTIVE_EVENT, REPLY_EVENT] {
+            let event = DispatcherHeader::at(object + event);
+            initialize_header(event, abi::EventSynchronizationObject, size_of::<abi::KEVENT>(), 0)
+                .map_err(|_| abi::STATUS_INSUFFICIENT_RESOURCES)?;
+        }
         Ok(Self {
             id: ThreadId(id),
             process_id,
@@ -96,6 +108,7 @@ impl Thread {
             exit_status: AtomicU32::new(abi::STATUS_PENDING.bits()),
             process_ends: AtomicBool::new(false),
             held: HeldSpinLocks::default(),
+            client: Mutex::default(),
         })
     }
 
@@ -118,6 +131,12 @@ impl Thread {
         DispatcherHeader::at(self.object + EXECUTIVE_EVENT)
     }
 
+    /// A synchronization event in the thread object, on which this thread waits for messages of ports.
+    #[must_use]
+    pub(crate) fn reply_event(&self) -> DispatcherHeader {
+        DispatcherHeader::at(self.object + REPLY_EVENT)
+    }
+
     /// Whether who called the present system service is kernel code (`ddi: ExGetPreviousMode`): always for system threads,
     /// in an application's thread while a driver's Zw routine runs.
     #[must_use]
@@ -131,6 +150,17 @@ impl Thread {
         let result = body();
         self.called_by_kernel.store(before, Ordering::Relaxed);
         result
+    }
+
+    /// Whom it impersonates, in the type of the room that has said so.
+    pub(crate) fn client(&self) -> Option<Kept> {
+        self.client.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Says whom it impersonates, and returns whom it did before.
+    pub(crate) fn set_client(&self, client: Option<Kept>) -> Option<Kept> {
+        let mut slot = self.client.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::replace(&mut *slot, client)
     }
 
     pub(super) fn waiter(&self) -> &Arc<Waiter> {

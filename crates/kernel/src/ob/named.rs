@@ -1,4 +1,5 @@
-//! Objects that applications create and open by name, with their token's rights.
+//! Objects that applications create and open by name, with the rights of their token, or of the client's that the calling
+//! thread impersonates.
 
 use std::sync::Arc;
 
@@ -20,13 +21,14 @@ pub struct Name<'a> {
     pub open_if: bool,
 }
 
-/// Gives a fresh object its name, its descriptor (the token's default) and a handle of `process`. The maker's reference is
+/// Gives a fresh object its name, its descriptor (the default of the token that the calling thread has) and a handle of `process`. The maker's reference is
 /// taken over. True besides the handle: the name existed, and its object was opened (STATUS_OBJECT_NAME_EXISTS).
 ///
 /// # Errors
 /// `STATUS_OBJECT_NAME_COLLISION`; `STATUS_OBJECT_TYPE_MISMATCH` for an existing object of another type;
 /// `STATUS_ACCESS_DENIED` where the token may not create names, or not open the existing object as it wants to; what
-/// [`find`](super::ObjectManager::find) says of the path; `STATUS_INSUFFICIENT_RESOURCES`.
+/// [`find`](super::ObjectManager::find) says of the path; `STATUS_BAD_IMPERSONATION_LEVEL` for a client that may be looked at
+/// only; `STATUS_INSUFFICIENT_RESOURCES`.
 ///
 /// Source: ddi, ZwCreateEvent; Win32, CreateEvent ("Kernel Object Namespaces").
 pub fn create_named(
@@ -36,7 +38,8 @@ pub fn create_named(
     name: Name<'_>,
 ) -> Result<(u32, bool), NTSTATUS> {
     let object_type = object.object_type();
-    let descriptor = se::assign(None, None, false, &process.token, &object_type.generic_mapping);
+    let subject = se::Subject::current(kernel, process);
+    let descriptor = se::assign(None, None, false, subject.token(), &object_type.generic_mapping);
     let named = descriptor.and_then(|descriptor| {
         object.set_security(descriptor);
         if name.path.is_empty() { Ok(()) } else { insert(kernel, process, object, name.path) }
@@ -72,7 +75,7 @@ fn insert(kernel: &Kernel, process: &Process, object: &Arc<Object>, path: &[u16]
     if parent.object.body::<Directory>().is_none() {
         return Err(abi::STATUS_OBJECT_TYPE_MISMATCH);
     }
-    se::check_object(&parent.object, &process.token, abi::DIRECTORY_CREATE_OBJECT, true)?;
+    se::check_for_caller(kernel, process, &parent.object, abi::DIRECTORY_CREATE_OBJECT, true)?;
     kernel.ob.insert(path, object, false)
 }
 
@@ -90,7 +93,7 @@ pub fn open_named(
     if found.object.object_type().name != type_name || !found.rest.is_empty() {
         return Err(abi::STATUS_OBJECT_TYPE_MISMATCH);
     }
-    let granted = se::check_object(&found.object, &process.token, name.desired_access, true)?;
+    let granted = se::check_for_caller(kernel, process, &found.object, name.desired_access, true)?;
     if !found.object.try_reference() {
         return Err(abi::STATUS_OBJECT_NAME_NOT_FOUND);
     }

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use abi::NTSTATUS;
@@ -211,6 +212,14 @@ impl ObjectManager {
     #[must_use]
     pub fn by_address(&self, address: u64) -> Option<Arc<Object>> {
         self.by_address.read().unwrap_or_else(PoisonError::into_inner).get(&address).cloned()
+    }
+
+    /// The objects that drivers know by address and that the driver with this identifier made.
+    #[must_use]
+    pub fn made_by(&self, creator: u32) -> Vec<Arc<Object>> {
+        let all = self.by_address.read().unwrap_or_else(PoisonError::into_inner);
+        let made = |object: &&Arc<Object>| object.creator.load(Ordering::Relaxed) == u64::from(creator);
+        all.values().filter(made).cloned().collect()
     }
 
     pub(super) fn forget(&self, address: u64) {

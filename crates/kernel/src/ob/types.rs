@@ -13,7 +13,7 @@ const TAG: u32 = u32::from_le_bytes(*b"ObjT");
 const SIZE: usize = 0x100;
 
 /// The types of every machine, by the names that their objects' bodies say.
-const NAMES: [&str; 13] = [
+const NAMES: [&str; 16] = [
     "Type",
     "Directory",
     "SymbolicLink",
@@ -27,6 +27,9 @@ const NAMES: [&str; 13] = [
     "Token",
     "Key",
     "Section",
+    "Port",
+    "FilterConnectionPort",
+    "FilterCommunicationPort",
 ];
 
 /// Addresses of the type objects.

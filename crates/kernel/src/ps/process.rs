@@ -142,7 +142,7 @@ impl Process {
     }
 
     /// The threads that have run in it and have not ended.
-    fn threads(&self) -> Vec<Arc<Thread>> {
+    pub(super) fn threads(&self) -> Vec<Arc<Thread>> {
         let threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
         threads.iter().filter_map(Weak::upgrade).collect()
     }
@@ -247,6 +247,7 @@ impl Processes {
             process.object.end(kernel);
         });
         process.ended.store(true, Ordering::SeqCst);
+        process.revert_threads();
         let ended = self.all.write().unwrap_or_else(PoisonError::into_inner).remove(&process.id);
         let token = if ended.is_some() { process.token_object().clone() } else { None };
         if let Some(token) = token {

@@ -88,5 +88,7 @@ fn run(kernel: &Arc<Kernel>, thread: &Arc<Thread>, stack: &Stack, routine: u64, 
         },
         _ => abi::STATUS_INSUFFICIENT_RESOURCES,
     };
+    // Its object may live on in handles; whom it acted for should not.
+    super::revert(thread);
     thread.terminate(kernel, status);
 }

@@ -33,6 +33,22 @@ pub fn base_named_objects_descriptor() -> SecurityDescriptor {
     ])
 }
 
+/// What a named pipe has whose maker gives none: the system, administrators and its owner may do anything, everyone and the anonymous
+/// user may read.
+///
+/// Source: Win32, CreateNamedPipe (lpSecurityAttributes); "Named Pipe Security and Access Rights".
+#[must_use]
+pub fn named_pipe_descriptor(token: &Token) -> SecurityDescriptor {
+    let aces = vec![
+        Ace::allow(abi::FILE_ALL_ACCESS, well_known::LOCAL_SYSTEM),
+        Ace::allow(abi::FILE_ALL_ACCESS, well_known::ADMINISTRATORS),
+        Ace::allow(abi::FILE_ALL_ACCESS, token.owner),
+        Ace::allow(abi::FILE_GENERIC_READ, well_known::WORLD),
+        Ace::allow(abi::FILE_GENERIC_READ, well_known::ANONYMOUS),
+    ];
+    SecurityDescriptor::new(token.owner, token.primary_group, Acl::new(aces))
+}
+
 fn of_the_system(aces: Vec<Ace>) -> SecurityDescriptor {
     SecurityDescriptor::new(well_known::ADMINISTRATORS, well_known::LOCAL_SYSTEM, Acl::new(aces))
 }

@@ -1,11 +1,6 @@
 //! Tokens: who a process is, and what it may do whatever an object's list says.
 
-use std::any::Any;
-use std::sync::Arc;
-
 use super::{Ace, Acl, Sid, well_known};
-use crate::Kernel;
-use crate::ob::{Object, ObjectBody, ObjectType};
 
 /// A group of a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,7 +20,7 @@ pub struct Privilege {
     pub attributes: u32,
 }
 
-/// A primary token. It does not change: privileges cannot be adjusted, nor groups.
+/// Who somebody is. It does not change: privileges cannot be adjusted, nor groups.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Token {
     /// The account.
@@ -202,6 +197,16 @@ impl Token {
         self
     }
 
+    /// What is left when nothing can be enabled any more: without disabled privileges and groups.
+    #[must_use]
+    pub fn effective_only(&self) -> Self {
+        const COUNTS: u32 = abi::SE_GROUP_ENABLED | abi::SE_GROUP_USE_FOR_DENY_ONLY;
+        let mut effective = self.clone();
+        effective.groups.retain(|group| group.attributes & COUNTS != 0);
+        effective.privileges.retain(|privilege| privilege.attributes & abi::SE_PRIVILEGE_ENABLED != 0);
+        effective
+    }
+
     /// Restricted: access must be granted to one of `sids` too.
     #[must_use]
     pub fn restricted_to(mut self, sids: &[Sid]) -> Self {
@@ -244,28 +249,5 @@ impl Token {
         let restricted =
             !self.restricted.is_empty() && !self.restricted.contains(&well_known::ADMINISTRATORS);
         self.is_allowed(&well_known::ADMINISTRATORS) && !restricted
-    }
-}
-
-/// A token as drivers refer to it.
-#[derive(Debug)]
-pub struct TokenBody {
-    /// The token.
-    pub token: Arc<Token>,
-    pub(super) address: u64,
-}
-
-impl ObjectBody for TokenBody {
-    fn object_type(&self) -> ObjectType {
-        ObjectType { name: "Token", parses: false, generic_mapping: [0x2_0008, 0x2_00E0, 0x2_0005, 0xF_01FF] }
-    }
-
-    fn delete(&self, kernel: &Kernel, _object: &Object) {
-        // Opaque memory of the kernel's own: a driver that overran it is found when the machine's pool is looked at.
-        let _overrun = kernel.mm.pool.free(self.address);
-    }
-
-    fn as_any(&self) -> &dyn Any {
-        self
     }
 }

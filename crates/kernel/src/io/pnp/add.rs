@@ -1,14 +1,13 @@
 //! A device comes: a physical device object of the root bus, and the calls of its drivers' AddDevice routines with it.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use abi::NTSTATUS;
 
-use super::{DevNode, DevNodeState, life, lock, stack};
+use super::{DevNode, DevNodeState, life, lock, root, stack};
 use crate::cm::Value;
 use crate::io::device::{self, DeviceParameters};
-use crate::io::{Driver, dispatch, driver};
+use crate::io::{self, BuiltIn, Driver, dispatch};
 use crate::raw::{DeviceObject, DriverExtension};
 use crate::{Kernel, Unwind, ps};
 
@@ -124,11 +123,14 @@ pub(super) fn forget(kernel: &Kernel, node: &DevNode) {
 
 /// The driver of the root bus, made with the first device.
 fn root_bus(kernel: &Kernel) -> Result<Arc<Driver>, NTSTATUS> {
-    let manager = match kernel.io.driver(PNP_MANAGER) {
-        Some(manager) => manager,
-        None => driver::make_built_in(kernel, PNP_MANAGER)?,
-    };
-    kernel.io.pnp.root_bus.store(manager.object.address(), Ordering::Release);
+    let mut made = kernel.io.pnp.root_bus.lock(&*kernel.platform);
+    if let Some(manager) = &*made {
+        return Ok(manager.clone());
+    }
+    // None of its requests waits, and it stands in no other driver's DriverUnload.
+    let routines = BuiltIn { dispatch: root::dispatch, cancel: |_, _, _| Ok(()), unload: |_, _| Ok(()) };
+    let (manager, _) = io::make_built_in(kernel, PNP_MANAGER, routines)?;
+    *made = Some(manager.clone());
     Ok(manager)
 }
 

@@ -125,10 +125,12 @@ fn on_turn(
 
 /// Unloads drivers of Plug and Play devices that have no devices any more.
 fn unload_idle(kernel: &Kernel, drivers: &[Arc<Driver>]) -> Vec<String> {
+    let root_bus = kernel.io.pnp.root_bus.lock(&*kernel.platform).clone();
     let mut unloaded = Vec::new();
     for driver in drivers {
         let idle = driver.devices().is_ok_and(|devices| devices.is_empty());
-        let is_own = kernel.io.pnp.is_root_bus(driver.object) || unloaded.contains(&driver.name);
+        let is_own =
+            root_bus.as_ref().is_some_and(|bus| Arc::ptr_eq(bus, driver)) || unloaded.contains(&driver.name);
         if idle && !is_own && driver::unload_driver(kernel, &driver.name).is_ok() {
             unloaded.push(driver.name.clone());
         }

@@ -17,13 +17,13 @@ mod property;
 mod root;
 mod send;
 
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use abi::NTSTATUS;
+use platform::scheduler::Lock;
 
 use crate::Kernel;
-use crate::raw::{DeviceObject, DriverObject, Outcome};
+use crate::raw::{DeviceObject, Outcome};
 
 pub use add::{AddDevice, AddDeviceError, add_device};
 pub use interface::{
@@ -39,34 +39,39 @@ pub use node::{DevNode, DevNodeState};
 pub(super) use notification::forget_driver;
 pub use notification::{register_notification, unregister_notification};
 pub use property::{PropertyQuery, device_property, device_registry_path};
-pub(super) use root::dispatch as root_dispatch;
 pub(super) use send::{Request, send};
 
-use super::{Device, device};
+use super::{Device, Driver, device};
 
 /// Tag of what the manager allocates.
 const TAG: u32 = u32::from_le_bytes(*b"PnpM");
 
 /// State of the Plug and Play manager.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct PnpManager {
     nodes: Mutex<Vec<Arc<DevNode>>>,
     interfaces: Mutex<DeviceInterfaces>,
     notifications: Mutex<notification::Notifications>,
-    /// Address of the driver object of the root bus; 0 before the first device.
-    root_bus: AtomicU64,
+    /// The driver of the root bus, made with the first device.
+    root_bus: Lock<Option<Arc<Driver>>>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl PnpManager {
-    /// Whether this is the driver of the root bus.
-    pub(super) fn is_root_bus(&self, driver: DriverObject) -> bool {
-        driver.address() == self.root_bus.load(Ordering::Acquire)
+impl Default for PnpManager {
+    fn default() -> Self {
+        Self {
+            nodes: Mutex::default(),
+            interfaces: Mutex::default(),
+            notifications: Mutex::default(),
+            root_bus: Lock::new(None),
+        }
     }
+}
 
+impl PnpManager {
     /// All devices, in the order in which they came.
     pub(super) fn nodes(&self) -> Vec<Arc<DevNode>> {
         lock(&self.nodes).clone()

@@ -1,9 +1,11 @@
-//! What `SeQueryInformationToken` answers: a token's parts in NT's structures, with SIDs behind them by address.
+//! What `SeQueryInformationToken` and `NtQueryInformationToken` answer: a token's parts in NT's structures, with SIDs behind
+//! them by address.
 
-use kernel::se::{Sid, Token};
+use super::{Sid, Token, TokenKind};
 
 /// An answer.
-pub(super) enum Answer {
+#[derive(Debug)]
+pub enum Answer {
     /// Classes that fit the pointer itself: `*(PULONG)TokenInformation`.
     Word(u32),
     /// Everything else.
@@ -11,8 +13,8 @@ pub(super) enum Answer {
 }
 
 /// Bytes with addresses in them that are not known before the block has its place.
-#[derive(Default)]
-pub(super) struct Block {
+#[derive(Debug, Default)]
+pub struct Block {
     bytes: Vec<u8>,
     /// Where an address stands, and how far into the block it leads.
     addresses: Vec<(usize, usize)>,
@@ -20,12 +22,21 @@ pub(super) struct Block {
 }
 
 impl Block {
-    pub(super) fn len(&self) -> usize {
+    /// Bytes.
+    #[must_use]
+    pub fn len(&self) -> usize {
         self.bytes.len()
     }
 
+    /// Whether it has none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.bytes.is_empty()
+    }
+
     /// Its bytes when it lies at `address`.
-    pub(super) fn at(mut self, address: u64) -> Vec<u8> {
+    #[must_use]
+    pub fn at(mut self, address: u64) -> Vec<u8> {
         for (place, offset) in &self.addresses {
             let target = address + *offset as u64;
             self.bytes[*place..place + 8].copy_from_slice(&target.to_le_bytes());
@@ -92,21 +103,38 @@ fn words(words: &[u32]) -> Answer {
 }
 
 /// `TOKEN_STATISTICS`. The token's identifier is its object's address, unique as long as it lives.
-fn statistics(token: &Token, address: u64) -> Answer {
+fn statistics(token: &Token, kind: TokenKind, address: u64) -> Answer {
     let mut block = Block::default();
     block.long(address);
     block.long(u64::from(token.logon_session));
     block.long(u64::try_from(i64::MAX).unwrap_or(0));
-    block.word(abi::TokenPrimary.cast_unsigned());
-    // Level, memory charged, memory left: what a primary token that never changes has not got.
-    let counts = [0, 0, 0, count(token.groups.len()), count(token.privileges.len())];
+    block.word(type_of(kind));
+    // Memory charged, memory left: what a token that never changes has not got.
+    let level = match kind {
+        TokenKind::Primary => 0,
+        TokenKind::Impersonation(level) => level.value(),
+    };
+    let counts = [level, 0, 0, count(token.groups.len()), count(token.privileges.len())];
     counts.iter().for_each(|word| block.word(*word));
     block.long(address);
     block.finish()
 }
 
-/// What `token`, whose object is at `address`, answers; `None` for classes that are not answered.
-pub(super) fn query(token: &Token, address: u64, class: abi::TOKEN_INFORMATION_CLASS) -> Option<Answer> {
+/// TOKEN_TYPE.
+fn type_of(kind: TokenKind) -> u32 {
+    let kind = if kind == TokenKind::Primary { abi::TokenPrimary } else { abi::TokenImpersonation };
+    kind.cast_unsigned()
+}
+
+/// What `token`, whose object is at `address`, answers; `None` for classes that are not answered, and for the level of a
+/// primary token.
+#[must_use]
+pub fn query_information(
+    token: &Token,
+    kind: TokenKind,
+    address: u64,
+    class: abi::TOKEN_INFORMATION_CLASS,
+) -> Option<Answer> {
     /// TokenElevationTypeDefault: no other token belongs to it.
     const ELEVATION_DEFAULT: u32 = 1;
     Some(match class {
@@ -133,8 +161,12 @@ pub(super) fn query(token: &Token, address: u64, class: abi::TOKEN_INFORMATION_C
             block.pointer(token.default_dacl.to_bytes()?);
             block.finish()
         }
-        abi::TokenType => words(&[abi::TokenPrimary.cast_unsigned()]),
-        abi::TokenStatistics => statistics(token, address),
+        abi::TokenType => words(&[type_of(kind)]),
+        abi::TokenImpersonationLevel => match kind {
+            TokenKind::Primary => return None,
+            TokenKind::Impersonation(level) => words(&[level.value()]),
+        },
+        abi::TokenStatistics => statistics(token, kind, address),
         abi::TokenElevationType => words(&[ELEVATION_DEFAULT]),
         abi::TokenElevation => words(&[u32::from(token.is_administrator())]),
         abi::TokenHasRestrictions => words(&[u32::from(!token.restricted.is_empty())]),

@@ -1,0 +1,5 @@
+//! libFuzzer around the target `filter_messages`. Run it with `cargo xtask fuzz filter_messages`.
+#![no_main]
+#![allow(unsafe_code, reason = "the engine's macros export symbols and take its pointers")]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| ringbridge_fuzz::filter_messages::run(bytes));
