@@ -7,7 +7,7 @@
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 /// The protocol's version. Peers of different versions refuse each other.
-pub(crate) const VERSION: u32 = 4;
+pub(crate) const VERSION: u32 = 5;
 
 /// Bytes of a slot, its two lines and its inline data.
 pub(crate) const SLOT_SIZE: u64 = 0x2000;

@@ -36,6 +36,7 @@ const UNMAP_VIEW_OF_SECTION: u32 = 22;
 const FLUSH_VIRTUAL_MEMORY: u32 = 23;
 const GET_CURRENT_THREAD_ID: u32 = 24;
 const CANCEL_SYNCHRONOUS_IO_FILE: u32 = 25;
+const AWAIT_REQUEST_END: u32 = 90;
 
 const HAS_TIME: u64 = 1;
 const ALERTABLE: u64 = 2;
@@ -83,6 +84,7 @@ pub(crate) fn encode<'a>(
         SystemCall::CancelSynchronousIoFile { thread } => {
             (CANCEL_SYNCHRONOUS_IO_FILE, none, fill(&[thread.into()]), Tail::Nothing)
         }
+        SystemCall::AwaitRequestEnd { seen } => (AWAIT_REQUEST_END, none, fill(&[seen]), Tail::Nothing),
         SystemCall::CreateEvent { name, desired_access, event_type, initial_state } => {
             let values = [desired_access.into(), event_type.cast_unsigned().into(), initial_state.into()];
             (CREATE_EVENT, none, fill(&values), Tail::Name(name))
@@ -204,6 +206,7 @@ fn word_count(number: u32) -> Option<usize> {
         WAIT | DELAY | CREATE_IO_COMPLETION | SET_FILE_COMPLETION | REMOVE_IO_COMPLETION
         | FLUSH_VIRTUAL_MEMORY => 2,
         CANCEL_IO_FILE_EX
+        | AWAIT_REQUEST_END
         | OPEN_EVENT
         | SET_COMPLETION_NOTIFICATION_MODES
         | OPEN_SECTION
@@ -288,6 +291,7 @@ fn read<'a>(
         },
         GET_CURRENT_THREAD_ID => SystemCall::GetCurrentThreadId,
         CANCEL_SYNCHRONOUS_IO_FILE => SystemCall::CancelSynchronousIoFile { thread: low(word(0)) },
+        AWAIT_REQUEST_END => SystemCall::AwaitRequestEnd { seen: word(0) },
         OPEN_SECTION => SystemCall::OpenSection { name, desired_access: low(word(0)) },
         MAP_VIEW_OF_SECTION => {
             let view = MappedView { base: word(0), offset: word(1), size: word(2) };
@@ -375,6 +379,7 @@ mod tests {
             SystemCall::OpenSection { name: &name, desired_access: 6 },
             SystemCall::MapViewOfSection { handle, view, protection: u32::MAX },
             SystemCall::GetCurrentThreadId,
+            SystemCall::AwaitRequestEnd { seen: u64::MAX },
             SystemCall::CancelSynchronousIoFile { thread: u32::MAX },
             SystemCall::UnmapViewOfSection { address: u64::MAX },
             SystemCall::FlushVirtualMemory { address: 1 << 45, length: 5 },
@@ -389,7 +394,7 @@ mod tests {
     #[test]
     fn what_is_torn_is_refused() {
         let refused = |number, input: &[u8]| decode(number, HANDLE, input, |_| ()).err();
-        for number in 1..=25 {
+        for number in (1..=25).chain([AWAIT_REQUEST_END]) {
             // No call has these lengths.
             assert_eq!(refused(number, &[0; 7 * 8 + 1]), Some(abi::STATUS_INVALID_PARAMETER), "{number}");
         }
