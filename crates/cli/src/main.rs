@@ -4,6 +4,7 @@
 //! Exit status: 0 done, 1 the request failed (the reason is on stderr), 2 the command was not understood.
 #![forbid(unsafe_code)]
 
+mod cc;
 mod code;
 mod control_code;
 mod demo;
@@ -56,6 +57,7 @@ const EXAMPLES: &str = r"Examples:
   ringbridge serve hello.sys                                 for applications in other processes
   ringbridge load pipe.sys                                   one more driver for the running host; list and unload too
   ringbridge pool --driver hello.sys                         who holds how much pool, by tag
+  ringbridge cc app.c -o app                                 a Windows application in C for that host
   ringbridge code 0x222000                                   what does this control code say?
   ringbridge status 0xC0000010                               and this status?
 
@@ -75,6 +77,7 @@ enum Command {
     Load(load::Args),
     Unload(unload::Args),
     List(list::Args),
+    Cc(cc::Args),
     Code(code::Args),
     Status(status::Args),
     Demo(demo::Args),
@@ -93,6 +96,7 @@ fn run(command: &Command, output: &mut Output) -> Result<()> {
         Command::Load(args) => load::run(args, output),
         Command::Unload(args) => unload::run(args, output),
         Command::List(args) => list::run(args, output),
+        Command::Cc(args) => cc::run(args, output),
         Command::Code(args) => code::run(args, output),
         Command::Status(args) => status::run(args, output),
         Command::Demo(args) => demo::run(args, output),
