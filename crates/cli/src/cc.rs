@@ -72,7 +72,7 @@ fn compiler(args: &Args, is_cpp: bool) -> Result<OsString> {
         if is_cpp { ("CXX", ["g++", "clang++", "c++"]) } else { ("CC", ["gcc", "clang", "cc"]) };
     let set = args.compiler.clone().or_else(|| std::env::var_os(variable).filter(|set| !set.is_empty()));
     let path = std::env::var_os("PATH").unwrap_or_default();
-    let is_there = |name: &&str| std::env::split_paths(&path).any(|folder| folder.join(name).is_file());
+    let is_there = |name: &&&str| std::env::split_paths(&path).any(|folder| folder.join(name).is_file());
     set.or_else(|| names.iter().find(is_there).map(OsString::from)).with_context(|| {
         format!("no compiler is found (tried {}): install one, or name it with --compiler", names.join(", "))
     })

@@ -53,7 +53,12 @@ fn allocate(
         return Err(Failure(abi::ERROR_NOT_SUPPORTED));
     }
     let length = u32::try_from(size).map_err(|_| Failure(abi::ERROR_NOT_ENOUGH_MEMORY))?;
-    let memory = session()?.allocate_memory(length.checked_next_multiple_of(4096).ok_or(MISSING)?)?;
+    let transport = session()?;
+    if !transport.is_connected() {
+        // A forked child has no window.
+        return Err(abi::STATUS_DEVICE_NOT_CONNECTED.into());
+    }
+    let memory = transport.allocate_memory(length.checked_next_multiple_of(4096).ok_or(MISSING)?)?;
     let start = usize::try_from(memory.address()).map_err(|_| MISSING)?;
     let mut allocated = ALLOCATED.write().unwrap_or_else(PoisonError::into_inner);
     allocated.insert(start, memory);

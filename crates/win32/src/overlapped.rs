@@ -7,6 +7,7 @@ use crate::failure::{Failure, MISSING, done};
 use crate::pending;
 use crate::pointer::Pointer;
 use crate::session::{self, call, session};
+use crate::settler;
 use crate::thread;
 use crate::types::{BOOL, FALSE, HANDLE, INFINITE, OVERLAPPED};
 use crate::wait::{WAIT_FAILED, WAIT_IO_COMPLETION, WAIT_TIMEOUT, wait_for_handles};
@@ -70,7 +71,12 @@ fn wait(
 ) -> Result<(), Failure> {
     let event = overlapped.read()?.event.event()?;
     let home: Pointer<u64> = overlapped.cast();
-    if event.is_none() && milliseconds == INFINITE && !alertable && pending::has_stand_in(home.address()) {
+    if !session::is_connected() {
+        end_if_disconnected();
+        return Err(abi::STATUS_DEVICE_NOT_CONNECTED.into());
+    }
+    let for_ever = milliseconds == INFINITE && !alertable;
+    if event.is_none() && for_ever && settler::runs() && pending::has_stand_in(home.address()) {
         // Its own end: the file is signaled for others, too.
         pending::wait_for_home(home);
         return Ok(());
@@ -108,6 +114,9 @@ pub extern "C" fn CancelIo(file: HANDLE) -> BOOL {
 #[unsafe(no_mangle)]
 pub extern "C" fn CancelIoEx(file: HANDLE, overlapped: Pointer<OVERLAPPED>) -> BOOL {
     done(file.of_machine().and_then(|handle| {
+        if !session()?.is_connected() {
+            return Err(abi::STATUS_DEVICE_NOT_CONNECTED.into());
+        }
         let block = if overlapped.is_null() { 0 } else { pending::block_in_machine(overlapped.address()) };
         call(&SystemCall::CancelIoFileEx { handle, io_status_block: block })
     }))
@@ -124,7 +133,8 @@ pub extern "C" fn CancelSynchronousIo(thread: HANDLE) -> BOOL {
 
 /// The host is gone, if it is: then whatever went on has ended.
 pub(crate) fn end_if_disconnected() {
-    if session::current().is_some_and(|transport| !transport.is_connected()) {
+    let is_lost = session::current().is_some_and(|transport| !transport.is_connected());
+    if is_lost && !session::is_forked() {
         pending::lose_all();
     }
 }

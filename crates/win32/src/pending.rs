@@ -197,27 +197,25 @@ fn has_ended(memory: &dyn SharedMemory) -> bool {
     memory.load(0) != abi::STATUS_PENDING.bits()
 }
 
-/// Whether requests still can end; in a forked child nothing of the parent's is touched.
-fn is_connected() -> bool {
-    session::current().is_some_and(Transport::is_connected)
-}
-
 /// Brings the request home whose status block is here, if it has ended.
 pub(crate) fn settle(home: usize) {
-    if COUNT.load(Ordering::Relaxed) != 0 && is_connected() {
+    if COUNT.load(Ordering::Relaxed) != 0 && session::is_connected() {
         lock().get_or_insert_default().settle(home);
     }
 }
 
 /// Brings all requests home that have ended, and wakes who waits for them.
 pub(crate) fn settle_all() {
-    if COUNT.load(Ordering::Relaxed) != 0 && is_connected() && lock().get_or_insert_default().settle_all() {
+    if COUNT.load(Ordering::Relaxed) != 0
+        && session::is_connected()
+        && lock().get_or_insert_default().settle_all()
+    {
         CAME_HOME.notify_all();
     }
 }
 
-/// Waits until the request whose status block is here has come home. Without end when the host is gone: see
-/// [`lose_all`].
+/// Waits until the request whose status block is here has come home. [`lose_all`] ends that, too; so the
+/// thread of `settler` must run.
 pub(crate) fn wait_for_home(home: Pointer<u64>) {
     let mut flights = lock();
     loop {
@@ -262,6 +260,10 @@ pub(crate) fn start(file: Handle, action: &Action, block: Pointer<IO_STATUS_BLOC
         Ok(transport) => transport,
         Err(status) => return status,
     };
+    if !transport.is_connected() {
+        // A forked child may not even touch the window.
+        return abi::STATUS_DEVICE_NOT_CONNECTED;
+    }
     let home: Pointer<u64> = block.cast();
     // What came before with this block has ended, or is the application's mistake.
     settle(home.address());
@@ -298,7 +300,7 @@ pub(crate) fn start(file: Handle, action: &Action, block: Pointer<IO_STATUS_BLOC
         }
         refuse(home, status);
     } else if status == abi::STATUS_PENDING {
-        settler::needed(transport);
+        settler::needed();
     } else {
         settle(home.address());
     }

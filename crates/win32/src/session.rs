@@ -11,13 +11,27 @@ static SESSION: OnceLock<Arc<dyn Transport>> = OnceLock::new();
 /// Of whoever connects.
 static CONNECTING: Mutex<()> = Mutex::new(());
 static TOLD: Once = Once::new();
+/// The process whose session it is; not that of a child that it forks.
+static OWNER: OnceLock<u32> = OnceLock::new();
 
 /// Makes this program's Win32 calls go to `transport`, for example a process of a machine in the same program.
 ///
 /// # Errors
 /// The transport back, when calls go to another one already.
 pub fn use_transport(transport: Arc<dyn Transport>) -> Result<(), Arc<dyn Transport>> {
-    SESSION.set(transport)
+    SESSION.set(transport)?;
+    OWNER.get_or_init(std::process::id);
+    Ok(())
+}
+
+/// Whether this process is a child that was forked from the session's: nothing here is its own.
+pub(crate) fn is_forked() -> bool {
+    OWNER.get().is_some_and(|owner| *owner != std::process::id())
+}
+
+/// Whether requests can still end.
+pub(crate) fn is_connected() -> bool {
+    current().is_some_and(Transport::is_connected)
 }
 
 /// The session, if there is one already.
@@ -34,6 +48,7 @@ pub(crate) fn session() -> Result<&'static dyn Transport, NTSTATUS> {
     if current().is_none() {
         match app::connect() {
             Ok(transport) => {
+                OWNER.get_or_init(std::process::id);
                 // Somebody else's, who was faster, is as good.
                 let _whose = SESSION.set(transport);
             }

@@ -1,21 +1,28 @@
 //! The thread that brings requests home for applications that call nothing while they wait, but look at their OVERLAPPED.
 
 use std::sync::Once;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use gate::{SystemCall, Transport};
+use gate::SystemCall;
 
 use crate::pending;
 use crate::session;
 
 static STARTED: Once = Once::new();
+static RUNS: AtomicBool = AtomicBool::new(false);
 
 /// A request goes on: from now on its end is looked after.
-pub(crate) fn needed(_transport: &dyn Transport) {
+pub(crate) fn needed() {
     STARTED.call_once(|| {
+        let thread = std::thread::Builder::new().name("ringbridge".to_owned()).stack_size(1 << 16);
         // Without it, only who calls nothing at all is not told.
-        let _thread =
-            std::thread::Builder::new().name("ringbridge".to_owned()).stack_size(1 << 16).spawn(settle);
+        RUNS.store(thread.spawn(settle).is_ok(), Ordering::Release);
     });
+}
+
+/// Whether it is there.
+pub(crate) fn runs() -> bool {
+    RUNS.load(Ordering::Acquire)
 }
 
 fn settle() {

@@ -175,6 +175,37 @@ scenario! {
     }
 }
 
+scenario! {
+    fn a_killed_application_leaves_nothing(form: Form) {
+        with_each_compiler(&DELAY, form, |compiler, folder, server| {
+            let mut talk = Talk::start(&compile(compiler, "tests/ends", folder), server, "kill");
+            assert_eq!(talk.hear(), "ready");
+            talk.child.kill().expect("it runs");
+            talk.child.wait().expect("it ends");
+        });
+    }
+}
+
+scenario! {
+    fn a_host_that_ends_ends_every_request_and_wait(form: Form) {
+        for compiler in COMPILERS.into_iter().filter(|compiler| is_there(compiler)) {
+            let machine = DELAY.machine(form);
+            let (folder, server) = serve(&machine);
+            let mut talk = Talk::start(&compile(compiler, "tests/ends", folder.path()), &server, "host");
+            assert_eq!(talk.hear(), "ready");
+            server.stop();
+            assert_eq!(talk.hear(), "content");
+            talk.end();
+            unload_when_closed(&machine, DELAY.name);
+        }
+    }
+}
+
+#[test]
+fn a_forked_child_is_refused_and_its_parent_goes_on() {
+    is_content(&DELAY, Form::Native, "tests/ends", &["fork"]);
+}
+
 #[test]
 fn text_is_printed_as_on_windows_and_arguments_come_in_utf_16() {
     is_content(&HELLO, Form::Native, "tests/text", &["ä€"]);
