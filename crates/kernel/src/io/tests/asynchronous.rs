@@ -106,7 +106,11 @@ fn whoever_awaits_an_end_is_told_of_each_when_its_block_is_written_in_every_sche
                 assert_eq!(raw::read::<u32>(block).expect("its own memory"), SUCCESS);
                 seen = told;
             }
-            assert_eq!(process.await_request_end(kernel, 1), Ok(2), "whoever has not seen it is told at once");
+            assert_eq!(
+                process.await_request_end(kernel, 1),
+                Ok(2),
+                "whoever has not seen it is told at once"
+            );
         });
         machine.spawn("device", |kernel, _| {
             while raw::read::<u32>(extension() + COMPLETIONS).expect("readable") < 2 {
