@@ -33,7 +33,7 @@ const EXAMPLES: &str = "Examples:
   ringbridge cc app.c -o app && ./app              its application
   ringbridge cc -DUNICODE -D_UNICODE -g app.c -o app
   ringbridge cc -c part.c && ringbridge cc part.o main.c -o app
-  gcc $(ringbridge cc --flags) app.c -o app        the same, by hand
+  gcc app.c $(ringbridge cc --flags) -o app        the same, by hand (the flags stand behind the sources)
   ringbridge cc --compiler clang-19 app.cpp -o app
 
 What is there, and what differs from Windows: docs/c-applications.md.";

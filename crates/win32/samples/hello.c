@@ -47,6 +47,12 @@ int main(void) {
         return 1;
     }
     printf("echo of %lu: %.4s\n", count, answer);
+    /* One buffer for both. */
+    if (!DeviceIoControl(device, IOCTL_ECHO, text, sizeof(text), text, sizeof(text), &count, NULL)) {
+        printf("the echo in place fails: %lu\n", GetLastError());
+        return 1;
+    }
+    printf("echo of %lu: %s\n", count, text);
     CloseHandle(device);
     return 0;
 }

@@ -102,10 +102,21 @@ fn at_once(transport: &dyn Transport, handle: Handle, what: &Transfer) -> Result
     Ok(match *what {
         Transfer::Read(buffer) => transport.read(handle, room(buffer)?, None),
         Transfer::Write(buffer) => transport.write(handle, bytes(buffer)?, None),
+        Transfer::Control(code, input, output) if overlap(input, output) => {
+            // One buffer for both, as many applications have it.
+            let copy = bytes(input)?.to_vec();
+            transport.device_control(handle, code, &copy, room(output)?)
+        }
         Transfer::Control(code, input, output) => {
             transport.device_control(handle, code, bytes(input)?, room(output)?)
         }
     })
+}
+
+fn overlap(first: Span, second: Span) -> bool {
+    let (start, other) = (first.at.address(), second.at.address());
+    start < other.saturating_add(second.length as usize)
+        && other < start.saturating_add(first.length as usize)
 }
 
 /// A request that goes on is an error to Win32: ERROR_IO_PENDING.

@@ -71,8 +71,13 @@ static void pointers_that_are_none(void) {
 static void access_that_was_not_asked_for(void) {
     char buffer[8] = "1234567";
     DWORD count;
+    OVERLAPPED overlapped;
     HANDLE device = open_hello(GENERIC_READ);
     FAILS(WriteFile(device, buffer, 8, &count, NULL), ERROR_ACCESS_DENIED);
+    /* An OVERLAPPED does not make a file's requests go on that is not open for that. */
+    memset(&overlapped, 0, sizeof(overlapped));
+    CHECK(ReadFile(device, buffer, 8, &count, &overlapped) && count == 8);
+    CHECK(overlapped.Internal == 0 && overlapped.InternalHigh == 8 && buffer[7] == 'h');
     CHECK(CloseHandle(device));
     device = CreateFileA("\\\\.\\My_Device", GENERIC_READ, 0, NULL, OPEN_EXISTING, FILE_FLAG_OVERLAPPED, NULL);
     CHECK(device != INVALID_HANDLE_VALUE);

@@ -82,7 +82,8 @@ scenario! {
         with_each_compiler(&HELLO, form, |compiler, folder, server| {
             let said = said_by(command(&compile(compiler, "samples/hello", folder), server));
             let expected = "read 10: 68 68 68 68 68 68 68 68 68 68\nwrote 25\n\
-                the driver has: from an application in C\necho of 4: from\n";
+                the driver has: from an application in C\necho of 4: from\n\
+                echo of 25: from an application in C\n";
             assert_eq!(said, expected);
         });
     }
