@@ -117,8 +117,8 @@ pub extern "C" fn CancelIoEx(file: HANDLE, overlapped: Pointer<OVERLAPPED>) -> B
         if !session()?.is_connected() {
             return Err(abi::STATUS_DEVICE_NOT_CONNECTED.into());
         }
-        let block = if overlapped.is_null() { 0 } else { pending::block_in_machine(overlapped.address()) };
-        call(&SystemCall::CancelIoFileEx { handle, io_status_block: block })
+        let cancel = |io_status_block| call(&SystemCall::CancelIoFileEx { handle, io_status_block });
+        if overlapped.is_null() { cancel(0) } else { pending::with_block(overlapped.address(), cancel) }
     }))
 }
 

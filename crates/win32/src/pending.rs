@@ -7,7 +7,7 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use abi::NTSTATUS;
 use gate::{Handle, Memory, Notice, SharedMemory, SystemCall, Transport};
@@ -81,7 +81,7 @@ pub(crate) struct Told {
 }
 
 struct StandIn {
-    memory: Box<dyn SharedMemory>,
+    memory: Arc<Box<dyn SharedMemory>>,
     /// Status and information.
     home: Pointer<u64>,
     output: Span,
@@ -95,7 +95,7 @@ struct StandIn {
 struct InFlight {
     by_home: HashMap<usize, StandIn>,
     /// Stand-ins whose status block the application has used for something else meanwhile.
-    orphans: Vec<Box<dyn SharedMemory>>,
+    orphans: Vec<Arc<Box<dyn SharedMemory>>>,
     /// Stand-ins to use again, by size: `1 << index` pages.
     free: [Vec<Box<dyn SharedMemory>>; CLASSES],
 }
@@ -127,8 +127,10 @@ impl InFlight {
         transport.allocate_memory(length)
     }
 
-    fn give(&mut self, memory: Box<dyn SharedMemory>) {
-        if let Some(class) = class(memory.len())
+    /// Not while somebody cancels by its address: another request that stands there then would be cancelled.
+    fn give(&mut self, memory: Arc<Box<dyn SharedMemory>>) {
+        if let Some(memory) = Arc::into_inner(memory)
+            && let Some(class) = class(memory.len())
             && self.free[class].len() < KEPT
         {
             self.free[class].push(memory);
@@ -160,7 +162,7 @@ impl InFlight {
 
     fn settle(&mut self, home: usize) {
         if let Some(standing) = self.by_home.get(&home)
-            && has_ended(&*standing.memory)
+            && has_ended(&**standing.memory)
             && let Some(standing) = self.by_home.remove(&home)
         {
             self.bring_home(standing);
@@ -168,13 +170,13 @@ impl InFlight {
     }
 
     fn settle_all(&mut self) -> bool {
-        let ended = |(home, standing): (&usize, &StandIn)| has_ended(&*standing.memory).then_some(*home);
+        let ended = |(home, standing): (&usize, &StandIn)| has_ended(&**standing.memory).then_some(*home);
         let mut any = false;
         while let Some(home) = self.by_home.iter().find_map(ended) {
             self.settle(home);
             any = true;
         }
-        while let Some(index) = self.orphans.iter().position(|memory| has_ended(&**memory)) {
+        while let Some(index) = self.orphans.iter().position(|memory| has_ended(&***memory)) {
             let memory = self.orphans.swap_remove(index);
             COUNT.fetch_sub(1, Ordering::Relaxed);
             self.give(memory);
@@ -247,11 +249,14 @@ pub(crate) fn lose_all() {
     CAME_HOME.notify_all();
 }
 
-/// What a machine calls the request whose status block is here.
-pub(crate) fn block_in_machine(home: usize) -> u64 {
-    let flights = lock();
-    let standing = flights.as_ref().and_then(|flight| flight.by_home.get(&home));
-    standing.map_or(home as u64, |standing| standing.memory.address())
+/// Hands `body` what a machine calls the request whose status block is here, which is no other request's until it returns.
+pub(crate) fn with_block<R>(home: usize, body: impl FnOnce(u64) -> R) -> R {
+    let held = {
+        let flights = lock();
+        let standing = flights.as_ref().and_then(|flight| flight.by_home.get(&home));
+        standing.map(|standing| standing.memory.clone())
+    };
+    body(held.as_ref().map_or(home as u64, |memory| memory.address()))
 }
 
 /// Begins a request. STATUS_PENDING when it goes on.
@@ -355,6 +360,7 @@ fn stand_in(transport: &dyn Transport, action: &Action, home: Pointer<u64>) -> R
     };
     let places = Places { block, input: place(input, input_start), output: place(output, output_start) };
     let comes_home = if output.is_in_place() { Span::NONE } else { output };
+    let memory = Arc::new(memory);
     let standing = StandIn { memory, home, output: comes_home, start: output_start, whole };
     COUNT.fetch_add(1, Ordering::Relaxed);
     if let Some(before) = flight.by_home.insert(home.address(), standing) {
