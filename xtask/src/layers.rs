@@ -53,10 +53,11 @@ const ROOMS: &[Room] = &[
     room("verifier", false, &["abi", "exports", "kernel"]),
     room("host", false, &["abi", "platform", "gate", "kernel", "loader", "exports", "verifier", "npfs"]),
     room("app", true, &["abi", "gate", "ring"]),
+    room("win32", true, &["abi", "app", "gate"]),
     room("driver", true, &["abi", "ring"]),
     room("npfs", false, &["abi", "driver"]),
     room("interface", false, &[]),
-    room("cli", false, &["host", "app", "gate", "abi"]),
+    room("cli", false, &["host", "app", "gate", "abi", "win32"]),
     room("samples", true, &["driver", "app", "abi"]),
 ];
 

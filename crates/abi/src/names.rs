@@ -18,5 +18,7 @@ macro_rules! codes {
 macro_rules! code_aliases {
     ($type:ty, $make:expr; $($name:ident = $bits:literal;)*) => {
         $(pub const $name: $type = $make($bits);)*
+        #[allow(dead_code, reason = "of stop codes nobody lists them")]
+        pub(crate) const ALIASES: &[(u32, &str)] = &[$(($bits, stringify!($name)),)*];
     };
 }

@@ -4,6 +4,7 @@
 //! Exit status: 0 done, 1 the request failed (the reason is on stderr), 2 the command was not understood.
 #![forbid(unsafe_code)]
 
+mod cc;
 mod code;
 mod control_code;
 mod demo;
@@ -58,6 +59,7 @@ const EXAMPLES: &str = r"Examples:
   ringbridge load pipe.sys                                   one more driver for the running host; list and unload too
   ringbridge pnp add lifecycle                               a device of Plug and Play; power and shutdown too
   ringbridge pool --driver hello.sys                         who holds how much pool, by tag
+  ringbridge cc app.c -o app                                 a Windows application in C for that host
   ringbridge code 0x222000                                   what does this control code say?
   ringbridge status 0xC0000010                               and this status?
 
@@ -80,6 +82,7 @@ enum Command {
     Pnp(devices::PnpArgs),
     Power(devices::PowerArgs),
     Shutdown(devices::ShutdownArgs),
+    Cc(cc::Args),
     Code(code::Args),
     Status(status::Args),
     Demo(demo::Args),
@@ -101,6 +104,7 @@ fn run(command: &Command, output: &mut Output) -> Result<()> {
         Command::Pnp(args) => devices::pnp(args, output),
         Command::Power(args) => devices::power(args, output),
         Command::Shutdown(args) => devices::shutdown(args, output),
+        Command::Cc(args) => cc::run(args, output),
         Command::Code(args) => code::run(args, output),
         Command::Status(args) => status::run(args, output),
         Command::Demo(args) => demo::run(args, output),

@@ -107,6 +107,12 @@ pub enum SystemCall<'a> {
     },
     /// The calling thread's identifier, as information. (On NT the thread's own block has it.)
     GetCurrentThreadId,
+    /// Waits until more or fewer requests of the process that went on have ended than `seen`. Information: how many have. (On NT an
+    /// application's memory is written to where it is; one that stands in for it must be told.)
+    AwaitRequestEnd {
+        /// How many the caller knows of; 0 at first.
+        seen: u64,
+    },
     /// `NtCancelSynchronousIoFile`: the request that another thread of the process waits for. NT's takes a handle.
     CancelSynchronousIoFile {
         /// The thread's identifier.

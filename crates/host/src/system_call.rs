@@ -109,6 +109,10 @@ impl Process {
                 SystemReply::status(io::cancel_io_file(kernel, process, thread, handle.0, which))
             }
             SystemCall::GetCurrentThreadId => told(thread.id.0.into()),
+            SystemCall::AwaitRequestEnd { seen } => match process.await_request_end(kernel, seen) {
+                Ok(ends) => told(ends),
+                Err(status) => SystemReply::status(status),
+            },
             SystemCall::CancelSynchronousIoFile { thread: target } => {
                 SystemReply::status(io::cancel_synchronous_io_file(kernel, process, thread, target))
             }

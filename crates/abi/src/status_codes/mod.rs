@@ -25,3 +25,9 @@ pub fn status_name(status: NTSTATUS) -> Option<&'static str> {
         .into_iter()
         .find_map(|names| name_in(names, bits))
 }
+
+/// The bits of all statuses with their names, and then their other names.
+pub fn status_names() -> impl Iterator<Item = (u32, &'static str)> {
+    let tables = [success::NAMES, error::NAMES, error_later::NAMES, facility::NAMES, success::ALIASES];
+    tables.into_iter().flatten().copied()
+}

@@ -13,3 +13,8 @@ pub use low::*;
 pub fn win32_name(error: u32) -> Option<&'static str> {
     [low::NAMES, high::NAMES].into_iter().find_map(|names| crate::names::name_in(names, error))
 }
+
+/// All Win32 errors with their names, and then their other names.
+pub fn win32_names() -> impl Iterator<Item = (u32, &'static str)> {
+    [low::NAMES, high::NAMES, low::ALIASES, high::ALIASES].into_iter().flatten().copied()
+}

@@ -53,6 +53,7 @@ const DUPLICATE_TOKEN: u32 = 74;
 /// The longest context of a connection.
 pub(crate) const MOST_BYTES: usize = u16::MAX as usize;
 const GET_DEVICE_INTERFACE: u32 = 80;
+const AWAIT_REQUEST_END: u32 = 90;
 
 const HAS_TIME: u64 = 1;
 const ALERTABLE: u64 = 2;
@@ -112,6 +113,7 @@ pub(crate) fn encode<'a>(
         SystemCall::CancelSynchronousIoFile { thread } => {
             (CANCEL_SYNCHRONOUS_IO_FILE, none, fill(&[thread.into()]), Tail::Nothing)
         }
+        SystemCall::AwaitRequestEnd { seen } => (AWAIT_REQUEST_END, none, fill(&[seen]), Tail::Nothing),
         SystemCall::CreateEvent { name, desired_access, event_type, initial_state } => {
             let values = [desired_access.into(), event_type.cast_unsigned().into(), initial_state.into()];
             (CREATE_EVENT, none, fill(&values), Tail::Name(name))
@@ -344,6 +346,7 @@ fn word_count(number: u32) -> Option<usize> {
         | FILTER_CONNECT_COMMUNICATION_PORT
         | OPEN_THREAD_TOKEN => 2,
         CANCEL_IO_FILE_EX
+        | AWAIT_REQUEST_END
         | OPEN_EVENT
         | SET_COMPLETION_NOTIFICATION_MODES
         | OPEN_SECTION
@@ -457,6 +460,7 @@ fn read<'a>(
         },
         GET_CURRENT_THREAD_ID => SystemCall::GetCurrentThreadId,
         CANCEL_SYNCHRONOUS_IO_FILE => SystemCall::CancelSynchronousIoFile { thread: low(word(0)) },
+        AWAIT_REQUEST_END => SystemCall::AwaitRequestEnd { seen: word(0) },
         OPEN_SECTION => SystemCall::OpenSection { name, desired_access: low(word(0)) },
         MAP_VIEW_OF_SECTION => {
             let view = MappedView { base: word(0), offset: word(1), size: word(2) };
@@ -589,6 +593,7 @@ mod tests {
             SystemCall::OpenSection { name: &name, desired_access: 6 },
             SystemCall::MapViewOfSection { handle, view, protection: u32::MAX },
             SystemCall::GetCurrentThreadId,
+            SystemCall::AwaitRequestEnd { seen: u64::MAX },
             SystemCall::CancelSynchronousIoFile { thread: u32::MAX },
             SystemCall::FsControl { handle, code: u32::MAX, input: buffer, output, notice: NOTICE },
             SystemCall::CreateNamedPipeFile { name: &name, pipe },
@@ -625,7 +630,7 @@ mod tests {
     #[test]
     fn what_is_torn_is_refused() {
         let refused = |number, input: &[u8]| decode(number, HANDLE, input, |_| ()).err();
-        for number in (1..=25).chain([27, 28, 36, 37, 38, 40]).chain(70..=74) {
+        for number in (1..=25).chain([27, 28, 36, 37, 38, 40]).chain(70..=74).chain([AWAIT_REQUEST_END]) {
             // No call has these lengths, but for those whose tails may have any.
             assert_eq!(refused(number, &[0; 7 * 8 + 1]), Some(abi::STATUS_INVALID_PARAMETER), "{number}");
         }

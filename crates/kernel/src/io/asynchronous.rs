@@ -627,6 +627,7 @@ impl Pended {
         }
         let process = self.process.clone();
         self.release(kernel);
+        process.tell_end(kernel);
         process.end_request(kernel);
         released
     }

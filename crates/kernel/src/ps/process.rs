@@ -48,6 +48,12 @@ pub struct Process {
     requests_ended: Parker,
     /// Of whoever parks there: several threads may end the process at once.
     end: Lock<()>,
+    /// Asynchronous requests whose end has been told.
+    ends: AtomicU64,
+    /// Unparked when there is one more.
+    one_more_end: Parker,
+    /// Of whoever parks there.
+    listener: Lock<()>,
 }
 
 impl Process {
@@ -67,6 +73,9 @@ impl Process {
             requests: AtomicU32::new(0),
             requests_ended: Parker::new(),
             end: Lock::new(()),
+            ends: AtomicU64::new(0),
+            one_more_end: Parker::new(),
+            listener: Lock::new(()),
         })
     }
 
@@ -85,6 +94,34 @@ impl Process {
     pub(crate) fn end_request(&self, kernel: &Kernel) {
         if self.requests.fetch_sub(1, Ordering::SeqCst) == 1 && self.is_terminating() {
             kernel.platform.unpark(&self.requests_ended);
+        }
+    }
+
+    /// The end of an asynchronous request is told in its status block.
+    pub(crate) fn tell_end(&self, kernel: &Kernel) {
+        self.ends.fetch_add(1, Ordering::SeqCst);
+        kernel.platform.unpark(&self.one_more_end);
+    }
+
+    /// Waits until more or fewer than `seen` ends of asynchronous requests have been told, since the process began; how many.
+    /// Callers take turns. IRQL: PASSIVE_LEVEL.
+    ///
+    /// # Errors
+    /// `STATUS_PROCESS_IS_TERMINATING`; `STATUS_DEVICE_NOT_CONNECTED` when the machine has stopped.
+    pub fn await_request_end(&self, kernel: &Kernel, seen: u64) -> Result<u64, abi::NTSTATUS> {
+        let _one_at_a_time = self.listener.lock(&*kernel.platform);
+        loop {
+            if kernel.is_halted() {
+                return Err(abi::STATUS_DEVICE_NOT_CONNECTED);
+            }
+            if self.is_terminating() {
+                return Err(abi::STATUS_PROCESS_IS_TERMINATING);
+            }
+            let told = self.ends.load(Ordering::SeqCst);
+            if told != seen {
+                return Ok(told);
+            }
+            kernel.platform.park(&self.one_more_end, None);
         }
     }
 
@@ -107,6 +144,7 @@ impl Process {
     /// Has whoever waits for its requests look again, on a machine that has stopped.
     pub(crate) fn wake(&self, kernel: &Kernel) {
         kernel.platform.unpark(&self.requests_ended);
+        kernel.platform.unpark(&self.one_more_end);
     }
 
     pub(crate) fn token_object(&self) -> MutexGuard<'_, Option<Arc<Object>>> {
@@ -214,6 +252,7 @@ impl Processes {
     /// `STATUS_USER_APC`.
     pub(crate) fn begin_termination(&self, kernel: &Kernel, process: &Process) {
         process.terminating.store(true, Ordering::SeqCst);
+        kernel.platform.unpark(&process.one_more_end);
         for thread in process.threads() {
             thread.set_process_ends();
             kernel.ke.request_termination(kernel, &thread);

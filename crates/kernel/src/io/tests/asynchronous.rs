@@ -94,6 +94,55 @@ fn a_pended_request_returns_at_once_and_its_end_writes_the_block_and_signals_the
 }
 
 #[test]
+fn whoever_awaits_an_end_is_told_of_each_when_its_block_is_written_in_every_schedule() {
+    on_mock(0..100, 2, |machine| {
+        let application = Application::new(machine);
+        let (process, block) = (application.rig.process.clone(), application.buffer.address());
+        machine.spawn("listener", move |kernel, _| {
+            let mut seen = 0;
+            while seen < 2 {
+                let told = process.await_request_end(kernel, seen).expect("running");
+                assert!(told > seen, "{told} {seen}");
+                assert_eq!(raw::read::<u32>(block).expect("its own memory"), SUCCESS);
+                seen = told;
+            }
+            assert_eq!(
+                process.await_request_end(kernel, 1),
+                Ok(2),
+                "whoever has not seen it is told at once"
+            );
+        });
+        machine.spawn("device", |kernel, _| {
+            while raw::read::<u32>(extension() + COMPLETIONS).expect("readable") < 2 {
+                serve(kernel);
+                kernel.platform.relax(0);
+            }
+        });
+        machine.spawn("application", move |kernel, thread| {
+            for _ in 0..2 {
+                assert_eq!(application.start(kernel, thread, application.notice()), abi::STATUS_PENDING);
+                application.wait(kernel, thread);
+            }
+            // The listener looks at its memory.
+            std::mem::forget(application);
+        });
+    });
+}
+
+#[test]
+fn whoever_awaits_an_end_is_let_go_when_the_process_ends() {
+    on_mock(0..100, 2, |machine| {
+        let process = rig(machine).process;
+        let ending = process.clone();
+        machine.spawn("listener", move |kernel, _| {
+            let told = process.await_request_end(kernel, 0);
+            assert_eq!(told, Err(abi::STATUS_PROCESS_IS_TERMINATING));
+        });
+        machine.spawn("end", move |kernel, _| io::end_process(kernel, &ending));
+    });
+}
+
+#[test]
 fn an_error_at_once_is_told_by_the_returned_status_alone() {
     on_mock(0..1, 1, |machine| {
         let application = Application::new(machine);

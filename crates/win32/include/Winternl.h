@@ -1,0 +1,1 @@
+#include "winternl.h"

@@ -1,0 +1,49 @@
+/* Control codes. Written from Microsoft's public documentation. */
+#ifndef RINGBRIDGE_WINIOCTL_H
+#define RINGBRIDGE_WINIOCTL_H
+
+#include "windows.h"
+
+#define CTL_CODE(DeviceType, Function, Method, Access) \
+    (((DWORD)(DeviceType) << 16) | ((DWORD)(Access) << 14) | ((DWORD)(Function) << 2) | (DWORD)(Method))
+#define DEVICE_TYPE_FROM_CTL_CODE(code) (((DWORD)((code) & 0xFFFF0000u)) >> 16)
+#define METHOD_FROM_CTL_CODE(code) ((DWORD)((code) & 3))
+
+#define METHOD_BUFFERED 0
+#define METHOD_IN_DIRECT 1
+#define METHOD_OUT_DIRECT 2
+#define METHOD_NEITHER 3
+
+#define FILE_ANY_ACCESS 0
+#define FILE_SPECIAL_ACCESS FILE_ANY_ACCESS
+#define FILE_READ_ACCESS 1
+#define FILE_WRITE_ACCESS 2
+
+#define DEVICE_TYPE DWORD
+#define FILE_DEVICE_BEEP 0x01
+#define FILE_DEVICE_CD_ROM 0x02
+#define FILE_DEVICE_CONTROLLER 0x04
+#define FILE_DEVICE_DISK 0x07
+#define FILE_DEVICE_DISK_FILE_SYSTEM 0x08
+#define FILE_DEVICE_FILE_SYSTEM 0x09
+#define FILE_DEVICE_KEYBOARD 0x0b
+#define FILE_DEVICE_MAILSLOT 0x0c
+#define FILE_DEVICE_MOUSE 0x0f
+#define FILE_DEVICE_NAMED_PIPE 0x11
+#define FILE_DEVICE_NETWORK 0x12
+#define FILE_DEVICE_NULL 0x15
+#define FILE_DEVICE_PARALLEL_PORT 0x16
+#define FILE_DEVICE_PRINTER 0x18
+#define FILE_DEVICE_SERIAL_PORT 0x1b
+#define FILE_DEVICE_SOUND 0x1d
+#define FILE_DEVICE_UNKNOWN 0x22
+#define FILE_DEVICE_VIDEO 0x23
+#define FILE_DEVICE_VIRTUAL_DISK 0x24
+#define FILE_DEVICE_BATTERY 0x29
+#define FILE_DEVICE_BUS_EXTENDER 0x2a
+#define FILE_DEVICE_ACPI 0x32
+#define FILE_DEVICE_KS 0x2f
+#define FILE_DEVICE_CHANGER 0x30
+#define FILE_DEVICE_SMARTCARD 0x31
+
+#endif
