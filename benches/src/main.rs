@@ -7,6 +7,7 @@ mod floors;
 mod in_process;
 mod loading;
 mod measure;
+mod ports;
 mod rings;
 mod streams;
 mod table;
@@ -43,6 +44,9 @@ struct Arguments {
     /// Send messages to the socket on standard input.
     #[arg(long, hide = true)]
     send_socket: bool,
+    /// Send back what comes from the socket on standard input.
+    #[arg(long, hide = true)]
+    echo_socket: bool,
     /// Where to read.
     #[arg(long, hide = true, default_value_t = 0)]
     processor: usize,
@@ -68,6 +72,7 @@ const ROWS: &[(&str, Measure)] = &[
     ("P4", in_process::p4),
     ("P5", streams::p5),
     ("P6", rings::p6),
+    ("P7", ports::p7),
     ("P8", threads::p8),
     ("P9", threads::p9),
     ("P11", loading::p11),
@@ -83,6 +88,9 @@ fn main() -> Result<()> {
     }
     if arguments.send_socket {
         return rings::send_socket(arguments.processor);
+    }
+    if arguments.echo_socket {
+        return ports::echo_socket(arguments.processor);
     }
     if let Some(socket) = &arguments.read_pipe {
         return streams::read_pipe(socket, arguments.processor);

@@ -1,8 +1,9 @@
 //! Rows between two processes: this program, started again as the host.
 
-use std::io::{BufRead, BufReader};
+use std::cell::RefCell;
+use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 
 use anyhow::{Context, Result};
 use app::Device;
@@ -13,6 +14,7 @@ use crate::driver;
 use crate::floors;
 use crate::in_process::ECHO;
 use crate::measure::{batch, beside};
+use crate::ports;
 use crate::table::Row;
 
 /// Serves the drivers `names` at `socket` until standard input ends: what the other process does.
@@ -23,13 +25,20 @@ pub(crate) fn serve(socket: &Path, names: &[String], spin: Spin) -> Result<()> {
     }
     let server = machine.serve_to(socket, ServeOptions { spin, ..ServeOptions::default() })?;
     println!("ready");
-    std::io::stdin().lines().for_each(drop);
+    // Each line is how often to ask.
+    for line in std::io::stdin().lines() {
+        let (time, asked) = ports::ask(&machine, line?.trim().parse()?);
+        println!("{time} {asked}");
+    }
     server.stop();
     Ok(())
 }
 
 /// A host in another process; it ends with this.
-pub(crate) struct Host(Child);
+pub(crate) struct Host {
+    process: Child,
+    output: RefCell<BufReader<ChildStdout>>,
+}
 
 impl Host {
     /// Starts one that serves these drivers.
@@ -41,22 +50,32 @@ impl Host {
         }
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
         let output = child.stdout.take().context("the host's output is a pipe")?;
+        let mut output = BufReader::new(output);
         let mut line = String::new();
-        BufReader::new(output).read_line(&mut line)?;
+        output.read_line(&mut line)?;
         anyhow::ensure!(line.trim() == "ready", "the host did not start");
-        Ok(Self(child))
+        Ok(Self { process: child, output: RefCell::new(output) })
+    }
+
+    /// Has `verdict` ask so often; see [`ports::ask`].
+    pub(crate) fn ask(&self, times: u32) -> Result<(f64, bool)> {
+        writeln!(self.process.stdin.as_ref().context("its input is a pipe")?, "{times}")?;
+        let mut line = String::new();
+        self.output.borrow_mut().read_line(&mut line)?;
+        let (time, asked) = line.trim().split_once(' ').context("two words")?;
+        Ok((time.parse()?, asked.parse()?))
     }
 
     /// Its process.
     pub(crate) fn id(&self) -> u32 {
-        self.0.id()
+        self.process.id()
     }
 }
 
 impl Host {
     /// Pins the threads that it has now.
-    fn pin(&self, processor: usize) -> Result<()> {
-        for task in std::fs::read_dir(format!("/proc/{}/task", self.0.id()))? {
+    pub(crate) fn pin(&self, processor: usize) -> Result<()> {
+        for task in std::fs::read_dir(format!("/proc/{}/task", self.process.id()))? {
             let thread = task?.file_name().to_string_lossy().parse()?;
             floors::pin_thread(rustix::thread::Pid::from_raw(thread), processor);
         }
@@ -66,9 +85,9 @@ impl Host {
 
 impl Drop for Host {
     fn drop(&mut self) {
-        drop(self.0.stdin.take());
+        drop(self.process.stdin.take());
         // A host that fails to end is of no consequence for what was measured.
-        let _ended = self.0.wait();
+        let _ended = self.process.wait();
     }
 }
 

@@ -22,7 +22,7 @@ pub(crate) struct Args {
 }
 
 /// The drivers that the demo shows.
-const SAMPLES: [&str; 11] = [
+const SAMPLES: [&str; 12] = [
     "hello",
     "pipe",
     "buffers",
@@ -34,6 +34,7 @@ const SAMPLES: [&str; 11] = [
     "verdict",
     "stream",
     "tap",
+    "lifecycle",
 ];
 
 pub(crate) fn run(args: &Args) -> Result<()> {

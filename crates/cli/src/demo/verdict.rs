@@ -65,7 +65,7 @@ fn asked(
     let text = String::from_utf16_lossy(&text);
     ensure!(text == name, "the driver asked about {text:?}");
     let room = reply_length as usize - FILTER_HEADER_SIZE;
-    call(output, "FilterGetMessage", format_args!("{text:?}, with room for {room} bytes of reply"))?;
+    call(output, "FilterGetMessage", format_args!("\"{text}\", with room for {room} bytes of reply"))?;
     let word = if verdict == ALLOW { "allow" } else { "deny" };
     call(output, &format!("FilterReplyMessage({word})"), told(&result, output))
 }

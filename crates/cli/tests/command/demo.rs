@@ -46,9 +46,9 @@ fn parts_whose_driver_is_missing_are_skipped_with_the_reason() {
     let hello = std::fs::read(sys("hello.sys")).expect("reads");
     room.file("hello.sys", &hello);
     let done = ringbridge(["demo", "--sys-dir", &room.path("")]);
-    assert_eq!(done.good().matches("skipped:").count(), 10, "{}", done.text());
+    assert_eq!(done.good().matches("skipped:").count(), 13, "{}", done.text());
     assert!(done.text().contains("stop.sys does not exist; `cargo xtask sys` builds it"), "{}", done.text());
     let nothing = ringbridge(["demo", "--sys-dir", "/nonexistent"]);
     assert!(nothing.failed().contains("nothing could be shown"), "{}", nothing.stderr);
-    assert_eq!(nothing.text().matches("skipped:").count(), 12, "{}", nothing.text());
+    assert_eq!(nothing.text().matches("skipped:").count(), 15, "{}", nothing.text());
 }
