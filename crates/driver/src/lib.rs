@@ -257,6 +257,8 @@ mod remove_lock;
 mod request;
 mod resource;
 mod section;
+#[cfg(not(windows))]
+mod secured;
 mod security;
 mod semaphore;
 mod shared;
