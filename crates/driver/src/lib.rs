@@ -316,7 +316,7 @@ pub use plain::{FlushBuffers, OtherRequest, Shutdown};
 pub use pool::{PoolBox, Tag};
 pub use pool_arc::PoolArc;
 pub use print::Text;
-pub use queue::CancelSafeQueue;
+pub use queue::{CancelSafeQueue, Cancelling};
 pub use region::{CriticalRegion, GuardedRegion, all_apcs_disabled, apcs_disabled};
 pub use remove_lock::{RemoveGuard, RemoveLock};
 pub use request::{Buffered, Cleanup, Close, Create, Direct, Mode, Neither, Read, Write};
