@@ -164,13 +164,16 @@ impl Run {
     }
 }
 
+/// What a thread does.
+type Body = fn(&Run, Ending);
+
 fn start(mock: &Mock, machine: Machine, ending: Ending, judged: Arc<Mutex<bool>>) {
     let processes = ["server", "client"].map(|name| Arc::new(machine.process(name)));
     let handles = [create(&processes[0]), open(&processes[1])];
     let processes = processes.map(|process| Mutex::new(Some(process)));
     let (written, read) = (Mutex::default(), Mutex::default());
     let run = Arc::new(Run { machine, processes, handles, written, read, threads: Mutex::new(3) });
-    let bodies: [(&str, fn(&Run, Ending)); 3] =
+    let bodies: [(&str, Body); 3] =
         [("writer", |run, _| run.write()), ("reader", |run, _| run.read()), ("ender", Run::end)];
     for (name, body) in bodies {
         let (run, judged) = (run.clone(), judged.clone());

@@ -6,7 +6,7 @@ use std::thread;
 use std::time::Instant;
 
 use app::{Buffer, Event, EventKind, FilterPort, MessageHeader, Reactor, Transport, reply_to};
-use host::Machine;
+use host::{InputBuffer, Machine, OutputBuffer};
 use ringbridge_scenarios::{
     Beside, PATIENCE, VERDICT, application, say_ready, scenario, unload_when_closed, wait_to_go_on,
 };
@@ -90,6 +90,24 @@ scenario! {
         drop(port);
         drop(reactor);
         drop(process);
+        nothing_is_left(&machine);
+    }
+}
+
+scenario! {
+    fn a_message_whose_buffer_is_not_there_fails_and_stops_nothing(form: Form) {
+        let machine = VERDICT.machine(form);
+        let process = machine.process("test");
+        let port = guard(&process, 1000).expect("connects");
+        let window = process.allocate(4096).expect("room");
+        let sends = |address: u64| {
+            let input = InputBuffer::from_slice(&[]).expect("short");
+            let output = OutputBuffer::in_window(address, 32).expect("a window");
+            process.control_buffers(port.device().handle(), abi::FILTER_PORT_SEND_MESSAGE, input, output).status
+        };
+        assert_eq!(sends(window.address() + (1 << 30)), abi::STATUS_ACCESS_VIOLATION);
+        assert_eq!(sends(window.address()), abi::STATUS_SUCCESS);
+        drop((port, window));
         nothing_is_left(&machine);
     }
 }

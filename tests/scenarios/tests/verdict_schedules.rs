@@ -112,6 +112,9 @@ impl Run {
     }
 }
 
+/// What a thread does.
+type Body = fn(&Run, Disturbance);
+
 fn start(mock: &Mock, machine: Machine, disturbance: Disturbance, judged: &Arc<AtomicBool>) {
     let guard = Arc::new(machine.process("guard"));
     let port = {
@@ -124,7 +127,7 @@ fn start(mock: &Mock, machine: Machine, disturbance: Disturbance, judged: &Arc<A
     let (guard, opened) = (Mutex::new(Some(guard)), Mutex::default());
     let run = Run { machine, guard, port, opened, is_over: AtomicBool::new(false), threads: Mutex::new(3) };
     let run = Arc::new(run);
-    let bodies: [(&str, fn(&Run, Disturbance)); 3] =
+    let bodies: [(&str, Body); 3] =
         [("asker", Run::ask), ("guard", Run::answer), ("disturber", Run::disturb)];
     for (name, body) in bodies {
         let (run, judged) = (run.clone(), judged.clone());

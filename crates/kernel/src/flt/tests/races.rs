@@ -22,7 +22,7 @@ fn a_message_never_reaches_another_connection_than_the_one_it_was_sent_to() {
         let real = Arc::new(Mutex::new(real));
         let (first, second) = (real.clone(), real.clone());
         machine.inside(move |kernel, _| {
-            drop(first.lock().expect("no thread failed").step(kernel, &Step::Connect))
+            first.lock().expect("no thread failed").step(kernel, &Step::Connect);
         });
         let data = (machine.allocate(8), 8);
         machine.spawn("sender", move |kernel, thread| {
