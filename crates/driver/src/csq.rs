@@ -7,7 +7,6 @@
 
 use core::cell::UnsafeCell;
 use core::ffi::c_void;
-use core::marker::PhantomData;
 use core::ptr::{self, NonNull};
 use core::sync::atomic::{AtomicUsize, Ordering};
 
@@ -56,7 +55,8 @@ struct Inner<E> {
     users: AtomicUsize,
     /// Set by the last of them, if that is not the owner.
     empty: Event,
-    entries: PhantomData<fn() -> E>,
+    /// Sees each request that is cancelled, before it is completed.
+    cancelling: Option<fn(&E)>,
 }
 
 // SAFETY: the lock hands the list from one thread to the next; the queues let only in what may change its thread.
@@ -86,8 +86,9 @@ impl Look {
 type Wanted<'a> = &'a mut dyn FnMut(NonNull<IRP>) -> Look;
 
 impl<E: Entry> Csq<E> {
-    /// An empty queue. Fails with STATUS_INSUFFICIENT_RESOURCES. IRQL: up to DISPATCH_LEVEL.
-    pub(crate) fn new(tag: Tag) -> Result<Self, NTSTATUS> {
+    /// An empty queue; `cancelling` sees each request that is cancelled while it waits, out of the queue and not completed yet, at the
+    /// canceller's IRQL. Fails with STATUS_INSUFFICIENT_RESOURCES. IRQL: up to DISPATCH_LEVEL.
+    pub(crate) fn new(tag: Tag, cancelling: Option<fn(&E)>) -> Result<Self, NTSTATUS> {
         let inner = Inner::<E> {
             // SAFETY: numbers and pointers, all of which may be 0.
             csq: UnsafeCell::new(unsafe { core::mem::zeroed() }),
@@ -96,7 +97,7 @@ impl<E: Entry> Csq<E> {
             closed: UnsafeCell::new(STATUS_SUCCESS),
             users: AtomicUsize::new(1),
             empty: Event::notification(tag, false)?,
-            entries: PhantomData,
+            cancelling,
         };
         let inner = PoolBox::new(tag, inner)?;
         let head = inner.list.get();
@@ -304,6 +305,10 @@ unsafe extern "win64" fn complete_canceled<E: Entry>(csq: *mut IO_CSQ, irp: *mut
         let irp = unsafe { NonNull::new_unchecked(irp) };
         // SAFETY: inserted into a queue of these entries.
         let entry = unsafe { E::from_irp(irp) };
+        // SAFETY: NT's call for a queue of these entries, which stays until the request has left.
+        if let Some(cancelling) = unsafe { inner::<E>(csq) }.cancelling {
+            cancelling(&entry);
+        }
         // SAFETY: NT's call for a queue of these entries, which stays until this says that the request has left.
         entry.cancel(|| unsafe { inner::<E>(csq) }.leave());
     });

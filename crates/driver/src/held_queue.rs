@@ -16,7 +16,7 @@ pub struct HeldQueue<F: 'static, M: 'static> {
 impl<F: Send + Sync + 'static, M: 'static> HeldQueue<F, M> {
     /// An empty queue. Fails with STATUS_INSUFFICIENT_RESOURCES. IRQL: up to DISPATCH_LEVEL.
     pub fn new(tag: Tag) -> Result<Self, NTSTATUS> {
-        Ok(Self { csq: Csq::new(tag)? })
+        Ok(Self { csq: Csq::new(tag, None)? })
     }
 
     /// Puts a request at the end. One that is cancelled already is completed at once; one that comes to a

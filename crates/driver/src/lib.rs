@@ -258,6 +258,8 @@ mod remove_lock;
 mod request;
 mod resource;
 mod section;
+#[cfg(not(windows))]
+mod secured;
 mod security;
 mod semaphore;
 mod shared;
@@ -316,7 +318,7 @@ pub use plug_play::{DeviceInterface, DeviceNotice, PlugAndPlay};
 pub use pool::{PoolBox, Tag};
 pub use pool_arc::PoolArc;
 pub use print::Text;
-pub use queue::CancelSafeQueue;
+pub use queue::{CancelSafeQueue, Cancelling};
 pub use region::{CriticalRegion, GuardedRegion, all_apcs_disabled, apcs_disabled};
 pub use remove_lock::{RemoveGuard, RemoveLock};
 pub use request::{Buffered, Cleanup, Close, Create, Direct, Mode, Neither, Read, Write};

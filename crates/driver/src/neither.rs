@@ -90,8 +90,7 @@ impl Read<Neither> {
     /// # Errors
     ///
     /// The request, with STATUS_ACCESS_VIOLATION or what else locking raises, STATUS_INSUFFICIENT_RESOURCES, or
-    /// STATUS_INVALID_DEVICE_REQUEST for a request that a driver above sent with an MDL. Compiled into a Linux process there is no
-    /// handler: where locking raises, because nothing is allocated at an address in the application's window, the machine stops.
+    /// STATUS_INVALID_DEVICE_REQUEST for a request that a driver above sent with an MDL.
     pub fn lock(self) -> Result<Read<Direct>, (Self, NTSTATUS)> {
         match lock_one(&self.irp, self.length(), IoWriteAccess) {
             Ok(()) => {
@@ -262,20 +261,24 @@ mod raise {
 
 #[cfg(not(windows))]
 mod raise {
-    use abi::{KPROCESSOR_MODE, LOCK_OPERATION, MDL, NTSTATUS};
+    use abi::{IoReadAccess, KPROCESSOR_MODE, LOCK_OPERATION, MDL, NTSTATUS, UserMode};
 
     use crate::nt::MmProbeAndLockPages;
+    use crate::secured::Secured;
 
     /// # Safety
     ///
     /// `mdl` is fresh, for a buffer of a request, in the context of the thread that asked for it.
-    #[expect(clippy::unnecessary_wraps, reason = "fails on Windows")]
     pub(super) unsafe fn lock(
         mdl: *mut MDL,
         mode: KPROCESSOR_MODE,
         operation: LOCK_OPERATION,
     ) -> Result<(), NTSTATUS> {
-        // SAFETY: the caller's contract; what is raised does not come back here: it stops the machine.
+        // SAFETY: a live MDL.
+        let MDL { StartVa: page, ByteOffset: offset, ByteCount: length, .. } = unsafe { *mdl };
+        let address = page.cast::<u8>().wrapping_add(offset as usize);
+        let _secured = Secured::new(address, length as usize, mode == UserMode, operation != IoReadAccess)?;
+        // SAFETY: the caller's contract; what is secured raises nothing.
         unsafe { MmProbeAndLockPages(mdl, mode, operation) };
         Ok(())
     }

@@ -683,6 +683,11 @@ ntoskrnl! {
     fn MmFreePagesFromMdl(MemoryDescriptorList: *mut MDL);
     /// Locks the pages of a buffer; raises when that fails. IRQL: up to APC_LEVEL for pageable memory.
     fn MmProbeAndLockPages(MemoryDescriptorList: *mut MDL, AccessMode: KPROCESSOR_MODE, Operation: LOCK_OPERATION);
+    /// Lets a range of the current process's memory neither go nor lose its access; null when it has not got that. IRQL: up to
+    /// APC_LEVEL.
+    fn MmSecureVirtualMemory(Address: *mut c_void, Size: usize, ProbeMode: u32) -> HANDLE;
+    /// Undoes MmSecureVirtualMemory, in the same process. IRQL: up to APC_LEVEL.
+    fn MmUnsecureVirtualMemory(SecureHandle: HANDLE);
     /// Unlocks the pages that an MDL locks. IRQL: up to DISPATCH_LEVEL.
     fn MmUnlockPages(MemoryDescriptorList: *mut MDL);
     /// Raises unless a range lies in user space and is aligned. IRQL: up to APC_LEVEL.

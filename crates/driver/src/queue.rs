@@ -10,6 +10,9 @@ use crate::irp::{self, Answered, Irp};
 use crate::pended::{Pendable, Pended};
 use crate::{Cleanup, Tag};
 
+/// What sees a request that is being cancelled, and its context.
+pub type Cancelling<R, T> = fn(&(Pended<R>, T));
+
 /// Requests of type `R` that wait, first come, first served, each with a context `T` of at most 16 bytes, which lies in
 /// the IRP itself: queueing allocates nothing.
 ///
@@ -24,9 +27,19 @@ pub struct CancelSafeQueue<R: Pendable, T: Send + 'static = ()> {
 impl<R: Pendable, T: Send + 'static> CancelSafeQueue<R, T> {
     /// An empty queue. Fails with STATUS_INSUFFICIENT_RESOURCES. IRQL: up to DISPATCH_LEVEL.
     pub fn new(tag: Tag) -> Result<Self, NTSTATUS> {
+        Self::make(tag, None)
+    }
+
+    /// As [`new`](Self::new); `cancelling` sees each request that is cancelled while it waits, out of the queue and not completed yet: those
+    /// that have waited for it may go on. It runs at the canceller's IRQL, up to DISPATCH_LEVEL, with no lock held.
+    pub fn with_cancelling(tag: Tag, cancelling: Cancelling<R, T>) -> Result<Self, NTSTATUS> {
+        Self::make(tag, Some(cancelling))
+    }
+
+    fn make(tag: Tag, cancelling: Option<Cancelling<R, T>>) -> Result<Self, NTSTATUS> {
         const { assert!(size_of::<T>() <= CONTEXT_SIZE, "a request's context has at most 16 bytes") };
         const { assert!(align_of::<T>() <= align_of::<usize>(), "a request's context is aligned to 8 bytes") };
-        Ok(Self { csq: Csq::new(tag)? })
+        Ok(Self { csq: Csq::new(tag, cancelling)? })
     }
 
     /// Answers later: marks the request pending and puts it at the end of the queue. One that is cancelled already is

@@ -2,7 +2,7 @@
 //!
 //! Each copy is fallible. In a `.sys`, ProbeForRead or ProbeForWrite and the copy run under an exception handler of this
 //! module's, written in assembly, since Rust has no `__try`. Compiled into a Linux process there are no handlers, and
-//! none is needed: Ringbridge has checked that the request's buffers lie in the process's window, which stays mapped.
+//! none is needed: the memory is secured (`MmSecureVirtualMemory`) while it is copied.
 
 use core::marker::PhantomData;
 
@@ -226,31 +226,33 @@ pub(crate) mod copy {
 pub(crate) mod copy {
     use abi::NTSTATUS;
 
+    use crate::secured::Secured;
+
     /// # Safety
     ///
-    /// `target` has `count` bytes; `source` is a part of the request's buffer.
-    #[expect(clippy::unnecessary_wraps, reason = "fails on Windows")]
+    /// `target` has `count` bytes; `source` is the application's, or, without `probe`, NT's own.
     pub(crate) unsafe fn from_user(
         target: *mut u8,
         source: *const u8,
         count: usize,
-        _probe: bool,
+        probe: bool,
     ) -> Result<(), NTSTATUS> {
-        // SAFETY: Ringbridge has checked the request's buffers, which stay mapped until it is completed.
+        let _secured = Secured::new(source.cast_mut(), count, probe, false)?;
+        // SAFETY: what is the application's is there as long as it is secured; the rest is the caller's contract.
         unsafe { core::ptr::copy_nonoverlapping(source, target, count) };
         Ok(())
     }
 
     /// # Safety
     ///
-    /// `source` has `count` bytes; `target` is a part of the request's buffer.
-    #[expect(clippy::unnecessary_wraps, reason = "fails on Windows")]
+    /// `source` has `count` bytes; `target` is the application's, or, without `probe`, NT's own.
     pub(crate) unsafe fn to_user(
         target: *mut u8,
         source: *const u8,
         count: usize,
-        _probe: bool,
+        probe: bool,
     ) -> Result<(), NTSTATUS> {
+        let _secured = Secured::new(target, count, probe, true)?;
         // SAFETY: as above.
         unsafe { core::ptr::copy_nonoverlapping(source, target, count) };
         Ok(())

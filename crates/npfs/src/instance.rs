@@ -144,6 +144,14 @@ fn length(request: &DirectRequest) -> u32 {
     u32::try_from(length).unwrap_or(u32::MAX)
 }
 
+/// A write that waited is being cancelled: what waited behind it, and a flush that waited for it, may go on. At DISPATCH_LEVEL, where only
+/// drivers cancel, they go on at the next step of their direction.
+fn write_is_cancelled((request, _): &(Pended<DirectRequest>, Waiting)) {
+    if let (Some(level), Some(handle)) = (PassiveLevel::now(), request.contexts().fs_context2::<Handle>()) {
+        handle.instance.take_steps_for(level, handle.end, Came::Write);
+    }
+}
+
 /// Answers a request that has read.
 pub(crate) fn answer_read(request: DirectRequest, status: NTSTATUS) -> Answered {
     match request {
@@ -212,13 +220,14 @@ impl Instance {
             server_has_read: false,
         };
         let queue = || CancelSafeQueue::new(TAG);
+        let writes = || CancelSafeQueue::with_cancelling(TAG, write_is_cancelled);
         PoolArc::new(
             TAG,
             Self {
                 pipe,
                 state: FastMutex::new(TAG, state)?,
                 reads: [queue()?, queue()?],
-                writes: [queue()?, queue()?],
+                writes: [writes()?, writes()?],
                 flushes: [CancelSafeQueue::new(TAG)?, CancelSafeQueue::new(TAG)?],
                 listens: CancelSafeQueue::new(TAG)?,
             },

@@ -48,14 +48,21 @@ struct Entry {
 }
 
 struct Table {
+    /// In the order of their names, without regard to case.
     pipes: Vec<Entry>,
     next_id: u64,
 }
 
 impl Table {
-    fn find(&mut self, name: &[u16]) -> Option<&mut Entry> {
+    /// Where the pipe of this name is, or belongs.
+    fn place(&self, name: &[u16]) -> Result<usize, usize> {
         let name = UnicodeStr::new(name);
-        self.pipes.iter_mut().find(|entry| UnicodeStr::new(&entry.pipe.name).eq_ignore_case(&name))
+        self.pipes.binary_search_by(|entry| UnicodeStr::new(&entry.pipe.name).cmp_ignore_case(&name))
+    }
+
+    fn find(&mut self, name: &[u16]) -> Option<&mut Entry> {
+        let place = self.place(name).ok()?;
+        self.pipes.get_mut(place)
     }
 }
 
@@ -110,7 +117,8 @@ impl Names {
         let (parameters, disposition) = (request.parameters(), request.disposition());
         let configuration = configuration(request.share_access())?;
         let mut table = self.table.lock(level);
-        if let Some(entry) = table.find(name) {
+        let place = table.place(name);
+        if let Some(entry) = place.ok().and_then(|place| table.pipes.get_mut(place)) {
             let pipe = &entry.pipe;
             // FILE_FLAG_FIRST_PIPE_INSTANCE is FILE_CREATE.
             if disposition == FILE_CREATE {
@@ -151,7 +159,8 @@ impl Names {
         let instance = Instance::new(pipe.clone(), parameters)?;
         let mut instances = Vec::new();
         add(&mut instances, instance.clone())?;
-        add(&mut table.pipes, Entry { pipe, instances })?;
+        table.pipes.try_reserve(1).map_err(|_| STATUS_INSUFFICIENT_RESOURCES)?;
+        table.pipes.insert(place.unwrap_or_else(|place| place), Entry { pipe, instances });
         table.next_id += 1;
         Ok((Handle::of_server(instance), FILE_CREATED))
     }
@@ -187,7 +196,11 @@ impl Names {
     pub(crate) fn remove(&self, level: PassiveLevel, instance: &PoolArc<Instance>) {
         let mut table = self.table.lock(level);
         let id = instance.pipe.id;
-        let Some(index) = table.pipes.iter().position(|entry| entry.pipe.id == id) else { return };
+        let Some(index) =
+            table.place(&instance.pipe.name).ok().filter(|index| table.pipes[*index].pipe.id == id)
+        else {
+            return;
+        };
         let instances = &mut table.pipes[index].instances;
         if let Some(place) = instances.iter().position(|other| other.is_same(instance)) {
             drop(instances.remove(place));
@@ -195,7 +208,7 @@ impl Names {
         if !instances.is_empty() {
             return;
         }
-        let gone = table.pipes.swap_remove(index);
+        let gone = table.pipes.remove(index);
         drop(table);
         drop(gone);
         // (Confirm: that who waits learns of it at once. WaitNamedPipe's page says so of a pipe that is not there when it is called.)

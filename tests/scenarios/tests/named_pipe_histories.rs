@@ -251,6 +251,9 @@ impl Model {
         }
         if found {
             self.ends.insert(id, failed(abi::STATUS_CANCELLED));
+            // What waited behind it.
+            self.settle(SERVER);
+            self.settle(CLIENT);
         }
         found
     }

@@ -2,9 +2,7 @@
 
 use app::{ControlCode, Device, Transport};
 use host::{InputBuffer, IoStatus, OutputBuffer, Process, UnloadOutcome};
-use ringbridge_scenarios::{
-    BUFFERS, Form, application, failure, open, run_application, scenario, unload_cleanly,
-};
+use ringbridge_scenarios::{BUFFERS, application, failure, open, run_application, scenario, unload_cleanly};
 use sample_buffers::{IOCTL_INVERT_BUFFERED, IOCTL_INVERT_NEITHER, IOCTL_LOAD, IOCTL_STORE};
 
 const PATH: &str = r"\\.\Buffers";
@@ -92,36 +90,36 @@ fn inverts(
     process.control_buffers(device.handle(), IOCTL_INVERT_NEITHER, input, output)
 }
 
-/// On Windows an application can pass any address. Compiled into the process there is no handler for that, and what
-/// reaches a driver there has been checked.
-#[test]
-fn an_address_where_nothing_is_ends_a_neither_request_of_a_sys_file_with_an_access_violation() {
-    let machine = BUFFERS.machine(Form::Sys);
-    let process = machine.process("application");
-    let device = open(&process, PATH);
-    let mut window = process.allocate(4096).expect("room");
-    // In the process's window, behind everything that is allocated there.
-    let start = window.address();
-    let nowhere = start + (1 << 30);
-    let from_nowhere = inverts(
-        &process,
-        &device,
-        InputBuffer::in_window(nowhere, 100).expect("a window"),
-        window.output(0..100),
-    );
-    assert_eq!(from_nowhere.status, abi::STATUS_ACCESS_VIOLATION);
-    let sent = line(100);
-    let into_nowhere = inverts(
-        &process,
-        &device,
-        InputBuffer::from_slice(&sent).expect("short"),
-        OutputBuffer::in_window(nowhere, 100).expect("a window"),
-    );
-    assert_eq!(into_nowhere.status, abi::STATUS_ACCESS_VIOLATION);
-    let right =
-        inverts(&process, &device, InputBuffer::from_slice(&sent).expect("short"), window.output(3996..4096));
-    assert_eq!((right.status, right.information), (abi::STATUS_SUCCESS, 100));
-    assert!(machine.bugcheck().is_none(), "{:?}", machine.bugcheck());
+scenario! {
+    /// Also compiled in, where no handler takes what the access would raise.
+    fn an_address_where_nothing_is_ends_a_neither_request_with_an_access_violation(form: Form) {
+        let machine = BUFFERS.machine(form);
+        let process = machine.process("application");
+        let device = open(&process, PATH);
+        let mut window = process.allocate(4096).expect("room");
+        // In the process's window, behind everything that is allocated there.
+        let start = window.address();
+        let nowhere = start + (1 << 30);
+        let from_nowhere = inverts(
+            &process,
+            &device,
+            InputBuffer::in_window(nowhere, 100).expect("a window"),
+            window.output(0..100),
+        );
+        assert_eq!(from_nowhere.status, abi::STATUS_ACCESS_VIOLATION);
+        let sent = line(100);
+        let into_nowhere = inverts(
+            &process,
+            &device,
+            InputBuffer::from_slice(&sent).expect("short"),
+            OutputBuffer::in_window(nowhere, 100).expect("a window"),
+        );
+        assert_eq!(into_nowhere.status, abi::STATUS_ACCESS_VIOLATION);
+        let right =
+            inverts(&process, &device, InputBuffer::from_slice(&sent).expect("short"), window.output(3996..4096));
+        assert_eq!((right.status, right.information), (abi::STATUS_SUCCESS, 100));
+        assert!(machine.bugcheck().is_none(), "{:?}", machine.bugcheck());
+    }
 }
 
 scenario! {

@@ -5,8 +5,8 @@ use std::path::Path;
 use std::thread;
 use std::time::Instant;
 
-use app::{Event, EventKind, FilterPort, Transport, reply_to};
-use host::Machine;
+use app::{Buffer, Event, EventKind, FilterPort, MessageHeader, Reactor, Transport, reply_to};
+use host::{InputBuffer, Machine, OutputBuffer};
 use ringbridge_scenarios::{
     Beside, PATIENCE, VERDICT, application, say_ready, scenario, unload_when_closed, wait_to_go_on,
 };
@@ -61,6 +61,53 @@ scenario! {
         assert_eq!(opens(&process, ""), "opened", "the device itself");
         drop(port);
         assert_eq!(opens(&process, r"\name"), "opened", "nobody guards");
+        nothing_is_left(&machine);
+    }
+}
+
+scenario! {
+    fn questions_are_futures_and_one_that_is_dropped_loses_none(form: Form) {
+        let machine = VERDICT.machine(form);
+        let process = std::sync::Arc::new(machine.process("test"));
+        let reactor = Reactor::new(process.clone()).expect("a reactor");
+        let refused = reactor.connect_filter_port(PORT, &[]).expect_err("is refused");
+        assert!(matches!(refused, app::ConnectAsyncError::Connect(error) if error.hresult == 0x8007_0057));
+        let port = reactor.connect_filter_port(PORT, &30_000_u32.to_le_bytes()).expect("connects");
+        let buffer = || Buffer::new(reactor.transport(), 64).expect("memory");
+        thread::scope(|scope| {
+            for answer in [ALLOW, sample_verdict::DENY] {
+                drop(port.get_message(buffer()));
+                let question = port.get_message(buffer());
+                let opened = scope.spawn(|| opens(&*process, r"\name"));
+                let done = futures_lite::future::block_on(question);
+                let length = done.result.expect("is asked");
+                let header = MessageHeader::from_bytes(&done.buffer.to_vec(length)).expect("a header");
+                port.port().reply_message(&reply_to(header.message_id, &answer.to_le_bytes())).expect("in time");
+                let expected = if answer == ALLOW { "opened" } else { "5" };
+                assert_eq!(opened.join().expect("no panic"), expected);
+            }
+        });
+        drop(port);
+        drop(reactor);
+        drop(process);
+        nothing_is_left(&machine);
+    }
+}
+
+scenario! {
+    fn a_message_whose_buffer_is_not_there_fails_and_stops_nothing(form: Form) {
+        let machine = VERDICT.machine(form);
+        let process = machine.process("test");
+        let port = guard(&process, 1000).expect("connects");
+        let window = process.allocate(4096).expect("room");
+        let sends = |address: u64| {
+            let input = InputBuffer::from_slice(&[]).expect("short");
+            let output = OutputBuffer::in_window(address, 32).expect("a window");
+            process.control_buffers(port.device().handle(), abi::FILTER_PORT_SEND_MESSAGE, input, output).status
+        };
+        assert_eq!(sends(window.address() + (1 << 30)), abi::STATUS_ACCESS_VIOLATION);
+        assert_eq!(sends(window.address()), abi::STATUS_SUCCESS);
+        drop((port, window));
         nothing_is_left(&machine);
     }
 }

@@ -201,9 +201,9 @@ missing! {
         MmLockPagableSectionByHandle MmMapIoSpace MmMapIoSpaceEx MmMapLockedPagesWithReservedMapping
         MmMapViewInSystemSpaceEx MmMapViewOfSection MmPageEntireDriver
         MmPrefetchPages MmProbeAndLockProcessPages MmProtectMdlSystemAddress MmQuerySystemSize
-        MmResetDriverPaging MmSecureVirtualMemory MmUnlockPagableImageSection
+        MmResetDriverPaging MmUnlockPagableImageSection
         MmUnmapIoSpace MmUnmapReservedMapping MmUnmapViewOfSection
-        MmUnsecureVirtualMemory MupSurrogateDeregisterProvider MupSurrogateGetFileName
+        MupSurrogateDeregisterProvider MupSurrogateGetFileName
         MupSurrogateGetUncProviderDeviceObject MupSurrogateRegisterProvider MupSurrogateRestartIo
         MupSurrogateSetUndecoratedFileName NdisAdvanceNetBufferListDataStart NdisAllocateBuffer
         NdisAllocateBufferPool NdisAllocateGenericObject NdisAllocateMdl NdisAllocateMemory

@@ -16,6 +16,29 @@ rows! {
         Ok(u8::from(raw::read::<u8>(address).is_ok()))
     }
 
+    /// Lets a range of the current process's memory neither go nor lose the access PAGE_READONLY or PAGE_READWRITE; NULL when it has
+    /// not got that, lies inside no one allocation, or is no user memory. Memory that is freed meanwhile goes when the
+    /// driver lets go (Confirm: on NT it is not freed).
+    irql(APC_LEVEL)
+    fn MmSecureVirtualMemory(call, address: u64, size: u64, probe_mode: u32) -> u64 {
+        let for_writing = match probe_mode {
+            abi::PAGE_READONLY => false,
+            abi::PAGE_READWRITE => true,
+            _ => return Ok(0),
+        };
+        let secured = call.user_space().and_then(|space| space.secure(address, size, for_writing));
+        Ok(secured.unwrap_or(0))
+    }
+
+    /// Undoes MmSecureVirtualMemory, in the same process.
+    irql(APC_LEVEL)
+    fn MmUnsecureVirtualMemory(call, secure_handle: u64) -> () {
+        if let Some(space) = call.user_space() {
+            space.unsecure(secure_handle);
+        }
+        Ok(())
+    }
+
     /// Returns the address of an export by name; NULL for what is not implemented. Confirm: variables too, of which the page
     /// does not speak.
     irql(PASSIVE_LEVEL)

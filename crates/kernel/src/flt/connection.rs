@@ -191,7 +191,7 @@ fn connection_at(kernel: &Kernel, address: u64) -> Option<Arc<Object>> {
 }
 
 /// `FltSendMessage`: the status, and the bytes of the reply. `port` is where the filter keeps the connection's address, which is
-/// read once. IRQL <= APC_LEVEL.
+/// read, and read again once the connection is held: FltCloseClientPort may have come between. IRQL <= APC_LEVEL.
 ///
 /// Returns `STATUS_SUCCESS`; `STATUS_BUFFER_OVERFLOW` when the reply was longer than its room, which it fills; `STATUS_TIMEOUT`;
 /// `STATUS_PORT_DISCONNECTED`, also for a connection that the filter has closed; `STATUS_THREAD_IS_TERMINATING` when the process ends
@@ -211,9 +211,16 @@ pub fn send_message(
     if let Some((address, length)) = message.reply {
         raw::touch(address, length.into(), true)?;
     }
-    let Some(object) = connection_at(kernel, raw::read(port)?) else {
+    let address = raw::read(port)?;
+    kernel.platform.preemption_point();
+    let Some(object) = connection_at(kernel, address) else {
         return Ok((abi::STATUS_PORT_DISCONNECTED, 0));
     };
+    // Closed meanwhile, it may be another's that lies there now.
+    if raw::read::<u64>(port).ok() != Some(address) {
+        object.dereference(kernel);
+        return Ok((abi::STATUS_PORT_DISCONNECTED, 0));
+    }
     let sent = match (object.body::<Connection>(), message.reply) {
         (Some(connection), Some(reply)) if !raw::is_driver_memory(reply.0, reply.1 as usize) => {
             send_from_native(kernel, thread, connection, message, reply)

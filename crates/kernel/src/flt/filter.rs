@@ -259,14 +259,19 @@ fn take(kernel: &Kernel, address: u64) -> Option<Arc<Object>> {
 }
 
 fn end_connections(kernel: &Kernel, filter: &Filter) -> Outcome<()> {
-    let connections = filter.connections().clone();
+    // Referenced, for both of its ends may let go of it meanwhile, and what senders wait for goes with it.
+    let connections: Vec<_> =
+        filter.connections().iter().filter(|object| object.try_reference()).cloned().collect();
+    let mut ended = Ok(());
     for object in connections {
-        if let Some(connection) = object.body::<Connection>() {
-            connection.disconnect(kernel, abi::STATUS_PORT_DISCONNECTED)?;
-            connection.notify_disconnected(kernel)?;
+        if let Some(connection) = object.body::<Connection>().filter(|_| ended.is_ok()) {
+            ended = connection
+                .disconnect(kernel, abi::STATUS_PORT_DISCONNECTED)
+                .and_then(|()| connection.notify_disconnected(kernel));
         }
+        object.dereference(kernel);
     }
-    Ok(())
+    ended
 }
 
 /// What stands in the DriverUnload of a driver with a filter: the callback, which must, and then the driver's own routine.

@@ -2,6 +2,7 @@
 //! the filter after each step, and what is left in the end.
 
 mod model;
+mod races;
 
 use std::sync::{Arc, Mutex, PoisonError};
 

@@ -251,9 +251,17 @@ fn execute(kernel: &Kernel, work: Work) -> Outcome<()> {
             Some(driver) => dispatch::as_owner(driver.id, call),
             None => call(),
         };
-        if let Err(unwind) = called {
+        match called {
             // Exits of threads are none of a work item's, but it has ended.
-            return if matches!(unwind, Unwind::Exit(_)) { Ok(()) } else { Err(unwind) };
+            Ok(_) | Err(Unwind::Exit(_)) => {}
+            Err(unwind) => return Err(unwind),
+        }
+        // The next item's routine, whosever it is, would act for this one's client. Source: bug check 0xDF.
+        if ps::impersonation(thread).is_some() {
+            let parameter = if work.count == 1 { arguments[0] } else { arguments[1] };
+            let parameters = [work.routine, parameter, work.item, 0];
+            kernel.bug_check(abi::IMPERSONATING_WORKER_THREAD, parameters);
+            return Err(Unwind::Halt);
         }
         let irql = kernel.ke.current_irql();
         if irql != PASSIVE_LEVEL {
@@ -399,3 +407,38 @@ pub fn queue_io_work_item(
 
 const _: () = assert!(offset_of!(WORK_QUEUE_ITEM, List) == 0);
 const _: () = assert!(offset_of!(WorkItem, item) == 0);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ke::tests::{delay, on_mock};
+    use crate::ps::ImpersonationRequest;
+    use crate::se::{Token, TokenReference};
+
+    /// Acts for the process `client`, and does not revert.
+    extern "win64" fn stays_a_client(client: u32) {
+        Kernel::with_current(|kernel, thread| {
+            let client = kernel.ps.get(client).expect("it runs");
+            let token = TokenReference::of_process(kernel, &client).expect("pool");
+            ps::impersonate(kernel, thread, token, ImpersonationRequest::default()).expect("may");
+        });
+    }
+
+    #[test]
+    fn a_work_item_that_stays_impersonated_stops_the_machine_before_the_next_one_runs() {
+        on_mock(0..10, 1, |machine| {
+            let client = machine.ps.create_as("client", Token::user());
+            let routine = stays_a_client as *const () as u64;
+            let item = WorkQueueItem::at(machine.allocate(WorkQueueItem::SIZE));
+            item.set_worker_routine(routine).expect("writable");
+            item.set_parameter(client.id.into()).expect("writable");
+            machine.inside(move |kernel, thread| {
+                queue_work_item(kernel, item, abi::DelayedWorkQueue).expect("a worker");
+                assert!(delay(kernel, thread, 1000).is_err(), "the machine has stopped");
+            });
+            let stop = machine.bugcheck().expect("stopped").stop;
+            let parameters = [routine, client.id.into(), item.address(), 0];
+            assert_eq!((stop.code, stop.parameters), (abi::IMPERSONATING_WORKER_THREAD, parameters));
+        });
+    }
+}

@@ -123,8 +123,10 @@ struct Allocation {
     length: u64,
     /// Whether the process may write to it.
     writable: bool,
-    /// MDLs that lock pages of it.
+    /// MDLs that lock pages of it, and drivers that have secured it.
     locks: u32,
+    /// Of these, drivers that have secured it: what they lock is there until they let go.
+    secured: u32,
     /// Its owner is done with it; it goes when nothing locks it any more.
     given_back: bool,
 }
@@ -145,9 +147,10 @@ impl UserSpace {
         {
             let mut allocations = this.allocations();
             let length = data.end.saturating_sub(data.start);
-            allocations
-                .live
-                .insert(data.start, Allocation { length, writable: true, locks: 0, given_back: false });
+            allocations.live.insert(
+                data.start,
+                Allocation { length, writable: true, locks: 0, secured: 0, given_back: false },
+            );
             allocations.free =
                 Some(Extents::new(bytes(views.start - data.start)..bytes(views.end - data.start)));
         }
@@ -223,7 +226,9 @@ impl UserSpace {
             return Err(REFUSED);
         }
         let address = (own.base() + offset) as u64;
-        allocations.live.insert(address, Allocation { length, writable: true, locks: 0, given_back: false });
+        allocations
+            .live
+            .insert(address, Allocation { length, writable: true, locks: 0, secured: 0, given_back: false });
         Ok(address)
     }
 
@@ -313,7 +318,7 @@ impl UserSpace {
             }
             done += part.range.len() as u64;
         }
-        let view = Allocation { length: length as u64, writable, locks: 0, given_back: false };
+        let view = Allocation { length: length as u64, writable, locks: 0, secured: 0, given_back: false };
         self.allocations().live.insert(address, view);
         Ok(address)
     }
@@ -324,7 +329,8 @@ impl UserSpace {
         let end = address.checked_add(length)?;
         let mut allocations = self.allocations();
         let (&start, allocation) = allocations.live.range_mut(..=address).next_back()?;
-        let is_refused = allocation.given_back || for_writing && !allocation.writable;
+        let is_going = allocation.given_back && allocation.secured == 0;
+        let is_refused = is_going || for_writing && !allocation.writable;
         if end > start + allocation.length || is_refused {
             return None;
         }
@@ -343,6 +349,38 @@ impl UserSpace {
         allocation.locks = allocation.locks.saturating_sub(1);
         if allocation.locks == 0 && allocation.given_back {
             self.release(allocations, locked.allocation);
+        }
+    }
+
+    /// `MmSecureVirtualMemory`, in the context of the process: returns what [`Self::unsecure`] takes, unless the range lies inside no
+    /// allocation, has no bytes, or the process may not write to it and that is asked for. Until then its pages stay, and can be locked,
+    /// though they be given back meanwhile (Confirm: on NT giving them back fails).
+    ///
+    /// Source: ddi, MmSecureVirtualMemory.
+    #[must_use]
+    pub fn secure(&self, address: u64, length: u64, for_writing: bool) -> Option<u64> {
+        let end = address.checked_add(length).filter(|end| *end > address)?;
+        let mut allocations = self.allocations();
+        let (&start, allocation) = allocations.live.range_mut(..=address).next_back()?;
+        let is_refused = allocation.given_back || for_writing && !allocation.writable;
+        if end > start + allocation.length || is_refused {
+            return None;
+        }
+        allocation.locks += 1;
+        allocation.secured += 1;
+        Some(start)
+    }
+
+    /// `MmUnsecureVirtualMemory`. What was not secured is left alone (Confirm).
+    pub fn unsecure(&self, handle: u64) {
+        let mut allocations = self.allocations();
+        let Some(allocation) = allocations.live.get_mut(&handle).filter(|found| found.secured > 0) else {
+            return;
+        };
+        allocation.secured -= 1;
+        allocation.locks -= 1;
+        if allocation.locks == 0 && allocation.given_back {
+            self.release(allocations, handle);
         }
     }
 }
@@ -435,6 +473,26 @@ mod tests {
         assert_ne!(space.allocate(1).expect("room"), address);
         space.unlock(locked);
         assert_eq!(space.locked_pages(), 0);
+        assert!(raw::read::<u8>(address).is_err());
+    }
+
+    #[test]
+    fn what_is_secured_can_be_locked_though_it_is_given_back_and_goes_when_nobody_needs_it() {
+        platform::fault::install().expect("handlers");
+        let space = Arc::new(UserSpace::default());
+        let buffer = UserBuffer::new(&space, 4096).expect("room");
+        let address = buffer.address();
+        assert!(space.secure(address, 0, false).is_none() && space.secure(address, 4097, false).is_none());
+        assert!(space.secure(0x1000, 1, false).is_none() && space.secure(u64::MAX, 2, false).is_none());
+        let handle = space.secure(address + 10, 20, true).expect("inside");
+        drop(buffer);
+        assert!(space.secure(address, 1, false).is_none(), "given back");
+        let locked = space.lock(address, 4096, true).expect("secured");
+        space.unsecure(handle);
+        space.unsecure(handle);
+        raw::write(address, 7_u8).expect("locked");
+        assert!(space.lock(address, 1, false).is_none(), "not secured any more");
+        space.unlock(locked);
         assert!(raw::read::<u8>(address).is_err());
     }
 
