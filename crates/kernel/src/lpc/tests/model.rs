@@ -132,17 +132,25 @@ impl Model {
         let who = random.below(PARTICIPANTS);
         let data = u8::try_from(random.below(256)).expect("a byte");
         if self.busy[who] {
-            return (random.below(5) == 0).then_some(Act::Interrupt { who });
+            return (random.below(30) == 0).then_some(Act::Interrupt { who });
         }
-        if random.below(40) == 0 {
+        if random.below(60) == 0 {
             return self.choose_closed(random);
+        }
+        if who < SERVERS
+            && random.below(2) == 0
+            && let Some(act) = self.go_on(who, data, random)
+        {
+            return Some(act);
         }
         let through = if who < SERVERS { self.choose_servers(random) } else { self.clients(who) };
         let Some(through) = through else {
             return (who >= SERVERS && self.open).then_some(Act::Connect { who, info: data });
         };
         let is_server = who < SERVERS;
-        let held: Vec<_> = self.held.iter().filter(|held| held.2 == is_server).collect();
+        // Now and then what the other side is to reply to.
+        let all = random.below(8) == 0;
+        let held: Vec<_> = self.held.iter().filter(|held| all || held.2 == is_server).collect();
         let held = held.get(random.below(held.len())).copied();
         let connection = random.below(self.connections.len());
         let exists = !self.connections.is_empty();
@@ -160,6 +168,30 @@ impl Model {
             (8, Some(held)) => Some(Act::ReplyWait { who, through, to: held.0, data }),
             _ => None,
         }
+    }
+
+    /// What a server would do next, or else few histories come far: receive what is there, accept, complete, reply.
+    fn go_on(&self, who: usize, data: u8, random: &mut Random) -> Option<Act> {
+        let at = |stage| self.connections.iter().position(|one| one.stage == stage && one.client_open);
+        if let Some(connection) = at(Stage::Accepted).filter(|index| self.has_server(*index)) {
+            return Some(Act::Complete { who, connection });
+        }
+        if let Some(connection) = at(Stage::Held) {
+            return Some(Act::Accept { who, connection });
+        }
+        let through = self.choose_servers(random)?;
+        let asked: Vec<_> =
+            self.questions.iter().filter(|one| one.to_server && one.received && one.waits).collect();
+        if !self.inbox.messages.is_empty() && (asked.is_empty() || random.below(2) == 0) {
+            return Some(Act::Receive { who, through, waits: true });
+        }
+        let Question { number, connection, .. } = **asked.get(random.below(asked.len()))?;
+        let own = self.has_server(connection) && (!self.open || random.below(2) == 0);
+        let through = if own { Through::Server(connection) } else { through };
+        Some(match random.below(4) {
+            0 => Act::CallBack { who, through, to: number, data },
+            receives => Act::Reply { who, through, to: number, data, receives: receives == 1 },
+        })
     }
 
     fn has_server(&self, index: usize) -> bool {
