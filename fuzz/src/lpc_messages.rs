@@ -127,7 +127,8 @@ impl Fixture {
         thread::spawn(move || serve(&server, port));
         let honest = machine.process("honest");
         let mut output = [0; PORT_OUTPUT];
-        let connect = PortCall::Connect { name: &wide(SERVED), qos: qos(2), view: None, info: &[] };
+        let connect =
+            PortCall::Connect { name: &wide(SERVED), qos: qos(2), view: None, server: 0, info: &[] };
         let port = honest.system_call(&SystemCall::Port(connect), &mut output).handle;
         let idle = (machine.port_usage(), machine.section_usage());
         Self { machine, honest, port, idle }
@@ -210,7 +211,13 @@ fn act(process: &Process, deed: &Deed<'_>, last: &mut Vec<u8>) {
             names = wide(if *served { SERVED } else { OWN });
             front = PortConnected::SIZE;
             let info = &info[..info.len().min(0x200)];
-            PortCall::Connect { name: &names, qos: qos(i32::from(*level)), view: view(*shown), info }
+            PortCall::Connect {
+                name: &names,
+                qos: qos(i32::from(*level)),
+                view: view(*shown),
+                server: level.cast_unsigned(),
+                info,
+            }
         }
         Deed::Listen { port } => PortCall::Listen { handle: handle(*port) },
         Deed::Accept { message, accepts, context, view: shown } => {
