@@ -535,6 +535,16 @@ impl<'a> Port<'a> {
         }
     }
 
+    /// `NtRegisterThreadTerminatePort`: when the calling thread ends, or its process, the other side of this port hears of it by
+    /// LPC_CLIENT_DIED, whose data are when the thread began, in units of 100 ns since 1601 (8 bytes). Of a thread of the process in which
+    /// the kernel is it hears when that says so (`end_thread`), at the latest when its process ends.
+    ///
+    /// # Errors
+    /// STATUS_INSUFFICIENT_RESOURCES for too many.
+    pub fn register_thread_terminate_port(&self) -> Result<(), NTSTATUS> {
+        sys::port::register_thread_terminate_port(self.transport, self.handle)
+    }
+
     /// `NtImpersonateClientOfPort`: the calling thread acts as the client whose request this is, as far as that allows, until the
     /// result is dropped (`RevertToSelf`). Of the server's end of the connection; the request is not replied to yet.
     ///

@@ -127,6 +127,9 @@ impl Process {
                 };
                 status(self.with_message(thread, handle, message, act))
             }
+            PortCall::RegisterThreadTerminatePort { handle } => {
+                status(self.register_thread_terminate_port(thread, handle))
+            }
             PortCall::ReadRequestData { handle, message, index, buffer } => {
                 self.copy_request_data(thread, handle, message, index, buffer, Copied::FromClient)
             }
@@ -184,6 +187,13 @@ impl Process {
     ) -> Result<R, NTSTATUS> {
         let message = Message::from_bytes(message)?;
         self.with_port(thread, handle, |caller, port| body(caller, port, message))
+    }
+
+    fn register_thread_terminate_port(&self, thread: &Thread, handle: Handle) -> Result<(), NTSTATUS> {
+        let object = ob::reference_own(&self.process, handle.0, Some("Port"), 0)?;
+        let done = lpc::register_thread_terminate_port(&self.kernel, &self.caller(thread), &object);
+        object.dereference(&self.kernel);
+        done
     }
 
     fn copy_request_data(

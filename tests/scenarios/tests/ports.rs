@@ -5,7 +5,7 @@ use std::thread;
 use std::time::Duration;
 
 use abi::{
-    LPC_CONNECTION_REQUEST, LPC_DATAGRAM, LPC_PORT_CLOSED, LPC_REPLY, LPC_REQUEST, NTSTATUS,
+    LPC_CLIENT_DIED, LPC_CONNECTION_REQUEST, LPC_DATAGRAM, LPC_PORT_CLOSED, LPC_REPLY, LPC_REQUEST, NTSTATUS,
     PORT_MAXIMUM_MESSAGE_LENGTH,
 };
 use app::lpc::{Connection, MAX_DATA, Message, Port, Received, SecurityQos, Shown};

@@ -196,3 +196,10 @@ pub(crate) fn write_request_data(
     let (message, buffer) = (request.bytes(), Memory { address, length });
     counted(transport, PortCall::WriteRequestData { handle: port, message, index, buffer })
 }
+
+pub(crate) fn register_thread_terminate_port(
+    transport: &dyn Transport,
+    port: Handle,
+) -> Result<(), NTSTATUS> {
+    simple(transport, PortCall::RegisterThreadTerminatePort { handle: port })
+}

@@ -42,6 +42,7 @@ unsafe extern "system" {
     fn NtRequestPort(port: HANDLE, request: *mut PORT_MESSAGE) -> i32;
     fn NtRequestWaitReplyPort(port: HANDLE, request: *mut PORT_MESSAGE, reply: *mut PORT_MESSAGE) -> i32;
     fn NtImpersonateClientOfPort(port: HANDLE, request: *mut PORT_MESSAGE) -> i32;
+    fn NtRegisterThreadTerminatePort(port: HANDLE) -> i32;
     fn NtReadRequestData(
         port: HANDLE,
         message: *mut PORT_MESSAGE,
@@ -355,4 +356,12 @@ pub(crate) fn write_request_data(
         NtWriteRequestData(port.raw(), request.pointer(), index, buffer, length, &raw mut copied)
     })?;
     Ok(copied as u64)
+}
+
+pub(crate) fn register_thread_terminate_port(
+    _transport: &dyn Transport,
+    port: Handle,
+) -> Result<(), NTSTATUS> {
+    // SAFETY: a handle of this room's.
+    done(unsafe { NtRegisterThreadTerminatePort(port.raw()) })
 }

@@ -112,6 +112,11 @@ pub enum PortCall<'a> {
         /// The request.
         message: &'a [u8],
     },
+    /// `NtRegisterThreadTerminatePort`.
+    RegisterThreadTerminatePort {
+        /// The port.
+        handle: Handle,
+    },
     /// `NtReadRequestData`. Information: how many bytes.
     ReadRequestData {
         /// The port.
@@ -247,9 +252,10 @@ const REPLY_WAIT_RECEIVE: u32 = 59;
 const IMPERSONATE_CLIENT: u32 = 60;
 const READ_REQUEST_DATA: u32 = 61;
 const WRITE_REQUEST_DATA: u32 = 62;
+const REGISTER_THREAD_TERMINATE_PORT: u32 = 63;
 
 /// The numbers of these calls.
-pub(super) const NUMBERS: std::ops::RangeInclusive<u32> = CREATE..=WRITE_REQUEST_DATA;
+pub(super) const NUMBERS: std::ops::RangeInclusive<u32> = CREATE..=REGISTER_THREAD_TERMINATE_PORT;
 
 const DYNAMIC: u64 = 1 << 32;
 const EFFECTIVE_ONLY: u64 = 1 << 33;
@@ -312,6 +318,9 @@ pub(super) fn encode<'a>(
         PortCall::ReplyWaitReply { handle, message } => (REPLY_WAIT_REPLY, handle, 0, Tail::Bytes(message)),
         PortCall::ImpersonateClient { handle, message } => {
             (IMPERSONATE_CLIENT, handle, 0, Tail::Bytes(message))
+        }
+        PortCall::RegisterThreadTerminatePort { handle } => {
+            (REGISTER_THREAD_TERMINATE_PORT, handle, 0, Tail::Nothing)
         }
         PortCall::ReadRequestData { handle, message, index, buffer } => {
             (READ_REQUEST_DATA, handle, fill(&data_words(index, buffer)), Tail::Bytes(message))
@@ -404,6 +413,7 @@ pub(super) fn read<'a>(
         REPLY => PortCall::Reply { handle, message: bytes },
         REPLY_WAIT_REPLY => PortCall::ReplyWaitReply { handle, message: bytes },
         IMPERSONATE_CLIENT => PortCall::ImpersonateClient { handle, message: bytes },
+        REGISTER_THREAD_TERMINATE_PORT => PortCall::RegisterThreadTerminatePort { handle },
         READ_REQUEST_DATA => {
             PortCall::ReadRequestData { handle, message: bytes, index: low(word(1)), buffer: buffer() }
         }
@@ -466,6 +476,7 @@ mod tests {
             PortCall::Reply { handle, message },
             PortCall::ReplyWaitReply { handle, message },
             PortCall::ImpersonateClient { handle, message },
+            PortCall::RegisterThreadTerminatePort { handle },
             PortCall::ReadRequestData { handle, message, index: 3, buffer },
             PortCall::WriteRequestData { handle, message: &message[..HEADER], index: u32::MAX, buffer },
             PortCall::ReplyWaitReceive { handle, reply: &[], timeout: None },
