@@ -1,7 +1,10 @@
 //! Memory that a request gives its server, which that reads and writes as long as the client waits.
 
+use std::sync::mpsc;
+
 use app::Buffer;
 
+use super::ends::{connected, with_two};
 use super::*;
 
 const MISMATCH: NTSTATUS = abi::STATUS_REPLY_MESSAGE_MISMATCH;
@@ -132,6 +135,11 @@ fn a_driver_reads_and_writes_what_requests_give(transport: &dyn Transport) {
 fn memory_that_is_not_the_clients_is_not_copied(transport: &dyn Transport) {
     let port = create(transport);
     let theirs = buffer(transport, b"theirs");
+    let shared = mapping(transport);
+    let (readable, writable) =
+        (shared.map(MappingAccess::Read, 0, 8), shared.map(MappingAccess::ReadWrite, 0, 8));
+    let (readable, writable) = (readable.expect("room"), writable.expect("room"));
+    writable.write(0, b"readable").expect("writable");
     thread::scope(|scope| {
         let server = scope.spawn(|| {
             let request = port.listen().expect("a client comes");
@@ -147,6 +155,10 @@ fn memory_that_is_not_the_clients_is_not_copied(transport: &dyn Transport) {
             }
             assert_eq!(own.read_request_data(&asked, 4, &mut room), Ok(6), "it is its own");
             assert_eq!(room.to_vec(7), b"theirs\xEE");
+            assert_eq!(own.read_request_data(&asked, 5, &mut room), Ok(8), "the client may read it");
+            assert_eq!(room.to_vec(8), b"readable");
+            let written = own.write_request_data(&asked, 5, &buffer(transport, b"changed"));
+            assert_eq!(written, Err(abi::STATUS_ACCESS_VIOLATION), "it may not write there");
             own.reply(&asked.reply(b"")).expect("it waits");
         });
         let client = connect(transport, b"").port;
@@ -157,13 +169,47 @@ fn memory_that_is_not_the_clients_is_not_copied(transport: &dyn Transport) {
             (&raw const local as u64, 8),
             (u64::MAX - 3, 8),
             (theirs.address(), 6),
+            (readable.address(), 8),
         ];
-        for wrong in [giving(6, &entries), giving(u32::MAX, &[])] {
+        for wrong in [giving(7, &entries), giving(u32::MAX, &[])] {
             let sent = request(transport, &client, &wrong);
             assert_eq!(sent, abi::STATUS_INVALID_PARAMETER, "more entries than are there");
         }
-        assert_eq!(request(transport, &client, &giving(5, &entries)), abi::STATUS_SUCCESS);
+        assert_eq!(request(transport, &client, &giving(6, &entries)), abi::STATUS_SUCCESS);
         server.join().expect("no panic");
+    });
+}
+
+#[test]
+fn what_a_client_gives_is_out_of_reach_when_it_dies() {
+    const LENGTH: usize = 1 << 20;
+    with_two(|server, client| {
+        let (port, _own, theirs) = connected(server, client);
+        thread::scope(|scope| {
+            let asking = scope.spawn(|| {
+                let mut given = [buffer(client, &[7; LENGTH])];
+                theirs.request_with_buffers(b"", &mut given).map(drop)
+            });
+            let asked = port.receive(None).expect("open").expect("for ever").message;
+            let (read, has_read) = mpsc::channel();
+            let (port, mut room) = (&port, buffer(server, &[0; LENGTH]));
+            let reading = scope.spawn(move || {
+                loop {
+                    match port.read_request_data(&asked, 0, &mut room) {
+                        Ok(bytes) => assert_eq!(bytes, LENGTH as u64),
+                        Err(status) => return status,
+                    }
+                    // Nobody listens after the first.
+                    let _told = read.send(());
+                }
+            });
+            has_read.recv().expect("it reads");
+            client.end();
+            let status = reading.join().expect("no panic");
+            let over = [MISMATCH, abi::STATUS_INVALID_CID, abi::STATUS_ACCESS_VIOLATION];
+            assert!(over.contains(&status), "{status:?}");
+            assert!(asking.join().expect("no panic").is_err());
+        });
     });
 }
 

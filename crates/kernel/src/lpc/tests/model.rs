@@ -33,18 +33,68 @@ pub(super) enum Through {
 /// What a participant does. Connections are numbered as they are asked for, messages as they are sent.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Act {
-    Connect { who: usize, info: u8 },
-    Accept { who: usize, connection: usize },
-    Refuse { who: usize, connection: usize },
-    Complete { who: usize, connection: usize },
-    Receive { who: usize, through: Through, waits: bool },
-    Send { who: usize, through: Through, data: u8 },
-    Ask { who: usize, through: Through, data: u8 },
-    Reply { who: usize, through: Through, to: usize, data: u8, receives: bool },
-    CallBack { who: usize, through: Through, to: usize, data: u8 },
-    ReplyWait { who: usize, through: Through, to: usize, data: u8 },
-    Interrupt { who: usize },
-    Close { through: Through },
+    Connect {
+        who: usize,
+        info: u8,
+    },
+    Accept {
+        who: usize,
+        connection: usize,
+    },
+    Refuse {
+        who: usize,
+        connection: usize,
+    },
+    Complete {
+        who: usize,
+        connection: usize,
+    },
+    Receive {
+        who: usize,
+        through: Through,
+        waits: bool,
+    },
+    Send {
+        who: usize,
+        through: Through,
+        data: u8,
+    },
+    Ask {
+        who: usize,
+        through: Through,
+        data: u8,
+    },
+    Reply {
+        who: usize,
+        through: Through,
+        to: usize,
+        data: u8,
+        receives: bool,
+    },
+    CallBack {
+        who: usize,
+        through: Through,
+        to: usize,
+        data: u8,
+    },
+    ReplyWait {
+        who: usize,
+        through: Through,
+        to: usize,
+        data: u8,
+    },
+    /// For memory that a request gives, of which none does.
+    Look {
+        who: usize,
+        through: Through,
+        to: usize,
+    },
+    Interrupt {
+        who: usize,
+    },
+    Close {
+        through: Through,
+    },
 }
 
 /// How a participant's call ended: what it says, and of a message its type, sender, data, PortContext and number.
@@ -154,7 +204,7 @@ impl Model {
         let held = held.get(random.below(held.len())).copied();
         let connection = random.below(self.connections.len());
         let exists = !self.connections.is_empty();
-        match (random.below(9), held) {
+        match (random.below(10), held) {
             (0, _) if is_server && exists => Some(Act::Accept { who, connection }),
             (1, _) if is_server && exists && random.below(4) == 0 => Some(Act::Refuse { who, connection }),
             (0..=2, _) => Some(Act::Receive { who, through, waits: random.below(3) != 0 }),
@@ -166,6 +216,7 @@ impl Model {
             }
             (7, Some(held)) => Some(Act::CallBack { who, through, to: held.0, data }),
             (8, Some(held)) => Some(Act::ReplyWait { who, through, to: held.0, data }),
+            (9, Some(held)) => Some(Act::Look { who, through, to: held.0 }),
             _ => None,
         }
     }
@@ -352,6 +403,11 @@ impl Model {
             }
             Act::CallBack { who, through, to, data } => self.call_back(who, through, to, data),
             Act::ReplyWait { who, through, to, data } => self.reply_wait(who, through, to, data),
+            Act::Look { who, through, to } => {
+                let waits = self.question(through, to).is_some();
+                let nothing_given = abi::STATUS_INVALID_PARAMETER;
+                self.end(who, if waits { nothing_given } else { abi::STATUS_REPLY_MESSAGE_MISMATCH });
+            }
             Act::Interrupt { who } => self.interrupt(who),
             Act::Close { through } => match through {
                 Through::Connection => self.close_connection(),
