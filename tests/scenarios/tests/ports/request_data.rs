@@ -181,6 +181,79 @@ fn memory_that_is_not_the_clients_is_not_copied(transport: &dyn Transport) {
 }
 
 #[test]
+fn a_server_cannot_have_its_clients_data_put_where_its_own_memory_is_not() {
+    with_two(|server, client| {
+        let (port, _own, theirs) = connected(server, client);
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                let mut given = [buffer(client, b"given")];
+                theirs.request_with_buffers(b"", &mut given).expect("is replied to");
+                assert_eq!(given[0].to_vec(5), b"given");
+            });
+            let asked = port.receive(None).expect("open").expect("for ever").message;
+            let mut named = message(b"");
+            named[8..0x10].copy_from_slice(&asked.process_id().to_le_bytes());
+            named[0x10..0x18].copy_from_slice(&asked.thread_id().to_le_bytes());
+            named[0x18..0x1C].copy_from_slice(&asked.id().to_le_bytes());
+            let (handle, message, index) = (port.handle(), &named[..], 0);
+            let (foreign, local) = (buffer(client, b"other"), *b"local");
+            for address in
+                [8, u64::MAX - 3, 0xFFFF_8000_0000_0000, foreign.address(), &raw const local as u64]
+            {
+                let buffer = gate::Memory { address, length: 5 };
+                for call in [
+                    gate::PortCall::ReadRequestData { handle, message, index, buffer },
+                    gate::PortCall::WriteRequestData { handle, message, index, buffer },
+                ] {
+                    let status = server.system_call(&gate::SystemCall::Port(call), &mut []).status;
+                    assert_eq!(status, abi::STATUS_ACCESS_VIOLATION, "{call:x?}");
+                }
+            }
+            assert_eq!((foreign.to_vec(5), local), (b"other".to_vec(), *b"local"));
+            port.reply(&asked.reply(b"")).expect("it waits");
+        });
+    });
+}
+
+#[test]
+fn what_a_request_gives_is_out_of_reach_while_a_callback_suspends_it() {
+    with_two(|server, client| {
+        let (port, own, theirs) = connected(server, client);
+        thread::scope(|scope| {
+            let (came, called) = mpsc::channel();
+            let (go_on, may_go_on) = mpsc::channel();
+            let theirs = &theirs;
+            scope.spawn(move || {
+                let given = buffer(client, b"given");
+                let mut output = [0; PORT_MAXIMUM_MESSAGE_LENGTH];
+                let handle = theirs.handle();
+                let first = giving(1, &[(given.address(), given.len())]);
+                let ask = gate::PortCall::RequestWaitReply { handle, message: &first };
+                let reply = client.system_call(&gate::SystemCall::Port(ask), &mut output);
+                assert_eq!(reply.status, abi::STATUS_SUCCESS, "a callback");
+                came.send(()).expect("is awaited");
+                may_go_on.recv().expect("is sent");
+                let callback = output;
+                let message = &callback[..usize::from(u16::from_le_bytes([callback[2], callback[3]]))];
+                let answer = gate::PortCall::ReplyWaitReply { handle, message };
+                let reply = client.system_call(&gate::SystemCall::Port(answer), &mut output);
+                assert_eq!(reply.status, abi::STATUS_SUCCESS, "the reply");
+            });
+            let asked = port.receive(None).expect("open").expect("for ever").message;
+            let (own, question) = (&own, asked.callback(b"?"));
+            let calling = scope.spawn(move || own.request_wait_reply(&question).map(drop));
+            called.recv().expect("it comes");
+            let mut room = buffer(server, &[0; 5]);
+            assert_eq!(port.read_request_data(&asked, 0, &mut room), Err(MISMATCH), "its thread runs");
+            go_on.send(()).expect("is awaited");
+            assert_eq!(calling.join().expect("no panic"), Ok(()));
+            assert_eq!(port.read_request_data(&asked, 0, &mut room), Ok(5), "it waits again");
+            port.reply(&asked.reply(b"")).expect("it waits");
+        });
+    });
+}
+
+#[test]
 fn what_a_client_gives_is_out_of_reach_when_it_dies() {
     const LENGTH: usize = 1 << 20;
     with_two(|server, client| {
