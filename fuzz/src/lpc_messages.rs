@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use arbitrary::{Arbitrary, Unstructured};
 use gate::{
-    Handle, PORT_OUTPUT, PortCall, PortConnected, PortQos, PortView, PortViews, SystemCall, Transport,
+    Handle, Memory, PORT_OUTPUT, PortCall, PortConnected, PortQos, PortView, PortViews, SystemCall, Transport,
 };
 use host::{Machine, PortUsage, Process, SectionUsage};
 
@@ -52,6 +52,8 @@ enum Deed<'a> {
     Revert,
     Section { size: u32 },
     Close { handle: u8 },
+    RequestData { port: u8, message: Words<'a>, index: u8, buffer: (u64, u32), writes: bool },
+    RegisterThread { port: u8 },
 }
 
 struct Fixture {
@@ -253,6 +255,17 @@ fn act(process: &Process, deed: &Deed<'_>, last: &mut Vec<u8>) {
             bytes = words(message, last);
             PortCall::ImpersonateClient { handle: handle(*port), message: &bytes }
         }
+        Deed::RequestData { port, message, index, buffer: (address, length), writes } => {
+            bytes = words(message, last);
+            let (handle, message, index) = (handle(*port), &bytes[..], u32::from(*index));
+            let buffer = Memory { address: *address, length: *length };
+            if *writes {
+                PortCall::WriteRequestData { handle, message, index, buffer }
+            } else {
+                PortCall::ReadRequestData { handle, message, index, buffer }
+            }
+        }
+        Deed::RegisterThread { port } => PortCall::RegisterThreadTerminatePort { handle: handle(*port) },
         Deed::Revert => {
             process.system_call(&SystemCall::SetThreadToken { token: None }, &mut []);
             return;
