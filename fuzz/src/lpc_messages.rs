@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use arbitrary::{Arbitrary, Unstructured};
 use gate::{
-    Handle, PORT_OUTPUT, PortCall, PortConnected, PortQos, PortView, PortViews, SystemCall, Transport,
+    Handle, Memory, PORT_OUTPUT, PortCall, PortConnected, PortQos, PortView, PortViews, SystemCall, Transport,
 };
 use host::{Machine, PortUsage, Process, SectionUsage};
 
@@ -52,6 +52,8 @@ enum Deed<'a> {
     Revert,
     Section { size: u32 },
     Close { handle: u8 },
+    RequestData { port: u8, message: Words<'a>, index: u8, buffer: (u64, u32), writes: bool },
+    RegisterThread { port: u8 },
 }
 
 struct Fixture {
@@ -127,7 +129,8 @@ impl Fixture {
         thread::spawn(move || serve(&server, port));
         let honest = machine.process("honest");
         let mut output = [0; PORT_OUTPUT];
-        let connect = PortCall::Connect { name: &wide(SERVED), qos: qos(2), view: None, info: &[] };
+        let connect =
+            PortCall::Connect { name: &wide(SERVED), qos: qos(2), view: None, server: 0, info: &[] };
         let port = honest.system_call(&SystemCall::Port(connect), &mut output).handle;
         let idle = (machine.port_usage(), machine.section_usage());
         Self { machine, honest, port, idle }
@@ -210,7 +213,13 @@ fn act(process: &Process, deed: &Deed<'_>, last: &mut Vec<u8>) {
             names = wide(if *served { SERVED } else { OWN });
             front = PortConnected::SIZE;
             let info = &info[..info.len().min(0x200)];
-            PortCall::Connect { name: &names, qos: qos(i32::from(*level)), view: view(*shown), info }
+            PortCall::Connect {
+                name: &names,
+                qos: qos(i32::from(*level)),
+                view: view(*shown),
+                server: level.cast_unsigned(),
+                info,
+            }
         }
         Deed::Listen { port } => PortCall::Listen { handle: handle(*port) },
         Deed::Accept { message, accepts, context, view: shown } => {
@@ -246,6 +255,17 @@ fn act(process: &Process, deed: &Deed<'_>, last: &mut Vec<u8>) {
             bytes = words(message, last);
             PortCall::ImpersonateClient { handle: handle(*port), message: &bytes }
         }
+        Deed::RequestData { port, message, index, buffer: (address, length), writes } => {
+            bytes = words(message, last);
+            let (handle, message, index) = (handle(*port), &bytes[..], u32::from(*index));
+            let buffer = Memory { address: *address, length: *length };
+            if *writes {
+                PortCall::WriteRequestData { handle, message, index, buffer }
+            } else {
+                PortCall::ReadRequestData { handle, message, index, buffer }
+            }
+        }
+        Deed::RegisterThread { port } => PortCall::RegisterThreadTerminatePort { handle: handle(*port) },
         Deed::Revert => {
             process.system_call(&SystemCall::SetThreadToken { token: None }, &mut []);
             return;

@@ -12,7 +12,10 @@
 //   10 queries: handle, class; answers the returned length; 11 closes: handle;
 //   12 sends by the object of: handle; the message; 13 sends so and waits for the reply;
 //   14 connects as 1 does, but to a server of the system's own user only;
-//   15 reads 8 bytes at: address; 16 writes there: address, value. Both answer what was raised.
+//   15 reads 8 bytes at: address; 16 writes there: address, value. Both answer what was raised;
+//   17 reads what a request gives: handle, index, longest; the request. Answers how many bytes these were, as message them;
+//   18 writes to what a request gives: handle, index, length up to 24, and these bytes; the request. Answers how many they were;
+//   19 sends and waits for the reply: handle, giving five words, and 8 bytes at an address where nothing is. Answers the five words then.
 #include <ntifs.h>
 
 #include "complete.h"
@@ -54,11 +57,23 @@ NTSYSAPI NTSTATUS NTAPI ZwReplyPort(HANDLE, PVOID);
 NTSYSAPI NTSTATUS NTAPI ZwReplyWaitReplyPort(HANDLE, PVOID);
 NTSYSAPI NTSTATUS NTAPI ZwReplyWaitReceivePort(HANDLE, PVOID *, PVOID, PVOID);
 NTSYSAPI NTSTATUS NTAPI ZwReplyWaitReceivePortEx(HANDLE, PVOID *, PVOID, PVOID, LARGE_INTEGER *);
+NTSYSAPI NTSTATUS NTAPI ZwReadRequestData(HANDLE, PVOID, ULONG, PVOID, SIZE_T, SIZE_T *);
+NTSYSAPI NTSTATUS NTAPI ZwWriteRequestData(HANDLE, PVOID, ULONG, PVOID, SIZE_T, SIZE_T *);
 NTSYSAPI NTSTATUS NTAPI ZwQueryInformationPort(HANDLE, int, PVOID, ULONG, ULONG *);
 NTSYSAPI NTSTATUS NTAPI LpcRequestPort(PVOID, PVOID);
 NTSYSAPI NTSTATUS NTAPI LpcRequestWaitReplyPort(PVOID, PVOID, PVOID);
 extern POBJECT_TYPE *port_type __asm__("__imp_LpcPortObjectType");
 
+typedef struct {
+    MESSAGE_HEADER header;
+    ULONG count;
+    struct {
+        PVOID base;
+        ULONG size;
+    } entries[2];
+} GIVING_MESSAGE;
+
+C_ASSERT(sizeof(GIVING_MESSAGE) == 0x28 + 8 + 2 * 16);
 C_ASSERT(sizeof(MESSAGE_HEADER) == 0x28 && sizeof(VIEW) == 0x30 && sizeof(REMOTE_VIEW) == 0x18);
 
 struct request {
@@ -162,6 +177,28 @@ static NTSTATUS touch(struct request *request, BOOLEAN writes) {
     return STATUS_SUCCESS;
 }
 
+static NTSTATUS request_giving(struct request *request) {
+    enum { LENGTH = 5 * sizeof(ULONG64) };
+    PVOID words = ExAllocatePoolWithTag(NonPagedPoolNx, LENGTH, 'cpLR');
+    if (!words)
+        return STATUS_INSUFFICIENT_RESOURCES;
+    RtlCopyMemory(words, request->words + 1, LENGTH);
+    GIVING_MESSAGE message;
+    RtlZeroMemory(&message, sizeof message);
+    message.header.data_length = sizeof message - sizeof message.header;
+    message.header.total_length = sizeof message;
+    message.header.data_info_offset = sizeof message.header;
+    message.count = 2;
+    message.entries[0].base = words;
+    message.entries[0].size = LENGTH;
+    message.entries[1].base = (PVOID)8;
+    message.entries[1].size = 8;
+    NTSTATUS status = ZwRequestWaitReplyPort((HANDLE)request->words[0], &message, request->received);
+    RtlCopyMemory(request->answers, words, LENGTH);
+    ExFreePoolWithTag(words, 'cpLR');
+    return status;
+}
+
 static NTSTATUS serve(struct request *request, ULONG number) {
     HANDLE handle = (HANDLE)request->words[0];
     ULONG returned = 0xFFFFFFFF;
@@ -205,6 +242,18 @@ static NTSTATUS serve(struct request *request, ULONG number) {
         return touch(request, FALSE);
     case 16:
         return touch(request, TRUE);
+    case 17:
+        if (request->words[2] > MESSAGE)
+            return STATUS_INVALID_PARAMETER;
+        return ZwReadRequestData(handle, request->message, (ULONG)request->words[1], request->received,
+                                 request->words[2], (SIZE_T *)&request->answers[0]);
+    case 18:
+        if (request->words[2] > 3 * sizeof(ULONG64))
+            return STATUS_INVALID_PARAMETER;
+        return ZwWriteRequestData(handle, request->message, (ULONG)request->words[1], &request->words[3],
+                                  request->words[2], (SIZE_T *)&request->answers[0]);
+    case 19:
+        return request_giving(request);
     default:
         return STATUS_INVALID_DEVICE_REQUEST;
     }

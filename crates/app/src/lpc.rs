@@ -11,7 +11,9 @@ use std::time::Duration;
 
 use abi::NTSTATUS;
 
+use crate::buffer::Buffer;
 use crate::file_mapping::FileMapping;
+use crate::security::Sid;
 use crate::sys::{self, Handle, Transport};
 use crate::view::View;
 
@@ -21,6 +23,9 @@ pub(crate) const LENGTH: usize = abi::PORT_MAXIMUM_MESSAGE_LENGTH;
 const HEADER: usize = size_of::<abi::PORT_MESSAGE>();
 /// Bytes of data in the longest message.
 pub const MAX_DATA: usize = LENGTH - HEADER;
+/// Bytes of a PORT_DATA_INFORMATION before its entries, and of an entry.
+const INFO_HEAD: usize = 8;
+const INFO_ENTRY: usize = 16;
 
 /// A message: PORT_MESSAGE and its data.
 #[derive(Clone)]
@@ -71,6 +76,20 @@ impl Message {
     pub fn callback(&self, data: &[u8]) -> Self {
         let mut this = self.reply(data);
         this.set_half(4, abi::LPC_REQUEST);
+        this
+    }
+
+    /// One that gives the server buffers: a PORT_DATA_INFORMATION, and behind it the data.
+    fn giving(data: &[u8], buffers: &[Buffer]) -> Self {
+        let mut all = Vec::with_capacity(INFO_HEAD + buffers.len() * INFO_ENTRY + data.len());
+        all.extend((buffers.len() as u64).to_le_bytes());
+        for buffer in buffers {
+            all.extend(buffer.address().to_le_bytes());
+            all.extend(u64::from(buffer.len()).to_le_bytes());
+        }
+        all.extend(data);
+        let mut this = Self::new(&all);
+        this.set_half(6, u16::try_from(HEADER).unwrap_or(0));
         this
     }
 
@@ -131,10 +150,15 @@ impl Message {
         self.word(0x10)
     }
 
-    /// Its data.
+    /// Its data. Where its sender's buffers are, when that comes first ([`Port::request_with_buffers`]), is none of them.
     #[must_use]
     pub fn data(&self) -> &[u8] {
-        &self.bytes[HEADER..][..usize::from(self.half(0)).min(MAX_DATA)]
+        let data = &self.bytes[HEADER..][..usize::from(self.half(0)).min(MAX_DATA)];
+        let count = u32::from_le_bytes(std::array::from_fn(|index| self.bytes[HEADER + index])) as usize;
+        match usize::from(self.half(6)) {
+            HEADER => data.get(count.saturating_mul(INFO_ENTRY).saturating_add(INFO_HEAD)..).unwrap_or(data),
+            _ => data,
+        }
     }
 }
 
@@ -310,8 +334,36 @@ impl<'a> Port<'a> {
         shown: Option<Shown<'_>>,
         info: &[u8],
     ) -> Result<Connection<'a>, Refused> {
+        Self::connect_to(transport, name, qos, shown, info, None)
+    }
+
+    /// `NtSecureConnectPort`: as [`Self::connect`], to a server whose process runs as this user only, so that nobody else who was first
+    /// to take the name learns what is meant for it.
+    ///
+    /// # Errors
+    /// As for [`Self::connect`]; STATUS_SERVER_SID_MISMATCH.
+    pub fn secure_connect(
+        transport: &'a dyn Transport,
+        name: &str,
+        qos: SecurityQos,
+        shown: Option<Shown<'_>>,
+        info: &[u8],
+        server: &Sid,
+    ) -> Result<Connection<'a>, Refused> {
+        Self::connect_to(transport, name, qos, shown, info, Some(server))
+    }
+
+    fn connect_to(
+        transport: &'a dyn Transport,
+        name: &str,
+        qos: SecurityQos,
+        shown: Option<Shown<'_>>,
+        info: &[u8],
+        server: Option<&Sid>,
+    ) -> Result<Connection<'a>, Refused> {
+        let server = server.map_or(&[][..], Sid::as_bytes);
         let info = &info[..info.len().min(MAX_DATA)];
-        let connected = sys::port::connect(transport, &wide(name), qos, Shown::part(shown), info)
+        let connected = sys::port::connect(transport, &wide(name), qos, Shown::part(shown), info, server)
             .map_err(|(status, info)| Refused { status, info })?;
         let port = Self { transport, handle: connected.handle };
         let places = [
@@ -389,6 +441,52 @@ impl<'a> Port<'a> {
         sys::port::request_wait_reply(self.transport, self.handle, message)
     }
 
+    /// `NtRequestWaitReplyPort` with buffers that the server may read and write ([`Self::read_request_data`],
+    /// [`Self::write_request_data`]) until it replies. A callback in its course is answered without data.
+    ///
+    /// # Errors
+    /// As for [`Self::request_wait_reply`].
+    ///
+    /// # Panics
+    /// For more than [`MAX_DATA`] bytes, 8 for the buffers and 16 for each of them among them.
+    pub fn request_with_buffers(&self, data: &[u8], buffers: &mut [Buffer]) -> Result<Message, NTSTATUS> {
+        let mut came = self.request_wait_reply(&Message::giving(data, buffers))?;
+        // They are lent until the reply comes.
+        while came.kind() == abi::LPC_REQUEST {
+            came = self.reply_wait_reply(&came.reply(&[]))?;
+        }
+        Ok(came)
+    }
+
+    /// `NtReadRequestData`: copies the client's buffer `index` into this process's, as many bytes as both have; how many these were. The
+    /// request is received and not replied to yet.
+    ///
+    /// # Errors
+    /// STATUS_REPLY_MESSAGE_MISMATCH or STATUS_INVALID_CID for another message, or when its client waits no longer;
+    /// STATUS_INVALID_PARAMETER when it gives no such buffer; STATUS_ACCESS_VIOLATION when that is not there.
+    pub fn read_request_data(
+        &self,
+        request: &Message,
+        index: u32,
+        buffer: &mut Buffer,
+    ) -> Result<u64, NTSTATUS> {
+        sys::port::read_request_data(self.transport, self.handle, request, index, buffer.bytes())
+    }
+
+    /// `NtWriteRequestData`: copies this process's buffer into the client's buffer `index`, as many bytes as both have; how many these
+    /// were. The request is received and not replied to yet.
+    ///
+    /// # Errors
+    /// As for [`Self::read_request_data`]; STATUS_ACCESS_VIOLATION also when the client itself may not write there.
+    pub fn write_request_data(
+        &self,
+        request: &Message,
+        index: u32,
+        buffer: &Buffer,
+    ) -> Result<u64, NTSTATUS> {
+        sys::port::write_request_data(self.transport, self.handle, request, index, buffer.bytes())
+    }
+
     /// `NtReplyPort`: sends a reply made by [`Message::reply`].
     ///
     /// # Errors
@@ -435,6 +533,16 @@ impl<'a> Port<'a> {
             Err(abi::STATUS_TIMEOUT) => Ok(None),
             Err(status) => Err(status),
         }
+    }
+
+    /// `NtRegisterThreadTerminatePort`: when the calling thread ends, or its process, the other side of this port hears of it by
+    /// LPC_CLIENT_DIED, whose data are when the thread began, in units of 100 ns since 1601 (8 bytes). Of a thread of the process in which
+    /// the kernel is it hears when that says so (`end_thread`), at the latest when its process ends.
+    ///
+    /// # Errors
+    /// STATUS_INSUFFICIENT_RESOURCES for too many.
+    pub fn register_thread_terminate_port(&self) -> Result<(), NTSTATUS> {
+        sys::port::register_thread_terminate_port(self.transport, self.handle)
     }
 
     /// `NtImpersonateClientOfPort`: the calling thread acts as the client whose request this is, as far as that allows, until the

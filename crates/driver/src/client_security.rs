@@ -85,21 +85,9 @@ impl ClientSecurity {
     ///
     /// STATUS_PROCESS_IS_TERMINATING, STATUS_INSUFFICIENT_RESOURCES; the thread acts as before.
     pub fn impersonate(&self, _level: PassiveLevel) -> Result<Impersonating<'_>, NTSTATUS> {
-        let mut before = SE_IMPERSONATION_STATE {
-            Token: ptr::null_mut(),
-            CopyOnOpen: FALSE,
-            EffectiveOnly: FALSE,
-            Level: 0,
-        };
-        // SAFETY: callable at any IRQL.
-        let thread = unsafe { KeGetCurrentThread() };
-        // SAFETY: the current thread; the state lives through the call.
-        let had_client = unsafe { PsDisableImpersonation(thread, &raw mut before) } != FALSE;
-        let guard = Impersonating { before, had_client, client: PhantomData };
         let client = (&raw const self.0).cast_mut();
         // SAFETY: a context that the kernel has filled, with its token; it only reads it. Without a thread it is the current.
-        let status = unsafe { SeImpersonateClientEx(client, ptr::null_mut()) };
-        if status.is_success() { Ok(guard) } else { Err(status) }
+        Impersonating::begin(|| unsafe { SeImpersonateClientEx(client, ptr::null_mut()) })
     }
 
     /// Lets the calling thread, an application's, act as the client until the application has it revert: what
@@ -131,6 +119,25 @@ pub struct Impersonating<'a> {
     had_client: bool,
     /// With a raw pointer, since it is this thread's.
     client: PhantomData<(&'a ClientSecurity, *const ())>,
+}
+
+impl Impersonating<'_> {
+    /// At PASSIVE_LEVEL; `act` has the thread act for a client, or fails.
+    pub(crate) fn begin(act: impl FnOnce() -> NTSTATUS) -> Result<Self, NTSTATUS> {
+        let mut before = SE_IMPERSONATION_STATE {
+            Token: ptr::null_mut(),
+            CopyOnOpen: FALSE,
+            EffectiveOnly: FALSE,
+            Level: 0,
+        };
+        // SAFETY: callable at any IRQL.
+        let thread = unsafe { KeGetCurrentThread() };
+        // SAFETY: the current thread; the state lives through the call.
+        let had_client = unsafe { PsDisableImpersonation(thread, &raw mut before) } != FALSE;
+        let guard = Self { before, had_client, client: PhantomData };
+        let status = act();
+        if status.is_success() { Ok(guard) } else { Err(status) }
+    }
 }
 
 impl Drop for Impersonating<'_> {

@@ -22,11 +22,12 @@ use abi::{
 };
 
 use crate::nt::{
-    ZwAcceptConnectPort, ZwClose, ZwCompleteConnectPort, ZwConnectPort, ZwCreatePort, ZwReplyPort,
-    ZwReplyWaitReceivePort, ZwRequestPort, ZwRequestWaitReplyPort,
+    ZwAcceptConnectPort, ZwClose, ZwCompleteConnectPort, ZwConnectPort, ZwCreatePort,
+    ZwImpersonateClientOfPort, ZwReplyPort, ZwReplyWaitReceivePort, ZwReplyWaitReplyPort, ZwRequestPort,
+    ZwRequestWaitReplyPort,
 };
 use crate::user::copy;
-use crate::{PassiveLevel, Section, Stop, UnicodeStr};
+use crate::{Impersonating, PassiveLevel, Section, Stop, UnicodeStr};
 
 const LENGTH: usize = abi::PORT_MAXIMUM_MESSAGE_LENGTH;
 const HEADER: usize = size_of::<PORT_MESSAGE>();
@@ -54,6 +55,16 @@ impl Message {
     pub fn reply(&self, data: &[u8]) -> Self {
         let mut this = self.clone();
         this.set_data(data);
+        this
+    }
+
+    /// A callback: a request to whoever waits for the reply to this message, with the first [`MAX_DATA`] bytes of these data. It is sent
+    /// by [`CommunicationPort::request_wait_reply`] at the end that this message came to, and answered by
+    /// [`CommunicationPort::reply_wait_reply`].
+    #[must_use]
+    pub fn callback(&self, data: &[u8]) -> Self {
+        let mut this = self.reply(data);
+        this.set_half(4, abi::LPC_REQUEST.into());
         this
     }
 
@@ -413,6 +424,33 @@ impl<'s> CommunicationPort<'s> {
         // SAFETY: a handle of this process; the message is as long as it says, and no reply is longer than `reply`.
         done(unsafe { ZwRequestWaitReplyPort(self.handle, message.as_raw(), reply.as_raw()) })?;
         Ok(reply)
+    }
+
+    /// Sends the answer to a callback, made by [`Message::reply`], and waits on, as
+    /// [`request_wait_reply`](Self::request_wait_reply) does.
+    ///
+    /// # Errors
+    ///
+    /// As for [`ServerPort::reply`] and [`request_wait_reply`](Self::request_wait_reply).
+    pub fn reply_wait_reply(&self, reply: &Message) -> Result<Message, NTSTATUS> {
+        let mut message = reply.clone();
+        // SAFETY: a handle of this process; the reply is as long as it says, and what comes is not longer than a message.
+        done(unsafe { ZwReplyWaitReplyPort(self.handle, message.as_raw()) })?;
+        Ok(message)
+    }
+
+    /// At the server's end: lets the thread act as the client whose request this is, as far as that allowed when it connected, until
+    /// what is returned is dropped; then it acts again for whom it did before. The request is received, and not replied to yet.
+    ///
+    /// # Errors
+    ///
+    /// STATUS_REPLY_MESSAGE_MISMATCH or STATUS_INVALID_CID for another message, or when its client waits no longer;
+    /// STATUS_INVALID_PORT_HANDLE at the client's end; STATUS_BAD_IMPERSONATION_LEVEL when the client acts for somebody whom it may
+    /// not pass on. The thread acts as before.
+    pub fn impersonate_client(&self, request: &Message) -> Result<Impersonating<'_>, NTSTATUS> {
+        let mut request = request.clone();
+        // SAFETY: a handle of this process; the message is as long as it says. A port of the thread's own is at PASSIVE_LEVEL.
+        Impersonating::begin(|| unsafe { ZwImpersonateClientOfPort(self.handle, request.as_raw()) })
     }
 
     /// Waits for a message; at the server's end, for one of any connection.

@@ -465,6 +465,10 @@ ntoskrnl! {
         ReplyMessage: *mut PORT_MESSAGE,
         ReceiveMessage: *mut PORT_MESSAGE,
     ) -> NTSTATUS;
+    /// Replies to a callback, and waits on for the reply to one's own request, which comes in the reply's place.
+    fn ZwReplyWaitReplyPort(PortHandle: HANDLE, ReplyMessage: *mut PORT_MESSAGE) -> NTSTATUS;
+    /// Lets the thread act as the client whose request this is.
+    fn ZwImpersonateClientOfPort(PortHandle: HANDLE, Message: *mut PORT_MESSAGE) -> NTSTATUS;
     /// Opens a section by name. IRQL: PASSIVE_LEVEL.
     fn ZwOpenSection(
         SectionHandle: *mut HANDLE,

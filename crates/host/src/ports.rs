@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use abi::NTSTATUS;
-use gate::{Handle, PortCall, PortConnected, PortQos, PortView, PortViews, SystemReply};
+use gate::{Handle, Memory, PortCall, PortConnected, PortQos, PortView, PortViews, SystemReply};
 use kernel::ke::{ProcessorMode, Thread, Timeout};
 use kernel::lpc::{
-    self, Accept, Caller, ClientView, Connect, Connected, GivenView, HEADER, Limits, Message, Port, Received,
-    RemoteView,
+    self, Accept, Caller, ClientView, Connect, Connected, Copied, GivenView, HEADER, Limits, Message, Port,
+    Received, RemoteView, ServerBuffer,
 };
 use kernel::ob::{self, Name, Object};
-use kernel::se::{self, Level, QualityOfService};
+use kernel::se::{self, Level, QualityOfService, Sid};
 
 use crate::process::Process;
 
@@ -42,6 +42,24 @@ fn wrote(output: &mut [u8], handle: Handle, parts: &[&[u8]]) -> SystemReply {
     SystemReply { handle, information: length as u64, ..SystemReply::status(abi::STATUS_SUCCESS) }
 }
 
+/// What `NtConnectPort` is asked for, beside a name.
+struct Asked<'a> {
+    qos: PortQos,
+    view: Option<PortView>,
+    server: Option<Sid>,
+    info: &'a [u8],
+}
+
+/// The SID that the server must have, and the connection information behind it.
+fn split_server(length: u8, bytes: &[u8]) -> Result<(Option<Sid>, &[u8]), NTSTATUS> {
+    let (sid, info) = bytes.split_at_checked(length.into()).ok_or(abi::STATUS_INVALID_PARAMETER)?;
+    match Sid::from_bytes(sid) {
+        _ if sid.is_empty() => Ok((None, info)),
+        Some(server) if server.byte_length() == sid.len() => Ok((Some(server), info)),
+        _ => Err(abi::STATUS_INVALID_SID),
+    }
+}
+
 fn message_to(output: &mut [u8], front: &[u8], message: Result<Box<Message>, NTSTATUS>) -> SystemReply {
     match message {
         Ok(message) => {
@@ -61,11 +79,12 @@ impl Process {
             PortCall::Create { name, max_connection_info, max_message } => {
                 self.create_port(name, max_connection_info, max_message)
             }
-            PortCall::Connect { name, qos, view, info } => {
-                match self.connect_port(thread, name, qos, view, info, output) {
-                    Ok(reply) => reply,
-                    Err(status) => SystemReply::status(status),
-                }
+            PortCall::Connect { name, qos, view, server, info } => {
+                let connected = split_server(server, info).and_then(|(server, info)| {
+                    let asked = Asked { qos, view, server, info };
+                    self.connect_port(thread, name, &asked, output)
+                });
+                connected.unwrap_or_else(SystemReply::status)
             }
             PortCall::Listen { handle } => {
                 let taken = self.with_port(thread, handle, |caller, port| lpc::listen(kernel, caller, port));
@@ -107,6 +126,15 @@ impl Process {
                     done
                 };
                 status(self.with_message(thread, handle, message, act))
+            }
+            PortCall::RegisterThreadTerminatePort { handle } => {
+                status(self.register_thread_terminate_port(thread, handle))
+            }
+            PortCall::ReadRequestData { handle, message, index, buffer } => {
+                self.copy_request_data(thread, handle, message, index, buffer, Copied::FromClient)
+            }
+            PortCall::WriteRequestData { handle, message, index, buffer } => {
+                self.copy_request_data(thread, handle, message, index, buffer, Copied::ToClient)
             }
             PortCall::ReplyWaitReceive { handle, reply, timeout } => {
                 let timeout = timeout.map_or(Timeout::Never, Timeout::At);
@@ -161,6 +189,34 @@ impl Process {
         self.with_port(thread, handle, |caller, port| body(caller, port, message))
     }
 
+    fn register_thread_terminate_port(&self, thread: &Thread, handle: Handle) -> Result<(), NTSTATUS> {
+        let object = ob::reference_own(&self.process, handle.0, Some("Port"), 0)?;
+        let done = lpc::register_thread_terminate_port(&self.kernel, &self.caller(thread), &object);
+        object.dereference(&self.kernel);
+        done
+    }
+
+    fn copy_request_data(
+        &self,
+        thread: &Thread,
+        handle: Handle,
+        message: &[u8],
+        index: u32,
+        buffer: Memory,
+        copied: Copied,
+    ) -> SystemReply {
+        let buffer = ServerBuffer { address: buffer.address, length: buffer.length.into() };
+        let done = self.with_message(thread, handle, message, |caller, port, message| {
+            let header = message.header;
+            message.recycle();
+            lpc::copy_request_data(&self.kernel, caller, port, &header, index, buffer, copied)
+        });
+        match done {
+            Ok(information) => SystemReply { information, ..SystemReply::status(abi::STATUS_SUCCESS) },
+            Err(status) => SystemReply::status(status),
+        }
+    }
+
     fn create_port(&self, name: &[u16], connection_info: u32, message: u32) -> SystemReply {
         let limits = Limits { connection_info: connection_info as usize, message: message as usize };
         let name = Name { path: name, desired_access: abi::PORT_ALL_ACCESS, open_if: false };
@@ -205,11 +261,10 @@ impl Process {
         &self,
         thread: &Thread,
         name: &[u16],
-        qos: PortQos,
-        view: Option<PortView>,
-        info: &[u8],
+        asked: &Asked<'_>,
         output: &mut [u8],
     ) -> Result<SystemReply, NTSTATUS> {
+        let Asked { qos, view, server, info } = *asked;
         let PortQos { level, is_dynamic, effective_only } = qos;
         let level = Level::new(level.cast_unsigned()).ok_or(abi::STATUS_BAD_IMPERSONATION_LEVEL)?;
         let object = self.port_to_connect(name)?;
@@ -221,7 +276,7 @@ impl Process {
             }
         };
         let qos = QualityOfService { level, dynamic_tracking: is_dynamic, effective_only };
-        let request = Connect { qos, view: view.clone(), info, required_server: None };
+        let request = Connect { qos, view: view.clone(), info, required_server: server };
         let connected = object
             .body::<Port>()
             .map(|port| lpc::connect(&self.kernel, &self.caller(thread), port, &request));

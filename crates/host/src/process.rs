@@ -9,6 +9,7 @@ use gate::{
 };
 use kernel::Kernel;
 use kernel::io::{self, DeviceControl, IoResult, OpenRequest};
+use kernel::lpc;
 use kernel::mm::SessionWindow;
 use kernel::ob::{Duplicate, SymbolicLink};
 use kernel::ps;
@@ -235,10 +236,14 @@ impl Process {
         let _stopped = ps::inside(&self.kernel, &self.process, revert);
     }
 
-    /// Says that the calling thread ends: its requests that go on are cancelled, but for those on files that tell a completion port.
+    /// Says that the calling thread ends: its requests that go on are cancelled, but for those on files that tell a completion port, and
+    /// the LPC ports that it has registered hear of it; of threads that do not say so they hear when the process ends.
     /// Applications in processes of their own need not say so.
     pub fn end_thread(&self) {
-        let end = |thread: &_| io::end_thread(&self.kernel, &self.process, thread);
+        let end = |thread: &_| {
+            io::end_thread(&self.kernel, &self.process, thread);
+            lpc::thread_ended(&self.kernel, thread);
+        };
         // A machine that has stopped has nothing left to cancel.
         let _stopped = ps::inside(&self.kernel, &self.process, end);
         self.revert_to_self();
@@ -248,6 +253,7 @@ impl Process {
     /// again does nothing.
     pub fn end(&self) {
         self.begin_end();
+        lpc::process_ended(&self.kernel, &self.process);
         // A machine that has stopped has nothing left to close.
         let _stopped = self.kernel.ps.terminate(&self.kernel, &self.process);
     }

@@ -3,7 +3,8 @@
 //! - [`IOCTL_CONSULT`]: the application has a port, whose name is the input. The driver connects to it (`ZwConnectPort`), shows it a
 //!   text that is too long for a message, and asks how many bytes, words and lines that has. The output is what it was told.
 //! - The driver has a port, [`PORT`]. An application connects to it, shows it a section of its own, and asks it to turn so many letters
-//!   of it into capitals; the reply is how many it has changed.
+//!   of it into capitals; the reply is how many it has changed. Asked without a number it calls back ([`QUESTION`]). Asked with one byte it
+//!   tries as its client to open its own device, and replies with the status.
 //!
 //! # When the other is gone
 //!
@@ -35,6 +36,8 @@ pub const IOCTL_CONSULT: u32 = CTL_CODE(FILE_DEVICE_UNKNOWN, 0x800, METHOD_BUFFE
 
 /// What the driver asks about the text that it shows, one a message: a number of four bytes is the answer.
 pub const QUESTIONS: [&[u8]; 3] = [b"bytes", b"words", b"lines"];
+/// What the driver asks whom it is to change letters for, when it was not told how many.
+pub const QUESTION: &[u8] = b"many";
 /// Bytes of the section that the driver shows. The text ends with a zero.
 pub const SHOWN: u64 = 4096;
 /// A line of the text, which has [`LINES`] of them.

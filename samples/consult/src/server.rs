@@ -2,9 +2,13 @@
 
 use core::num::NonZeroUsize;
 
-use driver::Stop;
-use driver::abi::{LPC_CONNECTION_REQUEST, LPC_PORT_CLOSED, LPC_REQUEST};
+use driver::abi::{
+    FILE_READ_DATA, LPC_CONNECTION_REQUEST, LPC_PORT_CLOSED, LPC_REQUEST, NTSTATUS, STATUS_SUCCESS,
+};
 use driver::lpc::{CommunicationPort, Message, Received, ServerPort};
+use driver::{Stop, Target, utf16};
+
+use crate::{QUESTION, TAG};
 
 /// Bytes of data in a message: how many letters, and how many were changed.
 pub(crate) const MAX_DATA: usize = 4;
@@ -35,8 +39,12 @@ pub(crate) fn serve(stop: &Stop<'_>, port: &ServerPort) {
         match (message.kind(), place.and_then(|place| connections.get_mut(place))) {
             (LPC_CONNECTION_REQUEST, _) => accept(stop, port, &message, &mut connections),
             (LPC_REQUEST, Some(Some(connection))) => {
-                let changed = capitals(connection, message.data());
-                reply = Some(message.reply(&changed.to_le_bytes()));
+                let answer = match message.data() {
+                    [] => ask_back(connection, &message),
+                    [_] => may_open(stop, connection, &message).bits(),
+                    length => capitals(connection, length),
+                };
+                reply = Some(message.reply(&answer.to_le_bytes()));
             }
             (LPC_PORT_CLOSED, Some(connection)) => *connection = None,
             _ => {}
@@ -61,6 +69,23 @@ fn accept<'s>(
     if let Some(connection) = connection {
         let _gone = connection.complete();
     }
+}
+
+/// As [`capitals`], of as many letters as the client says when it is asked.
+fn ask_back(connection: &CommunicationPort<'_>, request: &Message) -> u32 {
+    match connection.request_wait_reply(&request.callback(QUESTION)) {
+        Ok(answer) => capitals(connection, answer.data()),
+        // It has gone; nobody gets the reply.
+        Err(_) => 0,
+    }
+}
+
+/// Whether the client may open the driver's device: as the client, the driver tries.
+fn may_open(stop: &Stop<'_>, connection: &CommunicationPort<'_>, request: &Message) -> NTSTATUS {
+    let opened = connection.impersonate_client(request).and_then(|_as_client| {
+        Target::open_checked(stop.level(), TAG, utf16!(r"\Device\Consult"), FILE_READ_DATA)
+    });
+    opened.err().unwrap_or(STATUS_SUCCESS)
 }
 
 /// Turns letters of what the client shows into capitals. It may change them at the same time: what counts is the copy.

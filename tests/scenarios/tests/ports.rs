@@ -5,7 +5,7 @@ use std::thread;
 use std::time::Duration;
 
 use abi::{
-    LPC_CONNECTION_REQUEST, LPC_DATAGRAM, LPC_PORT_CLOSED, LPC_REPLY, LPC_REQUEST, NTSTATUS,
+    LPC_CLIENT_DIED, LPC_CONNECTION_REQUEST, LPC_DATAGRAM, LPC_PORT_CLOSED, LPC_REPLY, LPC_REQUEST, NTSTATUS,
     PORT_MAXIMUM_MESSAGE_LENGTH,
 };
 use app::lpc::{Connection, MAX_DATA, Message, Port, Received, SecurityQos, Shown};
@@ -15,6 +15,10 @@ use ringbridge_scenarios::{as_application, embedded, in_another_process, open, w
 
 #[path = "ports/ends.rs"]
 mod ends;
+#[path = "ports/request_data.rs"]
+mod request_data;
+#[path = "ports/sdk.rs"]
+mod sdk;
 #[path = "ports/users.rs"]
 mod users;
 
@@ -39,6 +43,9 @@ const REQUEST_WAIT_REPLY_BY_OBJECT: u32 = 13;
 const SECURE_CONNECT: u32 = 14;
 const READ: u32 = 15;
 const WRITE: u32 = 16;
+const READ_REQUEST_DATA: u32 = 17;
+const WRITE_REQUEST_DATA: u32 = 18;
+const REQUEST_GIVING: u32 = 19;
 
 const HEADER: usize = size_of::<abi::PORT_MESSAGE>();
 

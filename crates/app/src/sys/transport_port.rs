@@ -1,9 +1,11 @@
 //! Calls on LPC ports as requests of a Ringbridge machine.
 
 use abi::NTSTATUS;
-use gate::{PORT_OUTPUT, PortCall, PortConnected, PortQos, PortView, PortViews, SystemCall, SystemReply};
+use gate::{
+    Memory, PORT_OUTPUT, PortCall, PortConnected, PortQos, PortView, PortViews, SystemCall, SystemReply,
+};
 
-use super::{Handle, Transport};
+use super::{Bytes, Handle, Transport};
 use crate::lpc::{LENGTH, Message, Part, SecurityQos};
 
 fn call(transport: &dyn Transport, call: PortCall<'_>, output: &mut [u8]) -> SystemReply {
@@ -64,11 +66,14 @@ pub(crate) fn connect(
     qos: SecurityQos,
     part: Option<Part>,
     info: &[u8],
+    server: &[u8],
 ) -> Result<Connected, (NTSTATUS, Vec<u8>)> {
     let SecurityQos { level, is_dynamic, effective_only } = qos;
     let qos = PortQos { level: level as i32, is_dynamic, effective_only };
     let mut output = [0; PORT_OUTPUT];
-    let reply = call(transport, PortCall::Connect { name, qos, view: view(part), info }, &mut output);
+    let (sid, all) = (u8::try_from(server.len()).unwrap_or(u8::MAX), [server, info].concat());
+    let request = PortCall::Connect { name, qos, view: view(part), server: sid, info: &all };
+    let reply = call(transport, request, &mut output);
     let length = usize::try_from(reply.information).unwrap_or(usize::MAX).min(output.len());
     done(reply.status).map_err(|status| (status, Vec::new()))?;
     let Some((head, info)) = output[..length].split_first_chunk() else {
@@ -163,4 +168,38 @@ pub(crate) fn impersonate_client(
     request: &Message,
 ) -> Result<(), NTSTATUS> {
     simple(transport, PortCall::ImpersonateClient { handle: port, message: request.bytes() })
+}
+
+fn counted(transport: &dyn Transport, port: PortCall<'_>) -> Result<u64, NTSTATUS> {
+    let reply = call(transport, port, &mut []);
+    done(reply.status).map(|()| reply.information)
+}
+
+pub(crate) fn read_request_data(
+    transport: &dyn Transport,
+    port: Handle,
+    request: &Message,
+    index: u32,
+    Bytes { address, length }: Bytes,
+) -> Result<u64, NTSTATUS> {
+    let (message, buffer) = (request.bytes(), Memory { address, length });
+    counted(transport, PortCall::ReadRequestData { handle: port, message, index, buffer })
+}
+
+pub(crate) fn write_request_data(
+    transport: &dyn Transport,
+    port: Handle,
+    request: &Message,
+    index: u32,
+    Bytes { address, length }: Bytes,
+) -> Result<u64, NTSTATUS> {
+    let (message, buffer) = (request.bytes(), Memory { address, length });
+    counted(transport, PortCall::WriteRequestData { handle: port, message, index, buffer })
+}
+
+pub(crate) fn register_thread_terminate_port(
+    transport: &dyn Transport,
+    port: Handle,
+) -> Result<(), NTSTATUS> {
+    simple(transport, PortCall::RegisterThreadTerminatePort { handle: port })
 }

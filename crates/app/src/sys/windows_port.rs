@@ -6,7 +6,7 @@ use std::ptr::{null, null_mut};
 use abi::{NTSTATUS, OBJECT_ATTRIBUTES, PORT_MESSAGE, PORT_VIEW, REMOTE_PORT_VIEW, UNICODE_STRING};
 use windows_sys::Win32::Foundation::HANDLE;
 
-use super::{Handle, Transport};
+use super::{Bytes, Handle, Transport};
 use crate::lpc::{LENGTH, Message, Part, SecurityQos};
 
 #[link(name = "ntdll", kind = "raw-dylib")]
@@ -18,11 +18,12 @@ unsafe extern "system" {
         max_message: u32,
         max_pool_usage: u32,
     ) -> i32;
-    fn NtConnectPort(
+    fn NtSecureConnectPort(
         port: *mut HANDLE,
         name: *const UNICODE_STRING,
         qos: *const abi::SECURITY_QUALITY_OF_SERVICE,
         client_view: *mut PORT_VIEW,
+        server: *const c_void,
         server_view: *mut REMOTE_PORT_VIEW,
         max_message: *mut u32,
         info: *mut c_void,
@@ -41,6 +42,23 @@ unsafe extern "system" {
     fn NtRequestPort(port: HANDLE, request: *mut PORT_MESSAGE) -> i32;
     fn NtRequestWaitReplyPort(port: HANDLE, request: *mut PORT_MESSAGE, reply: *mut PORT_MESSAGE) -> i32;
     fn NtImpersonateClientOfPort(port: HANDLE, request: *mut PORT_MESSAGE) -> i32;
+    fn NtRegisterThreadTerminatePort(port: HANDLE) -> i32;
+    fn NtReadRequestData(
+        port: HANDLE,
+        message: *mut PORT_MESSAGE,
+        index: u32,
+        buffer: *mut c_void,
+        length: usize,
+        read: *mut usize,
+    ) -> i32;
+    fn NtWriteRequestData(
+        port: HANDLE,
+        message: *mut PORT_MESSAGE,
+        index: u32,
+        buffer: *mut c_void,
+        length: usize,
+        written: *mut usize,
+    ) -> i32;
     fn NtReplyPort(port: HANDLE, reply: *mut PORT_MESSAGE) -> i32;
     fn NtReplyWaitReplyPort(port: HANDLE, reply: *mut PORT_MESSAGE) -> i32;
     fn NtReplyWaitReceivePortEx(
@@ -142,6 +160,7 @@ pub(crate) fn connect(
     qos: SecurityQos,
     part: Option<Part>,
     info: &[u8],
+    server: &[u8],
 ) -> Result<Connected, (NTSTATUS, Vec<u8>)> {
     let name = string(name);
     let qos = abi::SECURITY_QUALITY_OF_SERVICE {
@@ -157,14 +176,18 @@ pub(crate) fn connect(
     let length = info.len().min(LENGTH);
     buffer[..length].copy_from_slice(&info[..length]);
     let mut length = u32::try_from(length).unwrap_or(0);
+    // A SID is aligned as its 32-bit numbers are.
+    let server: Vec<u32> = server.as_chunks().0.iter().map(|bytes| u32::from_ne_bytes(*bytes)).collect();
+    let sid = if server.is_empty() { null() } else { server.as_ptr().cast() };
     // SAFETY: the arguments are as the native API wants them and live until it returns; no port takes or gives more connection
-    // information than the buffer has.
+    // information than the buffer has. Without a SID it is `NtConnectPort`.
     let status = unsafe {
-        NtConnectPort(
+        NtSecureConnectPort(
             &raw mut port,
             &raw const name,
             &raw const qos,
             own.as_mut().map_or(null_mut(), std::ptr::from_mut),
+            sid,
             &raw mut other,
             &raw mut max_message,
             buffer.as_mut_ptr().cast(),
@@ -296,4 +319,49 @@ pub(crate) fn impersonate_client(
     let mut request = Aligned::of(request);
     // SAFETY: the message is as long as its header says.
     done(unsafe { NtImpersonateClientOfPort(port.raw(), request.pointer()) })
+}
+
+fn place(bytes: Bytes) -> (*mut c_void, usize) {
+    let address = usize::try_from(bytes.address).unwrap_or(0);
+    (std::ptr::with_exposed_provenance_mut(address), usize::try_from(bytes.length).unwrap_or(0))
+}
+
+pub(crate) fn read_request_data(
+    _transport: &dyn Transport,
+    port: Handle,
+    request: &Message,
+    index: u32,
+    buffer: Bytes,
+) -> Result<u64, NTSTATUS> {
+    let mut request = Aligned::of(request);
+    let ((buffer, length), mut copied) = (place(buffer), 0);
+    // SAFETY: the message is as long as its header says; the buffer is a `Memory`'s, which its caller lends.
+    done(unsafe {
+        NtReadRequestData(port.raw(), request.pointer(), index, buffer, length, &raw mut copied)
+    })?;
+    Ok(copied as u64)
+}
+
+pub(crate) fn write_request_data(
+    _transport: &dyn Transport,
+    port: Handle,
+    request: &Message,
+    index: u32,
+    buffer: Bytes,
+) -> Result<u64, NTSTATUS> {
+    let mut request = Aligned::of(request);
+    let ((buffer, length), mut copied) = (place(buffer), 0);
+    // SAFETY: as for `read_request_data`.
+    done(unsafe {
+        NtWriteRequestData(port.raw(), request.pointer(), index, buffer, length, &raw mut copied)
+    })?;
+    Ok(copied as u64)
+}
+
+pub(crate) fn register_thread_terminate_port(
+    _transport: &dyn Transport,
+    port: Handle,
+) -> Result<(), NTSTATUS> {
+    // SAFETY: a handle of this room's.
+    done(unsafe { NtRegisterThreadTerminatePort(port.raw()) })
 }

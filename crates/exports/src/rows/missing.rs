@@ -328,7 +328,7 @@ missing! {
         WppAutoLogStop WppAutoLogTrace ZwAdjustPrivilegesToken ZwAllocateVirtualMemory ZwAlpcConnectPort
         ZwAssignProcessToJobObject ZwCancelTimer ZwCommitTransaction ZwCreateEnlistment
         ZwCreateJobObject ZwCreateKeyTransacted ZwCreateResourceManager ZwCreateTimer
-        ZwCreateWaitablePort ZwReadRequestData ZwWriteRequestData
+        ZwCreateWaitablePort
         ZwCreateTransaction ZwCreateTransactionManager ZwDeleteFile ZwDuplicateToken ZwFreeVirtualMemory
         ZwLoadDriver ZwLockVirtualMemory ZwNotifyChangeKey
         ZwOpenKeyTransacted ZwOpenProcess ZwOpenProcessToken ZwOpenProcessTokenEx ZwOpenThread

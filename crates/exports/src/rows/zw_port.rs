@@ -6,8 +6,8 @@ use std::sync::Arc;
 use abi::{NTSTATUS, PORT_VIEW, REMOTE_PORT_VIEW};
 use kernel::ke::{ProcessorMode, Timeout};
 use kernel::lpc::{
-    self, Accept, Caller, ClientView, Connect, Connected, GivenView, HEADER, Header, Limits, MAX_DATA,
-    Message, Port, Received, RemoteView,
+    self, Accept, Caller, ClientView, Connect, Connected, Copied, GivenView, HEADER, Header, Limits,
+    MAX_DATA, Message, Port, Received, RemoteView, ServerBuffer,
 };
 use kernel::ob::{self, Object, Wanted};
 use kernel::ps::Process;
@@ -273,6 +273,30 @@ fn reply_wait_receive(
     received(taken, context_at, receive_at)
 }
 
+/// Where `ZwReadRequestData` and `ZwWriteRequestData` find and put things.
+struct RequestData {
+    port: u64,
+    message: u64,
+    index: u32,
+    buffer: ServerBuffer,
+    /// For the number of bytes; may be 0.
+    done_at: u64,
+}
+
+fn copy_request_data(call: Call<'_>, at: &RequestData, copied: Copied) -> Outcome<NTSTATUS> {
+    let mut header = [0; HEADER];
+    raw::copy_from(&mut header, at.message)?;
+    let header = Header::from_bytes(&header);
+    let done = with_port(call, at.port, |caller, port| {
+        lpc::copy_request_data(call.kernel, caller, port, &header, at.index, at.buffer, copied)
+    })?;
+    let done = checked!(done);
+    if at.done_at != 0 {
+        raw::write(at.done_at, done)?;
+    }
+    Ok(abi::STATUS_SUCCESS)
+}
+
 /// A port at an address, as `ObReferenceObjectByHandle` or `ObReferenceObjectByName` returned it, with a reference.
 fn port_at(call: Call<'_>, address: u64) -> Result<Arc<Object>, NTSTATUS> {
     let object = call.kernel.ob.by_address(address).ok_or(abi::STATUS_INVALID_PARAMETER)?;
@@ -478,6 +502,38 @@ rows! {
             lpc::impersonate_client(call.kernel, caller, port, &header)
         })?;
         Ok(status_of(done))
+    }
+
+    /// Copies what a request gives from its client's memory.
+    irql(PASSIVE_LEVEL) alias("NtReadRequestData")
+    fn ZwReadRequestData(
+        call,
+        port_handle: u64,
+        message: u64,
+        data_entry_index: u32,
+        buffer: u64,
+        buffer_size: u64,
+        bytes_read: u64
+    ) -> NTSTATUS {
+        let buffer = ServerBuffer { address: buffer, length: buffer_size };
+        let (port, index, done_at) = (port_handle, data_entry_index, bytes_read);
+        copy_request_data(call, &RequestData { port, message, index, buffer, done_at }, Copied::FromClient)
+    }
+
+    /// Copies to what a request gives, in its client's memory.
+    irql(PASSIVE_LEVEL) alias("NtWriteRequestData")
+    fn ZwWriteRequestData(
+        call,
+        port_handle: u64,
+        message: u64,
+        data_entry_index: u32,
+        buffer: u64,
+        buffer_size: u64,
+        bytes_written: u64
+    ) -> NTSTATUS {
+        let buffer = ServerBuffer { address: buffer, length: buffer_size };
+        let (port, index, done_at) = (port_handle, data_entry_index, bytes_written);
+        copy_request_data(call, &RequestData { port, message, index, buffer, done_at }, Copied::ToClient)
     }
 
     /// Says nothing of a port: its only class, PortBasicInformation, is empty.

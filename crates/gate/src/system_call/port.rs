@@ -2,7 +2,7 @@
 //! say is the kernel's to judge.
 
 use super::wire::{MOST_WORDS, Tail};
-use super::{low, words};
+use super::{Memory, low, words};
 use crate::transport::Handle;
 
 /// Bytes of a PORT_MESSAGE.
@@ -51,6 +51,8 @@ pub enum PortCall<'a> {
         qos: PortQos,
         /// A section to show.
         view: Option<PortView>,
+        /// `NtSecureConnectPort`: as many bytes of `info` come first and are the SID of the user whom the server must be; 0 for any.
+        server: u8,
         /// Connection information.
         info: &'a [u8],
     },
@@ -109,6 +111,33 @@ pub enum PortCall<'a> {
         handle: Handle,
         /// The request.
         message: &'a [u8],
+    },
+    /// `NtRegisterThreadTerminatePort`.
+    RegisterThreadTerminatePort {
+        /// The port.
+        handle: Handle,
+    },
+    /// `NtReadRequestData`. Information: how many bytes.
+    ReadRequestData {
+        /// The port.
+        handle: Handle,
+        /// The request.
+        message: &'a [u8],
+        /// Which of the entries that it gives.
+        index: u32,
+        /// Where to.
+        buffer: Memory,
+    },
+    /// `NtWriteRequestData`. Information: how many bytes.
+    WriteRequestData {
+        /// The port.
+        handle: Handle,
+        /// The request.
+        message: &'a [u8],
+        /// Which of the entries that it gives.
+        index: u32,
+        /// Where from.
+        buffer: Memory,
     },
     /// `NtReplyWaitReceivePortEx`: writes PortContext and the message to the output.
     ReplyWaitReceive {
@@ -221,13 +250,20 @@ const REPLY: u32 = 57;
 const REPLY_WAIT_REPLY: u32 = 58;
 const REPLY_WAIT_RECEIVE: u32 = 59;
 const IMPERSONATE_CLIENT: u32 = 60;
+const READ_REQUEST_DATA: u32 = 61;
+const WRITE_REQUEST_DATA: u32 = 62;
+const REGISTER_THREAD_TERMINATE_PORT: u32 = 63;
 
 /// The numbers of these calls.
-pub(super) const NUMBERS: std::ops::RangeInclusive<u32> = CREATE..=IMPERSONATE_CLIENT;
+pub(super) const NUMBERS: std::ops::RangeInclusive<u32> = CREATE..=REGISTER_THREAD_TERMINATE_PORT;
 
 const DYNAMIC: u64 = 1 << 32;
 const EFFECTIVE_ONLY: u64 = 1 << 33;
 const HAS_VIEW: u64 = 1 << 34;
+/// Where the length of a SID is.
+const SERVER: u32 = 40;
+/// Bytes of the longest SID.
+const MOST_SID: usize = 8 + 4 * abi::SID_MAX_SUB_AUTHORITIES as usize;
 const ACCEPTS: u64 = 1;
 const HAS_TIME: u64 = 1;
 
@@ -236,6 +272,10 @@ fn view_words(view: Option<PortView>) -> (u64, [u64; 2]) {
     let nothing = PortView { section: Handle(0), offset: 0, size: 0 };
     let PortView { section, offset, size } = view.unwrap_or(nothing);
     (has, [u64::from(section.0) | u64::from(offset) << 32, size])
+}
+
+fn data_words(index: u32, buffer: Memory) -> [u64; 2] {
+    [buffer.address, u64::from(index) | u64::from(buffer.length) << 32]
 }
 
 /// Call number, handle, words (as many as are used), tail.
@@ -253,12 +293,13 @@ pub(super) fn encode<'a>(
             let count = fill(&[max_connection_info.into(), max_message.into()]);
             (CREATE, none, count, Tail::Name(name))
         }
-        PortCall::Connect { name, qos, view, info } => {
+        PortCall::Connect { name, qos, view, server, info } => {
             let (has_view, [section, size]) = view_words(view);
             let flags = u64::from(qos.level.cast_unsigned())
                 | if qos.is_dynamic { DYNAMIC } else { 0 }
                 | if qos.effective_only { EFFECTIVE_ONLY } else { 0 }
-                | has_view;
+                | has_view
+                | u64::from(server) << SERVER;
             let count = fill(&[flags, section, size, name.len() as u64]);
             (CONNECT, none, count, Tail::NameAndBytes(name, info))
         }
@@ -278,6 +319,15 @@ pub(super) fn encode<'a>(
         PortCall::ImpersonateClient { handle, message } => {
             (IMPERSONATE_CLIENT, handle, 0, Tail::Bytes(message))
         }
+        PortCall::RegisterThreadTerminatePort { handle } => {
+            (REGISTER_THREAD_TERMINATE_PORT, handle, 0, Tail::Nothing)
+        }
+        PortCall::ReadRequestData { handle, message, index, buffer } => {
+            (READ_REQUEST_DATA, handle, fill(&data_words(index, buffer)), Tail::Bytes(message))
+        }
+        PortCall::WriteRequestData { handle, message, index, buffer } => {
+            (WRITE_REQUEST_DATA, handle, fill(&data_words(index, buffer)), Tail::Bytes(message))
+        }
         PortCall::ReplyWaitReceive { handle, reply, timeout } => {
             let flags = if timeout.is_some() { HAS_TIME } else { 0 };
             let count = fill(&[flags, timeout.unwrap_or(0).cast_unsigned()]);
@@ -290,7 +340,7 @@ pub(super) fn encode<'a>(
 pub(super) fn word_count(number: u32) -> usize {
     match number {
         CONNECT | ACCEPT => 4,
-        CREATE | REPLY_WAIT_RECEIVE => 2,
+        CREATE | REPLY_WAIT_RECEIVE | READ_REQUEST_DATA | WRITE_REQUEST_DATA => 2,
         _ => 0,
     }
 }
@@ -304,12 +354,18 @@ pub(super) fn name_bytes(number: u32, tail: &[u8], word: &dyn Fn(usize) -> u64) 
     }
 }
 
+/// Bytes of the longest tail, without its name.
+pub(super) fn most_bytes(number: u32) -> usize {
+    abi::PORT_MAXIMUM_MESSAGE_LENGTH + if number == CONNECT { MOST_SID } else { 0 }
+}
+
 /// Whether a tail of so many bytes, without its name, can be the call's.
 pub(super) fn fits(number: u32, length: usize) -> bool {
     match number {
-        CONNECT => length <= abi::PORT_MAXIMUM_MESSAGE_LENGTH,
+        CONNECT => length <= most_bytes(number),
         REPLY_WAIT_RECEIVE => length == 0 || (HEADER..=abi::PORT_MAXIMUM_MESSAGE_LENGTH).contains(&length),
-        ACCEPT | REQUEST | REQUEST_WAIT_REPLY | REPLY | REPLY_WAIT_REPLY | IMPERSONATE_CLIENT => {
+        ACCEPT | REQUEST | REQUEST_WAIT_REPLY | REPLY | REPLY_WAIT_REPLY | IMPERSONATE_CLIENT
+        | READ_REQUEST_DATA | WRITE_REQUEST_DATA => {
             (HEADER..=abi::PORT_MAXIMUM_MESSAGE_LENGTH).contains(&length)
         }
         _ => length == 0,
@@ -327,6 +383,7 @@ pub(super) fn read<'a>(
         let section = Handle(low(word(1)));
         (word(0) & HAS_VIEW != 0).then(|| PortView { section, offset: low(word(1) >> 32), size: word(2) })
     };
+    let buffer = || Memory { address: word(0), length: low(word(1) >> 32) };
     Some(match number {
         CREATE => PortCall::Create { name, max_connection_info: low(word(0)), max_message: low(word(1)) },
         CONNECT => {
@@ -335,7 +392,13 @@ pub(super) fn read<'a>(
                 is_dynamic: word(0) & DYNAMIC != 0,
                 effective_only: word(0) & EFFECTIVE_ONLY != 0,
             };
-            PortCall::Connect { name, qos, view: view(), info: bytes }
+            PortCall::Connect {
+                name,
+                qos,
+                view: view(),
+                server: (word(0) >> SERVER).to_le_bytes()[0],
+                info: bytes,
+            }
         }
         LISTEN => PortCall::Listen { handle },
         ACCEPT => PortCall::Accept {
@@ -350,6 +413,13 @@ pub(super) fn read<'a>(
         REPLY => PortCall::Reply { handle, message: bytes },
         REPLY_WAIT_REPLY => PortCall::ReplyWaitReply { handle, message: bytes },
         IMPERSONATE_CLIENT => PortCall::ImpersonateClient { handle, message: bytes },
+        REGISTER_THREAD_TERMINATE_PORT => PortCall::RegisterThreadTerminatePort { handle },
+        READ_REQUEST_DATA => {
+            PortCall::ReadRequestData { handle, message: bytes, index: low(word(1)), buffer: buffer() }
+        }
+        WRITE_REQUEST_DATA => {
+            PortCall::WriteRequestData { handle, message: bytes, index: low(word(1)), buffer: buffer() }
+        }
         REPLY_WAIT_RECEIVE => PortCall::ReplyWaitReceive {
             handle,
             reply: bytes,
@@ -384,15 +454,17 @@ mod tests {
         let (handle, message) = (Handle(0x44), &[7; 0x200][..]);
         let name: Vec<u16> = r"\RPC Control\P".encode_utf16().collect();
         let view = Some(PortView { section: Handle(8), offset: u32::MAX, size: u64::MAX });
+        let buffer = Memory { address: u64::MAX, length: 0x8000_0001 };
         let qos = PortQos { level: -1, is_dynamic: true, effective_only: false };
         for call in [
             PortCall::Create { name: &name, max_connection_info: u32::MAX, max_message: 0x200 },
             PortCall::Create { name: &[], max_connection_info: 0, max_message: 0 },
-            PortCall::Connect { name: &name, qos, view, info: &message[..3] },
+            PortCall::Connect { name: &name, qos, view, server: 12, info: &message[..30] },
             PortCall::Connect {
                 name: &name,
                 qos: PortQos { level: 3, is_dynamic: false, effective_only: true },
                 view: None,
+                server: 0,
                 info: &[],
             },
             PortCall::Listen { handle },
@@ -404,6 +476,9 @@ mod tests {
             PortCall::Reply { handle, message },
             PortCall::ReplyWaitReply { handle, message },
             PortCall::ImpersonateClient { handle, message },
+            PortCall::RegisterThreadTerminatePort { handle },
+            PortCall::ReadRequestData { handle, message, index: 3, buffer },
+            PortCall::WriteRequestData { handle, message: &message[..HEADER], index: u32::MAX, buffer },
             PortCall::ReplyWaitReceive { handle, reply: &[], timeout: None },
             PortCall::ReplyWaitReceive { handle, reply: message, timeout: Some(i64::MIN) },
         ] {
@@ -421,13 +496,11 @@ mod tests {
         let refused = |number, input: &[u8]| decode(number, Handle(4), input, |_| ()).err();
         for number in NUMBERS {
             // Longer than a message, and for names an odd number of bytes.
-            let length = word_count(number) * 8 + 0x201;
-            let long = refused(number, &vec![0; length]);
-            let reasons = [abi::STATUS_PORT_MESSAGE_TOO_LONG, abi::STATUS_INVALID_PARAMETER];
-            assert!(long.is_some_and(|status| reasons.contains(&status)), "{number}: {long:?}");
+            let length = word_count(number) * 8 + most_bytes(number) + 1;
+            let too_long = abi::STATUS_PORT_MESSAGE_TOO_LONG;
+            let expected = if number == CREATE { abi::STATUS_INVALID_PARAMETER } else { too_long };
+            assert_eq!(refused(number, &vec![0; length]), Some(expected), "{number}");
         }
-        let long = refused(REQUEST, &[0; HEADER + 0x200]);
-        assert_eq!(long, Some(abi::STATUS_PORT_MESSAGE_TOO_LONG), "more than any port takes");
         assert_eq!(refused(REQUEST, &[0; HEADER - 1]), Some(abi::STATUS_INVALID_PARAMETER), "no header");
         let mut far = [0; 40];
         far[24] = 200;

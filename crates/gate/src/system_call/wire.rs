@@ -275,7 +275,7 @@ pub(crate) fn decode<R>(
             let (front, back) = tail.split_at_checked(length).ok_or(STATUS_INVALID_PARAMETER)?;
             let (units, rest) = front.as_chunks::<2>();
             let fits = units.len() <= crate::wire::PATH_LIMIT && port::fits(number, back.len());
-            if back.len() > abi::PORT_MAXIMUM_MESSAGE_LENGTH {
+            if back.len() > port::most_bytes(number) {
                 return Err(STATUS_PORT_MESSAGE_TOO_LONG);
             }
             if !rest.is_empty() || !fits {

@@ -62,6 +62,7 @@ pub struct Thread {
     in_dpc: AtomicBool,
     priority: AtomicI32,
     exit_status: AtomicU32,
+    created: u64,
     process_ends: AtomicBool,
     held: HeldSpinLocks,
     /// Whom it impersonates: `ps`'s matter.
@@ -106,6 +107,7 @@ impl Thread {
             in_dpc: AtomicBool::new(false),
             priority: AtomicI32::new(PRIORITY),
             exit_status: AtomicU32::new(abi::STATUS_PENDING.bits()),
+            created: kernel.platform.system_time(),
             process_ends: AtomicBool::new(false),
             held: HeldSpinLocks::default(),
             client: Mutex::default(),
@@ -117,6 +119,12 @@ impl Thread {
     #[must_use]
     pub fn object(&self) -> u64 {
         self.object
+    }
+
+    /// When it began, in units of 100 ns since 1601.
+    #[must_use]
+    pub fn created(&self) -> u64 {
+        self.created
     }
 
     /// Eight bytes of the thread object that the kernel's services use within one call, where driver code can write.

@@ -9,6 +9,7 @@ use abi::NTSTATUS;
 use super::connect::{Connection, Stage};
 use super::message::{ClientId, Message};
 use super::port::Limits;
+use super::request_data::RequestData;
 use super::waiting::{Waiting, Wakes};
 use crate::Kernel;
 use crate::se::Token;
@@ -75,6 +76,8 @@ pub(super) struct Exchange {
     pub(super) received: bool,
     /// Of a callback: the request in whose course it was made.
     pub(super) parent: Option<Key>,
+    /// Memory of the asker's that it gives who is to reply.
+    pub(super) data: Option<Box<RequestData>>,
 }
 
 /// A thread that waits for a message.

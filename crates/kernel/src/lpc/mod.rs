@@ -8,6 +8,7 @@
 //! - `message`: a message while it is the kernel's. `waiting`: a thread that waits for one.
 //! - `channel`: what the lock guards, and handing messages over. `port`: the objects, and their end.
 //! - `connect`: connecting, listening, accepting. `impersonate`: who the client is. `transfer`: requests, replies, datagrams, callbacks. `view`: sections.
+//!   `request_data`: memory that a request gives its server. `termination`: who hears of a thread's end.
 //!
 //! NT's ports of this kind are not documented by Microsoft. What is said of them here is what the literature on the native API has
 //! in common; where it says nothing, or differs, "(Confirm: …)" stands.
@@ -17,6 +18,8 @@ mod connect;
 mod impersonate;
 mod message;
 mod port;
+mod request_data;
+mod termination;
 mod transfer;
 mod view;
 mod waiting;
@@ -30,6 +33,8 @@ pub use connect::{
 pub use impersonate::impersonate_client;
 pub use message::{ClientId, HEADER, Header, MAX_DATA, Message};
 pub use port::{Limits, Port, PortUsage, Ports, create_port};
+pub use request_data::{Copied, ServerBuffer, copy_request_data};
+pub use termination::{process_ended, register_thread_terminate_port, thread_ended};
 pub use transfer::{
     Caller, Received, receive, reply, reply_wait_receive, reply_wait_reply, request, request_wait_reply,
 };

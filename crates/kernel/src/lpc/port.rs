@@ -10,6 +10,7 @@ use abi::NTSTATUS;
 use super::channel::{Channel, End, Side, State};
 use super::connect::Stage;
 use super::message::{MAX_DATA, Message};
+use super::termination::Registrations;
 use super::waiting::Wakes;
 use crate::Kernel;
 use crate::mm::PoolOwner;
@@ -39,6 +40,7 @@ pub struct Ports {
     requested: Mutex<HashMap<u32, (Arc<Channel>, usize)>>,
     ports: AtomicUsize,
     connections: AtomicUsize,
+    registrations: Mutex<Registrations>,
 }
 
 /// How many there are, for tests that look at what is left.
@@ -83,6 +85,10 @@ impl Ports {
 
     pub(super) fn requested(&self) -> MutexGuard<'_, HashMap<u32, (Arc<Channel>, usize)>> {
         self.requested.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn registrations(&self) -> MutexGuard<'_, Registrations> {
+        self.registrations.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn add_connection(&self) {

@@ -8,6 +8,7 @@ use super::channel::{End, Exchange, Key, Receiver, State};
 use super::connect::no_such_request;
 use super::message::{ClientId, HEADER, Message};
 use super::port::Port;
+use super::request_data::RequestData;
 use super::waiting::{Waiting, Wakes};
 use crate::Kernel;
 use crate::ke::{ProcessorMode, Thread, Timeout};
@@ -151,6 +152,7 @@ fn ask(
     wakes: &mut Wakes,
 ) -> Result<Key, NTSTATUS> {
     let kind = kind_of(caller, message.header.kind, abi::LPC_REQUEST)?;
+    let data = RequestData::of(caller, message)?;
     address(kernel, caller, port, message, kind);
     let key = (message.header.id, 0);
     let replier = port.end.other_side();
@@ -161,6 +163,7 @@ fn ask(
         replier,
         received: false,
         parent: None,
+        data,
     };
     let mut state = port.channel.lock(kernel);
     state.check_connected(port.end)?;
@@ -180,7 +183,7 @@ fn ask(
 
 /// Whether a reply or callback through `end` is from the side that is to reply: through its own communication port, or the connection
 /// port.
-fn may_reply(exchange: &Exchange, end: End, client: ClientId) -> bool {
+pub(super) fn may_reply(exchange: &Exchange, end: End, client: ClientId) -> bool {
     let through = end == End::Connection || end.connection() == exchange.connection;
     through && exchange.replier == end.own_side() && exchange.received && exchange.client == client
 }
@@ -194,6 +197,7 @@ fn call_back(
     wakes: &mut Wakes,
 ) -> Result<Key, NTSTATUS> {
     let kind = kind_of(caller, message.header.kind, abi::LPC_REQUEST)?;
+    let data = RequestData::of(caller, message)?;
     let parent = (message.header.id, message.header.callback());
     let client = message.header.client;
     let callback = kernel.lpc.next_callback();
@@ -220,6 +224,7 @@ fn call_back(
         replier,
         received: true,
         parent: Some(parent),
+        data,
     };
     state.exchanges.insert(key, exchange);
     wakes.end(asked, abi::STATUS_SUCCESS, Some(message));

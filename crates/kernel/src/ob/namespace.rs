@@ -35,14 +35,17 @@ const MAX_LINKS: usize = 32;
 
 /// Where applications' names are.
 const BASE_NAMED_OBJECTS: &str = r"\BaseNamedObjects";
+/// Where the names of local RPC's ports are.
+const RPC_CONTROL: &str = r"\RPC Control";
 
 /// The directories of every NT, and its links from one to another.
-const DIRECTORIES: [&str; 9] = [
+const DIRECTORIES: [&str; 10] = [
     r"\Device",
     r"\Driver",
     r"\FileSystem",
     r"\GLOBAL??",
     BASE_NAMED_OBJECTS,
+    RPC_CONTROL,
     r"\Callback",
     r"\KernelObjects",
     r"\ObjectTypes",
@@ -78,7 +81,7 @@ impl ObjectManager {
         };
         for path in DIRECTORIES {
             let directory = Object::new(0, Directory::default());
-            if path == BASE_NAMED_OBJECTS {
+            if [BASE_NAMED_OBJECTS, RPC_CONTROL].contains(&path) {
                 directory.set_security(base_named_objects_descriptor());
             }
             this.insert(&wide(path), &directory, true).expect("fixed directories have distinct names");

@@ -21,7 +21,8 @@ pub fn device_descriptor() -> SecurityDescriptor {
     ])
 }
 
-/// What `\BaseNamedObjects` has: everyone may look for names there and put new ones.
+/// What `\BaseNamedObjects` and `\RPC Control` have: everyone may look for names there and put new ones. (Confirm: that the lists of both
+/// are the same; that everyone may put names into the second is well known.)
 #[must_use]
 pub fn base_named_objects_descriptor() -> SecurityDescriptor {
     let names = abi::DIRECTORY_QUERY | abi::DIRECTORY_TRAVERSE | abi::DIRECTORY_CREATE_OBJECT;

@@ -9,7 +9,7 @@ use ringbridge_scenarios::{Beside, say_ready, serve};
 use super::*;
 
 /// Two processes of a machine, of which everything is gone at the end.
-fn with_two(body: impl FnOnce(&Process, &Process)) {
+pub(super) fn with_two(body: impl FnOnce(&Process, &Process)) {
     let machine = Machine::new().expect("a machine");
     let (server, client) = (machine.process("server"), machine.process("client"));
     body(&server, &client);
@@ -34,7 +34,7 @@ fn connecting<'scope, 'a: 'scope>(
 }
 
 /// A connection, both ends of it and the connection port.
-fn connected<'a>(server: &'a Process, client: &'a Process) -> (Port<'a>, Port<'a>, Port<'a>) {
+pub(super) fn connected<'a>(server: &'a Process, client: &'a Process) -> (Port<'a>, Port<'a>, Port<'a>) {
     let port = create(server);
     let (own, theirs) = thread::scope(|scope| {
         let connecting = connecting(scope, client);
@@ -202,6 +202,102 @@ fn a_server_hears_of_a_client_that_dies_while_it_waits_for_a_reply() {
             assert_eq!(own.send(b""), DISCONNECTED);
         });
     });
+}
+
+fn died(received: &Received) -> (u16, u64, usize) {
+    (received.message.kind(), received.context, received.message.data().len())
+}
+
+#[test]
+fn a_server_hears_of_a_thread_that_ends_when_that_has_registered_its_port() {
+    with_two(|server, client| {
+        let (port, _own, theirs) = connected(server, client);
+        let thread = thread::scope(|scope| {
+            let ending = scope.spawn(|| {
+                theirs.register_thread_terminate_port().expect("open");
+                theirs.send(b"").expect("connected");
+                client.end_thread();
+            });
+            ending.join().expect("no panic");
+            port.receive(None).expect("open").expect("for ever").message.thread_id()
+        });
+        let told = port.receive(Some(Duration::ZERO)).expect("open").expect("it has ended");
+        assert_eq!(died(&told), (LPC_CLIENT_DIED, 9, 8));
+        assert_eq!(told.message.thread_id(), thread);
+        assert!(port.receive(Some(Duration::ZERO)).expect("open").is_none(), "once");
+        theirs.send(b"still there").expect("the connection is not the thread's");
+    });
+}
+
+#[test]
+fn a_server_hears_of_threads_that_end_with_their_process_before_its_ports_are_closed() {
+    with_two(|server, client| {
+        let (port, _own, theirs) = connected(server, client);
+        thread::scope(|scope| {
+            for _ in 0..2 {
+                scope.spawn(|| theirs.register_thread_terminate_port().expect("open"));
+            }
+        });
+        client.end();
+        let mut threads = [0, 0];
+        for thread in &mut threads {
+            let told = port.receive(None).expect("open").expect("for ever");
+            assert_eq!(died(&told), (LPC_CLIENT_DIED, 9, 8));
+            *thread = told.message.thread_id();
+        }
+        assert_ne!(threads[0], threads[1]);
+        let closed = port.receive(None).expect("open").expect("for ever");
+        assert_eq!((closed.message.kind(), closed.context), (LPC_PORT_CLOSED, 9));
+    });
+}
+
+#[test]
+fn a_port_that_is_closed_is_told_of_nobodys_end() {
+    with_two(|server, client| {
+        let (port, _own, theirs) = connected(server, client);
+        theirs.register_thread_terminate_port().expect("open");
+        drop(theirs);
+        client.end_thread();
+        let closed = port.receive(None).expect("open").expect("for ever").message;
+        assert_eq!(closed.kind(), LPC_PORT_CLOSED);
+        assert!(port.receive(Some(Duration::ZERO)).expect("open").is_none());
+        assert_eq!(port.register_thread_terminate_port(), Ok(()));
+        for _ in 1..64 {
+            port.register_thread_terminate_port().expect("room");
+        }
+        let one_more = port.register_thread_terminate_port();
+        assert_eq!(one_more, Err(abi::STATUS_INSUFFICIENT_RESOURCES));
+    });
+}
+
+/// In a process of its own, whose threads need not say that they end.
+fn a_thread_registers_and_ends(transport: &dyn Transport) {
+    let port = create(transport);
+    let own = thread::scope(|scope| {
+        let client = scope.spawn(|| {
+            let own = connect(transport, b"").port;
+            own.register_thread_terminate_port().expect("open");
+            own
+        });
+        let request = port.listen().expect("a client comes");
+        let accepted = Port::accept(transport, &request, 9, None, b"").expect("it waits").port;
+        accepted.complete().expect("it waits");
+        let told = port.receive(None).expect("open").expect("for ever");
+        assert_eq!(died(&told), (LPC_CLIENT_DIED, 9, 8));
+        assert_eq!(told.message.thread_id(), request.thread_id());
+        client.join().expect("no panic")
+    });
+    assert_eq!(own.send(b""), DISCONNECTED);
+}
+
+#[test]
+fn application_whose_thread_ends() {
+    as_application(a_thread_registers_and_ends);
+}
+
+#[test]
+fn a_server_hears_of_a_thread_that_ends_in_another_process() {
+    in_another_process(DRIVER, "ends::application_whose_thread_ends");
 }
 
 #[test]

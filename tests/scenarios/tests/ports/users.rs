@@ -80,3 +80,47 @@ fn a_server_opens_nothing_as_a_client_that_lets_itself_be_identified_only() {
     let (opened, _) = opened_as_client(SecurityQos { level, ..SecurityQos::default() });
     assert_eq!(opened, Some(abi::STATUS_BAD_IMPERSONATION_LEVEL));
 }
+
+fn connected_to(client: &dyn Transport, name: &str, server: &app::Sid) -> Result<(), NTSTATUS> {
+    let connected =
+        Port::secure_connect(client, name, SecurityQos::default(), None, &[b'x'; MAX_DATA], server);
+    connected.map(drop).map_err(|refused| refused.status)
+}
+
+#[test]
+fn a_client_that_says_who_its_server_must_be_connects_to_nobody_else() {
+    let machine = Machine::new().expect("a machine");
+    let (server, client) = (machine.process("server"), machine.process("client"));
+    let port = create(&server);
+    let own = app::Token::of_process(&server).and_then(|token| token.user()).expect("has one");
+    let system = app::Sid::from_bytes(&well_known::LOCAL_SYSTEM.to_bytes()).expect("one");
+    assert_eq!(connected_to(&client, NAME, &system), Err(abi::STATUS_SERVER_SID_MISMATCH));
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            let request = port.listen().expect("a client comes");
+            assert_eq!(request.data(), [b'x'; 16], "the SID is no part of it");
+            Port::accept(&server, &request, 0, None, b"")
+                .expect("it waits")
+                .port
+                .complete()
+                .expect("it waits");
+        });
+        assert_eq!(connected_to(&client, NAME, &own), Ok(()));
+    });
+    drop(port);
+    drop((server, client));
+    nothing_is_left(&machine);
+}
+
+#[test]
+fn everybody_may_put_ports_into_rpc_control_and_not_among_the_devices() {
+    let machine = Machine::new().expect("a machine");
+    let user = machine.process_as("user", Token::user());
+    let made = |name| Port::create(&user, name, 0, 0);
+    let port = made(r"\RPC Control\RbPort").expect("everybody may");
+    assert_eq!(made(r"\rpc control\rbport").map(drop), Err(abi::STATUS_OBJECT_NAME_COLLISION));
+    assert_eq!(made(r"\Device\RbPort").map(drop), Err(abi::STATUS_ACCESS_DENIED));
+    drop(port);
+    drop(user);
+    nothing_is_left(&machine);
+}

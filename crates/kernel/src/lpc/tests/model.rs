@@ -33,18 +33,68 @@ pub(super) enum Through {
 /// What a participant does. Connections are numbered as they are asked for, messages as they are sent.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Act {
-    Connect { who: usize, info: u8 },
-    Accept { who: usize, connection: usize },
-    Refuse { who: usize, connection: usize },
-    Complete { who: usize, connection: usize },
-    Receive { who: usize, through: Through, waits: bool },
-    Send { who: usize, through: Through, data: u8 },
-    Ask { who: usize, through: Through, data: u8 },
-    Reply { who: usize, through: Through, to: usize, data: u8, receives: bool },
-    CallBack { who: usize, through: Through, to: usize, data: u8 },
-    ReplyWait { who: usize, through: Through, to: usize, data: u8 },
-    Interrupt { who: usize },
-    Close { through: Through },
+    Connect {
+        who: usize,
+        info: u8,
+    },
+    Accept {
+        who: usize,
+        connection: usize,
+    },
+    Refuse {
+        who: usize,
+        connection: usize,
+    },
+    Complete {
+        who: usize,
+        connection: usize,
+    },
+    Receive {
+        who: usize,
+        through: Through,
+        waits: bool,
+    },
+    Send {
+        who: usize,
+        through: Through,
+        data: u8,
+    },
+    Ask {
+        who: usize,
+        through: Through,
+        data: u8,
+    },
+    Reply {
+        who: usize,
+        through: Through,
+        to: usize,
+        data: u8,
+        receives: bool,
+    },
+    CallBack {
+        who: usize,
+        through: Through,
+        to: usize,
+        data: u8,
+    },
+    ReplyWait {
+        who: usize,
+        through: Through,
+        to: usize,
+        data: u8,
+    },
+    /// For memory that a request gives, of which none does.
+    Look {
+        who: usize,
+        through: Through,
+        to: usize,
+    },
+    Interrupt {
+        who: usize,
+    },
+    Close {
+        through: Through,
+    },
 }
 
 /// How a participant's call ended: what it says, and of a message its type, sender, data, PortContext and number.
@@ -132,21 +182,29 @@ impl Model {
         let who = random.below(PARTICIPANTS);
         let data = u8::try_from(random.below(256)).expect("a byte");
         if self.busy[who] {
-            return (random.below(5) == 0).then_some(Act::Interrupt { who });
+            return (random.below(30) == 0).then_some(Act::Interrupt { who });
         }
-        if random.below(40) == 0 {
+        if random.below(60) == 0 {
             return self.choose_closed(random);
+        }
+        if who < SERVERS
+            && random.below(2) == 0
+            && let Some(act) = self.go_on(who, data, random)
+        {
+            return Some(act);
         }
         let through = if who < SERVERS { self.choose_servers(random) } else { self.clients(who) };
         let Some(through) = through else {
             return (who >= SERVERS && self.open).then_some(Act::Connect { who, info: data });
         };
         let is_server = who < SERVERS;
-        let held: Vec<_> = self.held.iter().filter(|held| held.2 == is_server).collect();
+        // Now and then what the other side is to reply to.
+        let all = random.below(8) == 0;
+        let held: Vec<_> = self.held.iter().filter(|held| all || held.2 == is_server).collect();
         let held = held.get(random.below(held.len())).copied();
         let connection = random.below(self.connections.len());
         let exists = !self.connections.is_empty();
-        match (random.below(9), held) {
+        match (random.below(10), held) {
             (0, _) if is_server && exists => Some(Act::Accept { who, connection }),
             (1, _) if is_server && exists && random.below(4) == 0 => Some(Act::Refuse { who, connection }),
             (0..=2, _) => Some(Act::Receive { who, through, waits: random.below(3) != 0 }),
@@ -158,8 +216,33 @@ impl Model {
             }
             (7, Some(held)) => Some(Act::CallBack { who, through, to: held.0, data }),
             (8, Some(held)) => Some(Act::ReplyWait { who, through, to: held.0, data }),
+            (9, Some(held)) => Some(Act::Look { who, through, to: held.0 }),
             _ => None,
         }
+    }
+
+    /// What a server would do next, or else few histories come far: receive what is there, accept, complete, reply.
+    fn go_on(&self, who: usize, data: u8, random: &mut Random) -> Option<Act> {
+        let at = |stage| self.connections.iter().position(|one| one.stage == stage && one.client_open);
+        if let Some(connection) = at(Stage::Accepted).filter(|index| self.has_server(*index)) {
+            return Some(Act::Complete { who, connection });
+        }
+        if let Some(connection) = at(Stage::Held) {
+            return Some(Act::Accept { who, connection });
+        }
+        let through = self.choose_servers(random)?;
+        let asked: Vec<_> =
+            self.questions.iter().filter(|one| one.to_server && one.received && one.waits).collect();
+        if !self.inbox.messages.is_empty() && (asked.is_empty() || random.below(2) == 0) {
+            return Some(Act::Receive { who, through, waits: true });
+        }
+        let Question { number, connection, .. } = **asked.get(random.below(asked.len()))?;
+        let own = self.has_server(connection) && (!self.open || random.below(2) == 0);
+        let through = if own { Through::Server(connection) } else { through };
+        Some(match random.below(4) {
+            0 => Act::CallBack { who, through, to: number, data },
+            receives => Act::Reply { who, through, to: number, data, receives: receives == 1 },
+        })
     }
 
     fn has_server(&self, index: usize) -> bool {
@@ -320,6 +403,11 @@ impl Model {
             }
             Act::CallBack { who, through, to, data } => self.call_back(who, through, to, data),
             Act::ReplyWait { who, through, to, data } => self.reply_wait(who, through, to, data),
+            Act::Look { who, through, to } => {
+                let waits = self.question(through, to).is_some();
+                let nothing_given = abi::STATUS_INVALID_PARAMETER;
+                self.end(who, if waits { nothing_given } else { abi::STATUS_REPLY_MESSAGE_MISMATCH });
+            }
             Act::Interrupt { who } => self.interrupt(who),
             Act::Close { through } => match through {
                 Through::Connection => self.close_connection(),

@@ -9,7 +9,10 @@ use super::model::{Act, Ended, PARTICIPANTS, Through};
 use crate::Kernel;
 use crate::ke::tests::{Machine, delay};
 use crate::ke::{ProcessorMode, Thread, Timeout};
-use crate::lpc::{self, Accept, Caller, Connect, ConnectOutcome, Header, Limits, Message, Port, Received};
+use crate::lpc::{
+    self, Accept, Caller, Connect, ConnectOutcome, Copied, Header, Limits, Message, Port, Received,
+    ServerBuffer,
+};
 use crate::ob;
 use crate::ps::Process;
 use crate::se::QualityOfService;
@@ -244,6 +247,16 @@ impl Run<'_> {
                     received(with_port(kernel, thread, handle, |caller, port| {
                         lpc::receive(kernel, caller, port, timeout)
                     }))
+                });
+            }
+            Act::Look { who, through, to } => {
+                let (handle, header) = (self.handle(through), self.header_of(to));
+                self.command(kernel, who, move |kernel, thread| {
+                    let nowhere = ServerBuffer { address: 0, length: 0 };
+                    let copied = with_port(kernel, thread, handle, |caller, port| {
+                        lpc::copy_request_data(kernel, caller, port, &header, 0, nowhere, Copied::FromClient)
+                    });
+                    status(copied.map(drop))
                 });
             }
             Act::Interrupt { who } => {
