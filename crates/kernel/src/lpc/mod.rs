@@ -2,7 +2,7 @@
 //! alone, and show each other sections for long data.
 //!
 //! A *connection port* has a name and takes connections; accepting one makes two *communication ports*, the server's and the
-//! client's. All ports that come from one connection port share a [`channel`] with one lock. Names and handles are `ob`'s, views
+//! client's. All ports that come from one connection port share a `channel` with one lock. Names and handles are `ob`'s, views
 //! `ex`'s and `mm`'s; where messages come from and go to is known to `exports` (drivers' memory) and `host` (applications').
 //!
 //! - `message`: a message while it is the kernel's. `waiting`: a thread that waits for one.
