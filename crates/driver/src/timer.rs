@@ -44,8 +44,8 @@ struct Inner<F> {
 
 impl Timer {
     /// A timer that is not set. Its routine runs at DISPATCH_LEVEL, in whichever thread: it has no
-    /// [`PassiveLevel`], and so nothing to wait with. It gets the timer, which it may set again. Fails with
-    /// STATUS_INSUFFICIENT_RESOURCES.
+    /// [`PassiveLevel`], and so nothing to wait with. It gets the timer, which it may set again: to what is past, and it runs
+    /// again at once, before any thread that the processor has. Fails with STATUS_INSUFFICIENT_RESOURCES.
     pub fn new<F>(tag: Tag, routine: F) -> Result<Self, NTSTATUS>
     where
         F: Fn(&Self) + Send + Sync + 'static,

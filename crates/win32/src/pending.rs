@@ -160,13 +160,12 @@ impl InFlight {
         self.give(memory);
     }
 
-    fn settle(&mut self, home: usize) {
-        if let Some(standing) = self.by_home.get(&home)
-            && has_ended(&**standing.memory)
-            && let Some(standing) = self.by_home.remove(&home)
-        {
+    fn settle(&mut self, home: usize) -> bool {
+        let ended = self.by_home.get(&home).is_some_and(|standing| has_ended(&**standing.memory));
+        if ended && let Some(standing) = self.by_home.remove(&home) {
             self.bring_home(standing);
         }
+        ended
     }
 
     fn settle_all(&mut self) -> bool {
@@ -199,10 +198,13 @@ fn has_ended(memory: &dyn SharedMemory) -> bool {
     memory.load(0) != abi::STATUS_PENDING.bits()
 }
 
-/// Brings the request home whose status block is here, if it has ended.
+/// Brings the request home whose status block is here, if it has ended, and wakes who else waits for it.
 pub(crate) fn settle(home: usize) {
-    if COUNT.load(Ordering::Relaxed) != 0 && session::is_connected() {
-        lock().get_or_insert_default().settle(home);
+    if COUNT.load(Ordering::Relaxed) != 0
+        && session::is_connected()
+        && lock().get_or_insert_default().settle(home)
+    {
+        CAME_HOME.notify_all();
     }
 }
 
@@ -222,7 +224,9 @@ pub(crate) fn wait_for_home(home: Pointer<u64>) {
     let mut flights = lock();
     loop {
         let flight = flights.get_or_insert_default();
-        flight.settle(home.address());
+        if flight.settle(home.address()) {
+            CAME_HOME.notify_all();
+        }
         if !flight.by_home.contains_key(&home.address()) {
             return;
         }

@@ -80,6 +80,37 @@ static void whoever_only_looks_at_the_overlapped_sees_the_end(void) {
     CHECK(CloseHandle(device));
 }
 
+struct two {
+    HANDLE device;
+    OVERLAPPED overlapped;
+};
+
+static DWORD WINAPI awaits(LPVOID argument) {
+    struct two *two = argument;
+    DWORD count = 0;
+    return GetOverlappedResult(two->device, &two->overlapped, &count, TRUE) ? count : 0;
+}
+
+static void whoever_waits_is_told_also_when_another_has_looked_first(void) {
+    char buffer[10];
+    struct two two = {0};
+    int round;
+    two.device = open_delay(TIMER, 5, FILE_FLAG_OVERLAPPED);
+    for (round = 0; round < 50; round++) {
+        HANDLE thread;
+        DWORD count = 0;
+        FAILS(ReadFile(two.device, buffer, sizeof(buffer), NULL, &two.overlapped), ERROR_IO_PENDING);
+        thread = CreateThread(NULL, 0, awaits, &two, 0, NULL);
+        CHECK(thread != NULL);
+        while (!HasOverlappedIoCompleted(&two.overlapped)) {
+        }
+        CHECK(WaitForSingleObject(thread, INFINITE) == WAIT_OBJECT_0);
+        CHECK(GetExitCodeThread(thread, &count) && count == 10);
+        CHECK(CloseHandle(thread));
+    }
+    CHECK(CloseHandle(two.device));
+}
+
 static void a_cancelled_request_is_operation_aborted(void) {
     char buffer[10];
     HANDLE device = open_delay(TIMER, NEVER, FILE_FLAG_OVERLAPPED);
@@ -257,6 +288,7 @@ int main(void) {
     an_event_tells_the_end_and_the_data_is_home_by_then();
     without_an_event_the_result_is_waited_for();
     whoever_only_looks_at_the_overlapped_sees_the_end();
+    whoever_waits_is_told_also_when_another_has_looked_first();
     a_cancelled_request_is_operation_aborted();
     a_completion_routine_runs_in_an_alertable_wait();
     a_completion_port_tells_each_end_with_its_key();

@@ -141,9 +141,11 @@ impl Delay {
 
         let own = shared.clone();
         let timer = Timer::new(TAG, move |timer| {
-            let waiting = own.of(Way::Timer);
+            let (waiting, now) = (own.of(Way::Timer), time::interrupt_time());
             waiting.answer_due();
-            waiting.arm(timer, Duration::ZERO);
+            // What was due now and waits still is being cancelled. A timer that is set for it expires at once, and its DPC
+            // may keep the canceller from the processor for ever; or it came since, and whoever brought it sets the timer.
+            waiting.arm(timer, now);
         })?;
 
         let own = shared.clone();

@@ -165,6 +165,12 @@ scenario! {
 }
 
 scenario! {
+    fn threads_begin_await_and_cancel_requests_on_one_file(form: Form) {
+        is_content(&DELAY, form, "tests/stress", &[]);
+    }
+}
+
+scenario! {
     fn what_no_application_should_do_is_a_last_error(form: Form) {
         is_content(&HELLO, form, "tests/hostile", &[]);
     }

@@ -130,8 +130,27 @@ fn start(mock: &Mock, machine: Machine, run: u32, ends: &Arc<Mutex<Ends>>) {
     mock.spawn("unloader", Box::new(unload)).expect("starts");
 }
 
+/// A process whose reads are cancelled, by its end, when they may just be due: time passes whenever it may.
+fn start_cancelling(mock: &Mock, machine: Machine, run: u32, ends: &Arc<Mutex<Ends>>) {
+    let ending = Arc::new(machine.process("ending"));
+    let way = if run.is_multiple_of(2) { Way::Timer } else { Way::WorkItem };
+    for _ in 0..2 {
+        let (process, ends) = (ending.clone(), ends.clone());
+        let handle = open(&process, way, 1);
+        mock.spawn("reader", Box::new(move || read(&process, handle, way, &ends))).expect("starts");
+    }
+    let end = move || {
+        ending.end();
+        let outcome = machine.unload("delay").expect("it is loaded");
+        assert!(matches!(outcome, UnloadOutcome::Unloaded(_) | UnloadOutcome::Pending { .. }));
+    };
+    mock.spawn("killer", Box::new(end)).expect("starts");
+}
+
+type Start = fn(&Mock, Machine, u32, &Arc<Mutex<Ends>>);
+
 /// Runs one schedule on a machine of its own, and returns it: what was chosen wherever there was a choice.
-fn run_one(seed: u64, run: u32, form: Form, total: &mut Counts) -> Vec<usize> {
+fn run_one(start: Start, seed: u64, run: u32, form: Form, total: &mut Counts) -> Vec<usize> {
     let mock = Mock::new(seed << 32 | u64::from(run)).with_stranded(Stranded::Leave);
     let mock = mock.with_step_limit(1_000_000);
     // Time passes while others could still run: timers expire in the middle of what they race with.
@@ -161,11 +180,23 @@ scenario! {
         let mut schedules = BTreeSet::new();
         let mut total = Counts::default();
         for seed in 0..SEEDS {
-            schedules.extend((0..RUNS).map(|run| run_one(seed, run, form, &mut total)));
+            schedules.extend((0..RUNS).map(|run| run_one(start, seed, run, form, &mut total)));
         }
         let runs = SEEDS * u64::from(RUNS);
         println!("{runs} runs in {} different schedules: {total:?}", schedules.len());
         assert!(schedules.len() as u64 > runs / 2, "the runs hardly differ: {}", schedules.len());
         assert!(total.completed as u64 > runs / 4 && total.cancelled as u64 > runs / 4, "{total:?}");
+    }
+}
+
+scenario! {
+    fn a_read_that_is_due_while_it_is_cancelled_ends_on_one_processor(form: Form) {
+        let mut total = Counts::default();
+        for seed in (1..SEEDS).step_by(2) {
+            for run in 0..RUNS {
+                run_one(start_cancelling, seed, run, form, &mut total);
+            }
+        }
+        assert!(total.completed > 0 && total.cancelled > 0, "{total:?}");
     }
 }
