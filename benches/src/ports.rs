@@ -7,8 +7,8 @@ use std::process::{Child, Command, Stdio};
 use std::time::Instant;
 
 use anyhow::{Result, anyhow};
-use app::lpc::{Message, Port, SecurityQos};
-use app::{Device, reply_to};
+use app::lpc::{Message, Port};
+use app::{Device, SecurityQos, reply_to};
 use gate::{Client, ConnectOptions, Spin};
 use host::Machine;
 use rustix::net::{RecvFlags, SendFlags, recv, send};

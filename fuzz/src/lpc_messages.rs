@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 
 use arbitrary::{Arbitrary, Unstructured};
 use gate::{
-    Handle, Memory, PORT_OUTPUT, PortCall, PortConnected, PortQos, PortView, PortViews, SystemCall, Transport,
+    Handle, Memory, PORT_OUTPUT, PortCall, PortConnected, PortView, PortViews, SecurityQos, SystemCall,
+    Transport,
 };
 use host::{Machine, PortUsage, Process, SectionUsage};
 
@@ -67,8 +68,8 @@ fn wide(name: &str) -> Vec<u16> {
     name.encode_utf16().collect()
 }
 
-fn qos(level: i32) -> PortQos {
-    PortQos { level, is_dynamic: true, effective_only: false }
+fn qos(level: i32) -> SecurityQos {
+    SecurityQos { level: level.cast_unsigned(), dynamic_tracking: true, effective_only: false }
 }
 
 /// Serves all who come, for ever: replies with what was asked.

@@ -13,6 +13,7 @@ use abi::NTSTATUS;
 
 use crate::buffer::Buffer;
 use crate::file_mapping::FileMapping;
+use crate::security::SecurityQos;
 use crate::security::Sid;
 use crate::sys::{self, Handle, Transport};
 use crate::view::View;
@@ -159,37 +160,6 @@ impl Message {
             HEADER => data.get(count.saturating_mul(INFO_ENTRY).saturating_add(INFO_HEAD)..).unwrap_or(data),
             _ => data,
         }
-    }
-}
-
-/// How far a server may act in its client's name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ImpersonationLevel {
-    /// Not knowing who it is.
-    Anonymous = 0,
-    /// Knowing who it is.
-    Identification = 1,
-    /// As it, on this machine.
-    Impersonation = 2,
-    /// As it, everywhere.
-    Delegation = 3,
-}
-
-/// SECURITY_QUALITY_OF_SERVICE.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SecurityQos {
-    /// How far the server may go.
-    pub level: ImpersonationLevel,
-    /// Whether it acts as who the client is at that moment, and not as who it was when it connected.
-    pub is_dynamic: bool,
-    /// Whether only what the client has enabled counts.
-    pub effective_only: bool,
-}
-
-impl Default for SecurityQos {
-    /// Impersonation, dynamic: what most callers of `NtConnectPort` say.
-    fn default() -> Self {
-        Self { level: ImpersonationLevel::Impersonation, is_dynamic: true, effective_only: false }
     }
 }
 

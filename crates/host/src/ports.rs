@@ -3,16 +3,16 @@
 use std::sync::Arc;
 
 use abi::NTSTATUS;
-use gate::{Handle, Memory, PortCall, PortConnected, PortQos, PortView, PortViews, SystemReply};
+use gate::{Handle, Memory, PortCall, PortConnected, PortView, PortViews, SecurityQos, SystemReply};
 use kernel::ke::{ProcessorMode, Thread, Timeout};
 use kernel::lpc::{
     self, Accept, Caller, ClientView, Connect, Connected, Copied, GivenView, HEADER, Limits, Message, Port,
     Received, RemoteView, ServerBuffer,
 };
 use kernel::ob::{self, Name, Object};
-use kernel::se::{self, Level, QualityOfService, Sid};
+use kernel::se::{self, Sid};
 
-use crate::process::Process;
+use crate::process::{Process, quality};
 
 fn status(result: Result<(), NTSTATUS>) -> SystemReply {
     SystemReply::status(result.err().unwrap_or(abi::STATUS_SUCCESS))
@@ -44,7 +44,7 @@ fn wrote(output: &mut [u8], handle: Handle, parts: &[&[u8]]) -> SystemReply {
 
 /// What `NtConnectPort` is asked for, beside a name.
 struct Asked<'a> {
-    qos: PortQos,
+    qos: SecurityQos,
     view: Option<PortView>,
     server: Option<Sid>,
     info: &'a [u8],
@@ -265,8 +265,7 @@ impl Process {
         output: &mut [u8],
     ) -> Result<SystemReply, NTSTATUS> {
         let Asked { qos, view, server, info } = *asked;
-        let PortQos { level, is_dynamic, effective_only } = qos;
-        let level = Level::new(level.cast_unsigned()).ok_or(abi::STATUS_BAD_IMPERSONATION_LEVEL)?;
+        let qos = quality(qos)?;
         let object = self.port_to_connect(name)?;
         let view = match self.given_view(view) {
             Ok(view) => view,
@@ -275,7 +274,6 @@ impl Process {
                 return Err(status);
             }
         };
-        let qos = QualityOfService { level, dynamic_tracking: is_dynamic, effective_only };
         let request = Connect { qos, view: view.clone(), info, required_server: server };
         let connected = object
             .body::<Port>()

@@ -135,7 +135,7 @@ impl Process {
     }
 }
 
-fn quality(qos: SecurityQos) -> Result<QualityOfService, NTSTATUS> {
+pub(crate) fn quality(qos: SecurityQos) -> Result<QualityOfService, NTSTATUS> {
     let SecurityQos { level, dynamic_tracking, effective_only } = qos;
     let level = Level::new(level).ok_or(abi::STATUS_BAD_IMPERSONATION_LEVEL)?;
     Ok(QualityOfService { level, dynamic_tracking, effective_only })

@@ -8,8 +8,8 @@ use abi::{
     CTL_CODE, FILE_ANY_ACCESS, FILE_DEVICE_UNKNOWN, LPC_CONNECTION_REQUEST, LPC_REQUEST, METHOD_BUFFERED,
     NTSTATUS,
 };
-use app::lpc::{Message, Port, SecurityQos, Shown};
-use app::{ControlCode, Device, FileMapping, MappingAccess, Transport, View, Win32Error};
+use app::lpc::{Message, Port, Shown};
+use app::{ControlCode, Device, FileMapping, MappingAccess, SecurityQos, Transport, View, Win32Error};
 
 use crate::Say;
 

@@ -8,8 +8,8 @@ use abi::{
     LPC_CLIENT_DIED, LPC_CONNECTION_REQUEST, LPC_DATAGRAM, LPC_PORT_CLOSED, LPC_REPLY, LPC_REQUEST, NTSTATUS,
     PORT_MAXIMUM_MESSAGE_LENGTH,
 };
-use app::lpc::{Connection, MAX_DATA, Message, Port, Received, SecurityQos, Shown};
-use app::{ControlCode, Device, FileMapping, MappingAccess, Transport};
+use app::lpc::{Connection, MAX_DATA, Message, Port, Received, Shown};
+use app::{ControlCode, Device, FileMapping, MappingAccess, SecurityQos, Transport};
 use host::{Machine, PortUsage};
 use ringbridge_scenarios::{as_application, embedded, in_another_process, open, with_driver, words};
 

@@ -1,12 +1,11 @@
 //! Calls on LPC ports as requests of a Ringbridge machine.
 
 use abi::NTSTATUS;
-use gate::{
-    Memory, PORT_OUTPUT, PortCall, PortConnected, PortQos, PortView, PortViews, SystemCall, SystemReply,
-};
+use gate::{Memory, PORT_OUTPUT, PortCall, PortConnected, PortView, PortViews, SystemCall, SystemReply};
 
 use super::{Bytes, Handle, Transport};
-use crate::lpc::{LENGTH, Message, Part, SecurityQos};
+use crate::lpc::{LENGTH, Message, Part};
+use crate::security::SecurityQos;
 
 fn call(transport: &dyn Transport, call: PortCall<'_>, output: &mut [u8]) -> SystemReply {
     transport.system_call(&SystemCall::Port(call), output)
@@ -68,8 +67,8 @@ pub(crate) fn connect(
     info: &[u8],
     server: &[u8],
 ) -> Result<Connected, (NTSTATUS, Vec<u8>)> {
-    let SecurityQos { level, is_dynamic, effective_only } = qos;
-    let qos = PortQos { level: level as i32, is_dynamic, effective_only };
+    let SecurityQos { level, context_tracking, effective_only } = qos;
+    let qos = gate::SecurityQos { level: level.value(), dynamic_tracking: context_tracking, effective_only };
     let mut output = [0; PORT_OUTPUT];
     let (sid, all) = (u8::try_from(server.len()).unwrap_or(u8::MAX), [server, info].concat());
     let request = PortCall::Connect { name, qos, view: view(part), server: sid, info: &all };

@@ -7,7 +7,8 @@ use abi::{NTSTATUS, OBJECT_ATTRIBUTES, PORT_MESSAGE, PORT_VIEW, REMOTE_PORT_VIEW
 use windows_sys::Win32::Foundation::HANDLE;
 
 use super::{Bytes, Handle, Transport};
-use crate::lpc::{LENGTH, Message, Part, SecurityQos};
+use crate::lpc::{LENGTH, Message, Part};
+use crate::security::SecurityQos;
 
 #[link(name = "ntdll", kind = "raw-dylib")]
 unsafe extern "system" {
@@ -166,7 +167,7 @@ pub(crate) fn connect(
     let qos = abi::SECURITY_QUALITY_OF_SERVICE {
         Length: u32::try_from(size_of::<abi::SECURITY_QUALITY_OF_SERVICE>()).unwrap_or(0),
         ImpersonationLevel: qos.level as i32,
-        ContextTrackingMode: u8::from(qos.is_dynamic),
+        ContextTrackingMode: u8::from(qos.context_tracking),
         EffectiveOnly: u8::from(qos.effective_only),
     };
     let mut own = port_view(part);

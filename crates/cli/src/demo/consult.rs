@@ -4,8 +4,8 @@ use std::path::Path;
 use std::thread;
 
 use anyhow::{Result, anyhow, bail};
-use app::lpc::{Message, Port, SecurityQos, Shown};
-use app::{ControlCode, Device, FileMapping, MappingAccess, Transport};
+use app::lpc::{Message, Port, Shown};
+use app::{ControlCode, Device, FileMapping, MappingAccess, SecurityQos, Transport};
 
 use super::samples::Stage;
 use super::{Part, call, driver};

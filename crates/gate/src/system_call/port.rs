@@ -3,6 +3,7 @@
 
 use super::wire::{MOST_WORDS, Tail};
 use super::{Memory, low, words};
+use crate::security_qos::SecurityQos;
 use crate::transport::Handle;
 
 /// Bytes of a PORT_MESSAGE.
@@ -17,17 +18,6 @@ pub struct PortView {
     pub offset: u32,
     /// Bytes; 0 for all up to its end.
     pub size: u64,
-}
-
-/// SECURITY_QUALITY_OF_SERVICE.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct PortQos {
-    /// SecurityAnonymous to SecurityDelegation.
-    pub level: i32,
-    /// ContextTrackingMode: SECURITY_DYNAMIC_TRACKING.
-    pub is_dynamic: bool,
-    /// EffectiveOnly.
-    pub effective_only: bool,
 }
 
 /// A system call on a port. What is sent and what comes back are at most [`abi::PORT_MAXIMUM_MESSAGE_LENGTH`] bytes.
@@ -48,7 +38,7 @@ pub enum PortCall<'a> {
         /// NT path in UTF-16.
         name: &'a [u16],
         /// What the server may do in the client's name.
-        qos: PortQos,
+        qos: SecurityQos,
         /// A section to show.
         view: Option<PortView>,
         /// `NtSecureConnectPort`: as many bytes of `info` come first and are the SID of the user whom the server must be; 0 for any.
@@ -295,8 +285,8 @@ pub(super) fn encode<'a>(
         }
         PortCall::Connect { name, qos, view, server, info } => {
             let (has_view, [section, size]) = view_words(view);
-            let flags = u64::from(qos.level.cast_unsigned())
-                | if qos.is_dynamic { DYNAMIC } else { 0 }
+            let flags = u64::from(qos.level)
+                | if qos.dynamic_tracking { DYNAMIC } else { 0 }
                 | if qos.effective_only { EFFECTIVE_ONLY } else { 0 }
                 | has_view
                 | u64::from(server) << SERVER;
@@ -387,9 +377,9 @@ pub(super) fn read<'a>(
     Some(match number {
         CREATE => PortCall::Create { name, max_connection_info: low(word(0)), max_message: low(word(1)) },
         CONNECT => {
-            let qos = PortQos {
-                level: low(word(0)).cast_signed(),
-                is_dynamic: word(0) & DYNAMIC != 0,
+            let qos = SecurityQos {
+                level: low(word(0)),
+                dynamic_tracking: word(0) & DYNAMIC != 0,
                 effective_only: word(0) & EFFECTIVE_ONLY != 0,
             };
             PortCall::Connect {
@@ -455,14 +445,14 @@ mod tests {
         let name: Vec<u16> = r"\RPC Control\P".encode_utf16().collect();
         let view = Some(PortView { section: Handle(8), offset: u32::MAX, size: u64::MAX });
         let buffer = Memory { address: u64::MAX, length: 0x8000_0001 };
-        let qos = PortQos { level: -1, is_dynamic: true, effective_only: false };
+        let qos = SecurityQos { level: u32::MAX, dynamic_tracking: true, effective_only: false };
         for call in [
             PortCall::Create { name: &name, max_connection_info: u32::MAX, max_message: 0x200 },
             PortCall::Create { name: &[], max_connection_info: 0, max_message: 0 },
             PortCall::Connect { name: &name, qos, view, server: 12, info: &message[..30] },
             PortCall::Connect {
                 name: &name,
-                qos: PortQos { level: 3, is_dynamic: false, effective_only: true },
+                qos: SecurityQos { level: 3, dynamic_tracking: false, effective_only: true },
                 view: None,
                 server: 0,
                 info: &[],

@@ -1,6 +1,6 @@
 //! The SDK's ports: the driver of the sample `consult` calls its clients back and acts as them.
 
-use app::lpc::ImpersonationLevel;
+use app::ImpersonationLevel;
 use ringbridge_scenarios::{CONSULT, scenario, unload_cleanly};
 
 use super::*;

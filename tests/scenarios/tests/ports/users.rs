@@ -1,7 +1,7 @@
 //! Who may connect to a port, and whom its server acts as.
 
+use app::ImpersonationLevel;
 use app::OpenOptions;
-use app::lpc::ImpersonationLevel;
 use host::Token;
 use kernel::se::{Ace, Acl, well_known};
 use ringbridge_scenarios::run_case;
@@ -67,8 +67,8 @@ fn opened_as_client(qos: SecurityQos) -> (Option<NTSTATUS>, Result<(), NTSTATUS>
 
 #[test]
 fn a_server_acts_as_its_client_until_it_reverts_and_before_it_replies() {
-    for is_dynamic in [true, false] {
-        let (opened, late) = opened_as_client(SecurityQos { is_dynamic, ..SecurityQos::default() });
+    for context_tracking in [true, false] {
+        let (opened, late) = opened_as_client(SecurityQos { context_tracking, ..SecurityQos::default() });
         assert_eq!(opened, Some(abi::STATUS_ACCESS_DENIED), "what its client may not open");
         assert_eq!(late, Err(abi::STATUS_REPLY_MESSAGE_MISMATCH), "the request is over");
     }
