@@ -8,12 +8,13 @@ mod calls;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use arbitrary::Unstructured;
 use host::{Configuration, CreateFile, Handle, LoadOptions, Machine, Process, TagUsage, Transport};
 
 use crate::impatience::{Impatient, as_the_application};
 use application::Application;
 use calls::Call;
+
+use crate::deeds;
 
 /// Calls of one input.
 const MAX_CALLS: usize = 64;
@@ -133,15 +134,7 @@ fn open_for_writing(process: &Process, path: &str) -> Handle {
 /// When the machine stops, or something of the application stays behind.
 pub fn run(bytes: &[u8]) {
     static FIXTURE: OnceLock<Mutex<Fixture>> = OnceLock::new();
-    let mut rest = Unstructured::new(bytes);
-    let mut calls = Vec::new();
-    while calls.len() < MAX_CALLS && !rest.is_empty() {
-        let Ok(call) = rest.arbitrary::<Call<'_>>() else { break };
-        calls.push(call);
-    }
-    if std::env::var_os("RINGBRIDGE_FUZZ_SHOW").is_some() {
-        calls.iter().for_each(|call| eprintln!("{call:x?}"));
-    }
+    let calls: Vec<Call<'_>> = deeds::read(bytes, MAX_CALLS);
     let fixture = FIXTURE.get_or_init(|| Mutex::new(Fixture::new()));
     fixture.lock().unwrap_or_else(PoisonError::into_inner).run(&calls);
 }

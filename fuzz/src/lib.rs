@@ -13,6 +13,7 @@
 //! What ran for how long: `docs/fuzzing.md`.
 #![deny(unsafe_code)]
 
+mod deeds;
 pub mod filter_messages;
 mod images;
 mod impatience;

@@ -7,12 +7,14 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use arbitrary::{Arbitrary, Unstructured};
+use arbitrary::Arbitrary;
 use gate::{
     Handle, Memory, PORT_OUTPUT, PortCall, PortConnected, PortView, PortViews, SecurityQos, SystemCall,
     Transport,
 };
 use host::{Machine, PortUsage, Process, SectionUsage};
+
+use crate::deeds;
 
 /// Calls of one input.
 const MAX_DEEDS: usize = 32;
@@ -302,15 +304,7 @@ fn act(process: &Process, deed: &Deed<'_>, last: &mut Vec<u8>) {
 /// When another client or the machine suffers from them, or something is left.
 pub fn run(bytes: &[u8]) {
     static FIXTURE: OnceLock<Mutex<Fixture>> = OnceLock::new();
-    let mut rest = Unstructured::new(bytes);
-    let mut deeds = Vec::new();
-    while deeds.len() < MAX_DEEDS && !rest.is_empty() {
-        let Ok(deed) = rest.arbitrary::<Deed<'_>>() else { break };
-        deeds.push(deed);
-    }
-    if std::env::var_os("RINGBRIDGE_FUZZ_SHOW").is_some() {
-        deeds.iter().for_each(|deed| eprintln!("{deed:x?}"));
-    }
+    let deeds: Vec<Deed<'_>> = deeds::read(bytes, MAX_DEEDS);
     let fixture = FIXTURE.get_or_init(|| Mutex::new(Fixture::new()));
     fixture.lock().unwrap_or_else(PoisonError::into_inner).run(&deeds);
 }

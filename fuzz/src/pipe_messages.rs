@@ -5,9 +5,11 @@
 
 use std::sync::{Mutex, OnceLock, PoisonError};
 
-use arbitrary::{Arbitrary, Unstructured};
+use arbitrary::Arbitrary;
 use gate::{CreateFile, Handle, Memory, NamedPipe, Notice, SharedMemory, SystemCall, Transport};
 use host::{Machine, Process, TagUsage};
+
+use crate::deeds;
 
 /// Deeds of one input.
 const MAX_DEEDS: usize = 64;
@@ -316,15 +318,7 @@ fn does(
 /// When another application, the machine or pool suffers from them.
 pub fn run(bytes: &[u8]) {
     static FIXTURE: OnceLock<Mutex<Fixture>> = OnceLock::new();
-    let mut rest = Unstructured::new(bytes);
-    let mut deeds = Vec::new();
-    while deeds.len() < MAX_DEEDS && !rest.is_empty() {
-        let Ok(deed) = rest.arbitrary::<Deed<'_>>() else { break };
-        deeds.push(deed);
-    }
-    if std::env::var_os("RINGBRIDGE_FUZZ_SHOW").is_some() {
-        deeds.iter().for_each(|deed| eprintln!("{deed:x?}"));
-    }
+    let deeds: Vec<Deed<'_>> = deeds::read(bytes, MAX_DEEDS);
     let fixture = FIXTURE.get_or_init(|| Mutex::new(Fixture::new()));
     fixture.lock().unwrap_or_else(PoisonError::into_inner).run(&deeds);
 }

@@ -8,11 +8,13 @@ use std::path::PathBuf;
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
-use arbitrary::{Arbitrary, Unstructured};
+use arbitrary::Arbitrary;
 use gate::hostile::{Hostile, RawRequest};
 use gate::{Client, Handle, Transport};
 use host::{Configuration, CreateFile, LoadOptions, Machine, Server, TagUsage};
 use platform::linux::Linux;
+
+use crate::deeds;
 
 /// Deeds of one input.
 const MAX_DEEDS: usize = 48;
@@ -297,15 +299,7 @@ fn does(hostile: &mut Hostile, deed: &Deed<'_>) {
 /// When another session, the machine or pool suffers from them.
 pub fn run(bytes: &[u8]) {
     static FIXTURE: OnceLock<Mutex<Fixture>> = OnceLock::new();
-    let mut rest = Unstructured::new(bytes);
-    let mut deeds = Vec::new();
-    while deeds.len() < MAX_DEEDS && !rest.is_empty() {
-        let Ok(deed) = rest.arbitrary::<Deed<'_>>() else { break };
-        deeds.push(deed);
-    }
-    if std::env::var_os("RINGBRIDGE_FUZZ_SHOW").is_some() {
-        deeds.iter().for_each(|deed| eprintln!("{deed:x?}"));
-    }
+    let deeds: Vec<Deed<'_>> = deeds::read(bytes, MAX_DEEDS);
     let fixture = FIXTURE.get_or_init(|| Mutex::new(Fixture::new()));
     fixture.lock().unwrap_or_else(PoisonError::into_inner).run(&deeds);
 }
