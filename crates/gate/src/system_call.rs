@@ -517,3 +517,26 @@ fn low(word: u64) -> u32 {
 }
 
 pub(crate) use wire::{MOST_BYTES, MOST_WORDS, Tail, decode, encode};
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_call_that_has_a_thread_act_for_another_is_known_as_one() {
+        let handle = Handle(4);
+        let control = |code| SystemCall::FsControl {
+            handle,
+            code,
+            input: Memory::default(),
+            output: Memory::default(),
+            notice: Notice::default(),
+        };
+        assert!(control(abi::FSCTL_PIPE_IMPERSONATE).impersonates());
+        assert!(!control(abi::FSCTL_PIPE_LISTEN).impersonates());
+        assert!(SystemCall::Port(PortCall::ImpersonateClient { handle, message: &[] }).impersonates());
+        assert!(!SystemCall::Port(PortCall::Listen { handle }).impersonates());
+        assert!(SystemCall::SetThreadToken { token: Some(handle) }.impersonates());
+        assert!(!SystemCall::SetThreadToken { token: None }.impersonates(), "it reverts");
+    }
+}
