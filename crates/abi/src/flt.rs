@@ -38,7 +38,9 @@ pub struct FLT_PORT {
     _opaque: [u8; 0],
 }
 
+/// The filter is to go; `Flags` is 0 or [`FLTFL_FILTER_UNLOAD_MANDATORY`]. PASSIVE_LEVEL.
 pub type PFLT_FILTER_UNLOAD_CALLBACK = Option<unsafe extern "win64" fn(Flags: u32) -> NTSTATUS>;
+/// An application connects to a port; a failure refuses it. `SizeOfContext` is in bytes. PASSIVE_LEVEL.
 pub type PFLT_CONNECT_NOTIFY = Option<
     unsafe extern "win64" fn(
         ClientPort: *mut FLT_PORT,
@@ -48,7 +50,9 @@ pub type PFLT_CONNECT_NOTIFY = Option<
         ConnectionPortCookie: *mut *mut c_void,
     ) -> NTSTATUS,
 >;
+/// The last handle of a connection was closed. PASSIVE_LEVEL.
 pub type PFLT_DISCONNECT_NOTIFY = Option<unsafe extern "win64" fn(ConnectionCookie: *mut c_void)>;
+/// An application's `FilterSendMessage`. Lengths are in bytes; the buffers are the application's. PASSIVE_LEVEL.
 pub type PFLT_MESSAGE_NOTIFY = Option<
     unsafe extern "win64" fn(
         PortCookie: *mut c_void,

@@ -414,6 +414,15 @@ layout! { OBJECT_NAME_INFORMATION 0x10;
 layout! { OBJECT_HANDLE_INFORMATION 0x8;
     0x0 HandleAttributes, 0x4 GrantedAccess,
 }
+layout! { FILE_PIPE_PEEK_BUFFER 0x14;
+    0x0 NamedPipeState, 0x4 ReadDataAvailable, 0x8 NumberOfMessages, 0xc MessageLength, 0x10 Data,
+}
+layout! { FILE_PIPE_WAIT_FOR_BUFFER 0x10;
+    0x0 Timeout, 0x8 NameLength, 0xc TimeoutSpecified, 0xe Name,
+}
+layout! { DEVICE_INTERFACE_CHANGE_NOTIFICATION 0x30;
+    0x0 Version, 0x2 Size, 0x4 Event, 0x14 InterfaceClassGuid, 0x28 SymbolicLinkName,
+}
 layout! { DEVICE_CAPABILITIES 0x40;
     0x0 Size, 0x2 Version, 0x8 Address, 0xc UINumber, 0x10 DeviceState, 0x2c SystemWake, 0x30 DeviceWake,
     0x34 D1Latency, 0x38 D2Latency, 0x3c D3Latency,

@@ -283,6 +283,29 @@ values! {
     OBJ_NAME_PATH_SEPARATOR = 0x5c, OBJECT_TYPE_CREATE = 0x1, OBJECT_TYPE_ALL_ACCESS = 0xf0001,
     DUPLICATE_CLOSE_SOURCE = 0x1, DUPLICATE_SAME_ACCESS = 0x2, DUPLICATE_SAME_ATTRIBUTES = 0x4,
 }
+// pipe.rs
+values! {
+    FSCTL_PIPE_ASSIGN_EVENT = 0x110000, FSCTL_PIPE_DISCONNECT = 0x110004, FSCTL_PIPE_LISTEN = 0x110008,
+    FSCTL_PIPE_PEEK = 0x11400c, FSCTL_PIPE_QUERY_EVENT = 0x110010, FSCTL_PIPE_TRANSCEIVE = 0x11c017,
+    FSCTL_PIPE_WAIT = 0x110018, FSCTL_PIPE_IMPERSONATE = 0x11001c, FSCTL_PIPE_SET_CLIENT_PROCESS = 0x110020,
+    FSCTL_PIPE_QUERY_CLIENT_PROCESS = 0x110024, FSCTL_PIPE_GET_PIPE_ATTRIBUTE = 0x110028,
+    FSCTL_PIPE_GET_CONNECTION_ATTRIBUTE = 0x110030,
+}
+// plug_play.rs
+values! {
+    EventCategoryReserved = 0x0, EventCategoryHardwareProfileChange = 0x1, EventCategoryDeviceInterfaceChange = 0x2,
+    EventCategoryTargetDeviceChange = 0x3, PNPNOTIFY_DEVICE_INTERFACE_INCLUDE_EXISTING_INTERFACES = 0x1,
+    DEVICE_INTERFACE_INCLUDE_NONACTIVE = 0x1, DevicePropertyDeviceDescription = 0x0, DevicePropertyHardwareID = 0x1,
+    DevicePropertyCompatibleIDs = 0x2, DevicePropertyBootConfiguration = 0x3,
+    DevicePropertyBootConfigurationTranslated = 0x4, DevicePropertyClassName = 0x5, DevicePropertyClassGuid = 0x6,
+    DevicePropertyDriverKeyName = 0x7, DevicePropertyManufacturer = 0x8, DevicePropertyFriendlyName = 0x9,
+    DevicePropertyLocationInformation = 0xa, DevicePropertyPhysicalDeviceObjectName = 0xb,
+    DevicePropertyBusTypeGuid = 0xc, DevicePropertyLegacyBusType = 0xd, DevicePropertyBusNumber = 0xe,
+    DevicePropertyEnumeratorName = 0xf, DevicePropertyAddress = 0x10, DevicePropertyUINumber = 0x11,
+    PNP_DEVICE_DISABLED = 0x1, PNP_DEVICE_DONT_DISPLAY_IN_UI = 0x2, PNP_DEVICE_FAILED = 0x4,
+    PNP_DEVICE_REMOVED = 0x8, PNP_DEVICE_RESOURCE_REQUIREMENTS_CHANGED = 0x10, PNP_DEVICE_NOT_DISABLEABLE = 0x20,
+    PLUGPLAY_REGKEY_DEVICE = 0x1, PLUGPLAY_REGKEY_DRIVER = 0x2,
+}
 // pnp.rs
 values! {
     InterfaceTypeUndefined = -0x1, Internal = 0x0, Isa = 0x1, Eisa = 0x2, MicroChannel = 0x3, TurboChannel = 0x4,
