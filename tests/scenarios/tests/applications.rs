@@ -4,16 +4,27 @@ use std::sync::Arc;
 
 use app::Transport;
 use ringbridge_scenarios::{
-    CONSULT, DELAY, Form, HELLO, MAPPING, NAMEDPIPE, NOTIFY, STEWARD, SampleDriver, VERDICT, application,
-    run_application, scenario, unload_when_closed,
+    BUFFERS, CONSULT, DELAY, Form, HELLO, MAPPING, NAMEDPIPE, NOTIFY, STEWARD, SampleDriver, VERDICT,
+    application, run_application, scenario, unload_when_closed,
 };
-use sample_applications::{Run, consult, delay, hello, mapping, namedpipe, notify, steward, verdict};
+use sample_applications::{
+    Run, buffers, consult, delay, hello, mapping, namedpipe, notify, steward, verdict,
+};
 
 const HELLO_SAYS: [&str; 4] = [
     "read 10 bytes: [68, 68, 68, 68, 68, 68, 68, 68, 68, 68]",
     "wrote 13 bytes",
     "controlled: echo",
     "closed",
+];
+const BUFFERS_SAYS: [&str; 7] = [
+    "direct: wrote 23 bytes, read \"every way carries bytes\"",
+    "buffered: \"every way carries bytes\"",
+    "buffered, with room for five: 5 bytes",
+    "neither: \"every way carries bytes\"",
+    "neither, with room for five: 5 bytes",
+    "in direct: 23 bytes, out direct: \"WAY\\0CARRIES\\0BYTES\"",
+    "without a key: Some(87)",
 ];
 const NAMEDPIPE_SAYS: [&str; 4] = [
     "the driver connects: \"the driver is here\"",
@@ -93,6 +104,13 @@ fn hello_in_a_process_of_its_own() {
 }
 
 #[test]
+fn buffers_in_a_process_of_its_own() {
+    if let Some(client) = application() {
+        says(buffers::run, Arc::new(client), &BUFFERS_SAYS);
+    }
+}
+
+#[test]
 fn delay_in_a_process_of_its_own() {
     if let Some(client) = application() {
         says(delay::run, Arc::new(client), &DELAY_SAYS);
@@ -163,6 +181,12 @@ scenario! {
 }
 
 scenario! {
+    fn buffers_says_the_same_wherever_it_runs(form: Form) {
+        in_both_places(BUFFERS, form, "buffers_in_a_process_of_its_own", buffers::run, &BUFFERS_SAYS);
+    }
+}
+
+scenario! {
     fn delay_says_the_same_wherever_it_runs(form: Form) {
         in_both_places(DELAY, form, "delay_in_a_process_of_its_own", delay::run, &DELAY_SAYS);
     }
@@ -195,6 +219,10 @@ scenario! {
 #[test]
 fn applications_use_their_drivers_codes() {
     assert_eq!(hello::IOCTL_ECHO.0, sample_hello::IOCTL_ECHO);
+    assert_eq!(buffers::IOCTL_INVERT_BUFFERED.0, sample_buffers::IOCTL_INVERT_BUFFERED);
+    assert_eq!(buffers::IOCTL_STORE.0, sample_buffers::IOCTL_STORE);
+    assert_eq!(buffers::IOCTL_LOAD.0, sample_buffers::IOCTL_LOAD);
+    assert_eq!(buffers::IOCTL_INVERT_NEITHER.0, sample_buffers::IOCTL_INVERT_NEITHER);
     assert_eq!(delay::IOCTL_SET.0, sample_delay::IOCTL_SET);
     let codes = [notify::IOCTL_NAME, notify::IOCTL_START, notify::IOCTL_NEXT].map(|code| code.0);
     assert_eq!(codes, [sample_notify::IOCTL_NAME, sample_notify::IOCTL_START, sample_notify::IOCTL_NEXT]);
