@@ -597,6 +597,10 @@ pub struct FILE_FS_ATTRIBUTE_INFORMATION {
     pub FileSystemName: [u16; 1],
 }
 
+pub const FILE_CASE_SENSITIVE_SEARCH: u32 = 0x1;
+pub const FILE_CASE_PRESERVED_NAMES: u32 = 0x2;
+pub const FILE_UNICODE_ON_DISK: u32 = 0x4;
+
 /// Volume information, `FileFsControlInformation`. Lengths are in bytes.
 #[repr(C)]
 #[derive(Clone, Copy)]

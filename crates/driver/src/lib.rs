@@ -253,6 +253,7 @@ mod plain;
 mod plug_play;
 mod pool;
 mod pool_arc;
+mod position;
 mod print;
 mod queue;
 mod region;
