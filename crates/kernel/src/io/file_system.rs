@@ -316,3 +316,11 @@ fn capture_name(kernel: &Kernel, name: &[u16]) -> Result<u64, NTSTATUS> {
     written.map_err(|_| abi::STATUS_INSUFFICIENT_RESOURCES)?;
     Ok(address)
 }
+
+/// `IoCheckEaBufferValidity` of a copy of the list.
+///
+/// # Errors
+/// `STATUS_EA_LIST_INCONSISTENT` and where in bytes.
+pub fn check_ea_list(list: &[u8]) -> Result<(), (NTSTATUS, usize)> {
+    Entries::FullEa.check(list)
+}

@@ -95,7 +95,7 @@ pub use driver_extension::{
 pub use file::File;
 pub use file_call::{flush_buffers_file, query_information_file, set_information_file};
 pub use file_system::{
-    FileSystemRequest, LockedRange, file_system_request_by_handle, start_file_system_request,
+    FileSystemRequest, LockedRange, check_ea_list, file_system_request_by_handle, start_file_system_request,
 };
 pub use information::{FileQuery, query_by_object, query_file, query_volume, set_file, set_volume};
 pub use irp::{allocate_irp, free_irp, initialize_irp, make_associated_irp, reuse_irp};
