@@ -7,16 +7,33 @@
 //   are 1; 8 to 10 whether there is a system buffer, an MDL, a user's address; 11 whether the MDL is for writing; 12 the first eight bytes of
 //   what was captured (a pattern's text, a list, a lock's length); 13 the first eight bytes of the data that comes in; 14 whether
 //   what was captured is AuxiliaryBuffer, or begins it; 15 RequestorMode; 16 FileObject->LockOperation.
+// 0x901 has the driver make a request itself, by a kernel handle to \\.\RbRecorderB that was opened with extended attributes: the input
+// says which. The answer is its status, its Information, bytes of the attributes that the create request brought, the first eight of
+// them, then the record.
 #include <ntifs.h>
 
 #include "complete.h"
 
 #define WORDS 17
 
+NTSYSAPI NTSTATUS NTAPI ZwNotifyChangeDirectoryFile(HANDLE file, HANDLE event, PVOID routine, PVOID context, IO_STATUS_BLOCK *block, PVOID buffer, ULONG length, ULONG filter, BOOLEAN tree);
+
 static ULONG64 record[WORDS];
 static DEVICE_OBJECT *devices[3];
 static UNICODE_STRING names[3] = {RTL_CONSTANT_STRING(L"\\Device\\RbRecorderB"), RTL_CONSTANT_STRING(L"\\Device\\RbRecorderD"), RTL_CONSTANT_STRING(L"\\Device\\RbRecorderN")};
 static UNICODE_STRING links[3] = {RTL_CONSTANT_STRING(L"\\??\\RbRecorderB"), RTL_CONSTANT_STRING(L"\\??\\RbRecorderD"), RTL_CONSTANT_STRING(L"\\??\\RbRecorderN")};
+
+static ULONG64 attributes_seen[2];
+
+static NTSTATUS NTAPI create(DEVICE_OBJECT *device, IRP *irp) {
+    UNREFERENCED_PARAMETER(device);
+    ULONG length = IoGetCurrentIrpStackLocation(irp)->Parameters.Create.EaLength;
+    attributes_seen[0] = length;
+    attributes_seen[1] = 0;
+    if (length)
+        RtlCopyMemory(&attributes_seen[1], irp->AssociatedIrp.SystemBuffer, length < 8 ? length : 8);
+    return complete(irp, STATUS_SUCCESS, FILE_OPENED);
+}
 
 static NTSTATUS NTAPI succeed(DEVICE_OBJECT *device, IRP *irp) {
     UNREFERENCED_PARAMETER(device);
@@ -93,9 +110,81 @@ static NTSTATUS NTAPI note(DEVICE_OBJECT *device, IRP *irp) {
     return complete(irp, STATUS_SUCCESS, out);
 }
 
+static UCHAR age[] = {0, 0, 0, 0, 0, 3, 1, 0, 'A', 'G', 'E', 0, '7'};
+static UCHAR torn[] = {0, 0, 0, 0, 0, 3, 9, 0, 'A', 'G', 'E', 0, '7'};
+static UCHAR asked[] = {0, 0, 0, 0, 3, 'A', 'G', 'E', 0};
+static UCHAR sid[] = {0, 0, 0, 0, 12, 0, 0, 0, 1, 1, 0, 0, 0, 0, 0, 5, 18, 0, 0, 0};
+
+static NTSTATUS open_own(HANDLE *file, UCHAR *attributes, ULONG length) {
+    OBJECT_ATTRIBUTES object;
+    IO_STATUS_BLOCK block;
+    InitializeObjectAttributes(&object, &names[0], OBJ_KERNEL_HANDLE, NULL, NULL);
+    return ZwCreateFile(file, GENERIC_READ | GENERIC_WRITE | SYNCHRONIZE, &object, &block, NULL, 0, FILE_SHARE_READ | FILE_SHARE_WRITE, FILE_OPEN, 0, attributes, length);
+}
+
+static NTSTATUS ask(ULONG64 which, HANDLE file, IO_STATUS_BLOCK *block) {
+    static UCHAR room[128];
+    UNICODE_STRING pattern = RTL_CONSTANT_STRING(L"*.c");
+    LARGE_INTEGER offset = {.QuadPart = 5}, length = {.QuadPart = 6};
+    UCHAR label[] = {4, 0, 0, 0, 'N', 0, 'M', 0}, quota[52] = {0};
+    ULONG index = 4, at = 99;
+    NTSTATUS status;
+    quota[4] = 12;
+    RtlCopyMemory(quota + 40, sid + 8, 12);
+    switch (which) {
+    case 0:
+        return ZwQueryDirectoryFile(file, NULL, NULL, NULL, block, room, sizeof room, FileBothDirectoryInformation, TRUE, &pattern, TRUE);
+    case 1:
+        return ZwNotifyChangeDirectoryFile(file, NULL, NULL, NULL, block, room, sizeof room, FILE_NOTIFY_CHANGE_FILE_NAME, TRUE);
+    case 2:
+        return ZwQueryEaFile(file, block, room, sizeof room, FALSE, asked, sizeof asked, &index, FALSE);
+    case 3:
+        return ZwSetEaFile(file, block, age, sizeof age);
+    case 4:
+        return ZwLockFile(file, NULL, NULL, NULL, block, &offset, &length, 7, TRUE, TRUE);
+    case 5:
+        return ZwUnlockFile(file, block, &offset, &length, 7);
+    case 6:
+        return ZwSetVolumeInformationFile(file, block, label, sizeof label, FileFsLabelInformation);
+    case 7:
+        return ZwQueryQuotaInformationFile(file, block, room, sizeof room, FALSE, sid, sizeof sid, NULL, FALSE);
+    case 8:
+        return ZwSetQuotaInformationFile(file, block, quota, sizeof quota);
+    case 9:
+        return ZwSetEaFile(file, block, torn, sizeof torn);
+    default:
+        status = IoCheckEaBufferValidity((FILE_FULL_EA_INFORMATION *)torn, sizeof torn, &at);
+        block->Information = at;
+        return status;
+    }
+}
+
+static NTSTATUS make(IRP *irp, ULONG input, ULONG output) {
+    ULONG64 answer[4 + WORDS] = {0};
+    IO_STATUS_BLOCK block = {0};
+    HANDLE file;
+    if (input < 8 || output < sizeof answer)
+        return complete(irp, STATUS_BUFFER_TOO_SMALL, 0);
+    ULONG64 which = *(ULONG64 *)irp->AssociatedIrp.SystemBuffer;
+    NTSTATUS status = which == 11 ? open_own(&file, torn, sizeof torn) : open_own(&file, age, sizeof age);
+    if (NT_SUCCESS(status)) {
+        status = ask(which, file, &block);
+        ZwClose(file);
+    }
+    answer[0] = (ULONG)status;
+    answer[1] = block.Information;
+    answer[2] = attributes_seen[0];
+    answer[3] = attributes_seen[1];
+    RtlCopyMemory(answer + 4, record, sizeof record);
+    RtlCopyMemory(irp->AssociatedIrp.SystemBuffer, answer, sizeof answer);
+    return complete(irp, STATUS_SUCCESS, sizeof answer);
+}
+
 static NTSTATUS NTAPI control(DEVICE_OBJECT *device, IRP *irp) {
     UNREFERENCED_PARAMETER(device);
     IO_STACK_LOCATION *location = IoGetCurrentIrpStackLocation(irp);
+    if ((location->Parameters.DeviceIoControl.IoControlCode >> 2 & 0xFFF) == 0x901)
+        return make(irp, location->Parameters.DeviceIoControl.InputBufferLength, location->Parameters.DeviceIoControl.OutputBufferLength);
     if (location->Parameters.DeviceIoControl.OutputBufferLength < sizeof record)
         return complete(irp, STATUS_BUFFER_TOO_SMALL, 0);
     RtlCopyMemory(irp->AssociatedIrp.SystemBuffer, record, sizeof record);
@@ -115,7 +204,7 @@ NTSTATUS NTAPI DriverEntry(DRIVER_OBJECT *driver, UNICODE_STRING *path) {
     static const ULONG flags[3] = {DO_BUFFERED_IO, DO_DIRECT_IO, 0};
     for (int i = 0; i <= IRP_MJ_MAXIMUM_FUNCTION; i++)
         driver->MajorFunction[i] = note;
-    driver->MajorFunction[IRP_MJ_CREATE] = succeed;
+    driver->MajorFunction[IRP_MJ_CREATE] = create;
     driver->MajorFunction[IRP_MJ_CLEANUP] = succeed;
     driver->MajorFunction[IRP_MJ_CLOSE] = succeed;
     driver->MajorFunction[IRP_MJ_DEVICE_CONTROL] = control;

@@ -291,3 +291,48 @@ fn locks(caller: Caller<'_>) {
     caller.make(FileCall::Unlock { handle, range, io_status_block }, &mut []);
     caller.saw(Record { minor: abi::IRP_MN_UNLOCK_SINGLE, ..base }, Data::None);
 }
+
+const MAKE: ControlCode =
+    ControlCode(abi::CTL_CODE(abi::FILE_DEVICE_UNKNOWN, 0x901, abi::METHOD_BUFFERED, abi::FILE_ANY_ACCESS));
+
+/// Status, Information and what the create request brought; major and minor function, flags, the four words of Parameters.
+fn made_by_the_driver(device: &Device<'_>, which: u64) -> ([u64; 4], [u64; 7]) {
+    let mut answer = [0; (4 + WORDS) * 8];
+    device.control(MAKE, &which.to_le_bytes(), &mut answer).expect("answers");
+    let (words, _) = answer.as_chunks();
+    let word = |index: usize| u64::from_le_bytes(words[index]);
+    (std::array::from_fn(word), std::array::from_fn(|index| word(5 + index)))
+}
+
+#[test]
+fn a_driver_makes_the_same_requests_by_handle_and_opens_with_extended_attributes() {
+    let attributes = [13, first(b"\0\0\0\0\0\x03\x01\0")];
+    let major = u64::from;
+    let (directory, lock) = (major(abi::IRP_MJ_DIRECTORY_CONTROL), major(abi::IRP_MJ_LOCK_CONTROL));
+    let scan = u64::from(abi::SL_RESTART_SCAN | abi::SL_RETURN_SINGLE_ENTRY);
+    let locks = u64::from(abi::SL_FAIL_IMMEDIATELY | abi::SL_EXCLUSIVE_LOCK);
+    let (tree, index) = (u64::from(abi::SL_WATCH_TREE), u64::from(abi::SL_INDEX_SPECIFIED));
+    let expected: [(u64, [u64; 7]); 9] = [
+        (8, [directory, 1, scan, 128, POINTER, 3, 0]),
+        (8, [directory, 2, tree, 128, 1, 0, 0]),
+        (8, [major(abi::IRP_MJ_QUERY_EA), 0, index, 128, POINTER, 9, 4]),
+        (0, [major(abi::IRP_MJ_SET_EA), 0, 0, 13, 0, 0, 0]),
+        (0, [lock, 1, locks, POINTER, 7, 5, 0]),
+        (0, [lock, 2, 0, POINTER, 7, 5, 0]),
+        (0, [major(abi::IRP_MJ_SET_VOLUME_INFORMATION), 0, 0, 8, 2, 0, 0]),
+        (8, [major(abi::IRP_MJ_QUERY_QUOTA), 0, 0, 128, 0, POINTER, 20]),
+        (0, [major(abi::IRP_MJ_SET_QUOTA), 0, 0, 52, 0, 0, 0]),
+    ];
+    embedded("recorder", |transport| {
+        let device = Device::open(transport, r"\\.\RbRecorderN").expect("opens");
+        for (which, (information, request)) in (0..).zip(expected) {
+            let (result, seen) = made_by_the_driver(&device, which);
+            assert_eq!(result, [0, information, attributes[0], attributes[1]], "{which}");
+            assert_eq!(seen, request, "{which}");
+        }
+        let torn = u64::from(abi::STATUS_EA_LIST_INCONSISTENT.bits());
+        for which in 9..=11 {
+            assert_eq!(made_by_the_driver(&device, which).0[..2], [torn, 0], "{which}");
+        }
+    });
+}
