@@ -22,7 +22,7 @@ pub(crate) struct Args {
 }
 
 /// The drivers that the demo shows.
-const SAMPLES: [&str; 12] = [
+const SAMPLES: [&str; 13] = [
     "hello",
     "pipe",
     "buffers",
@@ -30,6 +30,7 @@ const SAMPLES: [&str; 12] = [
     "notify",
     "mapping",
     "namedpipe",
+    "shelf",
     "consult",
     "verdict",
     "stream",

@@ -390,6 +390,19 @@ pub struct FILE_GET_QUOTA_INFORMATION {
     pub Sid: SID,
 }
 
+/// An entry of IRP_MJ_QUERY_QUOTA and IRP_MJ_SET_QUOTA. Lengths are in bytes.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct FILE_QUOTA_INFORMATION {
+    pub NextEntryOffset: u32,
+    pub SidLength: u32,
+    pub ChangeTime: LARGE_INTEGER,
+    pub QuotaUsed: LARGE_INTEGER,
+    pub QuotaThreshold: LARGE_INTEGER,
+    pub QuotaLimit: LARGE_INTEGER,
+    pub Sid: SID,
+}
+
 /// File information, `FileDirectoryInformation`. Lengths are in bytes, times in units of 100 ns since 1601.
 #[repr(C)]
 #[derive(Clone, Copy)]
@@ -553,6 +566,19 @@ pub struct FILE_FS_FULL_SIZE_INFORMATION {
     pub BytesPerSector: u32,
 }
 
+/// Volume information, `FileFsSectorSizeInformation`. Lengths are in bytes.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct FILE_FS_SECTOR_SIZE_INFORMATION {
+    pub LogicalBytesPerSector: u32,
+    pub PhysicalBytesPerSectorForAtomicity: u32,
+    pub PhysicalBytesPerSectorForPerformance: u32,
+    pub FileSystemEffectivePhysicalBytesPerSectorForAtomicity: u32,
+    pub Flags: u32,
+    pub ByteOffsetForSectorAlignment: u32,
+    pub ByteOffsetForPartitionAlignment: u32,
+}
+
 /// Volume information, `FileFsObjectidInformation`. Lengths are in bytes.
 #[repr(C)]
 #[derive(Clone, Copy)]
@@ -570,6 +596,10 @@ pub struct FILE_FS_ATTRIBUTE_INFORMATION {
     pub FileSystemNameLength: u32,
     pub FileSystemName: [u16; 1],
 }
+
+pub const FILE_CASE_SENSITIVE_SEARCH: u32 = 0x1;
+pub const FILE_CASE_PRESERVED_NAMES: u32 = 0x2;
+pub const FILE_UNICODE_ON_DISK: u32 = 0x4;
 
 /// Volume information, `FileFsControlInformation`. Lengths are in bytes.
 #[repr(C)]

@@ -2,8 +2,9 @@
 
 use crate::control_code::ControlCode;
 use crate::error::Win32Error;
+use crate::file::Disposition;
 use crate::security::SecurityQos;
-use crate::sys::{self, Handle, Transport};
+use crate::sys::{self, Create, Handle, Transport};
 use crate::wait::Waitable;
 
 /// How to open a device: `CreateFile`'s arguments. By default for reading and writing, unshared, existing.
@@ -12,6 +13,9 @@ pub struct OpenOptions {
     access: u32,
     share: u32,
     overlapped: bool,
+    disposition: Disposition,
+    directory: bool,
+    delete_on_close: bool,
     security_qos: Option<SecurityQos>,
 }
 
@@ -21,6 +25,9 @@ impl Default for OpenOptions {
             access: abi::GENERIC_READ | abi::GENERIC_WRITE,
             share: 0,
             overlapped: false,
+            disposition: Disposition::OpenExisting,
+            directory: false,
+            delete_on_close: false,
             security_qos: None,
         }
     }
@@ -54,6 +61,27 @@ impl OpenOptions {
         self
     }
 
+    /// `dwCreationDisposition`.
+    #[must_use]
+    pub fn disposition(mut self, disposition: Disposition) -> Self {
+        self.disposition = disposition;
+        self
+    }
+
+    /// FILE_FLAG_BACKUP_SEMANTICS: a folder may be opened too.
+    #[must_use]
+    pub fn directory(mut self, directory: bool) -> Self {
+        self.directory = directory;
+        self
+    }
+
+    /// FILE_FLAG_DELETE_ON_CLOSE: the file goes when its last handle is closed.
+    #[must_use]
+    pub fn delete_on_close(mut self, delete_on_close: bool) -> Self {
+        self.delete_on_close = delete_on_close;
+        self
+    }
+
     /// SECURITY_SQOS_PRESENT with its flags: what the driver, or the server behind it, may do with the application's token. By
     /// default it may impersonate, with the token as it is at that time.
     #[must_use]
@@ -62,15 +90,24 @@ impl OpenOptions {
         self
     }
 
-    /// `CreateFile(path, …, OPEN_EXISTING, FILE_ATTRIBUTE_NORMAL)`.
+    /// `CreateFile(path, …, FILE_ATTRIBUTE_NORMAL)`.
     ///
     /// # Errors
+    /// ERROR_FILE_EXISTS (80) when there is a file that was to be made;
     /// ERROR_FILE_NOT_FOUND (2) when there is no such device, ERROR_PATH_NOT_FOUND (3) when there is no such directory,
     /// ERROR_ACCESS_DENIED (5) when it is open exclusively or its security descriptor says so, or what the driver's create
     /// routine says.
     pub fn open<'a>(&self, transport: &'a dyn Transport, path: &str) -> Result<Device<'a>, Win32Error> {
-        let flags = self.security_qos.map_or(0, SecurityQos::flags);
-        let handle = sys::create_file(transport, path, self.access, self.share, self.overlapped, flags)?;
+        let create = Create {
+            access: self.access,
+            share: self.share,
+            disposition: self.disposition,
+            overlapped: self.overlapped,
+            directory: self.directory,
+            delete_on_close: self.delete_on_close,
+            security: self.security_qos.map_or(0, SecurityQos::flags),
+        };
+        let handle = sys::create_file(transport, path, &create)?;
         Ok(Device { transport, handle })
     }
 }

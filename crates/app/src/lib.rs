@@ -12,8 +12,10 @@ mod completion_routine;
 mod control_code;
 mod device;
 mod device_interface;
+mod directory;
 mod error;
 mod event;
+mod file;
 mod file_mapping;
 mod filter_port;
 pub mod lpc;
@@ -35,8 +37,13 @@ pub use completion_routine::CompletionRoutines;
 pub use control_code::{Access, ControlCode, Method};
 pub use device::{Device, OpenOptions};
 pub use device_interface::device_interfaces;
+pub use directory::{DirectoryChange, FindData, FindFiles, directory_changes};
 pub use error::Win32Error;
 pub use event::{Event, EventKind};
+pub use file::{
+    DiskSpace, Disposition, FileInformation, FileType, LockOptions, MoveMethod, VolumeInformation,
+    create_directory, delete_file, disk_free_space, remove_directory, set_volume_label,
+};
 pub use file_mapping::{FileMapping, FileView, MappingAccess};
 pub use filter_port::{
     FILTER_HEADER_SIZE, FilterError, FilterPort, MessageHeader, filter_load, filter_unload,

@@ -57,6 +57,11 @@ impl<'a> Overlapped<'a> {
         self
     }
 
+    /// Where, in bytes from the beginning.
+    pub(crate) fn at(&self) -> u64 {
+        self.offset
+    }
+
     /// The end is told by a user APC of the calling thread.
     pub(crate) fn apc_routine(mut self, number: u64) -> Self {
         self.apc_routine = number;
@@ -198,6 +203,16 @@ impl<'a> Device<'a> {
         overlapped: &Overlapped<'d>,
     ) -> Result<Operation<'d>, Refused> {
         let start = Start::GetMessage { buffer: buffer.bytes() };
+        self.begin(start, overlapped, Buffers { buffer, input: None })
+    }
+
+    /// A request with one buffer, whose bytes `start` names if it needs them.
+    pub(crate) fn begin_with<'d>(
+        &'d self,
+        start: Start,
+        buffer: Buffer,
+        overlapped: &Overlapped<'d>,
+    ) -> Result<Operation<'d>, Refused> {
         self.begin(start, overlapped, Buffers { buffer, input: None })
     }
 

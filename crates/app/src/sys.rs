@@ -33,6 +33,8 @@ pub(crate) use windows_filter::{
     filter_unload,
 };
 
+use crate::file::Disposition;
+
 /// Bytes of an OVERLAPPED, or of what stands in its place.
 pub(crate) const OVERLAPPED_SIZE: u32 = 32;
 
@@ -71,6 +73,23 @@ pub(crate) enum Start {
     Connect,
     Transact { input: Bytes, output: Bytes },
     GetMessage { buffer: Bytes },
+    DirectoryChanges { buffer: Bytes, watch_subtree: bool, filter: u32 },
+    Lock { offset: u64, length: u64, exclusive: bool, fail_immediately: bool },
+}
+
+/// What CreateFile is given beside a path.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Create {
+    pub(crate) access: u32,
+    pub(crate) share: u32,
+    pub(crate) disposition: Disposition,
+    pub(crate) overlapped: bool,
+    /// FILE_FLAG_BACKUP_SEMANTICS.
+    pub(crate) directory: bool,
+    /// FILE_FLAG_DELETE_ON_CLOSE.
+    pub(crate) delete_on_close: bool,
+    /// SECURITY_SQOS_PRESENT with its flags.
+    pub(crate) security: u32,
 }
 
 /// What CreateNamedPipe is given.
@@ -130,6 +149,8 @@ impl Start {
             Self::Connect => "ConnectNamedPipe",
             Self::Transact { .. } => "TransactNamedPipe",
             Self::GetMessage { .. } => "FilterGetMessage",
+            Self::DirectoryChanges { .. } => "ReadDirectoryChangesW",
+            Self::Lock { .. } => "LockFileEx",
         }
     }
 }

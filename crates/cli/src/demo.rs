@@ -12,6 +12,7 @@ mod notify;
 mod route;
 mod samples;
 mod shared;
+mod shelf;
 mod verdict;
 
 use std::path::{Path, PathBuf};
@@ -53,7 +54,7 @@ enum Part {
 
 type Show = fn(&Path, &mut Output) -> Result<Part>;
 
-const PARTS: [(&str, Show); 15] = [
+const PARTS: [(&str, Show); 16] = [
     ("A Windows driver in a Linux process", here::show),
     ("The driver in one process, its application in another", across::show),
     ("Pipes by name: two handles, one resource", samples::pipe),
@@ -62,6 +63,7 @@ const PARTS: [(&str, Show); 15] = [
     ("A driver that speaks first", notify::show),
     ("A section under a name", samples::mapping),
     ("A driver comes to an application's pipe", named_pipe::show),
+    ("A volume of files", shelf::show),
     ("A driver and an application that ask each other", consult::show),
     ("A driver that asks its application", verdict::show),
     ("Applications in processes of their own", apart::show),

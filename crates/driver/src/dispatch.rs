@@ -8,8 +8,10 @@ use sealed::{IntoAnswered, Unset};
 use crate::bugcheck::guard;
 use crate::irp::{Answered, Irp};
 use crate::{
-    Cleanup, Close, Create, CreateNamedPipe, DeviceControl, FileSystemControl, FlushBuffers, Mode,
-    OtherRequest, QueryInformation, Read, SetInformation, Shutdown, Write, device,
+    Cleanup, Close, Create, CreateNamedPipe, DeviceControl, DirectoryControl, FileSystemControl,
+    FlushBuffers, LockControl, Mode, OtherRequest, QueryEa, QueryInformation, QueryQuota,
+    QueryVolumeInformation, Read, SetEa, SetInformation, SetQuota, SetVolumeInformation, Shutdown, Write,
+    device,
 };
 
 macro_rules! more_majors {
@@ -79,19 +81,19 @@ pub trait Dispatch: Sized + Send + Sync + 'static {
         /// IRP_MJ_SET_INFORMATION.
         set_information(SetInformation);
         /// IRP_MJ_QUERY_EA.
-        query_ea(OtherRequest);
+        query_ea(QueryEa<Self::Io>);
         /// IRP_MJ_SET_EA.
-        set_ea(OtherRequest);
+        set_ea(SetEa<Self::Io>);
         /// IRP_MJ_QUERY_VOLUME_INFORMATION.
-        query_volume_information(OtherRequest);
+        query_volume_information(QueryVolumeInformation);
         /// IRP_MJ_SET_VOLUME_INFORMATION.
-        set_volume_information(OtherRequest);
+        set_volume_information(SetVolumeInformation);
         /// IRP_MJ_DIRECTORY_CONTROL.
-        directory_control(OtherRequest);
+        directory_control(DirectoryControl<Self::Io>);
         /// IRP_MJ_FILE_SYSTEM_CONTROL.
         file_system_control(FileSystemControl);
         /// IRP_MJ_LOCK_CONTROL.
-        lock_control(OtherRequest);
+        lock_control(LockControl);
         /// IRP_MJ_CREATE_MAILSLOT.
         create_mailslot(OtherRequest);
         /// IRP_MJ_QUERY_SECURITY.
@@ -105,9 +107,9 @@ pub trait Dispatch: Sized + Send + Sync + 'static {
         /// IRP_MJ_DEVICE_CHANGE.
         device_change(OtherRequest);
         /// IRP_MJ_QUERY_QUOTA.
-        query_quota(OtherRequest);
+        query_quota(QueryQuota<Self::Io>);
         /// IRP_MJ_SET_QUOTA.
-        set_quota(OtherRequest);
+        set_quota(SetQuota<Self::Io>);
         /// IRP_MJ_PNP.
         pnp(OtherRequest);
     }
@@ -201,21 +203,21 @@ majors! {
     IRP_MJ_CREATE_NAMED_PIPE => create_named_pipe(CreateNamedPipe);
     IRP_MJ_QUERY_INFORMATION => query_information(QueryInformation);
     IRP_MJ_SET_INFORMATION => set_information(SetInformation);
-    IRP_MJ_QUERY_EA => query_ea(OtherRequest);
-    IRP_MJ_SET_EA => set_ea(OtherRequest);
-    IRP_MJ_QUERY_VOLUME_INFORMATION => query_volume_information(OtherRequest);
-    IRP_MJ_SET_VOLUME_INFORMATION => set_volume_information(OtherRequest);
-    IRP_MJ_DIRECTORY_CONTROL => directory_control(OtherRequest);
+    IRP_MJ_QUERY_EA => query_ea(QueryEa<C::Io>);
+    IRP_MJ_SET_EA => set_ea(SetEa<C::Io>);
+    IRP_MJ_QUERY_VOLUME_INFORMATION => query_volume_information(QueryVolumeInformation);
+    IRP_MJ_SET_VOLUME_INFORMATION => set_volume_information(SetVolumeInformation);
+    IRP_MJ_DIRECTORY_CONTROL => directory_control(DirectoryControl<C::Io>);
     IRP_MJ_FILE_SYSTEM_CONTROL => file_system_control(FileSystemControl);
-    IRP_MJ_LOCK_CONTROL => lock_control(OtherRequest);
+    IRP_MJ_LOCK_CONTROL => lock_control(LockControl);
     IRP_MJ_CREATE_MAILSLOT => create_mailslot(OtherRequest);
     IRP_MJ_QUERY_SECURITY => query_security(OtherRequest);
     IRP_MJ_SET_SECURITY => set_security(OtherRequest);
     IRP_MJ_POWER => power(OtherRequest);
     IRP_MJ_SYSTEM_CONTROL => system_control(OtherRequest);
     IRP_MJ_DEVICE_CHANGE => device_change(OtherRequest);
-    IRP_MJ_QUERY_QUOTA => query_quota(OtherRequest);
-    IRP_MJ_SET_QUOTA => set_quota(OtherRequest);
+    IRP_MJ_QUERY_QUOTA => query_quota(QueryQuota<C::Io>);
+    IRP_MJ_SET_QUOTA => set_quota(SetQuota<C::Io>);
     IRP_MJ_PNP => pnp(OtherRequest);
 }
 

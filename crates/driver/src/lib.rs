@@ -218,6 +218,7 @@ mod control;
 mod csq;
 mod device;
 mod direct_request;
+mod directory;
 mod dispatch;
 mod driver;
 mod event;
@@ -232,6 +233,7 @@ mod irp;
 mod irql;
 mod kernel_stack;
 mod linked;
+mod lock_control;
 mod locked;
 mod lookaside;
 pub mod lpc;
@@ -251,6 +253,7 @@ mod plain;
 mod plug_play;
 mod pool;
 mod pool_arc;
+mod position;
 mod print;
 mod queue;
 mod region;
@@ -271,6 +274,7 @@ mod thread;
 pub mod time;
 mod timer;
 mod user;
+mod volume;
 mod wait;
 mod wait_several;
 #[cfg(windows)]
@@ -288,6 +292,9 @@ pub use control::{
 };
 pub use device::{Device, DeviceBuilder};
 pub use direct_request::DirectRequest;
+pub use directory::{
+    DirectoryControl, NotifyChangeDirectory, QueryDirectory, QueryEa, QueryQuota, SetEa, SetQuota,
+};
 pub use dispatch::{Answer, Dispatch};
 pub use driver::{Driver, DriverObject, driver_entry};
 pub use event::Event;
@@ -301,6 +308,7 @@ pub use irp::Answered;
 pub use irql::PassiveLevel;
 pub use kernel_stack::{expand_stack, remaining_stack_size};
 pub use linked::{InterlockedList, Linked, SequencedList, TakenEntries};
+pub use lock_control::{Lock, LockControl, LockRange, Unlock, Unlocked};
 pub use locked::LockedData;
 pub use lookaside::{Lookaside, LookasideBox, PagedLookaside, PagedLookasideBox};
 pub use mdl::{Mdl, PagesMdl, PartialMdl};
@@ -335,6 +343,7 @@ pub use target::Target;
 pub use thread::{Stop, Thread, Woken, current_process_id};
 pub use timer::Timer;
 pub use user::{UserData, UserOutput};
+pub use volume::{QueryVolumeInformation, SetVolumeInformation};
 pub use wait::{Interrupted, Timeout};
 pub use wait_several::{
     WaitObject, WaitedAll, WaitedAny, wait_all, wait_all_for_user, wait_all_timeout, wait_any,

@@ -8,8 +8,8 @@ use abi::{IRP, NTSTATUS, STATUS_CANCELLED};
 
 use crate::irp::{self, Answered, Irp};
 use crate::{
-    Buffered, BufferedControl, Direct, DirectRequest, FlushBuffers, InDirectControl, LockedControl, Mode,
-    OutDirectControl, Read, Write, packet,
+    Buffered, BufferedControl, Direct, DirectRequest, FlushBuffers, InDirectControl, Lock, LockedControl,
+    Mode, NotifyChangeDirectory, OutDirectControl, Read, Write, packet,
 };
 
 /// A request that can be answered outside its dispatch call. Those that are neither buffered nor direct cannot, before
@@ -142,6 +142,8 @@ requests! {
     [] OutDirectControl;
     [] LockedControl;
     [] FlushBuffers;
+    [M: Mode] NotifyChangeDirectory<M>;
+    [] Lock;
 }
 
 impl sealed::Request for DirectRequest {

@@ -13,7 +13,7 @@ use crate::user::{UserData, UserOutput};
 use crate::{
     BufferedControl, ClientSecurity, DeviceControl, FlushBuffers, InDirectControl, LockedControl,
     NeitherControl, OtherRequest, OutDirectControl, Output, PassiveLevel, PoolArc, QueryInformation,
-    SetInformation, UnicodeStr,
+    QueryVolumeInformation, SetInformation, SetVolumeInformation, UnicodeStr,
 };
 
 /// How a device's reads and writes reach its buffers: [`Buffered`], [`Direct`] or [`Neither`].
@@ -488,5 +488,7 @@ levels! {
     [] OtherRequest;
     [] QueryInformation;
     [] SetInformation;
+    [] QueryVolumeInformation;
+    [] SetVolumeInformation;
     [] FlushBuffers;
 }

@@ -55,6 +55,7 @@ mod se_objects;
 mod seh;
 mod zw_event;
 mod zw_file;
+mod zw_file_system;
 mod zw_information;
 mod zw_key;
 mod zw_object;
@@ -123,6 +124,7 @@ pub fn all() -> Vec<Row> {
         seh::ROWS,
         zw_event::ROWS,
         zw_file::ROWS,
+        zw_file_system::ROWS,
         zw_information::ROWS,
         zw_key::ROWS,
         zw_object::ROWS,

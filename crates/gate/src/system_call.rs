@@ -3,6 +3,7 @@
 //!
 //! Names, arguments and statuses are those of NT's `Nt…` functions; what they mean is the kernel's matter.
 
+pub(crate) mod file;
 pub(crate) mod port;
 mod wire;
 
@@ -10,6 +11,7 @@ use abi::NTSTATUS;
 
 use crate::transport::{Handle, IoStatus};
 
+use file::FileCall;
 use port::PortCall;
 
 /// Bytes of the application that a request reads or writes while it goes on: in the session's window, where both sides and
@@ -325,6 +327,8 @@ pub enum SystemCall<'a> {
     },
     /// A call on an LPC port.
     Port(PortCall<'a>),
+    /// A call about a file or a volume beside its data.
+    File(FileCall<'a>),
     /// `NtFsControlFile`; as [`SystemCall::DeviceControl`].
     FsControl {
         /// The file.

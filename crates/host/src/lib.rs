@@ -6,6 +6,7 @@
 
 mod device_management;
 mod error;
+mod file_call;
 mod image_space;
 mod inheritance;
 mod libraries;

@@ -36,7 +36,7 @@ fn told(information: u64) -> SystemReply {
     SystemReply { information, ..SystemReply::status(abi::STATUS_SUCCESS) }
 }
 
-fn ended(result: io::IoResult) -> SystemReply {
+pub(crate) fn ended(result: io::IoResult) -> SystemReply {
     SystemReply { information: result.information, ..SystemReply::status(result.status) }
 }
 
@@ -44,7 +44,7 @@ fn timeout(time: Option<i64>) -> Timeout {
     time.map_or(Timeout::Never, Timeout::At)
 }
 
-fn notice(notice: &Notice) -> io::Notice {
+pub(crate) fn notice(notice: &Notice) -> io::Notice {
     io::Notice {
         io_status_block: notice.io_status_block,
         event: notice.event.map_or(0, |event| event.0.into()),
@@ -168,6 +168,7 @@ impl Process {
                 self.map_view(handle, view, protection, output)
             }
             SystemCall::Port(ref call) => self.port_call(thread, call, output),
+            SystemCall::File(ref call) => self.file_call(thread, call, output),
             SystemCall::UnmapViewOfSection { address } => done(process.user_space.unmap_segment(address)),
             SystemCall::GetDeviceInterface { class, index } => self.device_interface(class, index, output),
             SystemCall::OpenThreadToken { .. }

@@ -37,8 +37,8 @@ use driver::abi::{
     FILE_DEVICE_NAMED_PIPE, FILE_OPENED, NTSTATUS, STATUS_INVALID_PARAMETER, STATUS_NOT_IMPLEMENTED,
 };
 use driver::{
-    Answer, Answered, Cleanup, Close, Contexts, Create, CreateNamedPipe, Direct, DirectRequest, Dispatch,
-    Driver, DriverObject, FileSystemControl, FlushBuffers, OtherRequest, PassiveLevel, PoolArc,
+    Answer, Answered, Cleanup, Close, Contexts, Create, CreateNamedPipe, Direct, DirectRequest,
+    DirectoryControl, Dispatch, Driver, DriverObject, FileSystemControl, FlushBuffers, PassiveLevel, PoolArc,
     QueryInformation, Read, SetInformation, Tag, UnicodeStr, Write, utf16,
 };
 
@@ -189,7 +189,7 @@ impl Dispatch for Npfs {
     }
 
     /// The folder of all pipes cannot be listed yet.
-    fn directory_control(&self, request: OtherRequest) -> impl Answer {
+    fn directory_control(&self, request: DirectoryControl<Direct>) -> impl Answer {
         request.fail(STATUS_NOT_IMPLEMENTED)
     }
 }

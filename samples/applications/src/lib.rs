@@ -18,6 +18,7 @@ pub mod hello;
 pub mod mapping;
 pub mod namedpipe;
 pub mod notify;
+pub mod shelf;
 pub mod steward;
 pub mod stream;
 pub mod verdict;

@@ -73,6 +73,9 @@ pub const NAMEDPIPE: SampleDriver = SampleDriver { name: "namedpipe", entry: sam
 /// The sample `notify`.
 pub const NOTIFY: SampleDriver = SampleDriver { name: "notify", entry: sample_notify::DRIVER_ENTRY };
 
+/// The sample `shelf`.
+pub const SHELF: SampleDriver = SampleDriver { name: "shelf", entry: sample_shelf::DRIVER_ENTRY };
+
 /// The sample `stream`.
 pub const STREAM: SampleDriver = SampleDriver { name: "stream", entry: sample_stream::DRIVER_ENTRY };
 

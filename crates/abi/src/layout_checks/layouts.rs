@@ -230,6 +230,10 @@ layout! { FILE_GET_EA_INFORMATION 0x8;
 layout! { FILE_GET_QUOTA_INFORMATION 0x14;
     0x0 NextEntryOffset, 0x4 SidLength, 0x8 Sid,
 }
+layout! { FILE_QUOTA_INFORMATION 0x38;
+    0x0 NextEntryOffset, 0x4 SidLength, 0x8 ChangeTime, 0x10 QuotaUsed, 0x18 QuotaThreshold, 0x20 QuotaLimit,
+    0x28 Sid,
+}
 layout! { FILE_DIRECTORY_INFORMATION 0x48;
     0x0 NextEntryOffset, 0x4 FileIndex, 0x8 CreationTime, 0x10 LastAccessTime, 0x18 LastWriteTime, 0x20 ChangeTime,
     0x28 EndOfFile, 0x30 AllocationSize, 0x38 FileAttributes, 0x3c FileNameLength, 0x40 FileName,

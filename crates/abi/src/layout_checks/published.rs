@@ -20,3 +20,8 @@ layout! { KUSER_SHARED_DATA size_of::<KUSER_SHARED_DATA>();
 }
 layout! { KEY_NAME_INFORMATION 8; 0 NameLength, 4 Name, }
 layout! { MEMORY_BASIC_INFORMATION 0x30; 0x14 PartitionId, }
+layout! { FILE_FS_SECTOR_SIZE_INFORMATION 0x1c;
+    0 LogicalBytesPerSector, 4 PhysicalBytesPerSectorForAtomicity, 8 PhysicalBytesPerSectorForPerformance,
+    0xc FileSystemEffectivePhysicalBytesPerSectorForAtomicity, 0x10 Flags, 0x14 ByteOffsetForSectorAlignment,
+    0x18 ByteOffsetForPartitionAlignment,
+}

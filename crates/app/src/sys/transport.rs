@@ -1,5 +1,6 @@
 //! Win32's functions as requests of a Ringbridge machine, which is reached by any [`Transport`].
 
+mod file;
 mod named_pipe;
 mod token;
 
@@ -7,8 +8,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use abi::NTSTATUS;
-use gate::{CreateFile, IoStatus, MappedView, SecurityQos, SharedMemory, SystemCall, UserApc};
+use gate::{FileCall, IoStatus, MappedView, SharedMemory, SystemCall, UserApc};
 
+pub(crate) use file::*;
 pub use gate::{ConnectError, Handle, Transport};
 pub(crate) use token::*;
 
@@ -19,7 +21,7 @@ pub(crate) use named_pipe::{
 
 use super::{Apc, Bytes, Cancelled, EventChange, MOST_PACKETS, Notice, Packet, Start};
 use crate::error::Win32Error;
-use crate::path::{nt_path, object_path};
+use crate::path::object_path;
 use crate::wait::Waited;
 
 /// Connects to the host that listens at [`gate::default_socket_path`]; on Windows there is nothing to connect to.
@@ -48,37 +50,6 @@ fn relative(timeout: Option<Duration>) -> Option<i64> {
 #[inline]
 fn transferred(function: &'static str, result: IoStatus) -> Result<u32, Win32Error> {
     crate::error::transferred(function, result.status, result.information)
-}
-
-pub(crate) fn create_file(
-    transport: &dyn Transport,
-    path: &str,
-    access: u32,
-    share: u32,
-    overlapped: bool,
-    security: u32,
-) -> Result<Handle, Win32Error> {
-    let synchronous = if overlapped { 0 } else { abi::FILE_SYNCHRONOUS_IO_NONALERT };
-    let qos = SecurityQos::from_flags(security);
-    let security_qos = qos.map_err(|status| Win32Error::new("CreateFile", path, status))?;
-    let request = CreateFile {
-        path: &nt_path(path),
-        // CreateFile always adds these two.
-        desired_access: access | abi::SYNCHRONIZE | abi::FILE_READ_ATTRIBUTES,
-        file_attributes: abi::FILE_ATTRIBUTE_NORMAL,
-        share_access: share,
-        create_disposition: abi::FILE_OPEN,
-        create_options: abi::FILE_NON_DIRECTORY_FILE | synchronous,
-        security_qos,
-    };
-    transport.create_file(&request).map(|(handle, _)| handle).map_err(|status| {
-        let mut error = Win32Error::new("CreateFile", path, status);
-        if status == abi::STATUS_OBJECT_NAME_COLLISION {
-            // CreateFile's own mapping of this status.
-            error.code = abi::ERROR_FILE_EXISTS;
-        }
-        error
-    })
 }
 
 pub(crate) fn close(transport: &dyn Transport, handle: Handle) -> Result<(), Win32Error> {
@@ -177,6 +148,15 @@ pub(crate) fn begin(
         Start::GetMessage { buffer } => {
             let (input, output) = (gate::Memory::default(), memory(buffer));
             SystemCall::DeviceControl { handle, code: abi::FILTER_PORT_GET_MESSAGE, input, output, notice }
+        }
+        Start::DirectoryChanges { buffer, watch_subtree: watch_tree, filter } => {
+            let buffer = memory(buffer);
+            SystemCall::File(FileCall::NotifyChangeDirectory { handle, buffer, filter, watch_tree, notice })
+        }
+        Start::Lock { offset, length, exclusive, fail_immediately } => {
+            let flags = if exclusive { abi::SL_EXCLUSIVE_LOCK } else { 0 }
+                | if fail_immediately { abi::SL_FAIL_IMMEDIATELY } else { 0 };
+            SystemCall::File(FileCall::Lock { handle, range: range(offset, length), flags, notice })
         }
     };
     let status = transport.system_call(&request, &mut []).status;

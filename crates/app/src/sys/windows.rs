@@ -1,5 +1,6 @@
 //! Win32's functions themselves.
 
+mod file;
 mod named_pipe;
 mod token;
 
@@ -22,8 +23,7 @@ use windows_sys::Win32::Foundation::{
     WAIT_IO_COMPLETION, WAIT_OBJECT_0, WAIT_TIMEOUT,
 };
 use windows_sys::Win32::Storage::FileSystem::{
-    CreateFileW, FILE_ATTRIBUTE_NORMAL, FILE_FLAG_OVERLAPPED, OPEN_EXISTING, ReadFile, ReadFileEx,
-    SetFileCompletionNotificationModes, WriteFile, WriteFileEx,
+    ReadFile, ReadFileEx, SetFileCompletionNotificationModes, WriteFile, WriteFileEx,
 };
 use windows_sys::Win32::System::IO::{
     CancelIo, CancelIoEx, CancelSynchronousIo, CreateIoCompletionPort, DeviceIoControl,
@@ -45,6 +45,11 @@ use super::{Apc, Bytes, Cancelled, EventChange, MOST_PACKETS, Notice, OVERLAPPED
 use crate::error::Win32Error;
 use crate::wait::Waited;
 
+pub(crate) use file::{
+    FindHandle, create_directory, create_file, delete_file, disk_free_space, file_information, file_size,
+    file_type, find_first_file, find_next_file, remove_directory, set_delete, set_end_of_file,
+    set_file_pointer, set_volume_label, unlock, volume_information,
+};
 pub(crate) use named_pipe::{
     create_named_pipe, disconnect_named_pipe, flush, impersonate_named_pipe_client, named_pipe_info,
     named_pipe_process, named_pipe_state, peek_named_pipe, set_named_pipe_state, wait_named_pipe,
@@ -136,30 +141,6 @@ fn milliseconds(timeout: Option<Duration>) -> u32 {
 
 fn length(bytes: &[u8], function: &'static str) -> Result<u32, Win32Error> {
     u32::try_from(bytes.len()).map_err(|_| Win32Error::new(function, "", abi::STATUS_INVALID_BUFFER_SIZE))
-}
-
-pub(crate) fn create_file(
-    _transport: &dyn Transport,
-    path: &str,
-    access: u32,
-    share: u32,
-    overlapped: bool,
-    security: u32,
-) -> Result<Handle, Win32Error> {
-    // A bare name is a device's, and a kernel path has a way in.
-    let full = if path.starts_with(r"\\") || path.starts_with("//") {
-        path.to_owned()
-    } else if path.starts_with('\\') {
-        format!(r"\\?\GLOBALROOT{path}")
-    } else {
-        format!(r"\\.\{path}")
-    };
-    let name = wide(&full);
-    let flags = FILE_ATTRIBUTE_NORMAL | security | if overlapped { FILE_FLAG_OVERLAPPED } else { 0 };
-    // SAFETY: a path with its terminating zero; the others are values.
-    let handle =
-        unsafe { CreateFileW(name.as_ptr(), access, share, null(), OPEN_EXISTING, flags, null_mut()) };
-    if handle == INVALID_HANDLE_VALUE { Err(last_error("CreateFile", path)) } else { Ok(Handle::of(handle)) }
 }
 
 pub(crate) fn handle_value(handle: Handle) -> u64 {
@@ -311,8 +292,12 @@ pub(crate) fn begin(
         routine => usize::try_from(routine).unwrap_or(0),
     };
     let offset = match start {
-        Start::Read { offset, .. } | Start::Write { offset, .. } => offset,
-        Start::Control { .. } | Start::Connect | Start::Transact { .. } | Start::GetMessage { .. } => 0,
+        Start::Read { offset, .. } | Start::Write { offset, .. } | Start::Lock { offset, .. } => offset,
+        Start::Control { .. }
+        | Start::Connect
+        | Start::Transact { .. }
+        | Start::GetMessage { .. }
+        | Start::DirectoryChanges { .. } => 0,
     };
     // SAFETY: memory of a request that has not begun.
     let filled = unsafe { &mut *overlapped };
@@ -341,6 +326,10 @@ pub(crate) fn begin(
                 // SAFETY: buffer and OVERLAPPED stay until the request has ended.
                 unsafe { WriteFile(file, data, length, null_mut(), overlapped) }
             }
+        }
+        Start::DirectoryChanges { .. } | Start::Lock { .. } => {
+            // SAFETY: buffer and OVERLAPPED stay until the request has ended.
+            unsafe { file::begin(handle.raw(), &start, overlapped) }
         }
         Start::Connect => {
             // SAFETY: the OVERLAPPED stays until the request has ended.

@@ -141,7 +141,7 @@ missing! {
         InbvIsBootDriverInstalled InbvNotifyDisplayOwnershipLost InbvResetDisplay InbvSetScrollRegion
         InbvSetTextColor InbvSolidColorFill IoAcquireVpbSpinLock IoAdapterObjectType
         IoAllocateAdapterChannel IoAllocateErrorLogEntry IoAssignResources IoCancelMiniCompletionPacket
-        IoCheckEaBufferValidity IoCheckFunctionAccess IoCompletionObjectType IoConnectInterrupt
+        IoCheckFunctionAccess IoCompletionObjectType IoConnectInterrupt
         IoCreateController IoCreateDisk IoCreateDriver IoCreateFileEx
         IoCreateFileSpecifyDeviceObjectHint IoCreateStreamFileObject IoCreateStreamFileObjectLite
         IoCreateSystemThread IoDeleteController IoDeviceHandlerObjectType IoDisconnectInterrupt IoEnqueueIrp
@@ -226,7 +226,7 @@ missing! {
         NmrWaitForClientDeregisterComplete NmrWaitForProviderDeregisterComplete NsiAllocateAndGetTable
         NsiDeregisterChangeNotification NsiFreeTable NsiGetAllParameters NsiRegisterChangeNotification
         NsiRegisterChangeNotificationEx NtAllocateVirtualMemory NtFreeVirtualMemory
-        NtOpenProcess NtQueryDirectoryFile
+        NtOpenProcess
         NtQueryInformationProcess NtQueryInformationThread NtQueryInformationToken NtQuerySystemInformation
         NtSetInformationThread NtShutdownSystem ObCreateObject ObCreateObjectType
         ObDereferenceSecurityDescriptor ObDuplicateObject ObFindHandleForObject ObGetFilterVersion
@@ -332,11 +332,11 @@ missing! {
         ZwCreateTransaction ZwCreateTransactionManager ZwDeleteFile ZwDuplicateToken ZwFreeVirtualMemory
         ZwLoadDriver ZwLockVirtualMemory ZwNotifyChangeKey
         ZwOpenKeyTransacted ZwOpenProcess ZwOpenProcessToken ZwOpenProcessTokenEx ZwOpenThread
-        ZwOpenThreadTokenEx ZwOpenTimer ZwPowerInformation ZwProtectVirtualMemory ZwQueryDirectoryFile
-        ZwQueryEaFile ZwQueryInformationProcess ZwQueryInformationThread
+        ZwOpenThreadTokenEx ZwOpenTimer ZwPowerInformation ZwProtectVirtualMemory
+        ZwQueryInformationProcess ZwQueryInformationThread
         ZwQueryInformationToken ZwQueryInformationTransaction ZwQueryLicenseValue ZwQueryObject
         ZwQuerySystemInformation ZwQueryVirtualMemory
-        ZwRollbackTransaction ZwSetEaFile ZwSetInformationObject
+        ZwRollbackTransaction ZwSetInformationObject
         ZwSetInformationProcess ZwSetInformationThread ZwSetInformationVirtualMemory ZwSetSystemInformation
         ZwSetTimer ZwTerminateJobObject ZwTerminateProcess ZwUnloadDriver ZwUnloadKey         ZwUpdateWnfStateData ZwWaitForMultipleObjects ZwYieldExecution _KsEdit __chkstk _local_unwind
         _purecall imp_WppRecorderGetTriageInfo imp_WppRecorderReplay rsndisp_deregister rsndisp_init

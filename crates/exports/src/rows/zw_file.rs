@@ -24,6 +24,18 @@ struct How<'a> {
     force_access_check: bool,
     named_pipe: Option<NamedPipe<'a>>,
     quality: QualityOfService,
+    /// FILE_FULL_EA_INFORMATION.
+    attributes: &'a [u8],
+}
+
+/// A copy of the extended attributes that a file is opened with. The status: STATUS_EA_LIST_INCONSISTENT.
+fn extended_attributes(address: u64, length: u32) -> Outcome<Result<Vec<u8>, NTSTATUS>> {
+    if address == 0 || length == 0 {
+        return Ok(Ok(Vec::new()));
+    }
+    let mut list = vec![0; length as usize];
+    raw::copy_from(&mut list, address)?;
+    Ok(io::check_ea_list(&list).map(|()| list).map_err(|(status, _)| status))
 }
 
 /// Opens what the attributes name: from the namespace's root, a directory, or an open file.
@@ -49,7 +61,7 @@ fn open(
             share_access: how.share,
             create_disposition: how.disposition,
             create_options: how.options,
-            extended: &[],
+            extended: how.attributes,
             user_mode: false,
             named_pipe: how.named_pipe,
             force_access_check: how.force_access_check
@@ -144,8 +156,8 @@ fn request(call: Call<'_>, request: &FileRequest, notice: Notice) -> Outcome<NTS
 rows! {
     dll = "ntoskrnl.exe";
 
-    /// Opens a device, also relative to an open file. Extended attributes are not implemented.
-    irql(PASSIVE_LEVEL) support(Partial) alias("NtCreateFile")
+    /// Opens a device, also relative to an open file, with extended attributes.
+    irql(PASSIVE_LEVEL) alias("NtCreateFile")
     fn ZwCreateFile(
         call,
         file_handle: u64,
@@ -158,12 +170,14 @@ rows! {
         create_disposition: u32,
         create_options: u32,
         ea_buffer: u64,
-        _ea_length: u32
+        ea_length: u32
     ) -> NTSTATUS {
-        if ea_buffer != 0 {
-            return Ok(abi::STATUS_NOT_IMPLEMENTED);
-        }
+        let attributes = match extended_attributes(ea_buffer, ea_length)? {
+            Ok(attributes) => attributes,
+            Err(status) => return Ok(status),
+        };
         let how = How {
+            attributes: &attributes,
             file_attributes,
             share: share_access,
             disposition: create_disposition,
@@ -173,7 +187,7 @@ rows! {
         zw_create(call, file_handle, desired_access, object_attributes, io_status_block, how)
     }
 
-    /// As ZwCreateFile, with the I/O manager's own options: checks of access, or none of parameters, and named pipes. Mailslots, paging files, folders of targets and extended attributes are not implemented.
+    /// As ZwCreateFile, with the I/O manager's own options: checks of access, or none of parameters, and named pipes. Mailslots, paging files and folders of targets are not implemented.
     irql(PASSIVE_LEVEL) support(Partial)
     fn IoCreateFile(
         call,
@@ -187,7 +201,7 @@ rows! {
         disposition: u32,
         create_options: u32,
         ea_buffer: u64,
-        _ea_length: u32,
+        ea_length: u32,
         create_file_type: i32,
         internal_parameters: u64,
         options: u32
@@ -200,9 +214,13 @@ rows! {
             abi::CreateFileTypeNamedPipe => Some(named_pipe(internal_parameters)?),
             _ => return Ok(abi::STATUS_NOT_IMPLEMENTED),
         };
-        if ea_buffer != 0 || options & !known != 0 {
+        if options & !known != 0 {
             return Ok(abi::STATUS_NOT_IMPLEMENTED);
         }
+        let attributes = match extended_attributes(ea_buffer, ea_length)? {
+            Ok(attributes) => attributes,
+            Err(status) => return Ok(status),
+        };
         let force_access_check = options & abi::IO_FORCE_ACCESS_CHECK != 0;
         let how = How {
             file_attributes,
@@ -211,6 +229,7 @@ rows! {
             options: create_options,
             force_access_check,
             named_pipe,
+            attributes: &attributes,
             ..How::default()
         };
         create(call, file_handle, desired_access, object_attributes, io_status_block, how)

@@ -3,7 +3,7 @@
 
 use abi::{NTSTATUS, STATUS_INVALID_PARAMETER, STATUS_NOT_IMPLEMENTED, STATUS_PORT_MESSAGE_TOO_LONG};
 
-use super::{CompletionPacket, MappedView, Memory, NamedPipe, Notice, SystemCall, low, port};
+use super::{CompletionPacket, MappedView, Memory, NamedPipe, Notice, SystemCall, file, low, port};
 use crate::transport::{Handle, IoStatus};
 
 /// Words before the tail, at most.
@@ -190,6 +190,7 @@ pub(crate) fn encode<'a>(
             (DUPLICATE_TOKEN, handle, fill(&values), Tail::Nothing)
         }
         SystemCall::Port(ref call) => port::encode(call, words),
+        SystemCall::File(ref call) => file::encode(call, words),
         SystemCall::GetDeviceInterface { class, index } => {
             let (halves, _) = class.as_chunks::<8>();
             let values = [u64::from_le_bytes(halves[0]), u64::from_le_bytes(halves[1]), index.into()];
@@ -319,11 +320,21 @@ pub(crate) fn decode<R>(
             }
         }
         SET_INFORMATION_FILE if tail.len() <= SystemCall::MOST_INFORMATION => bytes = tail,
+        _ if file::NUMBERS.contains(&number) && file::has_name(number) => {
+            let (units, rest) = tail.as_chunks::<2>();
+            if !rest.is_empty() || units.len() > crate::wire::PATH_LIMIT {
+                return Err(STATUS_INVALID_PARAMETER);
+            }
+            name.extend(units.iter().map(|unit| u16::from_le_bytes(*unit)));
+        }
+        _ if file::NUMBERS.contains(&number) && tail.len() <= file::most_bytes(number) => bytes = tail,
         _ if !tail.is_empty() => return Err(STATUS_INVALID_PARAMETER),
         _ => {}
     }
     let call = if port::NUMBERS.contains(&number) {
         port::read(number, handle, &word, &name, bytes).map(SystemCall::Port)
+    } else if file::NUMBERS.contains(&number) {
+        file::read(number, handle, &word, (&name, bytes)).map(SystemCall::File)
     } else {
         read(number, handle, &word, (&name, bytes), &handles[..handle_count])
     };
@@ -367,6 +378,7 @@ fn word_count(number: u32) -> Option<usize> {
         | SET_THREAD_TOKEN
         | FLUSH_BUFFERS_FILE => 0,
         _ if port::NUMBERS.contains(&number) => port::word_count(number),
+        _ if file::NUMBERS.contains(&number) => file::word_count(number),
         _ => return None,
     })
 }
@@ -646,7 +658,7 @@ mod tests {
         assert_eq!(connect(u64::MAX, 8), Some(abi::STATUS_INVALID_PARAMETER), "no name is so long");
         assert_eq!(connect(0, 0x1_0000), Some(abi::STATUS_INVALID_PARAMETER), "nor a context");
         assert_eq!(refused(11, &[0; 16 + 66 * 4]), Some(abi::STATUS_INVALID_PARAMETER), "too many handles");
-        for number in [0, 29, 41, 75, u32::MAX] {
+        for number in [0, 29, 35, 75, u32::MAX] {
             assert_eq!(refused(number, &[]), Some(abi::STATUS_NOT_IMPLEMENTED), "{number}");
         }
     }

@@ -85,6 +85,8 @@ pub(super) struct Pended {
     thread: ApcTarget,
     /// Where what a buffered request brings goes; no bytes for others.
     output: (u64, u32),
+    /// Address of pool that goes with the request; 0 for none.
+    auxiliary: u64,
     /// Whether it is an application's request.
     user_mode: bool,
 }
@@ -160,12 +162,16 @@ pub fn start_fs_control(
     answered(start_control(caller, abi::IRP_MJ_FILE_SYSTEM_CONTROL, control, notice))
 }
 
-fn application<'a>(kernel: &'a Kernel, process: &'a Arc<Process>, thread: &'a Thread) -> Caller<'a> {
+pub(super) fn application<'a>(
+    kernel: &'a Kernel,
+    process: &'a Arc<Process>,
+    thread: &'a Thread,
+) -> Caller<'a> {
     Caller { kernel, process, thread, user_mode: true }
 }
 
 /// Nothing is raised in applications: what is not a status has stopped the machine.
-fn answered(started: Outcome<NTSTATUS>) -> NTSTATUS {
+pub(super) fn answered(started: Outcome<NTSTATUS>) -> NTSTATUS {
     started.unwrap_or(abi::STATUS_DEVICE_NOT_CONNECTED)
 }
 
@@ -298,6 +304,7 @@ pub(super) fn start(
         process: process.clone(),
         thread: thread.apc_target(),
         output: (0, 0),
+        auxiliary: 0,
         user_mode,
     };
     let Some(file) = object.body::<File>() else {
@@ -314,6 +321,7 @@ pub(super) fn start(
             return Ok(status);
         }
     };
+    pended.auxiliary = operation.auxiliary();
     if let Err(status) = pended.reserve(kernel, file) {
         pended.release(kernel);
         return Ok(status);
@@ -343,7 +351,7 @@ fn probe(caller: Caller<'_>, io_status_block: u64, buffers: &[(u64, u32)]) -> Ou
 }
 
 /// The event behind a handle, referenced.
-fn find_event(caller: Caller<'_>, handle: u64) -> Result<Option<Arc<Object>>, NTSTATUS> {
+pub(super) fn find_event(caller: Caller<'_>, handle: u64) -> Result<Option<Arc<Object>>, NTSTATUS> {
     if handle == 0 {
         return Ok(None);
     }
@@ -372,14 +380,21 @@ fn wait_for_file(kernel: &Kernel, thread: &Thread, file: &File) -> Outcome<NTSTA
 }
 
 /// Gives the request its system buffer's bytes and its MDL, whose pages are locked. What a driver's buffered request brings
-/// can be written.
+/// can be written. The status: that of a list in the system buffer that is not sound.
 ///
 /// # Errors
 /// An access violation.
-fn bring(caller: Caller<'_>, operation: &Operation, request: &InFlight) -> Outcome<()> {
+fn bring(caller: Caller<'_>, operation: &Operation, request: &InFlight) -> Outcome<Result<(), NTSTATUS>> {
     let (from, length) = operation.copied_in();
     if length > 0 {
         raw::copy_within(request.buffer, from, length as usize)?;
+    }
+    if let Some((entries, length)) = operation.list() {
+        let mut list = vec![0; length as usize];
+        raw::copy_from(&mut list, request.buffer)?;
+        if let Err((status, _)) = entries.check(&list) {
+            return Ok(Err(status));
+        }
     }
     if !caller.user_mode {
         let (to, length) = operation.copied_out();
@@ -387,10 +402,11 @@ fn bring(caller: Caller<'_>, operation: &Operation, request: &InFlight) -> Outco
     }
     operation.describe(request)?;
     if request.mdl.is_null() {
-        return Ok(());
+        return Ok(Ok(()));
     }
     let user = Some(&caller.process.user_space);
-    caller.kernel.mm.probe_and_lock(request.mdl, user, caller.user_mode, operation.is_for_writing())
+    let for_writing = operation.is_for_writing();
+    caller.kernel.mm.probe_and_lock(request.mdl, user, caller.user_mode, for_writing).map(Ok)
 }
 
 /// Sends the request. It tells its end unless it is refused at once.
@@ -408,9 +424,16 @@ fn send(caller: Caller<'_>, file: &File, operation: &Operation, mut pended: Pend
         pended.release(kernel);
         let _no_driver_knows_it = packet::end(kernel, request, true);
     };
-    if let Err(unwind) = bring(caller, operation, &request) {
-        fail(pended);
-        return if user_mode { Ok(abi::STATUS_ACCESS_VIOLATION) } else { Err(unwind) };
+    match bring(caller, operation, &request) {
+        Ok(Ok(())) => {}
+        Ok(Err(status)) => {
+            fail(pended);
+            return Ok(status);
+        }
+        Err(unwind) => {
+            fail(pended);
+            return if user_mode { Ok(abi::STATUS_ACCESS_VIOLATION) } else { Err(unwind) };
+        }
     }
     if !process.begin_request(kernel) {
         if user_mode {
@@ -446,6 +469,8 @@ fn send(caller: Caller<'_>, file: &File, operation: &Operation, mut pended: Pend
         Ok(returned) => {
             kernel.trace.emit(|| request::forgotten(request.irp, top));
             pended.process.end_request(kernel);
+            // Its driver may still look there.
+            pended.auxiliary = 0;
             pended.release(kernel);
             let _kept = packet::end(kernel, request, false);
             Ok(returned)
@@ -531,6 +556,9 @@ impl Pended {
 
     /// Lets go of what it holds; nobody is told.
     fn release(self, kernel: &Kernel) {
+        if self.auxiliary != 0 {
+            super::free_own(kernel, self.auxiliary);
+        }
         if let Some(packet) = self.packet {
             packet.release(kernel);
         }
@@ -548,7 +576,7 @@ impl Pended {
     /// The driver's frames were left by an exception, which goes on to the driver that has made the request. What has been completed
     /// ends as if the routine had returned then. What has not never will: the file is let go of, and the pages are unlocked;
     /// the IRP stays, since its driver may still know it.
-    fn leave(self, kernel: &Kernel, top: DeviceObject, request: InFlight) {
+    fn leave(mut self, kernel: &Kernel, top: DeviceObject, request: InFlight) {
         if packet::is_completed(kernel) {
             let refused = request.irp.status().is_ok_and(|status| NTSTATUS::from_bits(status).is_error());
             // What stops the machine here has its own report.
@@ -563,6 +591,7 @@ impl Pended {
             let _stopped = mdl::mdl_outcome(kernel, kernel.mm.unlock_pages(request.mdl));
         }
         self.process.end_request(kernel);
+        self.auxiliary = 0;
         self.release(kernel);
         let _kept = packet::end(kernel, request, false);
     }

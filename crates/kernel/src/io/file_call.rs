@@ -36,10 +36,6 @@ pub fn query_information_file(
         if wants_attributes(class) && granted & abi::FILE_READ_ATTRIBUTES == 0 {
             return IoResult::failed(abi::STATUS_ACCESS_DENIED);
         }
-        // Its parts from the I/O manager have no place in an answer that comes from the driver alone.
-        if class == abi::FileAllInformation {
-            return IoResult::failed(abi::STATUS_NOT_IMPLEMENTED);
-        }
         match information::own_answer(file, granted, class) {
             Ok(Some(word)) => {
                 let bytes = word.to_le_bytes();
@@ -60,7 +56,13 @@ pub fn query_information_file(
         let route = Route::of(kernel, thread, file);
         let needs = Needs { buffer: length, pages: 0 };
         // Zeroes: what was there before is not the application's to see, whatever its driver claims to have written.
-        let copy_in = |to: u64| crate::raw::fill(to, 0, length as usize);
+        let copy_in = |to: u64| {
+            crate::raw::fill(to, 0, length as usize)?;
+            if class == abi::FileAllInformation {
+                information::own_parts_of_all(file, granted, to)?;
+            }
+            Ok(())
+        };
         let Some(mut buffer) = OutputBuffer::from_slice(output) else {
             return IoResult::failed(abi::STATUS_INVALID_BUFFER_SIZE);
         };
@@ -73,6 +75,7 @@ fn wants_attributes(class: i32) -> bool {
     matches!(
         class,
         abi::FileBasicInformation
+            | abi::FileAllInformation
             | abi::FileNetworkOpenInformation
             | abi::FileAttributeTagInformation
             | abi::FilePipeInformation
@@ -106,7 +109,7 @@ pub fn set_information_file(
             abi::FileAllocationInformation
             | abi::FileEndOfFileInformation
             | abi::FileValidDataLengthInformation => abi::FILE_WRITE_DATA,
-            abi::FileDispositionInformation => abi::DELETE,
+            abi::FileDispositionInformation | abi::FileDispositionInformationEx => abi::DELETE,
             _ => 0,
         };
         if granted & right != right {

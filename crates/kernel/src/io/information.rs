@@ -14,6 +14,7 @@ use super::asynchronous::{Caller, Notice, Target};
 use super::file::File;
 use super::kernel_file::wait_for;
 use super::operation::Operation;
+use super::volume;
 use crate::Kernel;
 use crate::ke::Thread;
 use crate::mm::PoolOwner;
@@ -134,6 +135,8 @@ fn least_of_change(class: FILE_INFORMATION_CLASS) -> Option<usize> {
     Some(match class {
         abi::FileBasicInformation => size_of::<abi::FILE_BASIC_INFORMATION>(),
         abi::FileDispositionInformation => size_of::<abi::FILE_DISPOSITION_INFORMATION>(),
+        // Flags.
+        abi::FileDispositionInformationEx => size_of::<u32>(),
         abi::FilePositionInformation => size_of::<abi::FILE_POSITION_INFORMATION>(),
         abi::FileModeInformation => size_of::<abi::FILE_MODE_INFORMATION>(),
         abi::FileAllocationInformation => size_of::<abi::FILE_ALLOCATION_INFORMATION>(),
@@ -175,10 +178,7 @@ pub fn query_file(kernel: &Kernel, thread: &Thread, query: &FileQuery) -> Outcom
     with_file(kernel, thread, query.handle, |caller, object, granted| {
         let Some(file) = object.body::<File>() else { return Ok(abi::STATUS_OBJECT_TYPE_MISMATCH) };
         if query.class == abi::FileAllInformation {
-            let at = |offset: usize| query.buffer.wrapping_add(offset as u64);
-            raw::write(at(offset_of!(FILE_ALL_INFORMATION, AccessInformation)), granted)?;
-            raw::write(at(offset_of!(FILE_ALL_INFORMATION, ModeInformation)), mode(file.object)?)?;
-            raw::write(at(offset_of!(FILE_ALL_INFORMATION, AlignmentInformation)), alignment(file)?)?;
+            own_parts_of_all(file, granted, query.buffer)?;
         } else if let Some(word) = own_answer(file, granted, query.class)? {
             let length = least_of_query(query.class).unwrap_or(0);
             raw::copy_to(query.buffer, &word.to_le_bytes()[..length])?;
@@ -186,6 +186,14 @@ pub fn query_file(kernel: &Kernel, thread: &Thread, query: &FileQuery) -> Outcom
         }
         ask(caller, query, abi::IRP_MJ_QUERY_INFORMATION)
     })
+}
+
+/// Writes what the I/O manager knows of a file into the FILE_ALL_INFORMATION at `address`, which the driver completes.
+pub(super) fn own_parts_of_all(file: &File, granted: u32, address: u64) -> Outcome<()> {
+    let at = |offset: usize| address.wrapping_add(offset as u64);
+    raw::write(at(offset_of!(FILE_ALL_INFORMATION, AccessInformation)), granted)?;
+    raw::write(at(offset_of!(FILE_ALL_INFORMATION, ModeInformation)), mode(file.object)?)?;
+    raw::write(at(offset_of!(FILE_ALL_INFORMATION, AlignmentInformation)), alignment(file)?)
 }
 
 /// What the I/O manager knows of a file, without its driver; as many of the bytes mean something as the class has.
@@ -271,13 +279,38 @@ pub fn query_by_object(
     Ok((answered?, information))
 }
 
-/// `ZwQueryVolumeInformationFile`: asks the driver. As [`query_file`].
+/// `ZwQueryVolumeInformationFile`: what kind of device it is at once, all else by the driver. As [`query_file`].
 ///
 /// # Errors
 /// As for [`query_file`].
 pub fn query_volume(kernel: &Kernel, thread: &Thread, query: &FileQuery) -> Outcome<NTSTATUS> {
-    with_file(kernel, thread, query.handle, |caller, _, _| {
+    if let Err(status) = volume::check(volume::least_of_query(query.class), query.length as usize) {
+        return Ok(status);
+    }
+    with_file(kernel, thread, query.handle, |caller, object, _| {
+        let Some(file) = object.body::<File>() else { return Ok(abi::STATUS_OBJECT_TYPE_MISMATCH) };
+        if query.class == abi::FileFsDeviceInformation {
+            let answer = volume::device_information(file)?;
+            raw::copy_to(query.buffer, &answer)?;
+            return ended(query, answer.len() as u64);
+        }
         ask(caller, query, abi::IRP_MJ_QUERY_VOLUME_INFORMATION)
+    })
+}
+
+/// `ZwSetVolumeInformationFile`: has the driver change it. As [`query_volume`].
+///
+/// # Errors
+/// As for [`query_file`].
+pub fn set_volume(kernel: &Kernel, thread: &Thread, query: &FileQuery) -> Outcome<NTSTATUS> {
+    if let Err(status) = volume::check(volume::least_of_change(query.class), query.length as usize) {
+        return Ok(status);
+    }
+    with_file(kernel, thread, query.handle, |caller, object, _| {
+        if object.body::<File>().is_none() {
+            return Ok(abi::STATUS_OBJECT_TYPE_MISMATCH);
+        }
+        ask(caller, query, abi::IRP_MJ_SET_VOLUME_INFORMATION)
     })
 }
 
@@ -310,7 +343,7 @@ fn ask(caller: Caller<'_>, query: &FileQuery, major: u8) -> Outcome<NTSTATUS> {
 
 fn ask_object(caller: Caller<'_>, target: Target, query: &FileQuery, major: u8) -> Outcome<NTSTATUS> {
     let notice = Notice { io_status_block: query.io_status_block, ..Notice::default() };
-    wait_for(caller, target, notice, |_, _| {
+    wait_for(caller, target, notice, &[], |_, _| {
         Ok(Operation::information(major, query.class, (query.buffer, query.length)))
     })
 }

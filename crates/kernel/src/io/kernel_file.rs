@@ -64,7 +64,7 @@ pub fn request_by_handle(
             start_control(caller, abi::IRP_MJ_FILE_SYSTEM_CONTROL, control, notice)
         }
         FileRequest::Flush(handle) => {
-            wait_for(caller, Target::Handle(*handle), notice, |_, _| Ok(Operation::flush()))
+            wait_for(caller, Target::Handle(*handle), notice, &[], |_, _| Ok(Operation::flush()))
         }
     }?;
     kernel.ke.deliver_kernel_apcs(kernel, thread)?;
@@ -79,6 +79,7 @@ pub(super) fn wait_for(
     caller: Caller<'_>,
     target: Target,
     notice: Notice,
+    buffers: &[(u64, u32)],
     plan: impl FnOnce(&File, u32) -> Result<Operation, NTSTATUS>,
 ) -> Outcome<NTSTATUS> {
     let kernel = caller.kernel;
@@ -91,7 +92,7 @@ pub(super) fn wait_for(
     };
     // Its maker's reference keeps it while this waits.
     assert!(event.try_reference(), "it is new");
-    let ended = start(caller, target, (notice, Some(event.clone())), &[], plan).and_then(|status| {
+    let ended = start(caller, target, (notice, Some(event.clone())), buffers, plan).and_then(|status| {
         if status == abi::STATUS_PENDING { wait_for_end(caller, &event, notice) } else { Ok(status) }
     });
     if !matches!(ended, Err(Unwind::Halt)) {
@@ -103,5 +104,9 @@ pub(super) fn wait_for(
 fn wait_for_end(caller: Caller<'_>, event: &Arc<Object>, notice: Notice) -> Outcome<NTSTATUS> {
     let (kernel, mode) = (caller.kernel, ProcessorMode::Kernel);
     kernel.ke.wait_for_single_object(kernel, caller.thread, event.address, mode, false, Timeout::Never)?;
-    raw::read(notice.io_status_block).map(NTSTATUS::from_bits)
+    match raw::read(notice.io_status_block) {
+        // The application has given it back meanwhile.
+        Err(Unwind::Raise(_)) if caller.user_mode => Ok(abi::STATUS_ACCESS_VIOLATION),
+        told => told.map(NTSTATUS::from_bits),
+    }
 }

@@ -18,8 +18,10 @@ mod device_queue;
 mod dispatch;
 mod driver;
 mod driver_extension;
+mod entry_lists;
 mod file;
 mod file_call;
+mod file_system;
 mod information;
 mod irp;
 mod kernel_file;
@@ -40,6 +42,7 @@ mod symbolic_link;
 mod tests;
 mod unbuffered;
 mod user_memory;
+mod volume;
 mod work_item;
 
 use std::collections::HashMap;
@@ -91,7 +94,10 @@ pub use driver_extension::{
 };
 pub use file::File;
 pub use file_call::{flush_buffers_file, query_information_file, set_information_file};
-pub use information::{FileQuery, query_by_object, query_file, query_volume, set_file};
+pub use file_system::{
+    FileSystemRequest, LockedRange, check_ea_list, file_system_request_by_handle, start_file_system_request,
+};
+pub use information::{FileQuery, query_by_object, query_file, query_volume, set_file, set_volume};
 pub use irp::{allocate_irp, free_irp, initialize_irp, make_associated_irp, reuse_irp};
 pub use kernel_file::{FileRequest, request_by_handle};
 pub use library::{Library, LibraryError, LibraryImage, load_library, unload_library};
@@ -117,6 +123,7 @@ pub use section::{create_section, segment};
 pub use share_access::{check_share_access, remove_share_access, set_share_access, update_share_access};
 pub use shutdown::{Chance, register_shutdown_notification, shut_down, unregister_shutdown_notification};
 pub use symbolic_link::{create_symbolic_link, delete_symbolic_link};
+pub use volume::{query_volume_information_file, set_volume_information_file};
 pub use work_item::{
     IoWorkItem, WorkQueueItem, allocate_work_item, dereference_later, free_work_item, initialize_work_item,
     queue_io_work_item, queue_work_item, size_of_work_item,

@@ -3,6 +3,7 @@
 //!
 //! Source: kernel, Methods for Accessing Data Buffers; Buffer Descriptions for I/O Control Codes.
 
+use super::entry_lists::Entries;
 use super::packet::{InFlight, Needs};
 use super::request::{buffered_flags, direction_flags, set_control};
 use super::unbuffered::describe;
@@ -22,6 +23,18 @@ enum BufferMode {
     Neither,
 }
 
+impl BufferMode {
+    fn of(device_flags: u32) -> Self {
+        if device_flags & abi::DO_BUFFERED_IO != 0 {
+            Self::Buffered
+        } else if device_flags & abi::DO_DIRECT_IO != 0 {
+            Self::Direct
+        } else {
+            Self::Neither
+        }
+    }
+}
+
 /// A request, apart from its file and from how its end is told.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Operation {
@@ -37,6 +50,29 @@ enum Kind {
     Control { major: u8, code: u32, input: Bytes, output: Bytes },
     Information { major: u8, class: i32, data: Bytes },
     Flush,
+    FileSystem { parts: Parts, data: Bytes },
+}
+
+/// Which way the data of a request goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Flow {
+    /// The driver fills it.
+    ToCaller,
+    /// The driver reads it; a list of such entries, if that can be looked at here.
+    ToDriver(Option<Entries>),
+}
+
+/// What a request of a file system says in its first driver's stack location.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Parts {
+    pub(super) major: u8,
+    pub(super) minor: u8,
+    /// SL_*.
+    pub(super) flags: u8,
+    pub(super) flow: Flow,
+    pub(super) parameters: [u64; 4],
+    /// Address of what was captured for it in pool, which goes with it; 0 for nothing.
+    pub(super) auxiliary: u64,
 }
 
 /// Whether a request with this major function changes what it names.
@@ -47,13 +83,7 @@ fn is_change(major: u8) -> bool {
 impl Operation {
     /// A read or write (`major`) at `position`, to a device with these flags.
     pub(super) fn transfer(major: u8, device_flags: u32, position: u64, data: Bytes) -> Self {
-        let mode = if device_flags & abi::DO_BUFFERED_IO != 0 {
-            BufferMode::Buffered
-        } else if device_flags & abi::DO_DIRECT_IO != 0 {
-            BufferMode::Direct
-        } else {
-            BufferMode::Neither
-        };
+        let mode = BufferMode::of(device_flags);
         Self { kind: Kind::Transfer { major, position, data }, mode, extra_flags: 0 }
     }
 
@@ -83,6 +113,30 @@ impl Operation {
         Self { kind: Kind::Information { major, class, data }, mode: BufferMode::Buffered, extra_flags: 0 }
     }
 
+    /// A request of a file system, to a device with these flags. It owns what the parts have captured.
+    pub(super) fn file_system(parts: Parts, device_flags: u32, data: Bytes) -> Self {
+        Self { kind: Kind::FileSystem { parts, data }, mode: BufferMode::of(device_flags), extra_flags: 0 }
+    }
+
+    /// Address of what was captured for it; 0 for nothing.
+    pub(super) fn auxiliary(&self) -> u64 {
+        match self.kind {
+            Kind::FileSystem { parts, .. } => parts.auxiliary,
+            _ => 0,
+        }
+    }
+
+    /// What its system buffer holds a list of that has to be looked at.
+    pub(super) fn list(&self) -> Option<(Entries, u32)> {
+        match (self.kind, self.mode) {
+            (Kind::FileSystem { parts, data }, BufferMode::Buffered) if data.1 > 0 => match parts.flow {
+                Flow::ToDriver(Some(entries)) => Some((entries, data.1)),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
     /// What its packet must have.
     pub(super) fn needs(&self) -> Needs {
         let (copied_in, copied_out) = (self.copied_in().1, self.copied_out().1);
@@ -98,6 +152,7 @@ impl Operation {
             (Kind::Transfer { major: abi::IRP_MJ_WRITE, data, .. }, BufferMode::Buffered) => data,
             // A query of everything finds there what the I/O manager has answered of it.
             (Kind::Information { data, .. }, _) => data,
+            (Kind::FileSystem { parts, data }, BufferMode::Buffered) if parts.flow != Flow::ToCaller => data,
             _ => NO_BYTES,
         }
     }
@@ -108,6 +163,7 @@ impl Operation {
             (Kind::Control { output, .. }, BufferMode::Buffered) => output,
             (Kind::Transfer { major: abi::IRP_MJ_READ, data, .. }, BufferMode::Buffered) => data,
             (Kind::Information { major, data, .. }, _) if !is_change(major) => data,
+            (Kind::FileSystem { parts, data }, BufferMode::Buffered) if parts.flow == Flow::ToCaller => data,
             _ => NO_BYTES,
         }
     }
@@ -116,7 +172,7 @@ impl Operation {
     fn described(&self) -> Option<Bytes> {
         match (self.kind, self.mode) {
             (Kind::Control { output, .. }, BufferMode::Direct) => Some(output),
-            (Kind::Transfer { data, .. }, BufferMode::Direct) => Some(data),
+            (Kind::Transfer { data, .. } | Kind::FileSystem { data, .. }, BufferMode::Direct) => Some(data),
             _ => None,
         }
     }
@@ -126,6 +182,7 @@ impl Operation {
         match self.kind {
             Kind::Transfer { major, .. } => major == abi::IRP_MJ_READ,
             Kind::Control { code, .. } => code & 3 == abi::METHOD_OUT_DIRECT,
+            Kind::FileSystem { parts, .. } => parts.flow == Flow::ToCaller,
             Kind::Flush | Kind::Information { .. } => false,
         }
     }
@@ -178,6 +235,21 @@ impl Operation {
                 }
             }
             Kind::Flush => location.set_major_function(abi::IRP_MJ_FLUSH_BUFFERS)?,
+            Kind::FileSystem { parts, data } => {
+                location.set_major_function(parts.major)?;
+                location.set_minor_function(parts.minor)?;
+                location.set_flags(parts.flags)?;
+                for (index, parameter) in (0..).zip(parts.parameters) {
+                    location.set_parameter(index, parameter)?;
+                }
+                irp.set_auxiliary_buffer(parts.auxiliary)?;
+                if parts.flow == Flow::ToCaller {
+                    flags |= abi::IRP_INPUT_OPERATION;
+                }
+                if self.mode == BufferMode::Neither {
+                    irp.set_user_buffer(data.0)?;
+                }
+            }
         }
         irp.set_flags(flags | self.extra_flags)?;
         irp.set_system_buffer(request.buffer)

@@ -217,7 +217,7 @@ impl PagedFile {
             if !self.file.try_reference() {
                 return Ok(abi::STATUS_FILE_CLOSED);
             }
-            wait_for(caller, Target::File(Arc::clone(&self.file)), notice, |file, _| {
+            wait_for(caller, Target::File(Arc::clone(&self.file)), notice, &[], |file, _| {
                 let flags = device::top_of_stack(file.device).and_then(DeviceObject::flags);
                 Ok(operation(flags.map_err(|_| abi::STATUS_NO_SUCH_DEVICE)?))
             })

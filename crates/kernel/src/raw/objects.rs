@@ -26,6 +26,7 @@ raw_object! {
         cancel_routine, set_cancel_routine: u64 = CancelRoutine;
         user_buffer, set_user_buffer: u64 = UserBuffer;
         thread, set_thread: u64 = Tail.Overlay.Thread;
+        auxiliary_buffer, set_auxiliary_buffer: u64 = Tail.Overlay.AuxiliaryBuffer;
         current_stack_location, set_current_stack_location: u64 = Tail.Overlay.CurrentStackLocation;
         original_file_object, set_original_file_object: u64 = Tail.Overlay.OriginalFileObject;
         list_forward, set_list_forward: u64 = Tail.Overlay.ListEntry.Flink;
@@ -192,6 +193,7 @@ raw_object! {
         final_status, set_final_status: u32 = FinalStatus;
         read_access, set_read_access: u8 = ReadAccess;
         write_access, set_write_access: u8 = WriteAccess;
+        lock_operation, set_lock_operation: u8 = LockOperation;
         delete_access, set_delete_access: u8 = DeleteAccess;
         shared_read, set_shared_read: u8 = SharedRead;
         shared_write, set_shared_write: u8 = SharedWrite;
