@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod device_management;
+mod early_answer;
 mod error;
 mod image_space;
 mod inheritance;
