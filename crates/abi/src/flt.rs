@@ -114,3 +114,7 @@ pub const FILTER_PORT_GET_MESSAGE: u32 = port_code(0x901);
 pub const FILTER_PORT_REPLY_MESSAGE: u32 = port_code(0x902);
 /// `FilterSendMessage`: both buffers are the caller's own.
 pub const FILTER_PORT_SEND_MESSAGE: u32 = port_code(0x903);
+/// `FilterReplyMessage`, and then `FilterGetMessage`: both buffers as there, the second with room for a header. The request's end is
+/// that of the latter. When the reply's status is another than STATUS_SUCCESS no message is got: the request ends with success
+/// and that status, in four bytes, instead of a message.
+pub const FILTER_PORT_REPLY_AND_GET_MESSAGE: u32 = port_code(0x904);

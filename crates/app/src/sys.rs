@@ -29,8 +29,8 @@ pub(crate) use windows::*;
 pub use windows::{ConnectError, Handle, Transport, Win32, connect};
 #[cfg(windows)]
 pub(crate) use windows_filter::{
-    connect_filter_port, filter_get_message, filter_load, filter_reply_message, filter_send_message,
-    filter_unload,
+    connect_filter_port, filter_get_message, filter_load, filter_reply_and_get_message, filter_reply_message,
+    filter_send_message, filter_unload,
 };
 
 use crate::file::Disposition;

@@ -39,11 +39,18 @@ pub(crate) trait Word {
 /// Publishes `number` and everything written before. `parked` is the listener's.
 #[inline]
 pub(crate) fn ring<W: Word>(word: &W, number: u32, parked: &W) {
-    word.store(number);
-    W::fence();
-    if parked.load() != 0 {
+    if set(word, number, parked) {
         word.wake();
     }
+}
+
+/// The first half of [`ring`]; true when the listener sleeps, and `word` is still to be woken.
+#[inline]
+#[must_use]
+pub(crate) fn set<W: Word>(word: &W, number: u32, parked: &W) -> bool {
+    word.store(number);
+    W::fence();
+    parked.load() != 0
 }
 
 /// Rings, and ends all sleeps even if somebody hides that there are any. Should the ringer ring over it, the listener still

@@ -66,7 +66,7 @@ pub use inheritance::{Inheritance, NoTicket, TICKET_LIMIT, Ticket};
 pub use management::{DriverInformation, DriverUnload, LoadDriver, Management, Parameter, Refusal};
 pub use patience::Spin;
 pub use security_qos::SecurityQos;
-pub use server::{BindError, Listener, Server, ServerOptions, Views};
+pub use server::{BindError, EarlyCall, Listener, Server, ServerOptions, Views};
 pub use service::{Peer, Service, WindowBuffer};
 pub use socket::{PeerCredentials, default_socket_path};
 pub use system_call::file::{FileCall, LockedRange};

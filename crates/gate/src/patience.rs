@@ -25,6 +25,9 @@ pub enum Spin {
 /// About what going to sleep and being woken costs on the same processor.
 const SHORT: Duration = Duration::from_micros(3);
 
+/// About what going to sleep and being woken costs on another processor, in the time of both.
+const MEDIUM: Duration = Duration::from_micros(30);
+
 /// Longer than waking a thread on an idle processor takes.
 const LONG: Duration = Duration::from_micros(300);
 
@@ -69,7 +72,7 @@ impl Patience {
         }
         let misses = self.misses.load(Ordering::Relaxed);
         let hope = self.hope.load(Ordering::Relaxed);
-        let short = rounds().short;
+        let (short, medium) = (rounds().short, rounds().medium);
         let rounds = match misses {
             _ if hope > 0 || (misses >= MISSES && misses.is_multiple_of(PROBE)) => rounds().long,
             0..MISSES => short,
@@ -80,8 +83,10 @@ impl Patience {
                 if let Some(number) = bell::look(word, last) {
                     self.misses.store(0, Ordering::Relaxed);
                     let hope = match hope {
-                        // It did not sleep.
-                        _ if round < short => 0,
+                        // It did not sleep this time.
+                        hope if round < short => hope.saturating_sub(1),
+                        // Again and again this costs less than to sleep.
+                        _ if round < medium => HOPE,
                         0 => HOPE,
                         hope => hope - 1,
                     };
@@ -116,6 +121,7 @@ fn may_run_beside(partner: u32) -> bool {
 
 struct Rounds {
     short: u32,
+    medium: u32,
     long: u32,
     processors: usize,
 }
@@ -141,6 +147,7 @@ fn rounds() -> &'static Rounds {
         };
         Rounds {
             short: within(SHORT),
+            medium: within(MEDIUM),
             long: within(LONG),
             processors: std::thread::available_parallelism().map_or(1, usize::from),
         }

@@ -1,5 +1,6 @@
 //! The host's side: a listening socket, and a session for each application that connects.
 
+mod early;
 mod inheritance;
 mod management;
 mod session;
@@ -29,6 +30,7 @@ use crate::socket;
 use crate::window::WindowSize;
 use crate::wire::Message;
 
+pub use early::EarlyCall;
 pub use views::Views;
 
 /// Why a socket cannot be listened on.

@@ -6,7 +6,7 @@ use abi::NTSTATUS;
 
 use crate::inheritance::Inheritance;
 use crate::management::Management;
-use crate::server::Views;
+use crate::server::{EarlyCall, Views};
 use crate::socket::PeerCredentials;
 use crate::system_call::{SystemCall, SystemReply};
 use crate::transport::{CreateFile, DirectoryEntry, Handle, IoStatus};
@@ -72,6 +72,20 @@ pub trait Service: Send + Sync + 'static {
         output: WindowBuffer,
     ) -> IoStatus;
 
+    /// As [`Self::device_control`], for control codes of METHOD_NEITHER, whose output is where the driver writes it. Whoever ends
+    /// what the request waits for may answer it by `early`.
+    fn device_control_early(
+        &self,
+        handle: Handle,
+        code: u32,
+        input: WindowBuffer,
+        output: WindowBuffer,
+        early: &EarlyCall,
+    ) -> IoStatus {
+        let _nobody_does = early;
+        self.device_control(handle, code, input, output)
+    }
+
     /// As [`Transport::query_directory`](crate::Transport::query_directory).
     ///
     /// # Errors
@@ -80,6 +94,12 @@ pub trait Service: Send + Sync + 'static {
 
     /// As [`Transport::system_call`](crate::Transport::system_call). The addresses in it have not been checked.
     fn system_call(&self, call: &SystemCall<'_>, output: &mut [u8]) -> SystemReply;
+
+    /// As [`Self::system_call`]. Whoever ends what the call waits for may answer it by `early`.
+    fn system_call_early(&self, call: &SystemCall<'_>, output: &mut [u8], early: &EarlyCall) -> SystemReply {
+        let _nobody_does = early;
+        self.system_call(call, output)
+    }
 
     /// What serves requests about drivers.
     ///

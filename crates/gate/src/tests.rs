@@ -1,6 +1,7 @@
 //! Host and application in one process, with the window mapped twice. What needs two processes is tested in
 //! `tests/two_processes.rs`.
 
+mod early;
 mod fake;
 mod handshake;
 mod hostile;

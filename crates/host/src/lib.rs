@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod device_management;
+mod early_answer;
 mod error;
 mod file_call;
 mod image_space;

@@ -3,15 +3,19 @@
 use std::sync::Arc;
 
 use abi::NTSTATUS;
-use gate::{Handle, Memory, PortCall, PortConnected, PortView, PortViews, SecurityQos, SystemReply};
+use gate::{
+    EarlyCall, Handle, Memory, PortCall, PortConnected, PortView, PortViews, SecurityQos, SystemReply,
+};
 use kernel::ke::{ProcessorMode, Thread, Timeout};
 use kernel::lpc::{
     self, Accept, Caller, ClientView, Connect, Connected, Copied, GivenView, HEADER, Limits, Message, Port,
     Received, RemoteView, ServerBuffer,
 };
 use kernel::ob::{self, Name, Object};
+use kernel::ps::{self, EarlyAnswer};
 use kernel::se::{self, Sid};
 
+use crate::early_answer::early_answer;
 use crate::process::{Process, quality};
 
 fn status(result: Result<(), NTSTATUS>) -> SystemReply {
@@ -73,7 +77,30 @@ fn message_to(output: &mut [u8], front: &[u8], message: Result<Box<Message>, NTS
 }
 
 impl Process {
-    pub(crate) fn port_call(&self, thread: &Thread, call: &PortCall<'_>, output: &mut [u8]) -> SystemReply {
+    /// A call whose answer may come early.
+    pub(crate) fn port_call_early(
+        &self,
+        call: &PortCall<'_>,
+        output: &mut [u8],
+        early: &EarlyCall,
+    ) -> SystemReply {
+        let early = match call {
+            PortCall::RequestWaitReply { .. } | PortCall::ReplyWaitReceive { .. } => {
+                Some(early_answer(early))
+            }
+            _ => None,
+        };
+        let called = |thread: &Thread| self.port_call(thread, call, output, early);
+        ps::inside(&self.kernel, &self.process, called).unwrap_or_else(SystemReply::status)
+    }
+
+    pub(crate) fn port_call(
+        &self,
+        thread: &Thread,
+        call: &PortCall<'_>,
+        output: &mut [u8],
+        early: Option<Arc<dyn EarlyAnswer>>,
+    ) -> SystemReply {
         let kernel = &*self.kernel;
         match *call {
             PortCall::Create { name, max_connection_info, max_message } => {
@@ -104,7 +131,7 @@ impl Process {
             }
             PortCall::RequestWaitReply { handle, message } => {
                 let send = |caller: &Caller<'_>, port: &Port, message| {
-                    lpc::request_wait_reply(kernel, caller, port, message)
+                    lpc::request_wait_reply_early(kernel, caller, port, message, early)
                 };
                 message_to(output, &[], self.with_message(thread, handle, message, send))
             }
@@ -139,12 +166,13 @@ impl Process {
             PortCall::ReplyWaitReceive { handle, reply, timeout } => {
                 let timeout = timeout.map_or(Timeout::Never, Timeout::At);
                 let taken = if reply.is_empty() {
-                    let receive =
-                        |caller: &Caller<'_>, port: &Port| lpc::receive(kernel, caller, port, timeout);
+                    let receive = |caller: &Caller<'_>, port: &Port| {
+                        lpc::receive_early(kernel, caller, port, timeout, early)
+                    };
                     self.with_port(thread, handle, receive)
                 } else {
                     let send = |caller: &Caller<'_>, port: &Port, message| {
-                        lpc::reply_wait_receive(kernel, caller, port, message, timeout)
+                        lpc::reply_wait_receive_early(kernel, caller, port, message, timeout, early)
                     };
                     self.with_message(thread, handle, reply, send)
                 };

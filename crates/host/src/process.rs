@@ -12,7 +12,7 @@ use kernel::io::{self, DeviceControl, IoResult, OpenRequest};
 use kernel::lpc;
 use kernel::mm::SessionWindow;
 use kernel::ob::{Duplicate, SymbolicLink};
-use kernel::ps;
+use kernel::ps::{self, EarlyAnswer};
 use kernel::raw::{InputBuffer, OutputBuffer};
 use kernel::se::{Level, QualityOfService, Token};
 
@@ -129,9 +129,23 @@ impl Process {
         input: InputBuffer<'_>,
         output: OutputBuffer<'_>,
     ) -> IoStatus {
+        self.control_buffers_early(handle, code, input, output, None)
+    }
+
+    /// As [`Self::control_buffers`]; see [`io::device_control_early`].
+    #[inline]
+    pub(crate) fn control_buffers_early(
+        &self,
+        handle: Handle,
+        code: u32,
+        input: InputBuffer<'_>,
+        output: OutputBuffer<'_>,
+        early: Option<&Arc<dyn EarlyAnswer>>,
+    ) -> IoStatus {
         let control = DeviceControl { handle: handle.0, code, input, output };
-        let request = |thread: &_| io::device_control(&self.kernel, &self.process, thread, control);
-        ended(ps::inside(&self.kernel, &self.process, request))
+        let (kernel, process) = (&self.kernel, &self.process);
+        let request = |thread: &_| io::device_control_early(kernel, process, thread, control, early);
+        ended(ps::inside(kernel, process, request))
     }
 }
 

@@ -8,8 +8,8 @@ use std::{fmt, io};
 
 use abi::NTSTATUS;
 use gate::{
-    Admission, BindError, CreateFile, DirectoryEntry, Handle, Inheritance, IoStatus, Listener, Management,
-    Peer, ServerOptions, Service, SystemCall, SystemReply, Transport, WindowBuffer,
+    Admission, BindError, CreateFile, DirectoryEntry, EarlyCall, Handle, Inheritance, IoStatus, Listener,
+    Management, Peer, ServerOptions, Service, SystemCall, SystemReply, Transport, WindowBuffer,
 };
 use kernel::mm::SessionWindow;
 use kernel::raw::{InputBuffer, OutputBuffer};
@@ -18,6 +18,7 @@ use platform::pages::PagesError;
 use platform::shared_memory::SharedMemory;
 use thiserror::Error;
 
+use crate::early_answer::early_answer;
 use crate::inheritance::Offers;
 use crate::machine::Machine;
 use crate::management::Drivers;
@@ -210,12 +211,36 @@ impl Service for Session {
         }
     }
 
+    fn device_control_early(
+        &self,
+        handle: Handle,
+        code: u32,
+        first: WindowBuffer,
+        second: WindowBuffer,
+        early: &EarlyCall,
+    ) -> IoStatus {
+        match (input(first), output(second)) {
+            (Some(first), Some(second)) => {
+                let early = early_answer(early);
+                self.process.control_buffers_early(handle, code, first, second, Some(&early))
+            }
+            _ => failed(abi::STATUS_ACCESS_VIOLATION),
+        }
+    }
+
     fn query_directory(&self, path: &[u16]) -> Result<Vec<DirectoryEntry>, NTSTATUS> {
         self.process.query_directory(path)
     }
 
     fn system_call(&self, call: &SystemCall<'_>, output: &mut [u8]) -> SystemReply {
         self.process.call(call, output)
+    }
+
+    fn system_call_early(&self, call: &SystemCall<'_>, output: &mut [u8], early: &EarlyCall) -> SystemReply {
+        match call {
+            SystemCall::Port(call) => self.process.port_call_early(call, output, early),
+            _ => self.process.call(call, output),
+        }
     }
 
     fn management(&self) -> Result<&dyn Management, NTSTATUS> {

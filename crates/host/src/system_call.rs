@@ -167,7 +167,7 @@ impl Process {
             SystemCall::MapViewOfSection { handle, view, protection } => {
                 self.map_view(handle, view, protection, output)
             }
-            SystemCall::Port(ref call) => self.port_call(thread, call, output),
+            SystemCall::Port(ref call) => self.port_call(thread, call, output, None),
             SystemCall::File(ref call) => self.file_call(thread, call, output),
             SystemCall::UnmapViewOfSection { address } => done(process.user_space.unmap_segment(address)),
             SystemCall::GetDeviceInterface { class, index } => self.device_interface(class, index, output),

@@ -209,6 +209,71 @@ fn a_message_that_nobody_takes_or_answers_times_out(transport: &dyn Transport) {
     });
 }
 
+fn a_reply_and_the_next_message_are_one_call(transport: &dyn Transport) {
+    const MESSAGES: u8 = 20;
+    let device = open(transport, DEVICE);
+    create_port(&device, 1);
+    let port = connect(transport);
+    let mut buffer = [0; FILTER_HEADER_SIZE + 8];
+    let replied = |header: MessageHeader, data: &[u8]| reply_to(header.message_id, data);
+    let last = thread::scope(|scope| {
+        let sender = scope.spawn(|| {
+            let device = open(transport, DEVICE);
+            let replies = (0..MESSAGES).map(|number| send(&device, 8, number, 1, 0).1[1]);
+            replies.collect::<Vec<_>>()
+        });
+        let mut header = take(&port, 8).0;
+        for number in 1..MESSAGES {
+            let reply = replied(header, &[number - 1]);
+            header = port.reply_and_get_message(&reply, &mut buffer).expect("the next one");
+            assert_eq!(buffer[FILTER_HEADER_SIZE..], pattern(8, number), "message {number}");
+        }
+        port.reply_message(&replied(header, &[MESSAGES - 1])).expect("is awaited");
+        let expected: Vec<_> = (0..MESSAGES).map(|number| checksum(&[number])).collect();
+        assert_eq!(sender.join().expect("no panic"), expected);
+        header
+    });
+    // What the reply fails with is told at once, and as the reply's.
+    let failed = |reply: &[u8], buffer: &mut [u8]| {
+        let error = port.reply_and_get_message(reply, buffer).expect_err("fails");
+        (error.function, error.hresult)
+    };
+    let (reply, get) = ("FilterReplyMessage", "FilterGetMessage");
+    assert_eq!(failed(&replied(last, &[0]), &mut buffer), (reply, NO_WAITER));
+    assert_eq!(failed(&[0; FILTER_HEADER_SIZE - 1], &mut buffer), (reply, INVALID_ARGUMENT));
+    thread::scope(|scope| {
+        let sends = |seed: u8| scope.spawn(move || send(&open(transport, DEVICE), 8, seed, 1, 0).0);
+        let (sender, header) = (sends(1), take(&port, 8).0);
+        assert_eq!(failed(&replied(header, &[0, 1]), &mut buffer), (reply, MORE_DATA), "nothing is got");
+        assert_eq!(sender.join().expect("no panic"), bits(abi::STATUS_BUFFER_OVERFLOW));
+        // And what getting fails with, as its own: the reply has been given.
+        for room in [0, FILTER_HEADER_SIZE - 1, FILTER_HEADER_SIZE, FILTER_HEADER_SIZE + 7] {
+            let (first, header) = (sends(2), take(&port, 8).0);
+            let second = sends(3);
+            let fits = if room < FILTER_HEADER_SIZE { INVALID_ARGUMENT } else { INSUFFICIENT_BUFFER };
+            assert_eq!(failed(&replied(header, &[0]), &mut vec![0; room]), (get, fits), "{room}");
+            assert_eq!(first.join().expect("no panic"), OK);
+            let (header, data) = take(&port, 8);
+            assert_eq!(data, pattern(8, 3), "it has stayed");
+            port.reply_message(&replied(header, &[0])).expect("is awaited");
+            assert_eq!(second.join().expect("no panic"), OK);
+        }
+    });
+    // Whoever waits so is ended as who only waits.
+    thread::scope(|scope| {
+        let sender = scope.spawn(|| send(&open(transport, DEVICE), 8, 4, 1, 0).0);
+        let header = take(&port, 8).0;
+        let waits = scope.spawn(|| {
+            let reply = replied(header, &[0]);
+            let error = port.reply_and_get_message(&reply, &mut [0; 64]).expect_err("nobody sends");
+            (error.function, error.hresult)
+        });
+        assert_eq!(sender.join().expect("no panic"), OK, "the reply has come");
+        done(&device, CLOSE_CLIENT, &[0]);
+        assert_eq!(waits.join().expect("no panic"), (get, INVALID_HANDLE));
+    });
+}
+
 fn a_message_stays_until_it_fits(transport: &dyn Transport) {
     let device = open(transport, DEVICE);
     create_port(&device, 1);
@@ -541,4 +606,19 @@ fn application_that_sends() {
 #[test]
 fn the_filter_gets_the_applications_buffers_of_another_process() {
     in_another_process(DRIVER, "application_that_sends");
+}
+
+#[test]
+fn a_reply_and_the_next_message_are_one_call_embedded() {
+    embedded(DRIVER, a_reply_and_the_next_message_are_one_call);
+}
+
+#[test]
+fn application_that_replies_and_gets() {
+    as_application(a_reply_and_the_next_message_are_one_call);
+}
+
+#[test]
+fn a_reply_and_the_next_message_are_one_call_in_another_process() {
+    in_another_process(DRIVER, "application_that_replies_and_gets");
 }

@@ -43,6 +43,25 @@ pub(crate) fn filter_reply_message(
     ended("FilterReplyMessage", result.status)
 }
 
+/// `FilterReplyMessage` and then `FilterGetMessage`, in one request. `buffer` has room for a header.
+pub(crate) fn filter_reply_and_get_message(
+    transport: &dyn Transport,
+    handle: Handle,
+    reply: &[u8],
+    buffer: &mut [u8],
+) -> Result<(), FilterError> {
+    let result = transport.device_control(handle, abi::FILTER_PORT_REPLY_AND_GET_MESSAGE, reply, buffer);
+    ended("FilterGetMessage", result.status)?;
+    match buffer.first_chunk() {
+        // No message, but how the reply ended.
+        Some(status) if result.information == size_of::<u32>() as u64 => {
+            let status = NTSTATUS::from_bits(u32::from_le_bytes(*status));
+            Err(FilterError::new("FilterReplyMessage", status))
+        }
+        _ => Ok(()),
+    }
+}
+
 pub(crate) fn filter_send_message(
     transport: &dyn Transport,
     handle: Handle,

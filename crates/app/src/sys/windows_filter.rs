@@ -92,6 +92,17 @@ pub(crate) fn filter_reply_message(
     ended(FUNCTION, unsafe { FilterReplyMessage(handle.raw(), reply.as_ptr().cast(), size) })
 }
 
+/// `FilterReplyMessage` and then `FilterGetMessage`: Windows has no call for both.
+pub(crate) fn filter_reply_and_get_message(
+    transport: &dyn Transport,
+    handle: Handle,
+    reply: &[u8],
+    buffer: &mut [u8],
+) -> Result<(), FilterError> {
+    filter_reply_message(transport, handle, reply)?;
+    filter_get_message(transport, handle, buffer)
+}
+
 pub(crate) fn filter_send_message(
     _transport: &dyn Transport,
     handle: Handle,

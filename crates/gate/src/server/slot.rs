@@ -1,12 +1,15 @@
 //! One application thread's requests, served on this thread: read once, checked, done, answered.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use abi::{
-    NTSTATUS, STATUS_ACCESS_VIOLATION, STATUS_BUFFER_TOO_SMALL, STATUS_INSUFFICIENT_RESOURCES,
-    STATUS_INVALID_PARAMETER, STATUS_NOT_IMPLEMENTED, STATUS_SUCCESS, STATUS_UNSUCCESSFUL,
+    METHOD_NEITHER, NTSTATUS, STATUS_ACCESS_VIOLATION, STATUS_BUFFER_TOO_SMALL,
+    STATUS_INSUFFICIENT_RESOURCES, STATUS_INVALID_PARAMETER, STATUS_NOT_IMPLEMENTED, STATUS_SUCCESS,
+    STATUS_UNSUCCESSFUL,
 };
 
+use super::early::EarlyAnswer;
 use super::inheritance;
 use super::management;
 use super::session::Session;
@@ -22,6 +25,7 @@ use crate::wire::{HAS_FILE_OFFSET, PATH_LIMIT, Reply, Request, SHARED_TURN, oper
 /// Serves slot `index` until its application thread or the session ends.
 pub(super) fn serve(session: &Session, index: u32) {
     session.service.thread_started();
+    let early = EarlyAnswer::new(&session.window, index);
     let lines = session.window.slot(index);
     let record = &session.slots[index as usize];
     let patience = Patience::default();
@@ -38,12 +42,15 @@ pub(super) fn serve(session: &Session, index: u32) {
         if request.operation == operation::END {
             break;
         }
-        let reply = answer(session, index, &request);
+        let call = Call { session, index, number, request: &request, early: &early };
+        let reply = answer(&call);
         if request.flags & SHARED_TURN != 0 {
             session.service.turn_ended();
         }
-        lines.reply.write(&reply, processor());
-        bell::ring(&lines.reply.bell, number, &lines.request.parked);
+        if let Some(reply) = reply {
+            lines.reply.write(&reply, processor());
+            bell::ring(&lines.reply.bell, number, &lines.request.parked);
+        }
     }
     session.service.thread_ended();
     // From the ring on, the slot may get another thread.
@@ -52,26 +59,45 @@ pub(super) fn serve(session: &Session, index: u32) {
     bell::ring(&lines.reply.bell, last, &lines.request.parked);
 }
 
-/// Does what `request` asks for. Nothing in it has been checked yet.
-fn answer(session: &Session, index: u32, request: &Request) -> Reply {
+/// A request in progress.
+struct Call<'a> {
+    session: &'a Session,
+    index: u32,
+    /// Its sequence number.
+    number: u32,
+    request: &'a Request,
+    early: &'a Arc<EarlyAnswer>,
+}
+
+/// Does what a request asks for. Nothing in it has been checked yet. `None` when it has been answered already.
+fn answer(call: &Call<'_>) -> Option<Reply> {
+    let Call { session, index, request, .. } = *call;
     let service = &*session.service;
     let buffer = |offset, length| checked(session, index, offset, length);
     let (Some(input), Some(output)) = (
         buffer(request.input_offset, request.input_length),
         buffer(request.output_offset, request.output_length),
     ) else {
-        return status(STATUS_ACCESS_VIOLATION);
+        return Some(status(STATUS_ACCESS_VIOLATION));
     };
     let handle = Handle(request.handle);
     let offset = (request.flags & HAS_FILE_OFFSET != 0).then_some(request.file_offset);
-    match request.operation {
+    Some(match request.operation {
+        // What a thread owes its turn it owes before its answer.
+        operation::DEVICE_CONTROL
+            if request.code & 3 == METHOD_NEITHER && request.flags & SHARED_TURN == 0 =>
+        {
+            let early = call.early.open(call.number, output);
+            let result = service.device_control_early(handle, request.code, input, output, &early);
+            return call.early.close().then(|| io(result));
+        }
         operation::DEVICE_CONTROL => io(service.device_control(handle, request.code, input, output)),
         operation::READ => io(service.read(handle, output, offset)),
         operation::WRITE => io(service.write(handle, input, offset)),
         operation::CREATE => create(session, input),
         operation::CLOSE => status(service.close(handle)),
         operation::DUPLICATE => duplicate(session, request),
-        operation::SYSTEM_CALL => system_call(session, request, input, output),
+        operation::SYSTEM_CALL => return system_call(call, input, output),
         operation::QUERY_DIRECTORY => query_directory(session, input, output),
         operation::LOAD_DRIVER
         | operation::UNLOAD_DRIVER
@@ -81,7 +107,7 @@ fn answer(session: &Session, index: u32, request: &Request) -> Reply {
             inheritance::answer(session, request, input, output)
         }
         _ => status(STATUS_NOT_IMPLEMENTED),
-    }
+    })
 }
 
 /// The address of an application's buffer, if it may use it from this slot.
@@ -138,9 +164,11 @@ fn duplicate(session: &Session, request: &Request) -> Reply {
 }
 
 /// The longest output of a system call.
-const OUTPUT_LIMIT: usize = 64 * CompletionPacket::SIZE;
+pub(super) const OUTPUT_LIMIT: usize = 64 * CompletionPacket::SIZE;
 
-fn system_call(session: &Session, request: &Request, input: WindowBuffer, output: WindowBuffer) -> Reply {
+fn system_call(call: &Call<'_>, input: WindowBuffer, output: WindowBuffer) -> Option<Reply> {
+    let Call { session, request, .. } = *call;
+    let early = (request.flags & SHARED_TURN == 0).then(|| call.early.open(call.number, output));
     let mut room = [0; OUTPUT_LIMIT];
     let room = &mut room[..(output.length as usize).min(OUTPUT_LIMIT)];
     let answered = with_input(input, |bytes| {
@@ -148,10 +176,17 @@ fn system_call(session: &Session, request: &Request, input: WindowBuffer, output
             if request.flags & SHARED_TURN != 0 && call.impersonates() {
                 return SystemReply::status(STATUS_INSUFFICIENT_RESOURCES);
             }
-            session.service.system_call(call, room)
+            match &early {
+                Some(early) => session.service.system_call_early(call, room, early),
+                None => session.service.system_call(call, room),
+            }
         })
     });
-    match answered {
+    // The application may have seen its answer, and its buffers be in use again.
+    if early.is_some() && !call.early.close() {
+        return None;
+    }
+    Some(match answered {
         Ok(SystemReply { status, handle, information }) => {
             let length = usize::try_from(information).unwrap_or(usize::MAX).min(room.len());
             if !status.is_error() {
@@ -160,7 +195,7 @@ fn system_call(session: &Session, request: &Request, input: WindowBuffer, output
             Reply { status: status.bits(), handle: handle.0, information }
         }
         Err(reason) => status(reason),
-    }
+    })
 }
 
 /// Runs `body` with a private copy of a buffer's bytes, which is on the stack if they are few.

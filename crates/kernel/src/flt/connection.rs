@@ -22,7 +22,7 @@ use crate::raw::{self, DispatcherHeader, IoStackLocation, Irp, Outcome};
 use crate::{Kernel, Unwind};
 
 /// Bytes of both headers.
-const HEADER: u32 = 16;
+pub(super) const HEADER: u32 = 16;
 const _: () = assert!(size_of::<abi::FILTER_MESSAGE_HEADER>() == HEADER as usize);
 const _: () = assert!(size_of::<abi::FILTER_REPLY_HEADER>() == HEADER as usize);
 /// Tag of the events of senders.

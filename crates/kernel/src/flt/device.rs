@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use abi::NTSTATUS;
 
-use super::connection::{Connection, complete};
+use super::connection::{Connection, HEADER, complete};
 use super::{filter, port};
 use crate::io::{self, BuiltIn, DeviceParameters, OpenRequest};
 use crate::ke::Thread;
@@ -216,6 +216,21 @@ fn control(kernel: &Kernel, irp: Irp, location: IoStackLocation) -> Outcome<NTST
         abi::FILTER_PORT_REPLY_MESSAGE => {
             let status = connection.reply(kernel, input)?;
             complete(kernel, irp, status, 0)
+        }
+        abi::FILTER_PORT_REPLY_AND_GET_MESSAGE => {
+            if output.1 < HEADER {
+                return complete(kernel, irp, abi::STATUS_INVALID_PARAMETER, 0);
+            }
+            let status = connection.reply(kernel, input)?;
+            if status == abi::STATUS_SUCCESS {
+                let cancel = routines(kernel).map_err(Unwind::status)?;
+                return connection.get(kernel, irp, location, output, cancel);
+            }
+            let status = status.bits().to_le_bytes();
+            match raw::copy_to(output.0, &status) {
+                Ok(()) => complete(kernel, irp, abi::STATUS_SUCCESS, status.len() as u64),
+                Err(_) => complete(kernel, irp, abi::STATUS_ACCESS_VIOLATION, 0),
+            }
         }
         abi::FILTER_PORT_SEND_MESSAGE => {
             // The low half of the IRP's own word, where the filter can write and nobody else looks meanwhile.

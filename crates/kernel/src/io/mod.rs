@@ -118,7 +118,7 @@ pub use remove_lock::{
     IoRemoveLock, acquire_remove_lock, initialize_remove_lock, release_remove_lock,
     release_remove_lock_and_wait,
 };
-pub use request::{DeviceControl, IoResult, device_control, read, write};
+pub use request::{DeviceControl, IoResult, device_control, device_control_early, read, write};
 pub use section::{create_section, segment};
 pub use share_access::{check_share_access, remove_share_access, set_share_access, update_share_access};
 pub use shutdown::{Chance, register_shutdown_notification, shut_down, unregister_shutdown_notification};

@@ -17,8 +17,8 @@ use super::asynchronous::{self, Pended};
 use super::cancel;
 use crate::ke::Thread;
 use crate::mm::{self, Pool, PoolOwner};
-use crate::ps::Process;
-use crate::raw::{self, IoStackLocation, Irp, Mdl, Outcome};
+use crate::ps::{EarlyAnswer, Process};
+use crate::raw::{self, DispatcherHeader, IoStackLocation, Irp, Mdl, Outcome};
 use crate::trace::Event;
 use crate::{Kernel, Unwind};
 
@@ -65,9 +65,19 @@ pub(super) struct Packet {
     /// Identifier of the process whose thread waits; means something while the state is AWAITED.
     process: AtomicU32,
     parker: Parker,
+    /// The way to the application while the state is AWAITED, if its answer needs nothing of the waiting thread.
+    early: Mutex<Option<Early>>,
     /// What is to be done at the end of a request that goes on by itself.
     pended: Mutex<Option<(InFlight, Pended)>>,
     pool: Arc<Pool>,
+}
+
+/// The way to the application that a request is for.
+#[derive(Clone, Debug)]
+pub(super) struct Early {
+    pub(super) answer: Arc<dyn EarlyAnswer>,
+    /// The file's, signaled at the request's end.
+    pub(super) event: DispatcherHeader,
 }
 
 /// Packets by the address of their IRP.
@@ -239,6 +249,7 @@ impl Packet {
             holders: AtomicU32::new(0),
             process: AtomicU32::new(0),
             parker: Parker::new(),
+            early: Mutex::new(None),
             pended: Mutex::new(None),
             pool: kernel.mm.pool.clone(),
         });
@@ -251,6 +262,10 @@ impl Packet {
     /// # Errors
     /// What the end of a request that went on stopped the machine for.
     pub(super) fn complete(self: Arc<Self>, kernel: &Kernel) -> Outcome<bool> {
+        // Before the thread that waits can go on, and end the IRP.
+        if self.state.load(Ordering::SeqCst) == AWAITED {
+            self.answer_early(kernel)?;
+        }
         match self.state.swap(COMPLETED, Ordering::SeqCst) {
             IN_FLIGHT => Ok(true),
             AWAITED => {
@@ -263,6 +278,23 @@ impl Packet {
             }
             _ => Ok(false),
         }
+    }
+
+    /// Tells the application what the request has come to. One with MDLs, which the thread that waits unlocks, is that thread's
+    /// to tell.
+    fn answer_early(&self, kernel: &Kernel) -> Outcome<()> {
+        let Some(early) = self.take_early() else { return Ok(()) };
+        if self.irp.mdl()? != 0 {
+            return Ok(());
+        }
+        kernel.ke.set_event(kernel, early.event, 0)?;
+        let status = NTSTATUS::from_bits(self.irp.status()?);
+        early.answer.answer(status, self.irp.information()?, &[]);
+        Ok(())
+    }
+
+    fn take_early(&self) -> Option<Early> {
+        self.early.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     fn take_pended(&self) -> Option<(InFlight, Pended)> {
@@ -308,7 +340,15 @@ impl Packet {
     ///
     /// # Errors
     /// `Unwind::Halt` when the machine stops meanwhile; what a cancel routine raised.
-    fn wait(&self, kernel: &Kernel, thread: &Thread) -> Outcome<bool> {
+    fn wait(&self, kernel: &Kernel, thread: &Thread, early: Option<Early>) -> Outcome<bool> {
+        let Some(early) = early else { return self.wait_awaited(kernel, thread) };
+        *self.early.lock().unwrap_or_else(PoisonError::into_inner) = Some(early);
+        let waited = self.wait_awaited(kernel, thread);
+        let _not_used = self.take_early();
+        waited
+    }
+
+    fn wait_awaited(&self, kernel: &Kernel, thread: &Thread) -> Outcome<bool> {
         self.process.store(thread.process_id, Ordering::Relaxed);
         let awaited =
             self.state.compare_exchange(IN_FLIGHT, AWAITED, Ordering::SeqCst, Ordering::Acquire).is_ok();
@@ -616,12 +656,12 @@ pub(super) fn is_completed(kernel: &Kernel) -> bool {
 }
 
 /// Blocks until the calling thread's innermost request is completed. False when the request was given up, because its
-/// process ends: a driver still knows it.
+/// process ends: a driver still knows it. By `early` whoever completes the request tells the application.
 ///
 /// # Errors
 /// `Unwind::Halt` when the machine stops meanwhile; what a cancel routine raised.
-pub(super) fn wait(kernel: &Kernel, thread: &Thread) -> Outcome<bool> {
+pub(super) fn wait(kernel: &Kernel, thread: &Thread, early: Option<Early>) -> Outcome<bool> {
     let innermost =
         with_kept(kernel, |kept| Some(kept.packets.get(kept.in_flight.checked_sub(1)?)?.packet.clone()));
-    innermost.map_or(Err(Unwind::Halt), |packet| packet.wait(kernel, thread))
+    innermost.map_or(Err(Unwind::Halt), |packet| packet.wait(kernel, thread, early))
 }

@@ -7,11 +7,11 @@ use std::sync::Arc;
 use abi::NTSTATUS;
 
 use super::file::File;
-use super::packet::{self, Heading, InFlight, Needs};
+use super::packet::{self, Early, Heading, InFlight, Needs};
 use super::{device, dispatch, mdl, unbuffered};
 use crate::ke::Thread;
 use crate::ob::{HandleEntry, Object};
-use crate::ps::Process;
+use crate::ps::{EarlyAnswer, Process};
 use crate::raw::{DeviceObject, InputBuffer, IoStackLocation, Irp, Outcome, OutputBuffer};
 use crate::trace::Event;
 use crate::{Kernel, Unwind};
@@ -251,7 +251,20 @@ pub fn device_control(
     kernel: &Kernel,
     process: &Process,
     thread: &Thread,
+    control: DeviceControl<'_>,
+) -> IoResult {
+    device_control_early(kernel, process, thread, control, None)
+}
+
+/// As [`device_control`]. Whoever completes a pended request of METHOD_NEITHER tells the application by `early`, if both buffers lie in
+/// its window, so that nothing is to be copied to it.
+#[inline]
+pub fn device_control_early(
+    kernel: &Kernel,
+    process: &Process,
+    thread: &Thread,
     mut control: DeviceControl<'_>,
+    early: Option<&Arc<dyn EarlyAnswer>>,
 ) -> IoResult {
     with_file(kernel, process, control.handle, |file, granted| {
         if let Err(status) = check_control(control.code, granted) {
@@ -260,7 +273,13 @@ pub fn device_control(
         let route = Route::of(kernel, thread, file);
         match control.code & 3 {
             abi::METHOD_BUFFERED => buffered_control(&route, &mut control),
-            abi::METHOD_NEITHER => unbuffered::neither_control(&route, process, &mut control),
+            abi::METHOD_NEITHER => {
+                let in_window = |in_window: bool, length: u32| in_window || length == 0;
+                let in_place = in_window(control.input.is_in_window(), control.input.len())
+                    && in_window(control.output.is_in_window(), control.output.len());
+                let route = route.early(early.filter(|_| in_place));
+                unbuffered::neither_control(&route, process, &mut control)
+            }
             _ => unbuffered::direct_control(&route, process, &mut control),
         }
     })
@@ -354,7 +373,9 @@ pub(super) fn send_plain(
 ) -> IoResult {
     let sent = Kernel::with_current(|_, thread| {
         let fill = |irp: Irp, location: IoStackLocation, _: &InFlight| fill(irp, location);
-        Route { kernel, thread, file, user_mode }.send_in_place(Needs::default(), &|_| Ok(()), &fill).0
+        Route { kernel, thread, file, user_mode, early: None }
+            .send_in_place(Needs::default(), &|_| Ok(()), &fill)
+            .0
     });
     sent.unwrap_or(IoResult::failed(abi::STATUS_INVALID_DEVICE_STATE))
 }
@@ -368,17 +389,24 @@ pub(super) struct Route<'a> {
     thread: &'a Thread,
     file: &'a File,
     user_mode: bool,
+    early: Option<&'a Arc<dyn EarlyAnswer>>,
 }
 
 impl<'a> Route<'a> {
     /// The way of an application's request.
     pub(super) fn of(kernel: &'a Kernel, thread: &'a Thread, file: &'a File) -> Self {
-        Self { kernel, thread, file, user_mode: true }
+        Self { kernel, thread, file, user_mode: true, early: None }
     }
 
     /// The same way for a requestor of this mode.
     pub(super) fn in_mode(self, user_mode: bool) -> Self {
         Self { user_mode, ..self }
+    }
+
+    /// The same way; whoever completes a request of it tells the application by `early`. For requests that leave nothing to do but to
+    /// answer.
+    fn early(self, early: Option<&'a Arc<dyn EarlyAnswer>>) -> Self {
+        Self { early, ..self }
     }
 
     /// Puts a request in flight; returns also the device that it goes to, the top of the file's stack.
@@ -477,7 +505,8 @@ impl<'a> Route<'a> {
     fn wait(&self, irp: Irp, top: DeviceObject) -> Outcome<(IoResult, bool)> {
         let (kernel, event) = (self.kernel, self.file.object.event());
         kernel.ke.clear_event(kernel, event)?;
-        let completed = packet::wait(kernel, self.thread)?;
+        let early = self.early.map(|answer| Early { answer: answer.clone(), event });
+        let completed = packet::wait(kernel, self.thread, early)?;
         kernel.ke.set_event(kernel, event, 0)?;
         if !completed {
             return Ok((IoResult::failed(abi::STATUS_CANCELLED), false));

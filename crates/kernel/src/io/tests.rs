@@ -1,6 +1,7 @@
 //! Cancelling against completing, under many interleavings, with a driver compiled into the test.
 
 mod asynchronous;
+mod early;
 mod file_life;
 mod kernel_file;
 

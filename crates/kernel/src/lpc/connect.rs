@@ -251,7 +251,7 @@ fn add(kernel: &Kernel, channel: &Channel, connection: Connection) -> Result<usi
 /// # Errors
 /// As for [`receive`](super::receive()).
 pub fn listen(kernel: &Kernel, caller: &Caller<'_>, port: &Port) -> Result<Received, NTSTATUS> {
-    receive_as(kernel, caller, port, Timeout::Never, true)
+    receive_as(kernel, caller, port, Timeout::Never, true, None)
 }
 
 /// What `NtAcceptConnectPort` is asked for, beside the request that it answers.

@@ -36,6 +36,7 @@ pub use port::{Limits, Port, PortUsage, Ports, create_port};
 pub use request_data::{Copied, ServerBuffer, copy_request_data};
 pub use termination::{process_ended, register_thread_terminate_port, thread_ended};
 pub use transfer::{
-    Caller, Received, receive, reply, reply_wait_receive, reply_wait_reply, request, request_wait_reply,
+    Caller, Received, receive, receive_early, reply, reply_wait_receive, reply_wait_receive_early,
+    reply_wait_reply, request, request_wait_reply, request_wait_reply_early,
 };
 pub use view::{ClientView, GivenView, RemoteView};

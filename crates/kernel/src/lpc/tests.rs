@@ -1,6 +1,7 @@
 //! Random histories of servers and clients on the deterministic platform, each step compared with a plain model of the rules. After
 //! each step all threads have come to rest: virtual time, which the test waits for, passes only then.
 
+mod early;
 mod model;
 mod world;
 
@@ -34,6 +35,9 @@ fn ports_behave_as_their_model_says() {
             world.stop(kernel);
         });
     });
+    // Most waits end with somebody's message while their thread sleeps.
+    let early = early::ANSWERED.load(Ordering::Relaxed);
+    assert!(early > 1000, "{early} early answers");
     let counts = SEEN.lock().expect("not poisoned").clone();
     eprintln!("{} histories in {:?}: {counts:x?}", MACHINES * HISTORIES, started.elapsed());
     // Each happens often enough to be looked at.

@@ -9,10 +9,10 @@ use super::connect::no_such_request;
 use super::message::{ClientId, HEADER, Message};
 use super::port::Port;
 use super::request_data::RequestData;
-use super::waiting::{Waiting, Wakes};
+use super::waiting::{Early, Waiting, Wakes};
 use crate::Kernel;
 use crate::ke::{ProcessorMode, Thread, Timeout};
-use crate::ps::Process;
+use crate::ps::{EarlyAnswer, Process};
 
 /// Who makes a call.
 #[derive(Clone, Copy, Debug)]
@@ -111,10 +111,25 @@ pub fn request_wait_reply(
     kernel: &Kernel,
     caller: &Caller<'_>,
     port: &Port,
+    message: Box<Message>,
+) -> Result<Box<Message>, NTSTATUS> {
+    request_wait_reply_early(kernel, caller, port, message, None)
+}
+
+/// As [`request_wait_reply`]; by `early` whoever replies hands the message to the application: its header, and what follows that.
+///
+/// # Errors
+/// As there.
+pub fn request_wait_reply_early(
+    kernel: &Kernel,
+    caller: &Caller<'_>,
+    port: &Port,
     mut message: Box<Message>,
+    early: Option<Arc<dyn EarlyAnswer>>,
 ) -> Result<Box<Message>, NTSTATUS> {
     check_length(port, &message)?;
-    let waiting = Waiting::begin(caller.thread);
+    let early = early.map(|answer| Early { answer, with_context: false });
+    let waiting = Waiting::begin_for(caller.thread, early);
     let mut wakes = Wakes::default();
     let asked = if message.header.kind & !abi::LPC_KERNELMODE_MESSAGE == abi::LPC_REQUEST {
         call_back(kernel, caller, port, &mut message, &waiting, &mut wakes)
@@ -324,7 +339,21 @@ pub fn receive(
     port: &Port,
     timeout: Timeout,
 ) -> Result<Received, NTSTATUS> {
-    receive_as(kernel, caller, port, timeout, false)
+    receive_as(kernel, caller, port, timeout, false, None)
+}
+
+/// As [`receive`]; by `early` whoever sends hands the message to the application: the PortContext, the header, and what follows that.
+///
+/// # Errors
+/// As there.
+pub fn receive_early(
+    kernel: &Kernel,
+    caller: &Caller<'_>,
+    port: &Port,
+    timeout: Timeout,
+    early: Option<Arc<dyn EarlyAnswer>>,
+) -> Result<Received, NTSTATUS> {
+    receive_as(kernel, caller, port, timeout, false, early)
 }
 
 pub(super) fn receive_as(
@@ -333,11 +362,13 @@ pub(super) fn receive_as(
     port: &Port,
     timeout: Timeout,
     listens: bool,
+    early: Option<Arc<dyn EarlyAnswer>>,
 ) -> Result<Received, NTSTATUS> {
     if listens && port.end != End::Connection {
         return Err(abi::STATUS_INVALID_PORT_HANDLE);
     }
-    let waiting = Waiting::begin(caller.thread);
+    let early = early.map(|answer| Early { answer, with_context: true });
+    let waiting = Waiting::begin_for(caller.thread, early);
     let begun = begin_receive(&mut port.channel.lock(kernel), caller, port.end, &waiting, listens);
     finish_receive(kernel, caller, port, waiting, begun?, timeout)
 }
@@ -351,12 +382,28 @@ pub fn reply_wait_receive(
     kernel: &Kernel,
     caller: &Caller<'_>,
     port: &Port,
+    message: Box<Message>,
+    timeout: Timeout,
+) -> Result<Received, NTSTATUS> {
+    reply_wait_receive_early(kernel, caller, port, message, timeout, None)
+}
+
+/// As [`reply_wait_receive`], with `early` as for [`receive_early`].
+///
+/// # Errors
+/// As there.
+pub fn reply_wait_receive_early(
+    kernel: &Kernel,
+    caller: &Caller<'_>,
+    port: &Port,
     mut message: Box<Message>,
     timeout: Timeout,
+    early: Option<Arc<dyn EarlyAnswer>>,
 ) -> Result<Received, NTSTATUS> {
     check_length(port, &message)?;
     let client = message.header.client;
-    let waiting = Waiting::begin(caller.thread);
+    let early = early.map(|answer| Early { answer, with_context: true });
+    let waiting = Waiting::begin_for(caller.thread, early);
     let mut wakes = Wakes::default();
     let begun = {
         let mut state = port.channel.lock(kernel);

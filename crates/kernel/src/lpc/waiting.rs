@@ -1,6 +1,7 @@
 //! A thread that waits for a message: what the sender fills, and how the thread is woken.
 //!
 //! Whoever ends the wait does so under the channel's lock, and once. A thread that has not yet gone to sleep then needs no waking.
+//! Before one that sleeps is woken, the application that it waits for is given its message, if there is a way to it (`ps`, early answers).
 
 use std::cell::Cell;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
@@ -8,14 +9,33 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use abi::NTSTATUS;
 
-use super::message::Message;
+use super::message::{HEADER, Message};
 use crate::Kernel;
 use crate::ke::{ProcessorMode, Thread, Timeout};
+use crate::ps::EarlyAnswer;
 use crate::raw::{DispatcherHeader, Outcome};
 
 const RUNS: u8 = 0;
 const SLEEPS: u8 = 1;
 const ENDED: u8 = 2;
+
+/// The way to the application that a wait is for.
+#[derive(Clone, Debug)]
+pub(super) struct Early {
+    pub(super) answer: Arc<dyn EarlyAnswer>,
+    /// What its message is to have in front: the PortContext.
+    pub(super) with_context: bool,
+}
+
+impl Early {
+    fn deliver(&self, message: &Message) {
+        let context = message.context.to_le_bytes();
+        let header: [u8; HEADER] = message.header.to_bytes();
+        let front: &[u8] = if self.with_context { &context } else { &[] };
+        let length = front.len() + header.len() + message.tail().len();
+        self.answer.answer(abi::STATUS_SUCCESS, length as u64, &[front, &header, message.tail()]);
+    }
+}
 
 /// One wait of one thread.
 #[derive(Debug)]
@@ -32,6 +52,7 @@ struct End {
     /// Empty until one is sent, to be exchanged for that.
     message: Option<Box<Message>>,
     sent: bool,
+    early: Option<Early>,
 }
 
 /// How a wait has ended.
@@ -59,8 +80,13 @@ thread_local! {
 impl Waiting {
     /// The thread is about to wait.
     pub(super) fn begin(thread: &Thread) -> Arc<Self> {
+        Self::begin_for(thread, None)
+    }
+
+    /// As [`Self::begin`]; by `early` whoever ends the wait with a message hands that to the application.
+    pub(super) fn begin_for(thread: &Thread, early: Option<Early>) -> Arc<Self> {
         let event = thread.reply_event().address();
-        let end = |message| End { status: abi::STATUS_PENDING, message: Some(message), sent: false };
+        let end = |message| End { status: abi::STATUS_PENDING, message: Some(message), sent: false, early };
         if let Some(mut spare) = SPARE.take()
             // Who woke it last may still hold it.
             && let Some(own) = Arc::get_mut(&mut spare)
@@ -125,6 +151,7 @@ impl Waiting {
         let ended = {
             let mut result = self.result();
             let message = if result.sent { result.message.take() } else { None };
+            result.early = None;
             Ended { status: result.status, message }
         };
         SPARE.set(Some(self));
@@ -167,6 +194,14 @@ impl Waiting {
     }
 
     fn wake(&self, kernel: &Kernel) {
+        {
+            let result = &mut *self.result();
+            let sent = result.sent && result.status == abi::STATUS_SUCCESS;
+            if let (true, Some(message), Some(early)) = (sent, &result.message, result.early.take()) {
+                // First: the application is what everybody waits for, and the thread may not go on before.
+                early.deliver(message);
+            }
+        }
         let event = DispatcherHeader::at(self.event.load(Ordering::Relaxed));
         let _own_memory = kernel.ke.set_event(kernel, event, 0);
     }

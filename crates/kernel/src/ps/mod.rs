@@ -1,6 +1,7 @@
 //! Processes and threads: whose handles, whose context, and how a Linux thread becomes one of a machine's.
 
 mod attach;
+mod early_answer;
 mod impersonation;
 mod object;
 mod process;
@@ -8,6 +9,7 @@ mod system_thread;
 mod thread_token;
 
 pub use attach::inside;
+pub use early_answer::EarlyAnswer;
 pub use impersonation::{
     Impersonation, ImpersonationRequest, current_impersonation, impersonate, impersonation, restore, revert,
     thread_at,

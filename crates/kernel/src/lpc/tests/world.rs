@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 use abi::NTSTATUS;
 use platform::Parker;
 
+use super::early::{Slot, context_and_message, only_message};
 use super::model::{Act, Ended, PARTICIPANTS, Through};
 use crate::Kernel;
 use crate::ke::tests::{Machine, delay};
@@ -90,9 +91,7 @@ impl World {
 
     pub(super) fn begin(&self, kernel: &Kernel) -> Run<'_> {
         let process = kernel.ps.system().clone();
-        let limits = Limits { connection_info: 8, message: 64 };
-        let object = lpc::create_port(kernel, &process, limits).expect("pool");
-        let port = process.handles.insert(object, 0).expect("room");
+        let port = listening_port(kernel);
         Run {
             world: self,
             process,
@@ -108,8 +107,16 @@ impl World {
     }
 }
 
+/// A connection port of the system process.
+pub(super) fn listening_port(kernel: &Kernel) -> u32 {
+    let process = kernel.ps.system();
+    let limits = Limits { connection_info: 8, message: 64 };
+    let object = lpc::create_port(kernel, process, limits).expect("pool");
+    process.handles.insert(object, 0).expect("room")
+}
+
 /// Runs `body` with a port of the system process, as an application's thread.
-fn with_port<R>(
+pub(super) fn with_port<R>(
     kernel: &Kernel,
     thread: &Thread,
     handle: u32,
@@ -152,7 +159,7 @@ fn connected(kernel: &Kernel, outcome: ConnectOutcome) -> Outcome {
     }
 }
 
-fn message(header: Header, data: u8) -> Box<Message> {
+pub(super) fn message(header: Header, data: u8) -> Box<Message> {
     let length = u16::try_from(lpc::HEADER + 1).expect("short");
     let header = Header { data_length: 1, total_length: length, ..header };
     Message::with(header, |tail| {
@@ -244,9 +251,12 @@ impl Run<'_> {
                 let handle = self.handle(through);
                 let timeout = if waits { Timeout::Never } else { Timeout::At(0) };
                 self.command(kernel, who, move |kernel, thread| {
-                    received(with_port(kernel, thread, handle, |caller, port| {
-                        lpc::receive(kernel, caller, port, timeout)
-                    }))
+                    let (slot, early) = Slot::new();
+                    let came = with_port(kernel, thread, handle, |caller, port| {
+                        lpc::receive_early(kernel, caller, port, timeout, Some(early))
+                    });
+                    slot.compare(context_and_message(&came));
+                    received(came)
                 });
             }
             Act::Look { who, through, to } => {
@@ -289,10 +299,18 @@ impl Run<'_> {
             with_port(kernel, thread, handle, |caller, port| match act {
                 Act::Send { .. } => status(lpc::request(kernel, caller, port, message)),
                 Act::Ask { .. } | Act::CallBack { .. } => {
-                    came(lpc::request_wait_reply(kernel, caller, port, message))
+                    let (slot, early) = Slot::new();
+                    let reply = lpc::request_wait_reply_early(kernel, caller, port, message, Some(early));
+                    slot.compare(only_message(&reply));
+                    came(reply)
                 }
                 Act::Reply { receives: true, .. } => {
-                    received(lpc::reply_wait_receive(kernel, caller, port, message, Timeout::Never))
+                    let (slot, early) = Slot::new();
+                    let never = Timeout::Never;
+                    let came =
+                        lpc::reply_wait_receive_early(kernel, caller, port, message, never, Some(early));
+                    slot.compare(context_and_message(&came));
+                    received(came)
                 }
                 Act::Reply { .. } => status(lpc::reply(kernel, caller, port, message)),
                 _ => came(lpc::reply_wait_reply(kernel, caller, port, message)),

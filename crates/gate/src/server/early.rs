@@ -1,0 +1,93 @@
+//! Early answers: whoever ends what a request waits for answers it, and the application need not wait until the host's thread, which
+//! waits in the kernel, has run too.
+//!
+//! The answer is written where the host's thread would write it, once: a lock between the two decides who does. The host's
+//! thread finds its request answered when it comes back, and touches neither the slot nor the application's buffers any more.
+//! It may be late: the next request waits for it in the slot.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use abi::NTSTATUS;
+
+use super::slot::{OUTPUT_LIMIT, copy_out};
+use crate::bell::{self, Word as _};
+use crate::patience::processor;
+use crate::service::WindowBuffer;
+use crate::window::Window;
+use crate::wire::Reply;
+
+/// The request that a slot's thread serves, if somebody else may answer it.
+#[derive(Debug)]
+pub(super) struct EarlyAnswer {
+    window: Arc<Window>,
+    slot: u32,
+    open: Mutex<Option<Open>>,
+}
+
+/// A request that has not been answered.
+#[derive(Clone, Copy, Debug)]
+struct Open {
+    number: u32,
+    output: WindowBuffer,
+}
+
+impl EarlyAnswer {
+    pub(super) fn new(window: &Arc<Window>, slot: u32) -> Arc<Self> {
+        Arc::new(Self { window: Arc::clone(window), slot, open: Mutex::default() })
+    }
+
+    /// Lets others answer the request with this sequence number, whose output goes to `output`, until [`Self::close`].
+    pub(super) fn open(self: &Arc<Self>, number: u32, output: WindowBuffer) -> EarlyCall {
+        *self.lock() = Some(Open { number, output });
+        EarlyCall { place: Arc::clone(self), number }
+    }
+
+    /// Nobody else answers it from now on; false when somebody has.
+    pub(super) fn close(&self) -> bool {
+        self.lock().take().is_some()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Open>> {
+        // Held while an answer is written, and never while somebody is woken.
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One request, to be answered before its call on the [`Service`](crate::Service) returns, by whoever ends what it waits for.
+#[derive(Clone, Debug)]
+pub struct EarlyCall {
+    place: Arc<EarlyAnswer>,
+    number: u32,
+}
+
+impl EarlyCall {
+    /// Answers the request with `status`, `information` and no handle. `output`, part after part, fills the front of its output; none
+    /// leaves it as it is. What the call on the service returns is not looked at then.
+    ///
+    /// Does nothing when the request has been answered, when its call has returned, and when the output is too short: then the
+    /// call's own result is the answer. Never blocks for long; any thread of the host.
+    pub fn answer(&self, status: NTSTATUS, information: u64, output: &[&[u8]]) {
+        let length: usize = output.iter().map(|part| part.len()).sum();
+        let lines = self.place.window.slot(self.place.slot);
+        let sleeps = {
+            let mut place = self.place.lock();
+            let fits = |open: &mut Open| {
+                open.number == self.number && length <= (open.output.length as usize).min(OUTPUT_LIMIT)
+            };
+            let Some(open) = place.take_if(fits) else { return };
+            let mut to = open.output;
+            for part in output {
+                copy_out(part, to);
+                // No longer than the output is in sum.
+                let count = u32::try_from(part.len()).unwrap_or(to.length);
+                to = WindowBuffer { address: to.address + u64::from(count), length: to.length - count };
+            }
+            lines.reply.write(&Reply { status: status.bits(), information, handle: 0 }, processor());
+            // In here: from the moment that the slot's thread finds its request answered, only that thread rings.
+            bell::set(&lines.reply.bell, self.number, &lines.request.parked)
+        };
+        if sleeps {
+            lines.reply.bell.wake();
+        }
+    }
+}
