@@ -127,7 +127,7 @@ fn on_each_device(transport: &dyn Transport, body: impl Fn(Caller<'_>)) {
 }
 
 macro_rules! rule {
-    ($name:ident, $application:ident, $elsewhere:ident, $body:ident) => {
+    (fn $name:ident(), fn $application:ident(), fn $elsewhere:ident(), $body:ident) => {
         #[test]
         fn $name() {
             embedded("recorder", |transport| on_each_device(transport, $body));
@@ -146,9 +146,9 @@ macro_rules! rule {
 }
 
 rule!(
-    directory_control_brings_class_pattern_and_flags,
-    application_of_directories,
-    directory_control_brings_the_same_from_another_process,
+    fn directory_control_brings_class_pattern_and_flags(),
+    fn application_of_directories(),
+    fn directory_control_brings_the_same_from_another_process(),
     directories
 );
 
@@ -189,9 +189,9 @@ fn directories(mut caller: Caller<'_>) {
 }
 
 rule!(
-    volume_requests_bring_class_and_length_in_a_system_buffer,
-    application_of_volumes,
-    volume_requests_bring_the_same_from_another_process,
+    fn volume_requests_bring_class_and_length_in_a_system_buffer(),
+    fn application_of_volumes(),
+    fn volume_requests_bring_the_same_from_another_process(),
     volumes
 );
 
@@ -219,9 +219,9 @@ fn volumes(caller: Caller<'_>) {
 }
 
 rule!(
-    attribute_and_quota_requests_bring_their_lists,
-    application_of_lists,
-    attribute_and_quota_requests_bring_the_same_from_another_process,
+    fn attribute_and_quota_requests_bring_their_lists(),
+    fn application_of_lists(),
+    fn attribute_and_quota_requests_bring_the_same_from_another_process(),
     lists
 );
 
@@ -260,9 +260,9 @@ fn lists(mut caller: Caller<'_>) {
 }
 
 rule!(
-    lock_control_brings_offset_length_key_and_flags,
-    application_of_locks,
-    lock_control_brings_the_same_from_another_process,
+    fn lock_control_brings_offset_length_key_and_flags(),
+    fn application_of_locks(),
+    fn lock_control_brings_the_same_from_another_process(),
     locks
 );
 

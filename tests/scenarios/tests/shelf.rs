@@ -88,7 +88,7 @@ fn everywhere(form: ringbridge_scenarios::Form, name: &str, body: impl Fn(&dyn T
 
 /// A rule: its scenario, and the test that plays its application.
 macro_rules! rule {
-    ($name:ident, $application:ident, $body:ident) => {
+    (fn $name:ident(), fn $application:ident(), $body:ident) => {
         scenario! {
             fn $name(form: Form) {
                 everywhere(form, stringify!($application), $body);
@@ -104,7 +104,7 @@ macro_rules! rule {
     };
 }
 
-rule!(a_disposition_says_what_becomes_of_a_name, application_of_dispositions, dispositions);
+rule!(fn a_disposition_says_what_becomes_of_a_name(), fn application_of_dispositions(), dispositions);
 
 fn dispositions(transport: &dyn Transport) {
     let open = |disposition| how(disposition).open(transport, &path("d"));
@@ -132,7 +132,7 @@ fn dispositions(transport: &dyn Transport) {
     assert_eq!(code(delete_file(transport, &path("d"))), abi::ERROR_FILE_NOT_FOUND);
 }
 
-rule!(a_synchronous_files_pointer_moves_and_its_end_is_set, application_of_pointers, pointers);
+rule!(fn a_synchronous_files_pointer_moves_and_its_end_is_set(), fn application_of_pointers(), pointers);
 
 fn pointers(transport: &dyn Transport) {
     let file = file(transport, "p");
@@ -163,7 +163,7 @@ fn pointers(transport: &dyn Transport) {
     delete_file(transport, &path("p")).expect("goes");
 }
 
-rule!(a_folder_lists_what_fits_a_pattern, application_of_folders, folders);
+rule!(fn a_folder_lists_what_fits_a_pattern(), fn application_of_folders(), folders);
 
 fn folders(transport: &dyn Transport) {
     create_directory(transport, &path("many")).expect("is made");
@@ -192,7 +192,7 @@ fn folders(transport: &dyn Transport) {
     remove_directory(transport, &path("many")).expect("goes");
 }
 
-rule!(a_file_that_is_deleted_goes_with_its_last_handle, application_of_deletion, deletion);
+rule!(fn a_file_that_is_deleted_goes_with_its_last_handle(), fn application_of_deletion(), deletion);
 
 fn deletion(transport: &dyn Transport) {
     let kept = how(Disposition::CreateNew).open(transport, &path("gone")).expect("opens");
@@ -213,7 +213,7 @@ fn deletion(transport: &dyn Transport) {
     assert_eq!(code(delete_file(transport, &path("gone"))), abi::ERROR_FILE_NOT_FOUND);
 }
 
-rule!(a_volume_tells_its_label_and_its_space, application_of_volumes, volumes);
+rule!(fn a_volume_tells_its_label_and_its_space(), fn application_of_volumes(), volumes);
 
 fn volumes(transport: &dyn Transport) {
     let root = path("");
@@ -256,7 +256,7 @@ fn watched<'a>(transport: &'a dyn Transport, name: &str) -> Device<'a> {
     options.overlapped(true).open(transport, &path(name)).expect("opens")
 }
 
-rule!(changes_are_told_once_and_none_is_lost, application_of_changes, changes);
+rule!(fn changes_are_told_once_and_none_is_lost(), fn application_of_changes(), changes);
 
 fn changes(transport: &dyn Transport) {
     const NAMES: u32 = abi::FILE_NOTIFY_CHANGE_FILE_NAME | abi::FILE_NOTIFY_CHANGE_DIR_NAME;
@@ -305,7 +305,7 @@ fn changes(transport: &dyn Transport) {
     remove_directory(transport, &path("w")).expect("goes");
 }
 
-rule!(a_locked_range_is_one_files_alone_until_it_is_given_back, application_of_locks, locks);
+rule!(fn a_locked_range_is_one_files_alone_until_it_is_given_back(), fn application_of_locks(), locks);
 
 fn locks(transport: &dyn Transport) {
     const SHARED: LockOptions = LockOptions { exclusive: false, fail_immediately: true };
@@ -349,7 +349,7 @@ fn locks(transport: &dyn Transport) {
     delete_file(transport, &path("l")).expect("goes");
 }
 
-rule!(calls_about_files_with_wrong_memory_or_handles_are_refused, application_of_bad_calls, bad_calls);
+rule!(fn calls_about_files_with_wrong_memory_or_handles_are_refused(), fn application_of_bad_calls(), bad_calls);
 
 fn bad_calls(transport: &dyn Transport) {
     let file = file(transport, "b");
@@ -407,7 +407,7 @@ fn bad_calls(transport: &dyn Transport) {
     delete_file(transport, &path("b")).expect("goes");
 }
 
-rule!(extended_attributes_are_set_replaced_asked_for_and_taken_away, application_of_attributes, attributes);
+rule!(fn extended_attributes_are_set_replaced_asked_for_and_taken_away(), fn application_of_attributes(), attributes);
 
 fn ea(next: u32, name: &[u8], value: &[u8]) -> Vec<u8> {
     let mut entry = next.to_le_bytes().to_vec();

@@ -18,7 +18,7 @@ use crate::watch::Recorder;
 
 /// A machine with one sample.
 pub(super) struct Stage {
-    machine: Machine,
+    pub(super) machine: Machine,
     events: Arc<Recorder>,
 }
 
