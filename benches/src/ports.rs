@@ -87,10 +87,18 @@ fn guard(client: &Client, processor: usize) -> Result<()> {
     floors::pin(processor);
     let port = verdict::guard(client, PATIENCE)?;
     let mut question = [0; 64];
-    while let Ok(header) = port.get_message(&mut question) {
-        let _gone = port.reply_message(&reply_to(header.message_id, &verdict::DENY.to_le_bytes()));
+    let mut got = port.get_message(&mut question);
+    loop {
+        got = match got {
+            Ok(header) => {
+                let deny = reply_to(header.message_id, &verdict::DENY.to_le_bytes());
+                port.reply_and_get_message(&deny, &mut question)
+            }
+            // Its asker has gone.
+            Err(error) if error.function == "FilterReplyMessage" => port.get_message(&mut question),
+            Err(_) => return Ok(()),
+        };
     }
-    Ok(())
 }
 
 /// P7.

@@ -226,7 +226,7 @@ fn a_reply_and_the_next_message_are_one_call(transport: &dyn Transport) {
         for number in 1..MESSAGES {
             let reply = replied(header, &[number - 1]);
             header = port.reply_and_get_message(&reply, &mut buffer).expect("the next one");
-            assert_eq!(buffer[FILTER_HEADER_SIZE..], pattern(8, number), "message {number}");
+            assert_eq!(buffer[FILTER_HEADER_SIZE..], pattern(8, number.into()), "message {number}");
         }
         port.reply_message(&replied(header, &[MESSAGES - 1])).expect("is awaited");
         let expected: Vec<_> = (0..MESSAGES).map(|number| checksum(&[number])).collect();
@@ -263,8 +263,8 @@ fn a_reply_and_the_next_message_are_one_call(transport: &dyn Transport) {
     thread::scope(|scope| {
         let sender = scope.spawn(|| send(&open(transport, DEVICE), 8, 4, 1, 0).0);
         let header = take(&port, 8).0;
-        let waits = scope.spawn(|| {
-            let reply = replied(header, &[0]);
+        let (port, reply) = (&port, replied(header, &[0]));
+        let waits = scope.spawn(move || {
             let error = port.reply_and_get_message(&reply, &mut [0; 64]).expect_err("nobody sends");
             (error.function, error.hresult)
         });
