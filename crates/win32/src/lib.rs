@@ -32,6 +32,7 @@ mod handle;
 mod heap;
 mod memory;
 mod message;
+mod message_text;
 mod native;
 mod overlapped;
 mod pending;
