@@ -2,8 +2,7 @@
  * Microsoft's public documentation. Long is 64 bits here, so LONG is int; L"..." is UTF-16 because of -fshort-wchar; nothing
  * has another calling convention than the system's own. `ringbridge cc` gives the flags.
  *
- * Not yet there, and so not declared: FilterConnectCommunicationPort and the others of fltuser.h, the Nt... calls of LPC ports,
- * CreateNamedPipe and its kin, mutexes, semaphores, timers, processes, services, the console, files of Linux. */
+ * What is not there is not declared: docs/c-applications.md lists what is. */
 #ifndef RINGBRIDGE_WINDOWS_H
 #define RINGBRIDGE_WINDOWS_H
 
@@ -176,6 +175,26 @@ typedef struct _SECURITY_ATTRIBUTES {
     BOOL bInheritHandle;
 } SECURITY_ATTRIBUTES, *PSECURITY_ATTRIBUTES, *LPSECURITY_ATTRIBUTES;
 
+typedef enum _SECURITY_IMPERSONATION_LEVEL {
+    SecurityAnonymous,
+    SecurityIdentification,
+    SecurityImpersonation,
+    SecurityDelegation
+} SECURITY_IMPERSONATION_LEVEL, *PSECURITY_IMPERSONATION_LEVEL;
+
+typedef BOOLEAN SECURITY_CONTEXT_TRACKING_MODE, *PSECURITY_CONTEXT_TRACKING_MODE;
+#define SECURITY_STATIC_TRACKING FALSE
+#define SECURITY_DYNAMIC_TRACKING TRUE
+
+typedef struct _SECURITY_QUALITY_OF_SERVICE {
+    DWORD Length;
+    SECURITY_IMPERSONATION_LEVEL ImpersonationLevel;
+    SECURITY_CONTEXT_TRACKING_MODE ContextTrackingMode;
+    BOOLEAN EffectiveOnly;
+} SECURITY_QUALITY_OF_SERVICE, *PSECURITY_QUALITY_OF_SERVICE;
+
+typedef PVOID PSID;
+
 typedef struct _OVERLAPPED {
     ULONG_PTR Internal;
     ULONG_PTR InternalHigh;
@@ -259,6 +278,14 @@ typedef void (*LPOVERLAPPED_COMPLETION_ROUTINE)(DWORD, DWORD, LPOVERLAPPED);
 #define FILE_FLAG_DELETE_ON_CLOSE 0x04000000
 #define FILE_FLAG_BACKUP_SEMANTICS 0x02000000
 
+#define SECURITY_ANONYMOUS 0x00000000
+#define SECURITY_IDENTIFICATION 0x00010000
+#define SECURITY_IMPERSONATION 0x00020000
+#define SECURITY_DELEGATION 0x00030000
+#define SECURITY_CONTEXT_TRACKING 0x00040000
+#define SECURITY_EFFECTIVE_ONLY 0x00080000
+#define SECURITY_SQOS_PRESENT 0x00100000
+
 #define FILE_SKIP_COMPLETION_PORT_ON_SUCCESS 1
 #define FILE_SKIP_SET_EVENT_ON_HANDLE 2
 
@@ -338,6 +365,7 @@ BOOL ReadFileEx(HANDLE file, LPVOID buffer, DWORD length, LPOVERLAPPED overlappe
 BOOL WriteFileEx(HANDLE file, LPCVOID buffer, DWORD length, LPOVERLAPPED overlapped, LPOVERLAPPED_COMPLETION_ROUTINE routine);
 BOOL DeviceIoControl(HANDLE device, DWORD code, LPVOID input, DWORD input_length, LPVOID output, DWORD output_length, LPDWORD returned, LPOVERLAPPED overlapped);
 BOOL CloseHandle(HANDLE handle);
+BOOL FlushFileBuffers(HANDLE file);
 BOOL DuplicateHandle(HANDLE source_process, HANDLE source, HANDLE target_process, LPHANDLE target, DWORD access, BOOL inherit, DWORD options);
 
 BOOL GetOverlappedResult(HANDLE file, LPOVERLAPPED overlapped, LPDWORD transferred, BOOL wait);
@@ -505,6 +533,8 @@ static inline void DeleteCriticalSection(LPCRITICAL_SECTION section) { pthread_m
 
 #include "winerror.h"
 #include "ringbridge_crt.h"
+
+#include "namedpipeapi.h"
 
 static inline int lstrlenA(LPCSTR text) { return text ? (int)strlen(text) : 0; }
 static inline int lstrlenW(LPCWSTR text) { return text ? (int)ringbridge_wcslen(text) : 0; }

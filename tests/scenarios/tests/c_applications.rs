@@ -7,7 +7,8 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use host::Server;
 use ringbridge_scenarios::{
-    DELAY, Form, HELLO, NOTIFY, PIPE, SampleDriver, scenario, serve, unload_when_closed,
+    CONSULT, DELAY, Form, HELLO, NAMEDPIPE, NOTIFY, PIPE, SampleDriver, VERDICT, scenario, serve,
+    unload_when_closed,
 };
 use win32::compiling::Installation;
 
@@ -100,6 +101,52 @@ scenario! {
                 command.args([way, "1000"]);
                 assert_eq!(said_by(command), format!("1000 notifications\n{last}"));
             }
+        });
+    }
+}
+
+scenario! {
+    fn the_application_of_seed_0_answers_its_minifilter_in_three_ways(form: Form) {
+        with_each_compiler(&VERDICT, form, |compiler, folder, server| {
+            let program = compile(compiler, "samples/verdict", folder);
+            // The driver goes on counting.
+            for (way, allowed, denied, last) in
+                [("wait", 2, 1, "\\last: opened\n"), ("event", 5, 2, ""), ("port", 7, 3, "")]
+            {
+                let mut command = command(&program, server);
+                command.arg(way);
+                let expected = format!(
+                    "no such port: 80070002\n\\letter.txt: opened\n\\letter.exe: 5\n\\another.txt: opened\n\
+                     allowed {allowed}, denied {denied}, unanswered 0\n{last}the guard ends: 00000000\n"
+                );
+                assert_eq!(said_by(command), expected, "{way}");
+            }
+        });
+    }
+}
+
+scenario! {
+    fn the_application_of_seed_0_consults_a_driver_and_is_consulted_through_lpc(form: Form) {
+        with_each_compiler(&CONSULT, form, |compiler, folder, server| {
+            let said = said_by(command(&compile(compiler, "samples/consult", folder), server));
+            let bytes = sample_consult::LINE.len() * sample_consult::LINES;
+            let expected = format!(
+                "the driver asked and was told {bytes} bytes, 600 words, 100 lines\n\
+                 the driver changed 20 letters: WHAT IS SHOWN IS NOT SENT\n"
+            );
+            assert_eq!(said, expected);
+        });
+    }
+}
+
+scenario! {
+    fn the_application_of_seed_0_serves_pipes_that_a_driver_opens(form: Form) {
+        with_each_compiler(&NAMEDPIPE, form, |compiler, folder, server| {
+            let said = said_by(command(&compile(compiler, "samples/namedpipe", folder), server));
+            let expected = "the driver connects: the driver is here\nwas it a car comes back as rac a ti saw\n\
+                or a cat i saw comes back as was i tac a ro\n\
+                the driver connects: the driver is here\nno bound comes back as NO BOUND\n";
+            assert_eq!(said, expected);
         });
     }
 }
@@ -241,7 +288,10 @@ fn the_same_sources_compile_for_windows() {
         for entry in std::fs::read_dir(sources().join(folder)).expect("is there") {
             let path = entry.expect("is read").path();
             if path.extension().is_some_and(|extension| extension == "c") {
-                let output = Command::new(compiler).arg("-fsyntax-only").arg(&path).output().expect("starts");
+                // What Windows' headers have comes from them.
+                let mut command = Command::new(compiler);
+                command.args(["-fsyntax-only", "-idirafter"]).arg(sources().join("include")).arg(&path);
+                let output = command.output().expect("starts");
                 let said = String::from_utf8_lossy(&output.stderr);
                 assert!(output.status.success(), "{}:\n{said}", path.display());
             }
