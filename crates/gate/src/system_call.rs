@@ -4,6 +4,7 @@
 //! Names, arguments and statuses are those of NT's `Nt…` functions; what they mean is the kernel's matter.
 
 pub(crate) mod port;
+pub(crate) mod synchronization;
 mod wire;
 
 use abi::NTSTATUS;
@@ -11,6 +12,7 @@ use abi::NTSTATUS;
 use crate::transport::{Handle, IoStatus};
 
 use port::PortCall;
+use synchronization::SynchronizationCall;
 
 /// Bytes of the application that a request reads or writes while it goes on: in the session's window, where both sides and
 /// drivers see them at the same address. See [`Transport::allocate_memory`](crate::Transport::allocate_memory).
@@ -325,6 +327,8 @@ pub enum SystemCall<'a> {
     },
     /// A call on an LPC port.
     Port(PortCall<'a>),
+    /// A call on a mutant, a semaphore or a timer.
+    Synchronization(SynchronizationCall<'a>),
     /// `NtFsControlFile`; as [`SystemCall::DeviceControl`].
     FsControl {
         /// The file.

@@ -229,6 +229,7 @@ impl Service for Session {
 
     fn turn_ended(&self) {
         self.process.revert_to_self();
+        self.process.abandon_mutants();
     }
 
     fn thread_ended(&self) {
