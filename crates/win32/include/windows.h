@@ -252,6 +252,12 @@ typedef void (*LPOVERLAPPED_COMPLETION_ROUTINE)(DWORD, DWORD, LPOVERLAPPED);
 #define FILE_GENERIC_WRITE 0x00120116
 #define FILE_GENERIC_EXECUTE 0x001200A0
 
+#define FILE_BEGIN 0
+#define FILE_CURRENT 1
+#define FILE_END 2
+#define INVALID_FILE_SIZE 0xFFFFFFFFu
+#define INVALID_SET_FILE_POINTER 0xFFFFFFFFu
+
 #define FILE_SHARE_READ 1
 #define FILE_SHARE_WRITE 2
 #define FILE_SHARE_DELETE 4
@@ -366,6 +372,11 @@ BOOL WriteFileEx(HANDLE file, LPCVOID buffer, DWORD length, LPOVERLAPPED overlap
 BOOL DeviceIoControl(HANDLE device, DWORD code, LPVOID input, DWORD input_length, LPVOID output, DWORD output_length, LPDWORD returned, LPOVERLAPPED overlapped);
 BOOL CloseHandle(HANDLE handle);
 BOOL FlushFileBuffers(HANDLE file);
+DWORD GetFileSize(HANDLE file, LPDWORD high);
+BOOL GetFileSizeEx(HANDLE file, PLARGE_INTEGER size);
+DWORD SetFilePointer(HANDLE file, LONG low, PLONG high, DWORD from);
+BOOL SetFilePointerEx(HANDLE file, LARGE_INTEGER distance, PLARGE_INTEGER position, DWORD from);
+BOOL SetEndOfFile(HANDLE file);
 BOOL DuplicateHandle(HANDLE source_process, HANDLE source, HANDLE target_process, LPHANDLE target, DWORD access, BOOL inherit, DWORD options);
 
 BOOL GetOverlappedResult(HANDLE file, LPOVERLAPPED overlapped, LPDWORD transferred, BOOL wait);
@@ -535,6 +546,9 @@ static inline void DeleteCriticalSection(LPCRITICAL_SECTION section) { pthread_m
 #include "ringbridge_crt.h"
 
 #include "namedpipeapi.h"
+#include "ringbridge_process.h"
+#include "ringbridge_sync.h"
+#include "winsvc.h"
 
 static inline int lstrlenA(LPCSTR text) { return text ? (int)strlen(text) : 0; }
 static inline int lstrlenW(LPCWSTR text) { return text ? (int)ringbridge_wcslen(text) : 0; }

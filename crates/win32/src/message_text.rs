@@ -212,12 +212,12 @@ fn number(rest: &mut &str, index: &mut usize, arguments: &mut Arguments) -> Resu
         *index += 1;
         // Below zero is none.
         let given = arguments.get(*index - 1)? & 0xFFFF_FFFF;
-        return Ok(if given > i32::MAX as usize { 0 } else { given.min(MOST) });
+        return Ok(if given > i32::MAX as usize { 0 } else { given.min(MOST + 1) });
     }
     let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
     let (number, behind) = rest.split_at(digits);
     *rest = behind;
-    Ok(number.bytes().fold(0, |sum, digit| (sum * 10 + usize::from(digit - b'0')).min(MOST)))
+    Ok(number.bytes().fold(0, |sum, digit| (sum * 10 + usize::from(digit - b'0')).min(MOST + 1)))
 }
 
 fn formatted(format: &str, mut index: usize, arguments: &mut Arguments) -> Result<String, Failure> {

@@ -7,7 +7,7 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use host::Server;
 use ringbridge_scenarios::{
-    CONSULT, DELAY, Form, HELLO, NAMEDPIPE, NOTIFY, PIPE, SampleDriver, VERDICT, scenario, serve,
+    CONSULT, DELAY, Form, HELLO, NAMEDPIPE, NOTIFY, PIPE, SampleDriver, VERDICT, scenario, serve, sys_path,
     unload_when_closed,
 };
 use win32::compiling::Installation;
@@ -227,6 +227,59 @@ scenario! {
     fn nts_own_calls_answer_statuses(form: Form) {
         is_content(&DELAY, form, "tests/native", &[]);
     }
+}
+
+scenario! {
+    fn mutexes_semaphores_and_timers_are_the_machines_and_locks_the_programs(form: Form) {
+        is_content(&HELLO, form, "tests/sync", &[]);
+    }
+}
+
+scenario! {
+    fn pipes_between_two_threads_of_an_application_do_what_their_pages_say(form: Form) {
+        is_content(&HELLO, form, "tests/pipes", &[]);
+    }
+}
+
+scenario! {
+    fn lpc_ports_between_two_threads_of_an_application_lend_memory_and_call_back(form: Form) {
+        is_content(&HELLO, form, "tests/lpc", &[]);
+    }
+}
+
+scenario! {
+    fn wrong_arguments_of_filter_ports_are_results(form: Form) {
+        is_content(&VERDICT, form, "tests/filter", &[]);
+    }
+}
+
+#[test]
+fn messages_of_the_system_and_of_the_application_have_inserts() {
+    is_content(&HELLO, Form::Native, "tests/messages", &[]);
+}
+
+#[test]
+fn a_mutex_whose_owner_is_killed_is_abandoned() {
+    with_each_compiler(&HELLO, Form::Native, |compiler, folder, server| {
+        let program = compile(compiler, "tests/sync", folder);
+        let mut owner = Talk::start(&program, server, "own");
+        assert_eq!(owner.hear(), "ready");
+        let mut waiting = Talk::start(&program, server, "wait");
+        assert_eq!(waiting.hear(), "ready");
+        owner.child.kill().expect("it runs");
+        owner.child.wait().expect("it ends");
+        assert_eq!(waiting.hear(), "content");
+        waiting.end();
+    });
+}
+
+#[test]
+fn an_application_loads_its_own_driver_by_services() {
+    with_each_compiler(&VERDICT, Form::Native, |compiler, programs, server| {
+        let mut command = command(&compile(compiler, "tests/service", programs), server);
+        command.arg(sys_path("hello"));
+        assert_eq!(said_by(command), "content\n");
+    });
 }
 
 scenario! {
