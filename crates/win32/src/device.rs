@@ -116,7 +116,8 @@ pub(crate) fn control_at_once(
     let room = || output.at.room(output.length as usize);
     Ok(if overlap(input, output) {
         // One buffer for both, as many applications have it.
-        transport.device_control(handle, code, &bytes?.to_vec(), room()?)
+        let copy = bytes?.to_vec();
+        transport.device_control(handle, code, &copy, room()?)
     } else {
         transport.device_control(handle, code, bytes?, room()?)
     })
