@@ -75,7 +75,7 @@ fn what_is_declared_is_there_and_what_is_there_is_declared() {
     let mut declared: Vec<String> = by_header().into_iter().flat_map(|(_, names)| names).collect();
     there.sort();
     declared.sort();
-    assert!(there.len() > 200, "{}", there.len());
+    assert!(there.len() > 150, "few are found: {}", there.len());
     assert_eq!(declared, there);
 }
 
