@@ -44,12 +44,14 @@ const OPEN_EXISTING: u32 = 3;
 const NAME: &CStr = c"\\\\.\\My_Device";
 
 fn reads_the_driver() {
+    // SAFETY: the strings end with a zero, and every other pointer is NULL or to a place of its kind.
     let device = unsafe {
         let (name, none) = (NAME.as_ptr().cast(), std::ptr::null());
         CreateFileA(name, abi::GENERIC_READ, 0, none, OPEN_EXISTING, 0, HANDLE::NULL)
     };
     assert_ne!(device, HANDLE::INVALID, "{}", win32::GetLastError());
     let (mut bytes, mut count) = ([0; 4], 0);
+    // SAFETY: the strings end with a zero, and every other pointer is NULL or to a place of its kind.
     let read = unsafe { ReadFile(device, bytes.as_mut_ptr(), 4, &raw mut count, std::ptr::null_mut()) };
     assert_eq!((read, count, &bytes), (1, 4, b"hhhh"));
     assert_eq!(win32::CloseHandle(device), 1);
@@ -58,17 +60,21 @@ fn reads_the_driver() {
 
 fn pipes_go_through_the_machine() {
     let (mut reader, mut writer) = (HANDLE::NULL, HANDLE::NULL);
+    // SAFETY: the strings end with a zero, and every other pointer is NULL or to a place of its kind.
     let made = unsafe { CreatePipe(&raw mut reader, &raw mut writer, std::ptr::null(), 0) };
     assert_eq!(made, 1, "{}", win32::GetLastError());
     let (mut bytes, mut count) = ([0; 8], 0);
+    // SAFETY: the strings end with a zero, and every other pointer is NULL or to a place of its kind.
     let written = unsafe { WriteFile(writer, b"through".as_ptr(), 7, &raw mut count, std::ptr::null_mut()) };
     assert_eq!((written, count), (1, 7));
+    // SAFETY: the strings end with a zero, and every other pointer is NULL or to a place of its kind.
     let read = unsafe { ReadFile(reader, bytes.as_mut_ptr(), 8, &raw mut count, std::ptr::null_mut()) };
     assert_eq!((read, count, &bytes[..7]), (1, 7, b"through".as_slice()));
     assert_eq!((win32::CloseHandle(reader), win32::CloseHandle(writer)), (1, 1));
 }
 
 fn waits_take_its_objects() {
+    // SAFETY: the strings end with a zero, and every other pointer is NULL or to a place of its kind.
     let mutex = unsafe { CreateMutexA(std::ptr::null(), 1, std::ptr::null()) };
     assert_ne!(mutex, HANDLE::NULL, "{}", win32::GetLastError());
     assert_eq!(win32::WaitForSingleObject(mutex, 0), 0, "it is its owner's");
@@ -87,6 +93,7 @@ fn a_program_that_embeds_a_machine_calls_it_by_win32() {
     pipes_go_through_the_machine();
     waits_take_its_objects();
     // Who embeds a machine loads its drivers itself.
+    // SAFETY: the strings end with a zero, and every other pointer is NULL or to a place of its kind.
     let manager = unsafe { OpenSCManagerA(std::ptr::null(), std::ptr::null(), 1) };
     assert_eq!((manager, win32::GetLastError()), (0, abi::ERROR_NOT_SUPPORTED));
     assert!(machine.bugcheck().is_none());
