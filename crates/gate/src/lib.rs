@@ -71,6 +71,7 @@ pub use service::{Peer, Service, WindowBuffer};
 pub use socket::{PeerCredentials, default_socket_path};
 pub use system_call::file::{FileCall, LockedRange};
 pub use system_call::port::{PORT_OUTPUT, PortCall, PortConnected, PortView, PortViews};
+pub use system_call::synchronization::{Synchronization, SynchronizationCall, SynchronizationKind};
 pub use system_call::{
     CompletionPacket, MappedView, Memory, NamedPipe, Notice, SystemCall, SystemReply, UserApc,
 };

@@ -5,6 +5,7 @@
 
 pub(crate) mod file;
 pub(crate) mod port;
+pub(crate) mod synchronization;
 mod wire;
 
 use abi::NTSTATUS;
@@ -13,6 +14,7 @@ use crate::transport::{Handle, IoStatus};
 
 use file::FileCall;
 use port::PortCall;
+use synchronization::SynchronizationCall;
 
 /// Bytes of the application that a request reads or writes while it goes on: in the session's window, where both sides and
 /// drivers see them at the same address. See [`Transport::allocate_memory`](crate::Transport::allocate_memory).
@@ -329,6 +331,8 @@ pub enum SystemCall<'a> {
     Port(PortCall<'a>),
     /// A call about a file or a volume beside its data.
     File(FileCall<'a>),
+    /// A call on a mutant, a semaphore or a timer.
+    Synchronization(SynchronizationCall<'a>),
     /// `NtFsControlFile`; as [`SystemCall::DeviceControl`].
     FsControl {
         /// The file.

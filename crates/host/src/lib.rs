@@ -19,6 +19,7 @@ mod report;
 mod resolver;
 mod server;
 mod stack_walker;
+mod synchronization_call;
 mod system_call;
 mod token_call;
 mod window_buffer;

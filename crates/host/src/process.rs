@@ -251,12 +251,14 @@ impl Process {
     }
 
     /// Says that the calling thread ends: its requests that go on are cancelled, but for those on files that tell a completion port, and
-    /// the LPC ports that it has registered hear of it; of threads that do not say so they hear when the process ends.
+    /// the LPC ports that it has registered hear of it; of threads that do not say so they hear when the process ends. The mutants that it
+    /// owns are abandoned.
     /// Applications in processes of their own need not say so.
     pub fn end_thread(&self) {
         let end = |thread: &_| {
             io::end_thread(&self.kernel, &self.process, thread);
             lpc::thread_ended(&self.kernel, thread);
+            self.kernel.ke.abandon_mutants(&self.kernel, thread);
         };
         // A machine that has stopped has nothing left to cancel.
         let _stopped = ps::inside(&self.kernel, &self.process, end);

@@ -254,6 +254,7 @@ impl Service for Session {
 
     fn turn_ended(&self) {
         self.process.revert_to_self();
+        self.process.abandon_mutants();
     }
 
     fn thread_ended(&self) {

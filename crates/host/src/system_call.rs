@@ -169,6 +169,7 @@ impl Process {
             }
             SystemCall::Port(ref call) => self.port_call(thread, call, output, None),
             SystemCall::File(ref call) => self.file_call(thread, call, output),
+            SystemCall::Synchronization(ref call) => self.synchronization_call(thread, call),
             SystemCall::UnmapViewOfSection { address } => done(process.user_space.unmap_segment(address)),
             SystemCall::GetDeviceInterface { class, index } => self.device_interface(class, index, output),
             SystemCall::OpenThreadToken { .. }

@@ -2,8 +2,7 @@
  * Microsoft's public documentation. Long is 64 bits here, so LONG is int; L"..." is UTF-16 because of -fshort-wchar; nothing
  * has another calling convention than the system's own. `ringbridge cc` gives the flags.
  *
- * Not yet there, and so not declared: FilterConnectCommunicationPort and the others of fltuser.h, the Nt... calls of LPC ports,
- * CreateNamedPipe and its kin, mutexes, semaphores, timers, processes, services, the console, files of Linux. */
+ * What is not there is not declared: docs/c-applications.md lists what is. */
 #ifndef RINGBRIDGE_WINDOWS_H
 #define RINGBRIDGE_WINDOWS_H
 
@@ -176,6 +175,26 @@ typedef struct _SECURITY_ATTRIBUTES {
     BOOL bInheritHandle;
 } SECURITY_ATTRIBUTES, *PSECURITY_ATTRIBUTES, *LPSECURITY_ATTRIBUTES;
 
+typedef enum _SECURITY_IMPERSONATION_LEVEL {
+    SecurityAnonymous,
+    SecurityIdentification,
+    SecurityImpersonation,
+    SecurityDelegation
+} SECURITY_IMPERSONATION_LEVEL, *PSECURITY_IMPERSONATION_LEVEL;
+
+typedef BOOLEAN SECURITY_CONTEXT_TRACKING_MODE, *PSECURITY_CONTEXT_TRACKING_MODE;
+#define SECURITY_STATIC_TRACKING FALSE
+#define SECURITY_DYNAMIC_TRACKING TRUE
+
+typedef struct _SECURITY_QUALITY_OF_SERVICE {
+    DWORD Length;
+    SECURITY_IMPERSONATION_LEVEL ImpersonationLevel;
+    SECURITY_CONTEXT_TRACKING_MODE ContextTrackingMode;
+    BOOLEAN EffectiveOnly;
+} SECURITY_QUALITY_OF_SERVICE, *PSECURITY_QUALITY_OF_SERVICE;
+
+typedef PVOID PSID;
+
 typedef struct _OVERLAPPED {
     ULONG_PTR Internal;
     ULONG_PTR InternalHigh;
@@ -233,6 +252,12 @@ typedef void (*LPOVERLAPPED_COMPLETION_ROUTINE)(DWORD, DWORD, LPOVERLAPPED);
 #define FILE_GENERIC_WRITE 0x00120116
 #define FILE_GENERIC_EXECUTE 0x001200A0
 
+#define FILE_BEGIN 0
+#define FILE_CURRENT 1
+#define FILE_END 2
+#define INVALID_FILE_SIZE 0xFFFFFFFFu
+#define INVALID_SET_FILE_POINTER 0xFFFFFFFFu
+
 #define FILE_SHARE_READ 1
 #define FILE_SHARE_WRITE 2
 #define FILE_SHARE_DELETE 4
@@ -258,6 +283,14 @@ typedef void (*LPOVERLAPPED_COMPLETION_ROUTINE)(DWORD, DWORD, LPOVERLAPPED);
 #define FILE_FLAG_SEQUENTIAL_SCAN 0x08000000
 #define FILE_FLAG_DELETE_ON_CLOSE 0x04000000
 #define FILE_FLAG_BACKUP_SEMANTICS 0x02000000
+
+#define SECURITY_ANONYMOUS 0x00000000
+#define SECURITY_IDENTIFICATION 0x00010000
+#define SECURITY_IMPERSONATION 0x00020000
+#define SECURITY_DELEGATION 0x00030000
+#define SECURITY_CONTEXT_TRACKING 0x00040000
+#define SECURITY_EFFECTIVE_ONLY 0x00080000
+#define SECURITY_SQOS_PRESENT 0x00100000
 
 #define FILE_SKIP_COMPLETION_PORT_ON_SUCCESS 1
 #define FILE_SKIP_SET_EVENT_ON_HANDLE 2
@@ -314,7 +347,10 @@ typedef void (*LPOVERLAPPED_COMPLETION_ROUTINE)(DWORD, DWORD, LPOVERLAPPED);
 #define FORMAT_MESSAGE_FROM_HMODULE 0x800
 #define FORMAT_MESSAGE_FROM_SYSTEM 0x1000
 #define FORMAT_MESSAGE_ARGUMENT_ARRAY 0x2000
+#define FORMAT_MESSAGE_MAX_WIDTH_MASK 0xFF
 #define LANG_NEUTRAL 0
+#define LANG_ENGLISH 9
+#define SUBLANG_ENGLISH_US 1
 #define SUBLANG_DEFAULT 1
 #define MAKELANGID(primary, sub) ((((WORD)(sub)) << 10) | (WORD)(primary))
 
@@ -335,6 +371,12 @@ BOOL ReadFileEx(HANDLE file, LPVOID buffer, DWORD length, LPOVERLAPPED overlappe
 BOOL WriteFileEx(HANDLE file, LPCVOID buffer, DWORD length, LPOVERLAPPED overlapped, LPOVERLAPPED_COMPLETION_ROUTINE routine);
 BOOL DeviceIoControl(HANDLE device, DWORD code, LPVOID input, DWORD input_length, LPVOID output, DWORD output_length, LPDWORD returned, LPOVERLAPPED overlapped);
 BOOL CloseHandle(HANDLE handle);
+BOOL FlushFileBuffers(HANDLE file);
+DWORD GetFileSize(HANDLE file, LPDWORD high);
+BOOL GetFileSizeEx(HANDLE file, PLARGE_INTEGER size);
+DWORD SetFilePointer(HANDLE file, LONG low, PLONG high, DWORD from);
+BOOL SetFilePointerEx(HANDLE file, LARGE_INTEGER distance, PLARGE_INTEGER position, DWORD from);
+BOOL SetEndOfFile(HANDLE file);
 BOOL DuplicateHandle(HANDLE source_process, HANDLE source, HANDLE target_process, LPHANDLE target, DWORD access, BOOL inherit, DWORD options);
 
 BOOL GetOverlappedResult(HANDLE file, LPOVERLAPPED overlapped, LPDWORD transferred, BOOL wait);
@@ -502,6 +544,11 @@ static inline void DeleteCriticalSection(LPCRITICAL_SECTION section) { pthread_m
 
 #include "winerror.h"
 #include "ringbridge_crt.h"
+
+#include "namedpipeapi.h"
+#include "ringbridge_process.h"
+#include "ringbridge_sync.h"
+#include "winsvc.h"
 
 static inline int lstrlenA(LPCSTR text) { return text ? (int)strlen(text) : 0; }
 static inline int lstrlenW(LPCWSTR text) { return text ? (int)ringbridge_wcslen(text) : 0; }

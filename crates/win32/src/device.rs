@@ -85,9 +85,7 @@ fn transfer(
         Transfer::Write(buffer) => Action::Write { buffer, offset: Some(offset) },
         Transfer::Control(code, input, output) => Action::Control { code, input, output },
     };
-    // Its lowest bit says that no completion port is told.
-    let context = if event.0 & 1 == 0 { overlapped.address() as u64 } else { 0 };
-    let told = Told { event: event.event()?, routine: None, context };
+    let told = Told { event: event.event()?, routine: None, context: overlapped.context(event) };
     let status = pending::start(handle, &action, overlapped.cast(), told);
     if status != abi::STATUS_PENDING && !status.is_error() {
         transferred.write_if_there(count(overlapped.read()?.internal_high))?;
@@ -102,15 +100,34 @@ fn at_once(transport: &dyn Transport, handle: Handle, what: &Transfer) -> Result
     Ok(match *what {
         Transfer::Read(buffer) => transport.read(handle, room(buffer)?, None),
         Transfer::Write(buffer) => transport.write(handle, bytes(buffer)?, None),
-        Transfer::Control(code, input, output) if overlap(input, output) => {
-            // One buffer for both, as many applications have it.
-            let copy = bytes(input)?.to_vec();
-            transport.device_control(handle, code, &copy, room(output)?)
-        }
-        Transfer::Control(code, input, output) => {
-            transport.device_control(handle, code, bytes(input)?, room(output)?)
-        }
+        Transfer::Control(code, input, output) => control_at_once(transport, handle, code, input, output)?,
     })
+}
+
+/// A control code that has ended when this returns.
+pub(crate) fn control_at_once(
+    transport: &dyn Transport,
+    handle: Handle,
+    code: u32,
+    input: Span,
+    output: Span,
+) -> Result<IoStatus, Failure> {
+    let bytes = input.at.bytes(input.length as usize);
+    let room = || output.at.room(output.length as usize);
+    Ok(if overlap(input, output) {
+        // One buffer for both, as many applications have it.
+        let copy = bytes?.to_vec();
+        transport.device_control(handle, code, &copy, room()?)
+    } else {
+        transport.device_control(handle, code, bytes?, room()?)
+    })
+}
+
+impl Pointer<OVERLAPPED> {
+    /// What a completion port is told of its request: nothing with the lowest bit of its event set.
+    pub(crate) fn context(self, event: HANDLE) -> u64 {
+        if event.0 & 1 == 0 { self.address() as u64 } else { 0 }
+    }
 }
 
 fn overlap(first: Span, second: Span) -> bool {
@@ -120,7 +137,7 @@ fn overlap(first: Span, second: Span) -> bool {
 }
 
 /// A request that goes on is an error to Win32: ERROR_IO_PENDING.
-fn ended(status: NTSTATUS) -> Result<(), Failure> {
+pub(crate) fn ended(status: NTSTATUS) -> Result<(), Failure> {
     if status.is_success() && status != abi::STATUS_PENDING { Ok(()) } else { Err(status.into()) }
 }
 

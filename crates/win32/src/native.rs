@@ -13,9 +13,9 @@ use crate::pointer::Pointer;
 use crate::session::session;
 use crate::types::{ApcRoutine, HANDLE, IO_STATUS_BLOCK, OBJECT_ATTRIBUTES, UNICODE_STRING};
 
-const NO_ACCESS: NTSTATUS = abi::STATUS_ACCESS_VIOLATION;
+pub(crate) const NO_ACCESS: NTSTATUS = abi::STATUS_ACCESS_VIOLATION;
 
-fn bits(result: Result<NTSTATUS, NTSTATUS>) -> i32 {
+pub(crate) fn bits(result: Result<NTSTATUS, NTSTATUS>) -> i32 {
     result.unwrap_or_else(|status| status).bits().cast_signed()
 }
 
@@ -65,7 +65,8 @@ pub extern "C" fn NtOpenFile(
     NtCreateFile(file, access, attributes, block, none.cast(), 0, share, open, options, none, 0)
 }
 
-fn path(attributes: Pointer<OBJECT_ATTRIBUTES>) -> Result<Vec<u16>, NTSTATUS> {
+/// The name of OBJECT_ATTRIBUTES; empty for none.
+pub(crate) fn path(attributes: Pointer<OBJECT_ATTRIBUTES>) -> Result<Vec<u16>, NTSTATUS> {
     let OBJECT_ATTRIBUTES { length, root_directory, object_name, .. } =
         attributes.read().map_err(|_| NO_ACCESS)?;
     if length as usize != size_of::<OBJECT_ATTRIBUTES>() {
@@ -74,7 +75,12 @@ fn path(attributes: Pointer<OBJECT_ATTRIBUTES>) -> Result<Vec<u16>, NTSTATUS> {
     if root_directory != HANDLE::NULL {
         return Err(abi::STATUS_NOT_IMPLEMENTED);
     }
-    let UNICODE_STRING { length, buffer, .. } = object_name.read().map_err(|_| NO_ACCESS)?;
+    if object_name.is_null() { Ok(Vec::new()) } else { self::object_name(object_name) }
+}
+
+/// A name. STATUS_OBJECT_NAME_INVALID for half a unit.
+pub(crate) fn object_name(name: Pointer<UNICODE_STRING>) -> Result<Vec<u16>, NTSTATUS> {
+    let UNICODE_STRING { length, buffer, .. } = name.read().map_err(|_| NO_ACCESS)?;
     if length % 2 != 0 {
         return Err(abi::STATUS_OBJECT_NAME_INVALID);
     }
@@ -83,7 +89,11 @@ fn path(attributes: Pointer<OBJECT_ATTRIBUTES>) -> Result<Vec<u16>, NTSTATUS> {
 
 /// What OBJECT_ATTRIBUTES says of how a server may act for its client.
 fn quality(attributes: Pointer<OBJECT_ATTRIBUTES>) -> Result<Option<SecurityQos>, NTSTATUS> {
-    let pointer = attributes.read().map_err(|_| NO_ACCESS)?.security_quality_of_service;
+    quality_of(attributes.read().map_err(|_| NO_ACCESS)?.security_quality_of_service)
+}
+
+/// A SECURITY_QUALITY_OF_SERVICE; nothing for NULL.
+pub(crate) fn quality_of(pointer: Pointer<c_void>) -> Result<Option<SecurityQos>, NTSTATUS> {
     if pointer.is_null() {
         return Ok(None);
     }

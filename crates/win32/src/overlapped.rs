@@ -37,7 +37,7 @@ pub extern "C" fn GetOverlappedResultEx(
     done(result(file, overlapped, transferred, milliseconds, alertable != FALSE))
 }
 
-fn result(
+pub(crate) fn result(
     file: HANDLE,
     overlapped: Pointer<OVERLAPPED>,
     transferred: Pointer<u32>,

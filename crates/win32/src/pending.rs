@@ -27,7 +27,7 @@ pub(crate) struct Span {
 }
 
 impl Span {
-    const NONE: Self = Self { at: Pointer::NULL, length: 0 };
+    pub(crate) const NONE: Self = Self { at: Pointer::NULL, length: 0 };
 
     fn memory(self) -> Memory {
         Memory { address: self.at.address() as u64, length: self.length }
@@ -44,6 +44,7 @@ pub(crate) enum Action {
     Read { buffer: Span, offset: Option<u64> },
     Write { buffer: Span, offset: Option<u64> },
     Control { code: u32, input: Span, output: Span },
+    FsControl { code: u32, input: Span, output: Span },
 }
 
 impl Action {
@@ -52,13 +53,13 @@ impl Action {
         match *self {
             Self::Read { buffer, .. } => (Span::NONE, buffer),
             Self::Write { buffer, .. } => (buffer, Span::NONE),
-            Self::Control { input, output, .. } => (input, output),
+            Self::Control { input, output, .. } | Self::FsControl { input, output, .. } => (input, output),
         }
     }
 
     /// Whether a driver works on the output itself, and so reads it, and writes it whatever the outcome.
     fn is_direct(&self) -> bool {
-        matches!(self, Self::Control { code, .. } if code & 3 != abi::METHOD_BUFFERED)
+        matches!(self, Self::Control { code, .. } | Self::FsControl { code, .. } if code & 3 != abi::METHOD_BUFFERED)
     }
 
     fn call(&self, handle: Handle, input: Memory, output: Memory, notice: Notice) -> SystemCall<'static> {
@@ -66,6 +67,7 @@ impl Action {
             Self::Read { offset, .. } => SystemCall::Read { handle, buffer: output, offset, notice },
             Self::Write { offset, .. } => SystemCall::Write { handle, buffer: input, offset, notice },
             Self::Control { code, .. } => SystemCall::DeviceControl { handle, code, input, output, notice },
+            Self::FsControl { code, .. } => SystemCall::FsControl { handle, code, input, output, notice },
         }
     }
 }

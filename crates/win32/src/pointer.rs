@@ -40,6 +40,11 @@ impl<T> Pointer<T> {
         Self(pointer)
     }
 
+    /// Of a word that the application gave.
+    pub(crate) fn at_address(address: usize) -> Self {
+        Self(std::ptr::with_exposed_provenance_mut(address))
+    }
+
     /// Whether it is NULL.
     #[must_use]
     pub fn is_null(self) -> bool {

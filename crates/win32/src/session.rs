@@ -3,10 +3,12 @@
 use std::sync::{Arc, Mutex, Once, OnceLock, PoisonError};
 
 use abi::NTSTATUS;
-use gate::{SystemCall, SystemReply, Transport};
+use gate::{Client, Management, SystemCall, SystemReply, Transport};
 
 use crate::failure::{Failure, checked};
 
+/// Who loads drivers, of a session that this library has made.
+static MANAGEMENT: OnceLock<Arc<dyn Management>> = OnceLock::new();
 static SESSION: OnceLock<Arc<dyn Transport>> = OnceLock::new();
 /// Of whoever connects.
 static CONNECTING: Mutex<()> = Mutex::new(());
@@ -46,9 +48,11 @@ pub(crate) fn session() -> Result<&'static dyn Transport, NTSTATUS> {
     }
     let connecting = CONNECTING.lock().unwrap_or_else(PoisonError::into_inner);
     if current().is_none() {
-        match app::connect() {
-            Ok(transport) => {
+        match Client::connect(gate::default_socket_path()) {
+            Ok(client) => {
                 OWNER.get_or_init(std::process::id);
+                let transport = Arc::new(client);
+                MANAGEMENT.get_or_init(|| transport.clone());
                 // Somebody else's, who was faster, is as good.
                 let _whose = SESSION.set(transport);
             }
@@ -60,6 +64,14 @@ pub(crate) fn session() -> Result<&'static dyn Transport, NTSTATUS> {
     }
     drop(connecting);
     current().ok_or(abi::STATUS_DEVICE_NOT_CONNECTED)
+}
+
+/// Who loads drivers. ERROR_NOT_SUPPORTED in a program that has its own transport.
+pub(crate) fn management() -> Result<&'static dyn Management, Failure> {
+    if !session()?.is_connected() {
+        return Err(NTSTATUS::into(abi::STATUS_DEVICE_NOT_CONNECTED));
+    }
+    MANAGEMENT.get().map(|management| &**management).ok_or(Failure(abi::ERROR_NOT_SUPPORTED))
 }
 
 /// Makes a system call that says no more than whether it succeeded.

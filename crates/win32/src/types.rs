@@ -106,6 +106,40 @@ pub struct OBJECT_ATTRIBUTES {
 
 const _: () = assert!(size_of::<OBJECT_ATTRIBUTES>() == 48);
 
+/// A section that one end of a port shows the other. 48 bytes.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct PORT_VIEW {
+    /// 48.
+    pub length: u32,
+    /// The section.
+    pub section: HANDLE,
+    /// Offset in it, in bytes.
+    pub offset: u32,
+    /// Bytes; 0 for all up to its end.
+    pub size: usize,
+    /// Where it is in the own process.
+    pub base: usize,
+    /// Where it is in the other end's process.
+    pub remote_base: usize,
+}
+
+const _: () = assert!(size_of::<PORT_VIEW>() == 48);
+
+/// The other end's view, in the own process. 24 bytes.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct REMOTE_PORT_VIEW {
+    /// 24.
+    pub length: u32,
+    /// Bytes.
+    pub size: usize,
+    /// Where it is.
+    pub base: usize,
+}
+
+const _: () = assert!(size_of::<REMOTE_PORT_VIEW>() == 24);
+
 /// What a thread runs.
 pub type ThreadRoutine = extern "C-unwind" fn(*mut c_void) -> u32;
 /// What `ReadFileEx` has run: error code, bytes, the OVERLAPPED.

@@ -7,7 +7,8 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use host::Server;
 use ringbridge_scenarios::{
-    DELAY, Form, HELLO, NOTIFY, PIPE, SampleDriver, scenario, serve, unload_when_closed,
+    CONSULT, DELAY, Form, HELLO, NAMEDPIPE, NOTIFY, PIPE, SampleDriver, VERDICT, scenario, serve, sys_path,
+    unload_when_closed,
 };
 use win32::compiling::Installation;
 
@@ -104,6 +105,52 @@ scenario! {
     }
 }
 
+scenario! {
+    fn the_application_of_seed_0_answers_its_minifilter_in_three_ways(form: Form) {
+        with_each_compiler(&VERDICT, form, |compiler, folder, server| {
+            let program = compile(compiler, "samples/verdict", folder);
+            // The driver goes on counting.
+            for (way, allowed, denied, last) in
+                [("wait", 2, 1, "\\last: opened\n"), ("event", 5, 2, ""), ("port", 7, 3, "")]
+            {
+                let mut command = command(&program, server);
+                command.arg(way);
+                let expected = format!(
+                    "no such port: 80070002\n\\letter.txt: opened\n\\letter.exe: 5\n\\another.txt: opened\n\
+                     allowed {allowed}, denied {denied}, unanswered 0\n{last}the guard ends: 00000000\n"
+                );
+                assert_eq!(said_by(command), expected, "{way}");
+            }
+        });
+    }
+}
+
+scenario! {
+    fn the_application_of_seed_0_consults_a_driver_and_is_consulted_through_lpc(form: Form) {
+        with_each_compiler(&CONSULT, form, |compiler, folder, server| {
+            let said = said_by(command(&compile(compiler, "samples/consult", folder), server));
+            let bytes = sample_consult::LINE.len() * sample_consult::LINES;
+            let expected = format!(
+                "the driver asked and was told {bytes} bytes, 600 words, 100 lines\n\
+                 the driver changed 20 letters: WHAT IS SHOWN IS NOT SENT\n"
+            );
+            assert_eq!(said, expected);
+        });
+    }
+}
+
+scenario! {
+    fn the_application_of_seed_0_serves_pipes_that_a_driver_opens(form: Form) {
+        with_each_compiler(&NAMEDPIPE, form, |compiler, folder, server| {
+            let said = said_by(command(&compile(compiler, "samples/namedpipe", folder), server));
+            let expected = "the driver connects: the driver is here\nwas it a car comes back as rac a ti saw\n\
+                or a cat i saw comes back as was i tac a ro\n\
+                the driver connects: the driver is here\nno bound comes back as NO BOUND\n";
+            assert_eq!(said, expected);
+        });
+    }
+}
+
 /// A program that is given lines and answers each with one.
 struct Talk {
     child: Child,
@@ -183,6 +230,59 @@ scenario! {
 }
 
 scenario! {
+    fn mutexes_semaphores_and_timers_are_the_machines_and_locks_the_programs(form: Form) {
+        is_content(&HELLO, form, "tests/sync", &[]);
+    }
+}
+
+scenario! {
+    fn pipes_between_two_threads_of_an_application_do_what_their_pages_say(form: Form) {
+        is_content(&HELLO, form, "tests/pipes", &[]);
+    }
+}
+
+scenario! {
+    fn lpc_ports_between_two_threads_of_an_application_lend_memory_and_call_back(form: Form) {
+        is_content(&HELLO, form, "tests/lpc", &[]);
+    }
+}
+
+scenario! {
+    fn wrong_arguments_of_filter_ports_are_results(form: Form) {
+        is_content(&VERDICT, form, "tests/filter", &[]);
+    }
+}
+
+#[test]
+fn messages_of_the_system_and_of_the_application_have_inserts() {
+    is_content(&HELLO, Form::Native, "tests/messages", &[]);
+}
+
+#[test]
+fn a_mutex_whose_owner_is_killed_is_abandoned() {
+    with_each_compiler(&HELLO, Form::Native, |compiler, folder, server| {
+        let program = compile(compiler, "tests/sync", folder);
+        let mut owner = Talk::start(&program, server, "own");
+        assert_eq!(owner.hear(), "ready");
+        let mut waiting = Talk::start(&program, server, "wait");
+        assert_eq!(waiting.hear(), "ready");
+        owner.child.kill().expect("it runs");
+        owner.child.wait().expect("it ends");
+        assert_eq!(waiting.hear(), "content");
+        waiting.end();
+    });
+}
+
+#[test]
+fn an_application_loads_its_own_driver_by_services() {
+    with_each_compiler(&VERDICT, Form::Native, |compiler, programs, server| {
+        let mut command = command(&compile(compiler, "tests/service", programs), server);
+        command.arg(sys_path("hello"));
+        assert_eq!(said_by(command), "content\n");
+    });
+}
+
+scenario! {
     fn a_killed_application_leaves_nothing(form: Form) {
         with_each_compiler(&DELAY, form, |compiler, folder, server| {
             let mut talk = Talk::start(&compile(compiler, "tests/ends", folder), server, "kill");
@@ -241,7 +341,10 @@ fn the_same_sources_compile_for_windows() {
         for entry in std::fs::read_dir(sources().join(folder)).expect("is there") {
             let path = entry.expect("is read").path();
             if path.extension().is_some_and(|extension| extension == "c") {
-                let output = Command::new(compiler).arg("-fsyntax-only").arg(&path).output().expect("starts");
+                // What Windows' headers have comes from them.
+                let mut command = Command::new(compiler);
+                command.args(["-fsyntax-only", "-idirafter"]).arg(sources().join("include")).arg(&path);
+                let output = command.output().expect("starts");
                 let said = String::from_utf8_lossy(&output.stderr);
                 assert!(output.status.success(), "{}:\n{said}", path.display());
             }

@@ -3,7 +3,9 @@
 
 use abi::{NTSTATUS, STATUS_INVALID_PARAMETER, STATUS_NOT_IMPLEMENTED, STATUS_PORT_MESSAGE_TOO_LONG};
 
-use super::{CompletionPacket, MappedView, Memory, NamedPipe, Notice, SystemCall, file, low, port};
+use super::{
+    CompletionPacket, MappedView, Memory, NamedPipe, Notice, SystemCall, file, low, port, synchronization,
+};
 use crate::transport::{Handle, IoStatus};
 
 /// Words before the tail, at most.
@@ -191,6 +193,7 @@ pub(crate) fn encode<'a>(
         }
         SystemCall::Port(ref call) => port::encode(call, words),
         SystemCall::File(ref call) => file::encode(call, words),
+        SystemCall::Synchronization(ref call) => synchronization::encode(call, words),
         SystemCall::GetDeviceInterface { class, index } => {
             let (halves, _) = class.as_chunks::<8>();
             let values = [u64::from_le_bytes(halves[0]), u64::from_le_bytes(halves[1]), index.into()];
@@ -295,14 +298,19 @@ pub(crate) fn decode<R>(
             name.extend(front.as_chunks::<2>().0.iter().map(|unit| u16::from_le_bytes(*unit)));
             bytes = rest;
         }
-        CREATE_EVENT
-        | OPEN_EVENT
-        | CREATE_IO_COMPLETION
-        | CREATE_SECTION
-        | OPEN_SECTION
-        | CREATE_NAMED_PIPE_FILE
-        | FILTER_LOAD
-        | FILTER_UNLOAD => {
+        _ if synchronization::has_name(number)
+            || matches!(
+                number,
+                CREATE_EVENT
+                    | OPEN_EVENT
+                    | CREATE_IO_COMPLETION
+                    | CREATE_SECTION
+                    | OPEN_SECTION
+                    | CREATE_NAMED_PIPE_FILE
+                    | FILTER_LOAD
+                    | FILTER_UNLOAD
+            ) =>
+        {
             let (units, rest) = tail.as_chunks::<2>();
             if !rest.is_empty() || units.len() > crate::wire::PATH_LIMIT {
                 return Err(STATUS_INVALID_PARAMETER);
@@ -335,6 +343,8 @@ pub(crate) fn decode<R>(
         port::read(number, handle, &word, &name, bytes).map(SystemCall::Port)
     } else if file::NUMBERS.contains(&number) {
         file::read(number, handle, &word, (&name, bytes)).map(SystemCall::File)
+    } else if synchronization::NUMBERS.contains(&number) {
+        synchronization::read(number, handle, &word, &name).map(SystemCall::Synchronization)
     } else {
         read(number, handle, &word, (&name, bytes), &handles[..handle_count])
     };
@@ -379,6 +389,7 @@ fn word_count(number: u32) -> Option<usize> {
         | FLUSH_BUFFERS_FILE => 0,
         _ if port::NUMBERS.contains(&number) => port::word_count(number),
         _ if file::NUMBERS.contains(&number) => file::word_count(number),
+        _ if synchronization::NUMBERS.contains(&number) => synchronization::word_count(number),
         _ => return None,
     })
 }
@@ -514,6 +525,7 @@ fn read<'a>(
 mod tests {
     use super::*;
     use crate::system_call::UserApc;
+    use crate::system_call::synchronization::{Synchronization, SynchronizationCall, SynchronizationKind};
 
     const HANDLE: Handle = Handle(0x44);
     const NOTICE: Notice = Notice {
@@ -543,6 +555,23 @@ mod tests {
     #[test]
     fn every_call_survives_the_wire() {
         let handle = HANDLE;
+        let create = |object| {
+            SystemCall::Synchronization(SynchronizationCall::Create {
+                name: &[0x41],
+                desired_access: 1,
+                object,
+            })
+        };
+        let open = |kind| {
+            SystemCall::Synchronization(SynchronizationCall::Open {
+                name: &[],
+                desired_access: u32::MAX,
+                kind,
+            })
+        };
+        let set_timer = |due_time, period| {
+            SystemCall::Synchronization(SynchronizationCall::SetTimer { handle, due_time, period })
+        };
         let memory = |address, length| Memory { address, length };
         let name: Vec<u16> = r"\BaseNamedObjects\E".encode_utf16().collect();
         let result = IoStatus { status: abi::STATUS_BUFFER_OVERFLOW, information: u64::MAX };
@@ -606,6 +635,16 @@ mod tests {
             SystemCall::MapViewOfSection { handle, view, protection: u32::MAX },
             SystemCall::GetCurrentThreadId,
             SystemCall::AwaitRequestEnd { seen: u64::MAX },
+            create(Synchronization::Mutant { initial_owner: true }),
+            create(Synchronization::Semaphore { initial: -1, maximum: i32::MAX }),
+            create(Synchronization::Timer { timer_type: i32::MIN }),
+            open(SynchronizationKind::Mutant),
+            open(SynchronizationKind::Semaphore),
+            open(SynchronizationKind::Timer),
+            SystemCall::Synchronization(SynchronizationCall::ReleaseMutant { handle }),
+            SystemCall::Synchronization(SynchronizationCall::ReleaseSemaphore { handle, count: i32::MIN }),
+            set_timer(Some(i64::MIN), 5),
+            set_timer(None, -1),
             SystemCall::CancelSynchronousIoFile { thread: u32::MAX },
             SystemCall::FsControl { handle, code: u32::MAX, input: buffer, output, notice: NOTICE },
             SystemCall::CreateNamedPipeFile { name: &name, pipe },
@@ -642,7 +681,7 @@ mod tests {
     #[test]
     fn what_is_torn_is_refused() {
         let refused = |number, input: &[u8]| decode(number, HANDLE, input, |_| ()).err();
-        for number in (1..=25).chain([27, 28, 36, 37, 38, 40]).chain(70..=74).chain([AWAIT_REQUEST_END]) {
+        for number in (1..=25).chain([27, 28, 36, 37, 38, 40]).chain(70..=74).chain(90..=95) {
             // No call has these lengths, but for those whose tails may have any.
             assert_eq!(refused(number, &[0; 7 * 8 + 1]), Some(abi::STATUS_INVALID_PARAMETER), "{number}");
         }
@@ -658,7 +697,7 @@ mod tests {
         assert_eq!(connect(u64::MAX, 8), Some(abi::STATUS_INVALID_PARAMETER), "no name is so long");
         assert_eq!(connect(0, 0x1_0000), Some(abi::STATUS_INVALID_PARAMETER), "nor a context");
         assert_eq!(refused(11, &[0; 16 + 66 * 4]), Some(abi::STATUS_INVALID_PARAMETER), "too many handles");
-        for number in [0, 29, 35, 75, u32::MAX] {
+        for number in [0, 29, 35, 75, 96, u32::MAX] {
             assert_eq!(refused(number, &[]), Some(abi::STATUS_NOT_IMPLEMENTED), "{number}");
         }
     }

@@ -29,6 +29,14 @@ impl Kmutant {
         DispatcherHeader::at(self.address())
     }
 
+    /// Address of the thread object of its owner; 0 when it is free.
+    ///
+    /// # Errors
+    /// An access violation to raise in the driver.
+    pub fn owner(self) -> Outcome<u64> {
+        self.owner_thread()
+    }
+
     /// Takes the mutant from `thread`, which has ended, if it still owns it: then says its `ApcDisable`.
     pub(super) fn abandon(self, thread: u64) -> Outcome<Option<u8>> {
         if self.header().object_type()? != MutantObject || self.owner_thread()? != thread {
@@ -85,6 +93,30 @@ impl Dispatcher {
         drop(state);
         wakes.wake(kernel);
         result
+    }
+
+    /// Takes a mutant from `thread`, if it owns it, before its memory goes. Any IRQL.
+    pub fn disown_mutant(&self, kernel: &Kernel, thread: &Thread, mutant: Kmutant) {
+        let _state = self.lock(kernel);
+        let _its_memory_is_there = mutant.abandon(thread.object);
+        thread.waiter().state().mutants.retain(|address| *address != mutant.address());
+    }
+
+    /// Abandons the mutants that `thread` owns; mutexes of drivers it keeps. IRQL: below DISPATCH_LEVEL.
+    pub fn abandon_mutants(&self, kernel: &Kernel, thread: &Thread) {
+        let mut wakes = Wakes::default();
+        let mut state = self.lock(kernel);
+        let mutants = std::mem::take(&mut thread.waiter().state().mutants);
+        for address in mutants {
+            let mutant = Kmutant::at(address);
+            if mutant.apc_disable().is_ok_and(|disabled| disabled != 0) {
+                thread.waiter().state().mutants.push(address);
+            } else if let Ok(Some(_)) = mutant.abandon(thread.object) {
+                let _unreadable = release_waiters(&mut state, address, &mut wakes);
+            }
+        }
+        drop(state);
+        wakes.wake(kernel);
     }
 
     /// The state of a mutex (`ddi: KeReadStateMutex`): 1 when it is free. IRQL: up to DISPATCH_LEVEL.

@@ -13,7 +13,7 @@ const TAG: u32 = u32::from_le_bytes(*b"ObjT");
 const SIZE: usize = 0x100;
 
 /// The types of every machine, by the names that their objects' bodies say.
-const NAMES: [&str; 16] = [
+const NAMES: [&str; 18] = [
     "Type",
     "Directory",
     "SymbolicLink",
@@ -22,6 +22,8 @@ const NAMES: [&str; 16] = [
     "File",
     "Event",
     "Semaphore",
+    "Mutant",
+    "Timer",
     "Thread",
     "Process",
     "Token",
