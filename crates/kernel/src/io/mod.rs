@@ -18,6 +18,7 @@ mod device_queue;
 mod dispatch;
 mod driver;
 mod driver_extension;
+mod fast_io;
 mod file;
 mod file_call;
 mod information;

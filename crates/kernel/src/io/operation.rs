@@ -83,6 +83,26 @@ impl Operation {
         Self { kind: Kind::Information { major, class, data }, mode: BufferMode::Buffered, extra_flags: 0 }
     }
 
+    /// Code and buffers of a control request of devices.
+    pub(super) fn as_control(&self) -> Option<(u32, Bytes, Bytes)> {
+        match self.kind {
+            Kind::Control { major: abi::IRP_MJ_DEVICE_CONTROL, code, input, output } => {
+                Some((code, input, output))
+            }
+            _ => None,
+        }
+    }
+
+    /// Major function, position and buffer of a read or write that is no paging request.
+    pub(super) fn as_transfer(&self) -> Option<(u8, u64, Bytes)> {
+        match self.kind {
+            Kind::Transfer { major, position, data } if self.extra_flags == 0 => {
+                Some((major, position, data))
+            }
+            _ => None,
+        }
+    }
+
     /// What its packet must have.
     pub(super) fn needs(&self) -> Needs {
         let (copied_in, copied_out) = (self.copied_in().1, self.copied_out().1);
