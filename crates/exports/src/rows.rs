@@ -23,6 +23,7 @@ mod io_pnp;
 mod io_queue;
 mod io_share;
 mod io_stack;
+mod io_wmi;
 mod ke;
 mod ke_processor;
 mod ke_queue;
@@ -94,6 +95,7 @@ pub fn all() -> Vec<Row> {
         io_queue::ROWS,
         io_share::ROWS,
         io_stack::ROWS,
+        io_wmi::ROWS,
         ke::ROWS,
         ke_processor::ROWS,
         ke_queue::ROWS,

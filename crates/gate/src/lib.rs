@@ -71,7 +71,7 @@ pub use service::{Peer, Service, WindowBuffer};
 pub use socket::{PeerCredentials, default_socket_path};
 pub use system_call::port::{PORT_OUTPUT, PortCall, PortConnected, PortView, PortViews};
 pub use system_call::{
-    CompletionPacket, MappedView, Memory, NamedPipe, Notice, SystemCall, SystemReply, UserApc,
+    CompletionPacket, Mailslot, MappedView, Memory, NamedPipe, Notice, SystemCall, SystemReply, UserApc,
 };
 pub use transport::{CreateFile, DirectoryEntry, Handle, IoStatus, SharedMemory, Transport};
 pub use view::View;

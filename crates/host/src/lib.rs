@@ -20,6 +20,7 @@ mod stack_walker;
 mod system_call;
 mod token_call;
 mod window_buffer;
+mod wmi;
 
 pub use error::LoadError;
 pub use exports::{
@@ -44,3 +45,4 @@ pub use process::Process;
 pub use report::{BugcheckReport, left_behind};
 pub use server::{ServeError, ServeOptions, Server};
 pub use window_buffer::WindowBuffer;
+pub use wmi::{Guid as WmiGuid, WmiBlock, WmiProvider, WmiQuery};

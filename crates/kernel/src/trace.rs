@@ -75,6 +75,13 @@ pub enum Event {
         /// not, and an IRP follows.
         taken: Option<(NTSTATUS, u64)>,
     },
+    /// A driver has told of a WMI event (`IoWMIWriteEvent`).
+    WmiEvent {
+        /// What kind of event: the GUID of its block, as it lies in memory.
+        guid: [u8; 16],
+        /// The WNODE_EVENT_ITEM, or WNODE_EVENT_REFERENCE.
+        node: Vec<u8>,
+    },
     /// A driver printed a line (`DbgPrint`), without its line end.
     DebugPrint {
         /// The text.

@@ -1,6 +1,7 @@
 //! Win32's functions as requests of a Ringbridge machine, which is reached by any [`Transport`].
 
 mod named_pipe;
+mod protection;
 mod token;
 
 use std::sync::Arc;
@@ -10,6 +11,7 @@ use abi::NTSTATUS;
 use gate::{CreateFile, IoStatus, MappedView, SecurityQos, SharedMemory, SystemCall, UserApc};
 
 pub use gate::{ConnectError, Handle, Transport};
+pub(crate) use protection::*;
 pub(crate) use token::*;
 
 pub(crate) use named_pipe::{

@@ -3,7 +3,7 @@
 
 use abi::{NTSTATUS, STATUS_INVALID_PARAMETER, STATUS_NOT_IMPLEMENTED, STATUS_PORT_MESSAGE_TOO_LONG};
 
-use super::{CompletionPacket, MappedView, Memory, NamedPipe, Notice, SystemCall, low, port};
+use super::{CompletionPacket, Mailslot, MappedView, Memory, NamedPipe, Notice, SystemCall, low, port};
 use crate::transport::{Handle, IoStatus};
 
 /// Words before the tail, at most.
@@ -53,6 +53,9 @@ const DUPLICATE_TOKEN: u32 = 74;
 /// The longest context of a connection.
 pub(crate) const MOST_BYTES: usize = u16::MAX as usize;
 const GET_DEVICE_INTERFACE: u32 = 80;
+const QUERY_SECURITY_OBJECT: u32 = 81;
+const SET_SECURITY_OBJECT: u32 = 82;
+const CREATE_MAILSLOT_FILE: u32 = 83;
 const AWAIT_REQUEST_END: u32 = 90;
 
 const HAS_TIME: u64 = 1;
@@ -189,6 +192,21 @@ pub(crate) fn encode<'a>(
             let values = [desired_access.into(), level.into(), kind.into(), effective_only.into()];
             (DUPLICATE_TOKEN, handle, fill(&values), Tail::Nothing)
         }
+        SystemCall::QuerySecurityObject { handle, information, buffer: Memory { address, length } } => {
+            let values = [information.into(), address, length.into()];
+            (QUERY_SECURITY_OBJECT, handle, fill(&values), Tail::Nothing)
+        }
+        SystemCall::SetSecurityObject { handle, information, descriptor } => {
+            (SET_SECURITY_OBJECT, handle, fill(&[information.into()]), Tail::Bytes(descriptor))
+        }
+        SystemCall::CreateMailslotFile { name, mailslot } => {
+            let Mailslot { desired_access, create_options, quota, maximum_message_size, read_timeout } =
+                mailslot;
+            let pair = |low: u32, high: u32| u64::from(low) | u64::from(high) << 32;
+            let sizes = pair(quota, maximum_message_size);
+            let values = [pair(desired_access, create_options), sizes, read_timeout.cast_unsigned()];
+            (CREATE_MAILSLOT_FILE, none, fill(&values), Tail::Name(name))
+        }
         SystemCall::Port(ref call) => port::encode(call, words),
         SystemCall::GetDeviceInterface { class, index } => {
             let (halves, _) = class.as_chunks::<8>();
@@ -300,6 +318,7 @@ pub(crate) fn decode<R>(
         | CREATE_SECTION
         | OPEN_SECTION
         | CREATE_NAMED_PIPE_FILE
+        | CREATE_MAILSLOT_FILE
         | FILTER_LOAD
         | FILTER_UNLOAD => {
             let (units, rest) = tail.as_chunks::<2>();
@@ -319,6 +338,7 @@ pub(crate) fn decode<R>(
             }
         }
         SET_INFORMATION_FILE if tail.len() <= SystemCall::MOST_INFORMATION => bytes = tail,
+        SET_SECURITY_OBJECT if tail.len() <= SystemCall::MOST_DESCRIPTOR => bytes = tail,
         _ if !tail.is_empty() => return Err(STATUS_INVALID_PARAMETER),
         _ => {}
     }
@@ -336,7 +356,7 @@ fn word_count(number: u32) -> Option<usize> {
         READ | WRITE | DEVICE_CONTROL | FS_CONTROL => 7,
         CREATE_NAMED_PIPE_FILE => 6,
         SET_IO_COMPLETION | CREATE_SECTION | MAP_VIEW_OF_SECTION | DUPLICATE_TOKEN => 4,
-        CREATE_EVENT | GET_DEVICE_INTERFACE => 3,
+        CREATE_EVENT | GET_DEVICE_INTERFACE | CREATE_MAILSLOT_FILE | QUERY_SECURITY_OBJECT => 3,
         WAIT
         | DELAY
         | CREATE_IO_COMPLETION
@@ -355,7 +375,8 @@ fn word_count(number: u32) -> Option<usize> {
         | OPEN_PROCESS_TOKEN
         | QUERY_INFORMATION_TOKEN
         | QUERY_INFORMATION_FILE
-        | SET_INFORMATION_FILE => 1,
+        | SET_INFORMATION_FILE
+        | SET_SECURITY_OBJECT => 1,
         CANCEL_IO_FILE
         | SET_EVENT
         | RESET_EVENT
@@ -419,6 +440,24 @@ fn read<'a>(
             SystemCall::SetInformationFile { handle, class: low(word(0)).cast_signed(), data: bytes }
         }
         FLUSH_BUFFERS_FILE => SystemCall::FlushBuffersFile { handle },
+        QUERY_SECURITY_OBJECT => SystemCall::QuerySecurityObject {
+            handle,
+            information: low(word(0)),
+            buffer: Memory { address: word(1), length: low(word(2)) },
+        },
+        SET_SECURITY_OBJECT => {
+            SystemCall::SetSecurityObject { handle, information: low(word(0)), descriptor: bytes }
+        }
+        CREATE_MAILSLOT_FILE => SystemCall::CreateMailslotFile {
+            name,
+            mailslot: Mailslot {
+                desired_access: low(word(0)),
+                create_options: low(word(0) >> 32),
+                quota: low(word(1)),
+                maximum_message_size: low(word(1) >> 32),
+                read_timeout: word(2).cast_signed(),
+            },
+        },
         CANCEL_IO_FILE => SystemCall::CancelIoFile { handle },
         CANCEL_IO_FILE_EX => SystemCall::CancelIoFileEx { handle, io_status_block: word(0) },
         CREATE_EVENT => SystemCall::CreateEvent {

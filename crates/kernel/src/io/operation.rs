@@ -36,6 +36,7 @@ enum Kind {
     Transfer { major: u8, position: u64, data: Bytes },
     Control { major: u8, code: u32, input: Bytes, output: Bytes },
     Information { major: u8, class: i32, data: Bytes },
+    Security { major: u8, information: u32, descriptor: Bytes },
     Flush,
 }
 
@@ -76,6 +77,16 @@ impl Operation {
     /// IRP_MJ_FLUSH_BUFFERS.
     pub(super) fn flush() -> Self {
         Self { kind: Kind::Flush, mode: BufferMode::Neither, extra_flags: 0 }
+    }
+
+    /// IRP_MJ_QUERY_SECURITY, or IRP_MJ_SET_SECURITY (`major`): the driver writes to the descriptor's place itself, or reads a copy
+    /// that is kept for it.
+    pub(super) fn security(major: u8, information: u32, descriptor: Bytes) -> Self {
+        Self {
+            kind: Kind::Security { major, information, descriptor },
+            mode: BufferMode::Neither,
+            extra_flags: 0,
+        }
     }
 
     /// A query, or a change, of what a file or volume is (`major`: IRP_MJ_QUERY_INFORMATION and its like).
@@ -146,7 +157,7 @@ impl Operation {
         match self.kind {
             Kind::Transfer { major, .. } => major == abi::IRP_MJ_READ,
             Kind::Control { code, .. } => code & 3 == abi::METHOD_OUT_DIRECT,
-            Kind::Flush | Kind::Information { .. } => false,
+            Kind::Flush | Kind::Information { .. } | Kind::Security { .. } => false,
         }
     }
 
@@ -195,6 +206,16 @@ impl Operation {
                     location.set_parameter(2, 0)?;
                 } else {
                     flags |= abi::IRP_INPUT_OPERATION;
+                }
+            }
+            Kind::Security { major, information, descriptor: (address, length) } => {
+                location.set_major_function(major)?;
+                location.set_parameter(0, u64::from(information))?;
+                if major == abi::IRP_MJ_SET_SECURITY {
+                    location.set_parameter(1, address)?;
+                } else {
+                    location.set_parameter(1, u64::from(length))?;
+                    irp.set_user_buffer(address)?;
                 }
             }
             Kind::Flush => location.set_major_function(abi::IRP_MJ_FLUSH_BUFFERS)?,
