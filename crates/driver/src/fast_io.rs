@@ -158,7 +158,6 @@ pub(crate) unsafe fn fill_table<C: Dispatch>(driver: NonNull<DRIVER_OBJECT>) {
 }
 
 /// `FAST_IO_DISPATCH.FastIoDeviceControl`.
-#[expect(clippy::too_many_arguments, reason = "NT's")]
 unsafe extern "win64" fn control<C: Dispatch>(
     file: *mut FILE_OBJECT,
     _wait: BOOLEAN,

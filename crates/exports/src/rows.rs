@@ -54,6 +54,7 @@ mod se;
 mod se_client;
 mod se_objects;
 mod seh;
+mod wmilib;
 mod zw_event;
 mod zw_file;
 mod zw_information;
@@ -123,6 +124,7 @@ pub fn all() -> Vec<Row> {
         se_client::ROWS,
         se_objects::ROWS,
         seh::ROWS,
+        wmilib::ROWS,
         zw_event::ROWS,
         zw_file::ROWS,
         zw_information::ROWS,

@@ -3,8 +3,7 @@
 
 use app::{ControlCode, Device, Transport};
 use ringbridge_scenarios::{
-    DASH, Form, HELLO, Watch, application, failure, open, run_application, scenario, serve,
-    unload_when_closed,
+    DASH, HELLO, Watch, application, failure, open, run_application, scenario, serve, unload_when_closed,
 };
 use test_dash::{BUSY, COUNTS, PANIC, PEND, SUM, SUM_NEITHER, WARN};
 

@@ -72,3 +72,57 @@ fn an_event_reaches_who_watches_and_its_buffer_is_freed() {
     // It would be told as left behind.
     unload_cleanly(&machine, "wmi");
 }
+
+// ---- by WMILIB -----------------------------------------------------------------------------------------------------------
+
+const LIBRARY: &str = "wmi_library";
+
+#[test]
+fn the_library_tells_of_the_blocks_in_a_drivers_list() {
+    let machine = machine_with(LIBRARY);
+    let providers = machine.wmi_providers().expect("tells");
+    let blocks = providers[0].blocks.as_ref().expect("it does");
+    // WMIREG_FLAG_INSTANCE_BASENAME, which the driver's routine has asked for.
+    assert_eq!(blocks[0], WmiBlock { guid: GUID, flags: 4, instances: 3 });
+    assert_eq!((blocks.len(), blocks[1].instances), (2, 1));
+    unload_cleanly(&machine, LIBRARY);
+}
+
+#[test]
+fn the_library_brings_data_of_different_lengths_and_changes_it() {
+    let machine = machine_with(LIBRARY);
+    let lengths = [3, 16, 8];
+    assert_eq!(ask(&machine, WmiQuery::AllData), Ok(lengths.map(|length| vec![0; length]).to_vec()));
+    assert_eq!(ask(&machine, WmiQuery::SetInstance(1, b"sixteen bytes ok")), Ok(Vec::new()));
+    assert_eq!(ask(&machine, WmiQuery::Instance(1)), Ok(vec![b"sixteen bytes ok".to_vec()]));
+    assert_eq!(ask(&machine, WmiQuery::AllData).expect("data")[1], b"sixteen bytes ok");
+    assert_eq!(ask(&machine, WmiQuery::SetInstance(0, b"wrong")), Err(abi::STATUS_WMI_SET_FAILURE));
+    assert_eq!(ask(&machine, WmiQuery::Instance(3)), Err(abi::STATUS_WMI_INSTANCE_NOT_FOUND));
+    assert_eq!(ask(&machine, WmiQuery::SetItem(0, 0, b"x")), Err(abi::STATUS_WMI_READ_ONLY), "no routine");
+    let other = machine.wmi_query(provider(&machine), [9; 16], WmiQuery::AllData);
+    assert_eq!(other, Err(abi::STATUS_WMI_GUID_NOT_FOUND));
+}
+
+#[test]
+fn the_library_asks_for_a_longer_buffer_when_a_method_needs_it() {
+    let machine = machine_with(LIBRARY);
+    assert_eq!(ask(&machine, WmiQuery::Method(0, 1, b"abc")), Ok(vec![b"abcbcd".to_vec()]));
+    let long = vec![7; 3000];
+    let mut expected = long.clone();
+    expected.extend(vec![9; 3000]);
+    assert_eq!(ask(&machine, WmiQuery::Method(0, 2, &long)), Ok(vec![expected]));
+}
+
+#[test]
+fn an_event_that_the_library_fires_has_its_data_and_frees_it() {
+    let machine = machine_with(LIBRARY);
+    let watch = Watch::on(&machine);
+    assert_eq!(ask(&machine, WmiQuery::Events(true)), Ok(Vec::new()));
+    let events = watch.events();
+    let fired = events.iter().find_map(|event| match event {
+        Event::WmiEvent { guid, node } if *guid == GUID => Some(node),
+        _ => None,
+    });
+    assert_eq!(fired.expect("an event")[64..], *b"fire");
+    unload_cleanly(&machine, LIBRARY);
+}

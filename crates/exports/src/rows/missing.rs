@@ -343,6 +343,4 @@ missing! {
         rsndisp_register;
     "wdfldr.sys":
         WdfVersionBind WdfVersionBindClass WdfVersionUnbind WdfVersionUnbindClass;
-    "wmilib.sys":
-        WmiCompleteRequest WmiSystemControl;
 }

@@ -640,6 +640,22 @@ mod tests {
             SystemCall::SetInformationFile { handle, class: 23, data: b"odd" },
             SystemCall::SetInformationFile { handle, class: 23, data: &[] },
             SystemCall::FlushBuffersFile { handle },
+            SystemCall::QuerySecurityObject {
+                handle,
+                information: u32::MAX,
+                buffer: Memory { address: 1 << 45, length: 20 },
+            },
+            SystemCall::SetSecurityObject { handle, information: 4, descriptor: b"odd" },
+            SystemCall::CreateMailslotFile {
+                name: &name,
+                mailslot: Mailslot {
+                    desired_access: 1,
+                    create_options: 2,
+                    quota: 3,
+                    maximum_message_size: u32::MAX,
+                    read_timeout: -1,
+                },
+            },
             SystemCall::UnmapViewOfSection { address: u64::MAX },
             SystemCall::FlushVirtualMemory { address: 1 << 45, length: 5 },
             SystemCall::FilterConnectCommunicationPort { name: &name, options: 1, context: b"odd" },
@@ -669,12 +685,16 @@ mod tests {
     #[test]
     fn what_is_torn_is_refused() {
         let refused = |number, input: &[u8]| decode(number, HANDLE, input, |_| ()).err();
-        for number in (1..=25).chain([27, 28, 36, 37, 38, 40]).chain(70..=74).chain([AWAIT_REQUEST_END]) {
+        for number in
+            (1..=25).chain([27, 28, 36, 37, 38, 40]).chain(70..=74).chain([81, 83]).chain([AWAIT_REQUEST_END])
+        {
             // No call has these lengths, but for those whose tails may have any.
             assert_eq!(refused(number, &[0; 7 * 8 + 1]), Some(abi::STATUS_INVALID_PARAMETER), "{number}");
         }
         let too_much = [0; 8 + SystemCall::MOST_INFORMATION + 1];
         assert_eq!(refused(39, &too_much), Some(abi::STATUS_INVALID_PARAMETER), "more than any class has");
+        let too_much = [0; 8 + SystemCall::MOST_DESCRIPTOR + 1];
+        assert_eq!(refused(82, &too_much), Some(abi::STATUS_INVALID_PARAMETER), "a longer descriptor");
         assert_eq!(refused(39, &too_much[..7]), Some(abi::STATUS_INVALID_PARAMETER), "half a word");
         assert_eq!(refused(1, &[0; 55]), Some(abi::STATUS_INVALID_PARAMETER), "half a word");
         let connect = |units: u64, tail: usize| {
