@@ -64,7 +64,7 @@ impl Scratch {
     const INFORMATION: u64 = Self::VALUES + 16;
     /// Bytes of the largest structure that a routine fills.
     const MOST: usize = 64;
-    const SIZE: usize = Self::INFORMATION as usize + Self::MOST;
+    const SIZE: usize = size_of::<IO_STATUS_BLOCK>() + 16 + Self::MOST;
 
     /// Its IO_STATUS_BLOCK.
     fn block(self) -> u64 {

@@ -96,21 +96,22 @@ pub fn wmi_request(
     provider: DeviceObject,
     request: &WmiRequest,
 ) -> Result<WmiAnswer, NTSTATUS> {
-    const PATH: u64 = 16;
+    const PATH: usize = 16;
     let length = u32::try_from(request.buffer.len()).map_err(|_| abi::STATUS_INVALID_PARAMETER)?;
-    let size = PATH as usize + request.buffer.len();
+    let size = PATH + request.buffer.len();
     let block = kernel.mm.pool.allocate_zeroed(size, TAG, PoolOwner::default());
     let at = block.ok_or(abi::STATUS_INSUFFICIENT_RESOURCES)?.address;
+    let node = at + PATH as u64;
     let system = kernel.ps.system().clone();
     let sent = ps::inside(kernel, &system, |thread| {
         raw::copy_to(at, &request.guid.unwrap_or_default())?;
-        raw::copy_to(at + PATH, &request.buffer)?;
+        raw::copy_to(node, &request.buffer)?;
         let path = if request.guid.is_some() { at } else { 0 };
-        let parameters = [provider.address(), path, length.into(), at + PATH];
+        let parameters = [provider.address(), path, length.into(), node];
         let sent = Request { major: abi::IRP_MJ_SYSTEM_CONTROL, minor: request.minor, parameters };
         let answered = exchange(kernel, thread, provider, sent)?;
         let mut buffer = vec![0; request.buffer.len()];
-        raw::copy_from(&mut buffer, at + PATH)?;
+        raw::copy_from(&mut buffer, node)?;
         Ok::<_, Unwind>(answered.map(|(answered, _)| (answered, buffer)))
     });
     super::free_own(kernel, at);
