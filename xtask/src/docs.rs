@@ -13,7 +13,7 @@ const PAGE: &str = "docs/exports.md";
 /// Write the generated documentation (docs/exports.md).
 ///
 /// The page lists every kernel export with its support level, and comes from the rows in crates/exports. Run this after
-/// you changed a row; `cargo xtask test` fails while the page is out of date, while ARCHITECTURE.md or docs/rules.md name
+/// you changed a row; `cargo xtask test` fails while the page is out of date, while ARCHITECTURE.md, docs/rules.md or docs/majors.md name
 /// a test that does not exist, or while an invariant in ARCHITECTURE.md names none.
 #[derive(clap::Args, Default)]
 pub(crate) struct Args {

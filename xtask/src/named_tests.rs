@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail};
 /// The page of the invariants.
 const HOUSE: &str = "ARCHITECTURE.md";
 /// Pages that name tests.
-const PAGES: [&str; 2] = [HOUSE, "docs/rules.md"];
+const PAGES: [&str; 3] = [HOUSE, "docs/rules.md", "docs/majors.md"];
 /// The heading that the invariants stand under.
 const INVARIANTS: &str = "## Invariants";
 

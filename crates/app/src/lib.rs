@@ -22,6 +22,7 @@ pub mod lpc;
 mod named_pipe;
 mod overlapped;
 mod path;
+mod protection;
 mod reactor;
 mod ring_signals;
 mod security;

@@ -29,6 +29,7 @@ mod target;
 mod transfer;
 mod unload;
 mod watch;
+mod wmi;
 mod write;
 
 use std::io;
@@ -82,6 +83,7 @@ enum Command {
     Pnp(devices::PnpArgs),
     Power(devices::PowerArgs),
     Shutdown(devices::ShutdownArgs),
+    Wmi(wmi::Args),
     Cc(cc::Args),
     Code(code::Args),
     Status(status::Args),
@@ -104,6 +106,7 @@ fn run(command: &Command, output: &mut Output) -> Result<()> {
         Command::Pnp(args) => devices::pnp(args, output),
         Command::Power(args) => devices::power(args, output),
         Command::Shutdown(args) => devices::shutdown(args, output),
+        Command::Wmi(args) => wmi::run(args, output),
         Command::Cc(args) => cc::run(args, output),
         Command::Code(args) => code::run(args, output),
         Command::Status(args) => status::run(args, output),

@@ -102,7 +102,7 @@ pub(crate) fn data(text: Option<&str>, digits: Option<&HexBytes>, path: Option<&
 
 /// Bytes from hexadecimal digits.
 #[derive(Clone, Debug)]
-pub(crate) struct HexBytes(Vec<u8>);
+pub(crate) struct HexBytes(pub(crate) Vec<u8>);
 
 /// For clap.
 pub(crate) fn hex_bytes(text: &str) -> Result<HexBytes, String> {

@@ -61,6 +61,17 @@ impl Observer for Console {
                 "ringbridge: the resource at {resource:#x} was deleted with {owners} owners and {waiters} threads that wait \
                  for it; those wait for ever"
             )),
+            Event::FastIo { routine, driver, taken } => match taken {
+                Some((status, information)) => output::note(format_args!(
+                    "ringbridge: fast I/O: taken by {driver} ({routine}: {status:?}, {information} bytes), no IRP"
+                )),
+                None => output::note(format_args!(
+                    "ringbridge: fast I/O: {driver} fell back to an IRP ({routine})"
+                )),
+            },
+            Event::WmiEvent { node, .. } => {
+                output::note(format_args!("ringbridge: a driver wrote a WMI event of {} bytes", node.len()))
+            }
             Event::IrpStuck { irp, driver } => output::note(format_args!(
                 "ringbridge: {driver} did not complete the cancelled IRP {irp:#x} of a process that ends; the process ends \
                  without it"

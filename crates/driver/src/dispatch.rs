@@ -8,10 +8,10 @@ use sealed::{IntoAnswered, Unset};
 use crate::bugcheck::guard;
 use crate::irp::{Answered, Irp};
 use crate::{
-    Cleanup, Close, Create, CreateNamedPipe, DeviceControl, DirectoryControl, FileSystemControl,
-    FlushBuffers, LockControl, Mode, OtherRequest, QueryEa, QueryInformation, QueryQuota,
+    Cleanup, Close, Create, CreateNamedPipe, DeviceControl, DirectoryControl, FastAnswer, FastControl,
+    FileSystemControl, FlushBuffers, LockControl, Mode, OtherRequest, QueryEa, QueryInformation, QueryQuota,
     QueryVolumeInformation, Read, SetEa, SetInformation, SetQuota, SetVolumeInformation, Shutdown, Write,
-    device,
+    device, fast_io,
 };
 
 macro_rules! more_majors {
@@ -65,6 +65,15 @@ pub trait Dispatch: Sized + Send + Sync + 'static {
     /// IRP_MJ_DEVICE_CONTROL.
     fn device_control(&self, request: DeviceControl) -> impl Answer {
         unset(request)
+    }
+
+    /// FastIoDeviceControl: a control request before there is an IRP for it. What is [declined](FastControl::decline), and all
+    /// when there is a filter above, comes as [`device_control`](Self::device_control). The call may come in any process and
+    /// thread, and from a driver at an IRQL up to APC_LEVEL; applications' come at PASSIVE_LEVEL.
+    ///
+    /// A driver whose devices do not write this has no fast I/O table.
+    fn fast_control(&self, request: FastControl<'_>) -> impl FastAnswer {
+        fast_io::unset(request)
     }
 
     more_majors! {

@@ -11,8 +11,8 @@ use abi::{
 
 use crate::bugcheck::guard;
 use crate::{
-    AddDevice, DeviceBuilder, Dispatch, PassiveLevel, StartIo, Tag, UnicodeStr, device, dispatch, packet,
-    physical,
+    AddDevice, DeviceBuilder, Dispatch, PassiveLevel, StartIo, Tag, UnicodeStr, device, dispatch, fast_io,
+    packet, physical,
 };
 
 /// A driver. [`driver_entry!`](macro@crate::driver_entry) makes it loadable.
@@ -115,6 +115,8 @@ pub unsafe extern "win64" fn driver_entry<D: Driver>(
             // SAFETY: as above.
             unsafe { dispatch::fill_table::<D::Device>(object) };
         }
+        // SAFETY: as above.
+        unsafe { fast_io::fill_table::<D::Device>(object) };
         if D::START_IO.is_some() {
             // SAFETY: the caller's contract.
             unsafe { (*object.as_ptr()).DriverStartIo = Some(packet::start_io::<D>) };

@@ -103,19 +103,8 @@ impl Irp {
     /// device is attached above. A driver may send what it was asked for on to another stack, with the file that it came
     /// for: there the contexts are that driver's.
     pub(crate) fn own_file(&self) -> Option<NonNull<FILE_OBJECT>> {
-        let file = self.file_object()?;
-        let own = self.device();
-        // SAFETY: a file object that the request keeps.
-        let mut opened = unsafe { (*file.as_ptr()).DeviceObject };
-        // SAFETY: a device of this crate's, which the request keeps.
-        let is_attached = || unsafe { device::header(own) }.lower().is_some();
-        if opened != own && is_attached() {
-            while !opened.is_null() && opened != own {
-                // SAFETY: the file keeps the device that it was opened by, and each device the one that it stands above.
-                opened = unsafe { (*opened).AttachedDevice };
-            }
-        }
-        (opened == own).then_some(file)
+        // SAFETY: the request keeps both.
+        self.file_object().filter(|file| unsafe { is_own(self.device(), *file) })
     }
 
     /// Null for requests of length 0, and for those that are not buffered.
@@ -402,4 +391,23 @@ impl Answered {
             }
         }
     }
+}
+
+/// Whether a file was opened by the name of this device, or by that of one which the device is attached above.
+///
+/// # Safety
+///
+/// A device of this crate's, which stays meanwhile, as the file object does.
+pub(crate) unsafe fn is_own(own: *mut DEVICE_OBJECT, file: NonNull<FILE_OBJECT>) -> bool {
+    // SAFETY: the caller's contract.
+    let mut opened = unsafe { (*file.as_ptr()).DeviceObject };
+    // SAFETY: the caller's contract.
+    let is_attached = || unsafe { device::header(own) }.lower().is_some();
+    if opened != own && is_attached() {
+        while !opened.is_null() && opened != own {
+            // SAFETY: the file keeps the device that it was opened by, and each device the one that it stands above.
+            opened = unsafe { (*opened).AttachedDevice };
+        }
+    }
+    opened == own
 }

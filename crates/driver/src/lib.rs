@@ -222,6 +222,7 @@ mod directory;
 mod dispatch;
 mod driver;
 mod event;
+mod fast_io;
 mod fast_mutex;
 mod file;
 mod filter;
@@ -298,6 +299,7 @@ pub use directory::{
 pub use dispatch::{Answer, Dispatch};
 pub use driver::{Driver, DriverObject, driver_entry};
 pub use event::Event;
+pub use fast_io::{FastAnswer, FastAnswered, FastControl};
 pub use fast_mutex::FastMutex;
 pub use file::File;
 pub use filter::Filter;

@@ -52,6 +52,8 @@ ntoskrnl! {
         Exclusive: BOOLEAN,
         DeviceObject: *mut *mut DEVICE_OBJECT,
     ) -> NTSTATUS;
+    /// Who called last from outside the kernel's own routines: UserMode for an application. IRQL: any.
+    fn ExGetPreviousMode() -> KPROCESSOR_MODE;
     /// Registers a device interface; its name is to be freed with RtlFreeUnicodeString. IRQL: PASSIVE_LEVEL.
     fn IoRegisterDeviceInterface(
         PhysicalDeviceObject: *mut DEVICE_OBJECT,

@@ -34,6 +34,11 @@ impl UserData<'_> {
         UserData { address, length, probe: irp.is_from_user_mode(), borrowed: PhantomData }
     }
 
+    /// Memory of a caller's that comes without an IRP; `probe` says that it is an application. Each read finds out what is there.
+    pub(crate) fn of_caller<'a>(address: *const u8, length: usize, probe: bool) -> UserData<'a> {
+        UserData { address, length, probe, borrowed: PhantomData }
+    }
+
     /// Memory of the calling application that comes without an IRP.
     ///
     /// # Safety
@@ -74,6 +79,11 @@ impl UserData<'_> {
 impl<'a> UserOutput<'a> {
     pub(crate) fn new(irp: &'a Irp, address: *mut u8, capacity: usize, written: &'a mut usize) -> Self {
         Self { address, capacity, probe: irp.is_from_user_mode(), written, borrowed: PhantomData }
+    }
+
+    /// As for [`UserData::of_caller`].
+    pub(crate) fn of_caller(address: *mut u8, capacity: usize, written: &'a mut usize, probe: bool) -> Self {
+        Self { address, capacity, probe, written, borrowed: PhantomData }
     }
 
     /// Memory of the calling application that comes without an IRP.

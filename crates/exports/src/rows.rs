@@ -23,6 +23,7 @@ mod io_pnp;
 mod io_queue;
 mod io_share;
 mod io_stack;
+mod io_wmi;
 mod ke;
 mod ke_processor;
 mod ke_queue;
@@ -53,6 +54,7 @@ mod se;
 mod se_client;
 mod se_objects;
 mod seh;
+mod wmilib;
 mod zw_event;
 mod zw_file;
 mod zw_file_system;
@@ -95,6 +97,7 @@ pub fn all() -> Vec<Row> {
         io_queue::ROWS,
         io_share::ROWS,
         io_stack::ROWS,
+        io_wmi::ROWS,
         ke::ROWS,
         ke_processor::ROWS,
         ke_queue::ROWS,
@@ -122,6 +125,7 @@ pub fn all() -> Vec<Row> {
         se_client::ROWS,
         se_objects::ROWS,
         seh::ROWS,
+        wmilib::ROWS,
         zw_event::ROWS,
         zw_file::ROWS,
         zw_file_system::ROWS,

@@ -73,7 +73,7 @@ pub use system_call::file::{FileCall, LockedRange};
 pub use system_call::port::{PORT_OUTPUT, PortCall, PortConnected, PortView, PortViews};
 pub use system_call::synchronization::{Synchronization, SynchronizationCall, SynchronizationKind};
 pub use system_call::{
-    CompletionPacket, MappedView, Memory, NamedPipe, Notice, SystemCall, SystemReply, UserApc,
+    CompletionPacket, Mailslot, MappedView, Memory, NamedPipe, Notice, SystemCall, SystemReply, UserApc,
 };
 pub use transport::{CreateFile, DirectoryEntry, Handle, IoStatus, SharedMemory, Transport};
 pub use view::View;

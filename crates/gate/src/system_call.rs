@@ -261,6 +261,31 @@ pub enum SystemCall<'a> {
         /// Bytes; 0 for all up to the view's end.
         length: u64,
     },
+    /// `NtQuerySecurityObject`. Information: how many bytes were written, with STATUS_BUFFER_TOO_SMALL how many are needed.
+    QuerySecurityObject {
+        /// The object.
+        handle: Handle,
+        /// OWNER_SECURITY_INFORMATION and its like.
+        information: u32,
+        /// Where a self-relative SECURITY_DESCRIPTOR goes: a driver writes there itself.
+        buffer: Memory,
+    },
+    /// `NtSetSecurityObject`.
+    SetSecurityObject {
+        /// The object.
+        handle: Handle,
+        /// OWNER_SECURITY_INFORMATION and its like.
+        information: u32,
+        /// A self-relative SECURITY_DESCRIPTOR, at most [`SystemCall::MOST_DESCRIPTOR`] bytes.
+        descriptor: &'a [u8],
+    },
+    /// `NtCreateMailslotFile`. Information: what the file system says.
+    CreateMailslotFile {
+        /// NT path in UTF-16.
+        name: &'a [u16],
+        /// What it is to be.
+        mailslot: Mailslot,
+    },
     /// The name of a device interface that is enabled, its symbolic link in UTF-16 without a terminator, as output.
     /// Information: its bytes. STATUS_NO_MORE_ENTRIES behind the last. (On NT the Plug and Play manager's own calls, behind
     /// `CM_Get_Device_Interface_List`.)
@@ -380,6 +405,8 @@ pub enum SystemCall<'a> {
 impl SystemCall<'_> {
     /// Bytes that [`SystemCall::SetInformationFile`] takes.
     pub const MOST_INFORMATION: usize = 1024;
+    /// Bytes of the descriptor that [`SystemCall::SetSecurityObject`] takes.
+    pub const MOST_DESCRIPTOR: usize = 2048;
 
     /// Whether the calling thread acts for somebody behind it, which only a thread with a slot of its own can.
     pub(crate) fn impersonates(&self) -> bool {
@@ -417,6 +444,21 @@ pub struct NamedPipe {
     pub outbound_quota: u32,
     /// How long clients wait who do not say it, in units of 100 ns, below 0: relative to now.
     pub default_timeout: i64,
+}
+
+/// What `NtCreateMailslotFile` is given beside a name.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Mailslot {
+    /// Access mask.
+    pub desired_access: u32,
+    /// FILE_SYNCHRONOUS_IO_NONALERT, …
+    pub create_options: u32,
+    /// Bytes for messages; 0 for as many as the file system likes.
+    pub quota: u32,
+    /// Bytes of the longest message; 0 for any length.
+    pub maximum_message_size: u32,
+    /// How long reads wait, in units of 100 ns, not above 0: relative to now; -1 for ever.
+    pub read_timeout: i64,
 }
 
 /// Where a part of a section is shown.

@@ -23,6 +23,7 @@ mod synchronization_call;
 mod system_call;
 mod token_call;
 mod window_buffer;
+mod wmi;
 
 pub use error::LoadError;
 pub use exports::{
@@ -47,3 +48,4 @@ pub use process::Process;
 pub use report::{BugcheckReport, left_behind};
 pub use server::{ServeError, ServeOptions, Server};
 pub use window_buffer::WindowBuffer;
+pub use wmi::{Guid as WmiGuid, WmiBlock, WmiProvider, WmiQuery};

@@ -6,7 +6,7 @@ use gate::{
 };
 use kernel::ex::{self, EventChange, SectionRequest};
 use kernel::flt;
-use kernel::io::{self, Cancelled, Control, InterfaceQuery, Transfer};
+use kernel::io::{self, Cancelled, Control, InterfaceQuery, SecurityQuery, Transfer};
 use kernel::ke::{ProcessorMode, Thread, Timeout, WaitType};
 use kernel::ob::{self, Name};
 use kernel::raw::DeviceObject;
@@ -97,6 +97,14 @@ impl Process {
             SystemCall::FlushBuffersFile { handle } => {
                 ended(io::flush_buffers_file(kernel, process, thread, handle.0))
             }
+            SystemCall::QuerySecurityObject { handle, information, buffer: Memory { address, length } } => {
+                let query = SecurityQuery { handle: handle.0.into(), information, buffer: address, length };
+                ended(io::query_security_object(kernel, process, thread, &query))
+            }
+            SystemCall::SetSecurityObject { handle, information, descriptor } => {
+                ended(io::set_security_object(kernel, process, thread, handle.0, information, descriptor))
+            }
+            SystemCall::CreateMailslotFile { name, ref mailslot } => self.create_mailslot(name, mailslot),
             SystemCall::CancelIoFile { handle } => {
                 let which = Cancelled::OfThread;
                 SystemReply::status(io::cancel_io_file(kernel, process, thread, handle.0, which))
@@ -214,6 +222,29 @@ impl Process {
                 outbound_quota: pipe.outbound_quota,
                 default_timeout: Some(pipe.default_timeout),
                 security: Some(&security),
+            }),
+            ..io::OpenRequest::default()
+        };
+        match io::create_file(&self.kernel, &self.process, &request) {
+            Ok((handle, information)) => {
+                SystemReply { status: abi::STATUS_SUCCESS, handle: Handle(handle), information }
+            }
+            Err(status) => SystemReply::status(status),
+        }
+    }
+
+    fn create_mailslot(&self, name: &[u16], mailslot: &gate::Mailslot) -> SystemReply {
+        let request = io::OpenRequest {
+            path: name,
+            desired_access: mailslot.desired_access,
+            share_access: abi::FILE_SHARE_READ | abi::FILE_SHARE_WRITE,
+            create_disposition: abi::FILE_CREATE,
+            create_options: mailslot.create_options,
+            user_mode: true,
+            mailslot: Some(io::Mailslot {
+                quota: mailslot.quota,
+                maximum_message_size: mailslot.maximum_message_size,
+                read_timeout: Some(mailslot.read_timeout),
             }),
             ..io::OpenRequest::default()
         };

@@ -65,6 +65,23 @@ pub enum Event {
         /// The priority boost, `IO_*_INCREMENT`.
         boost: u8,
     },
+    /// A driver's fast I/O routine was called.
+    FastIo {
+        /// The routine: `FastIoDeviceControl` and its kin.
+        routine: &'static str,
+        /// The driver's name, `\Driver\name`.
+        driver: String,
+        /// Status and information with which it has answered (or the code of the exception that it has raised); `None` when it has
+        /// not, and an IRP follows.
+        taken: Option<(NTSTATUS, u64)>,
+    },
+    /// A driver has told of a WMI event (`IoWMIWriteEvent`).
+    WmiEvent {
+        /// What kind of event: the GUID of its block, as it lies in memory.
+        guid: [u8; 16],
+        /// The WNODE_EVENT_ITEM, or WNODE_EVENT_REFERENCE.
+        node: Vec<u8>,
+    },
     /// A driver printed a line (`DbgPrint`), without its line end.
     DebugPrint {
         /// The text.

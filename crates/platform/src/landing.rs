@@ -142,6 +142,8 @@ pub struct Landing {
     pub stack_base: u64,
     /// What the function belongs to.
     pub code: Code,
+    /// Whether an exception that no driver's frame inside takes is taken here: [`call`] returns it, and nothing stops.
+    pub takes: bool,
     irql: u8,
     unwind: Option<Unwind>,
 }
@@ -162,6 +164,39 @@ pub const MAX_ARGUMENTS: usize = 16;
 /// these arguments, at most [`MAX_ARGUMENTS`].
 #[inline]
 pub unsafe fn call(region: Region, code: Code, function: usize, arguments: &[u64]) -> Result<u64, Unwind> {
+    // SAFETY: by this function's contract.
+    unsafe { call_as(region, code, function, arguments, false) }
+}
+
+/// As [`call`], for code that runs under a handler of the kernel's own: an exception that no driver's frame takes unwinds
+/// them all and is returned. What no handler ever sees stops the machine nevertheless.
+///
+/// # Errors
+/// As for [`call`].
+///
+/// # Safety
+/// As for [`call`].
+#[inline]
+pub unsafe fn call_taking(
+    region: Region,
+    code: Code,
+    function: usize,
+    arguments: &[u64],
+) -> Result<u64, Unwind> {
+    // SAFETY: by this function's contract.
+    unsafe { call_as(region, code, function, arguments, true) }
+}
+
+/// # Safety
+/// As for [`call`].
+#[inline(always)]
+unsafe fn call_as(
+    region: Region,
+    code: Code,
+    function: usize,
+    arguments: &[u64],
+    takes: bool,
+) -> Result<u64, Unwind> {
     assert!(arguments.len() <= MAX_ARGUMENTS, "driver callbacks take at most {MAX_ARGUMENTS} arguments");
     let mut padded = [0_u64; 4];
     let source = if arguments.len() < 4 {
@@ -176,6 +211,7 @@ pub unsafe fn call(region: Region, code: Code, function: usize, arguments: &[u64
         frame: region.frame(),
         stack_base: 0,
         code,
+        takes,
         irql: region.irql(),
         unwind: None,
     };

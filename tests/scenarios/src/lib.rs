@@ -88,6 +88,9 @@ pub const VAULT: SampleDriver = SampleDriver { name: "vault", entry: sample_vaul
 /// The sample `verdict`.
 pub const VERDICT: SampleDriver = SampleDriver { name: "verdict", entry: sample_verdict::DRIVER_ENTRY };
 
+/// The test driver `dash`, which answers without IRPs.
+pub const DASH: SampleDriver = SampleDriver { name: "dash", entry: test_dash::DRIVER_ENTRY };
+
 /// The test driver `memory`, for memory of every kind.
 pub const MEMORY: SampleDriver = SampleDriver { name: "memory", entry: test_memory::DRIVER_ENTRY };
 

@@ -2,6 +2,7 @@
 
 mod file;
 mod named_pipe;
+mod protection;
 mod token;
 
 use std::sync::Arc;
@@ -12,6 +13,7 @@ use gate::{FileCall, IoStatus, MappedView, SharedMemory, SystemCall, UserApc};
 
 pub(crate) use file::*;
 pub use gate::{ConnectError, Handle, Transport};
+pub(crate) use protection::*;
 pub(crate) use token::*;
 
 pub(crate) use named_pipe::{

@@ -2,6 +2,7 @@
 
 mod file;
 mod named_pipe;
+mod protection;
 mod token;
 
 use std::cell::RefCell;
@@ -54,6 +55,7 @@ pub(crate) use named_pipe::{
     create_named_pipe, disconnect_named_pipe, flush, impersonate_named_pipe_client, named_pipe_info,
     named_pipe_process, named_pipe_state, peek_named_pipe, set_named_pipe_state, wait_named_pipe,
 };
+pub(crate) use protection::*;
 pub(crate) use token::*;
 
 const _: () = assert!(size_of::<OVERLAPPED>() == OVERLAPPED_SIZE as usize);

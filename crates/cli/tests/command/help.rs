@@ -2,9 +2,9 @@
 
 use crate::run::ringbridge;
 
-const COMMANDS: [&str; 17] = [
+const COMMANDS: [&str; 18] = [
     "info", "exports", "read", "write", "ioctl", "ls", "pool", "serve", "load", "unload", "list", "pnp",
-    "power", "shutdown", "code", "status", "demo",
+    "power", "shutdown", "wmi", "code", "status", "demo",
 ];
 
 #[test]

@@ -13,3 +13,4 @@ mod requests;
 mod run;
 mod serve;
 mod shells;
+mod wmi;

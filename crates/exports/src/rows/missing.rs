@@ -168,8 +168,8 @@ missing! {
         IoUnregisterFsRegistrationChange IoUnregisterPlugPlayNotificationEx
         IoVerifyPartitionTable IoVerifyVolume IoVolumeDeviceToDosName IoVolumeDeviceToGuid
         IoWMIDeviceObjectToProviderId IoWMIExecuteMethod IoWMIOpenBlock IoWMIQueryAllData
-        IoWMIQuerySingleInstance IoWMIRegistrationControl IoWMISetNotificationCallback
-        IoWMISetSingleInstance IoWMIWriteEvent IoWithinStackLimits IoWriteErrorLogEntry
+        IoWMIQuerySingleInstance IoWMISetNotificationCallback
+        IoWMISetSingleInstance IoWithinStackLimits IoWriteErrorLogEntry
         IoWritePartitionTable IoWritePartitionTableEx KdChangeOption KdDisableDebugger KdEnableDebugger
         KdRefreshDebuggerNotPresent KdSystemDebugControl KeAcquireInterruptSpinLock KeAcquireQueuedSpinLock
         KeAcquireQueuedSpinLockRaiseToSynch KeAddProcessorAffinityEx KeAttachProcess
@@ -343,6 +343,4 @@ missing! {
         rsndisp_register;
     "wdfldr.sys":
         WdfVersionBind WdfVersionBindClass WdfVersionUnbind WdfVersionUnbindClass;
-    "wmilib.sys":
-        WmiCompleteRequest WmiSystemControl;
 }

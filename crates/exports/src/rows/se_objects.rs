@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use abi::NTSTATUS;
-use kernel::io::{self, DeviceParameters, File};
-use kernel::ob::{self, Object};
+use kernel::io::{self, DeviceParameters, File, SecurityQuery};
+use kernel::ob::Object;
 use kernel::se::{self, SecurityDescriptor};
 use kernel::{Outcome, raw};
 
@@ -16,16 +16,8 @@ use crate::row::rows;
 /// Tag of descriptors in pool.
 const TAG: u32 = u32::from_le_bytes(*b"SeSd");
 
-/// What a handle of the current process, or a kernel handle, stands for.
-fn object_of(call: Call<'_>, handle: u64) -> Result<Arc<Object>, NTSTATUS> {
-    let process = ob::current_process(call.kernel, call.thread)?;
-    let (owner, value) = ob::locate(call.kernel, &process, handle, false)?;
-    let entry = owner.handles.get(value).ok_or(abi::STATUS_INVALID_HANDLE)?;
-    protected(call, entry.object)
-}
-
 /// The object whose descriptor counts: for the open of a device itself, the device. An open of a name below it is the
-/// driver's to protect, with requests that are never made here.
+/// driver's to protect, which has to be asked for by handle.
 fn protected(call: Call<'_>, object: Arc<Object>) -> Result<Arc<Object>, NTSTATUS> {
     let Some(file) = object.body::<File>() else { return Ok(object) };
     let named = file.object.file_name().length().map_err(|_| abi::STATUS_INVALID_HANDLE)?;
@@ -125,31 +117,17 @@ rows! {
     }
 
     /// Sets parts of the security descriptor of an object: a device, through a handle to it or to an open of it, or any
-    /// other. Opens of names below a device are not implemented.
-    irql(PASSIVE_LEVEL) support(Partial) alias("NtSetSecurityObject")
+    /// other; of an open of a name below a device, by IRP_MJ_SET_SECURITY.
+    irql(PASSIVE_LEVEL) alias("NtSetSecurityObject")
     fn ZwSetSecurityObject(call, handle: u64, security_information: u32, security_descriptor: u64) -> NTSTATUS {
-        let object = match object_of(call, handle) {
-            Ok(object) => object,
-            Err(status) => return Ok(status),
-        };
-        let new = match se::capture(security_descriptor)? {
-            Ok(new) => new,
-            Err(status) => return Ok(status),
-        };
-        let old = object.security().map(|old| (*old).clone()).unwrap_or_default();
-        let mapping = object.object_type().generic_mapping;
-        Ok(match se::set_information(&old, security_information, &new, &mapping) {
-            Ok(changed) => {
-                object.set_security(changed);
-                abi::STATUS_SUCCESS
-            }
-            Err(status) => status,
-        })
+        let (information, buffer) = (security_information, security_descriptor);
+        let query = SecurityQuery { handle, information, buffer, length: 0 };
+        io::set_security(call.kernel, call.thread, &query)
     }
 
-    /// Copies parts of the security descriptor of an object, self-relative. Opens of names below a device are not
-    /// implemented.
-    irql(PASSIVE_LEVEL) support(Partial) alias("NtQuerySecurityObject")
+    /// Copies parts of the security descriptor of an object, self-relative; of an open of a name below a device, by
+    /// IRP_MJ_QUERY_SECURITY.
+    irql(PASSIVE_LEVEL) alias("NtQuerySecurityObject")
     fn ZwQuerySecurityObject(
         call,
         handle: u64,
@@ -158,18 +136,13 @@ rows! {
         length: u32,
         length_needed: u64
     ) -> NTSTATUS {
-        let object = match object_of(call, handle) {
-            Ok(object) => object,
-            Err(status) => return Ok(status),
-        };
-        let whole = object.security().map(|whole| (*whole).clone()).unwrap_or_default();
-        let taken = se::take_information(&whole, security_information).to_bytes().unwrap_or_default();
-        raw::write(length_needed, u32::try_from(taken.len()).unwrap_or(u32::MAX))?;
-        if taken.len() > length as usize {
-            return Ok(abi::STATUS_BUFFER_TOO_SMALL);
+        let (information, buffer) = (security_information, security_descriptor);
+        let query = SecurityQuery { handle, information, buffer, length };
+        let (status, needed) = io::query_security(call.kernel, call.thread, &query)?;
+        if status.is_success() || status == abi::STATUS_BUFFER_TOO_SMALL {
+            raw::write(length_needed, u32::try_from(needed).unwrap_or(u32::MAX))?;
         }
-        raw::copy_to(security_descriptor, &taken)?;
-        Ok(abi::STATUS_SUCCESS)
+        Ok(status)
     }
 
     /// Returns a copy of the security descriptor of an object; NULL where it has none.

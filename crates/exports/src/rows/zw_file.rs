@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use abi::NTSTATUS;
 use kernel::Outcome;
-use kernel::io::{self, Control, FileRequest, NamedPipe, Notice, OpenRequest, Transfer};
+use kernel::io::{self, Control, FileRequest, Mailslot, NamedPipe, Notice, OpenRequest, Transfer};
 use kernel::ob::{self, Object};
 use kernel::raw;
 use kernel::se::{self, QualityOfService};
@@ -23,6 +23,7 @@ struct How<'a> {
     options: u32,
     force_access_check: bool,
     named_pipe: Option<NamedPipe<'a>>,
+    mailslot: Option<Mailslot>,
     quality: QualityOfService,
     /// FILE_FULL_EA_INFORMATION.
     attributes: &'a [u8],
@@ -64,6 +65,7 @@ fn open(
             extended: how.attributes,
             user_mode: false,
             named_pipe: how.named_pipe,
+            mailslot: how.mailslot,
             force_access_check: how.force_access_check
                 || attributes.attributes & abi::OBJ_FORCE_ACCESS_CHECK != 0,
             quality: how.quality,
@@ -144,6 +146,19 @@ fn named_pipe<'a>(address: u64) -> Outcome<NamedPipe<'a>> {
     })
 }
 
+/// The MAILSLOT_CREATE_PARAMETERS at `address`.
+fn mailslot(address: u64) -> Outcome<Mailslot> {
+    type Layout = abi::MAILSLOT_CREATE_PARAMETERS;
+    let at = |offset: usize| address.wrapping_add(offset as u64);
+    let timeout: u64 = raw::read(at(offset_of!(Layout, ReadTimeout)))?;
+    let specified: u8 = raw::read(at(offset_of!(Layout, TimeoutSpecified)))?;
+    Ok(Mailslot {
+        quota: raw::read(at(offset_of!(Layout, MailslotQuota)))?,
+        maximum_message_size: raw::read(at(offset_of!(Layout, MaximumMessageSize)))?,
+        read_timeout: (specified != 0).then_some(timeout.cast_signed()),
+    })
+}
+
 /// An offset as the caller gave it.
 fn offset_at(address: u64) -> Outcome<Option<u64>> {
     if address == 0 { Ok(None) } else { raw::read(address).map(Some) }
@@ -187,7 +202,7 @@ rows! {
         zw_create(call, file_handle, desired_access, object_attributes, io_status_block, how)
     }
 
-    /// As ZwCreateFile, with the I/O manager's own options: checks of access, or none of parameters, and named pipes. Mailslots, paging files and folders of targets are not implemented.
+    /// As ZwCreateFile, with the I/O manager's own options: checks of access, or none of parameters, named pipes, and mailslots. Paging files and folders of targets are not implemented.
     irql(PASSIVE_LEVEL) support(Partial)
     fn IoCreateFile(
         call,
@@ -207,11 +222,14 @@ rows! {
         options: u32
     ) -> NTSTATUS {
         let known = abi::IO_FORCE_ACCESS_CHECK | abi::IO_NO_PARAMETER_CHECKING;
-        let named_pipe = match create_file_type {
-            abi::CreateFileTypeNone => None,
-            // (Confirm: which status is for a pipe without its parameters.)
-            abi::CreateFileTypeNamedPipe if internal_parameters == 0 => return Ok(abi::STATUS_INVALID_PARAMETER),
-            abi::CreateFileTypeNamedPipe => Some(named_pipe(internal_parameters)?),
+        let (named_pipe, mailslot) = match create_file_type {
+            abi::CreateFileTypeNone => (None, None),
+            // (Confirm: which status is for a pipe or mailslot without its parameters.)
+            abi::CreateFileTypeNamedPipe | abi::CreateFileTypeMailslot if internal_parameters == 0 => {
+                return Ok(abi::STATUS_INVALID_PARAMETER);
+            }
+            abi::CreateFileTypeNamedPipe => (Some(named_pipe(internal_parameters)?), None),
+            abi::CreateFileTypeMailslot => (None, Some(mailslot(internal_parameters)?)),
             _ => return Ok(abi::STATUS_NOT_IMPLEMENTED),
         };
         if options & !known != 0 {
@@ -230,6 +248,7 @@ rows! {
             force_access_check,
             named_pipe,
             attributes: &attributes,
+            mailslot,
             ..How::default()
         };
         create(call, file_handle, desired_access, object_attributes, io_status_block, how)

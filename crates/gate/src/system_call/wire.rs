@@ -4,7 +4,8 @@
 use abi::{NTSTATUS, STATUS_INVALID_PARAMETER, STATUS_NOT_IMPLEMENTED, STATUS_PORT_MESSAGE_TOO_LONG};
 
 use super::{
-    CompletionPacket, MappedView, Memory, NamedPipe, Notice, SystemCall, file, low, port, synchronization,
+    CompletionPacket, Mailslot, MappedView, Memory, NamedPipe, Notice, SystemCall, file, low, port,
+    synchronization,
 };
 use crate::transport::{Handle, IoStatus};
 
@@ -55,6 +56,9 @@ const DUPLICATE_TOKEN: u32 = 74;
 /// The longest context of a connection.
 pub(crate) const MOST_BYTES: usize = u16::MAX as usize;
 const GET_DEVICE_INTERFACE: u32 = 80;
+const QUERY_SECURITY_OBJECT: u32 = 81;
+const SET_SECURITY_OBJECT: u32 = 82;
+const CREATE_MAILSLOT_FILE: u32 = 83;
 const AWAIT_REQUEST_END: u32 = 90;
 
 const HAS_TIME: u64 = 1;
@@ -191,6 +195,21 @@ pub(crate) fn encode<'a>(
             let values = [desired_access.into(), level.into(), kind.into(), effective_only.into()];
             (DUPLICATE_TOKEN, handle, fill(&values), Tail::Nothing)
         }
+        SystemCall::QuerySecurityObject { handle, information, buffer: Memory { address, length } } => {
+            let values = [information.into(), address, length.into()];
+            (QUERY_SECURITY_OBJECT, handle, fill(&values), Tail::Nothing)
+        }
+        SystemCall::SetSecurityObject { handle, information, descriptor } => {
+            (SET_SECURITY_OBJECT, handle, fill(&[information.into()]), Tail::Bytes(descriptor))
+        }
+        SystemCall::CreateMailslotFile { name, mailslot } => {
+            let Mailslot { desired_access, create_options, quota, maximum_message_size, read_timeout } =
+                mailslot;
+            let pair = |low: u32, high: u32| u64::from(low) | u64::from(high) << 32;
+            let sizes = pair(quota, maximum_message_size);
+            let values = [pair(desired_access, create_options), sizes, read_timeout.cast_unsigned()];
+            (CREATE_MAILSLOT_FILE, none, fill(&values), Tail::Name(name))
+        }
         SystemCall::Port(ref call) => port::encode(call, words),
         SystemCall::File(ref call) => file::encode(call, words),
         SystemCall::Synchronization(ref call) => synchronization::encode(call, words),
@@ -307,6 +326,7 @@ pub(crate) fn decode<R>(
                     | CREATE_SECTION
                     | OPEN_SECTION
                     | CREATE_NAMED_PIPE_FILE
+                    | CREATE_MAILSLOT_FILE
                     | FILTER_LOAD
                     | FILTER_UNLOAD
             ) =>
@@ -336,6 +356,7 @@ pub(crate) fn decode<R>(
             name.extend(units.iter().map(|unit| u16::from_le_bytes(*unit)));
         }
         _ if file::NUMBERS.contains(&number) && tail.len() <= file::most_bytes(number) => bytes = tail,
+        SET_SECURITY_OBJECT if tail.len() <= SystemCall::MOST_DESCRIPTOR => bytes = tail,
         _ if !tail.is_empty() => return Err(STATUS_INVALID_PARAMETER),
         _ => {}
     }
@@ -357,7 +378,7 @@ fn word_count(number: u32) -> Option<usize> {
         READ | WRITE | DEVICE_CONTROL | FS_CONTROL => 7,
         CREATE_NAMED_PIPE_FILE => 6,
         SET_IO_COMPLETION | CREATE_SECTION | MAP_VIEW_OF_SECTION | DUPLICATE_TOKEN => 4,
-        CREATE_EVENT | GET_DEVICE_INTERFACE => 3,
+        CREATE_EVENT | GET_DEVICE_INTERFACE | CREATE_MAILSLOT_FILE | QUERY_SECURITY_OBJECT => 3,
         WAIT
         | DELAY
         | CREATE_IO_COMPLETION
@@ -376,7 +397,8 @@ fn word_count(number: u32) -> Option<usize> {
         | OPEN_PROCESS_TOKEN
         | QUERY_INFORMATION_TOKEN
         | QUERY_INFORMATION_FILE
-        | SET_INFORMATION_FILE => 1,
+        | SET_INFORMATION_FILE
+        | SET_SECURITY_OBJECT => 1,
         CANCEL_IO_FILE
         | SET_EVENT
         | RESET_EVENT
@@ -442,6 +464,24 @@ fn read<'a>(
             SystemCall::SetInformationFile { handle, class: low(word(0)).cast_signed(), data: bytes }
         }
         FLUSH_BUFFERS_FILE => SystemCall::FlushBuffersFile { handle },
+        QUERY_SECURITY_OBJECT => SystemCall::QuerySecurityObject {
+            handle,
+            information: low(word(0)),
+            buffer: Memory { address: word(1), length: low(word(2)) },
+        },
+        SET_SECURITY_OBJECT => {
+            SystemCall::SetSecurityObject { handle, information: low(word(0)), descriptor: bytes }
+        }
+        CREATE_MAILSLOT_FILE => SystemCall::CreateMailslotFile {
+            name,
+            mailslot: Mailslot {
+                desired_access: low(word(0)),
+                create_options: low(word(0) >> 32),
+                quota: low(word(1)),
+                maximum_message_size: low(word(1) >> 32),
+                read_timeout: word(2).cast_signed(),
+            },
+        },
         CANCEL_IO_FILE => SystemCall::CancelIoFile { handle },
         CANCEL_IO_FILE_EX => SystemCall::CancelIoFileEx { handle, io_status_block: word(0) },
         CREATE_EVENT => SystemCall::CreateEvent {
@@ -652,6 +692,22 @@ mod tests {
             SystemCall::SetInformationFile { handle, class: 23, data: b"odd" },
             SystemCall::SetInformationFile { handle, class: 23, data: &[] },
             SystemCall::FlushBuffersFile { handle },
+            SystemCall::QuerySecurityObject {
+                handle,
+                information: u32::MAX,
+                buffer: Memory { address: 1 << 45, length: 20 },
+            },
+            SystemCall::SetSecurityObject { handle, information: 4, descriptor: b"odd" },
+            SystemCall::CreateMailslotFile {
+                name: &name,
+                mailslot: Mailslot {
+                    desired_access: 1,
+                    create_options: 2,
+                    quota: 3,
+                    maximum_message_size: u32::MAX,
+                    read_timeout: -1,
+                },
+            },
             SystemCall::UnmapViewOfSection { address: u64::MAX },
             SystemCall::FlushVirtualMemory { address: 1 << 45, length: 5 },
             SystemCall::FilterConnectCommunicationPort { name: &name, options: 1, context: b"odd" },
@@ -681,12 +737,14 @@ mod tests {
     #[test]
     fn what_is_torn_is_refused() {
         let refused = |number, input: &[u8]| decode(number, HANDLE, input, |_| ()).err();
-        for number in (1..=25).chain([27, 28, 36, 37, 38, 40]).chain(70..=74).chain(90..=95) {
+        for number in (1..=25).chain([27, 28, 36, 37, 38, 40]).chain(70..=74).chain([81, 83]).chain(90..=95) {
             // No call has these lengths, but for those whose tails may have any.
             assert_eq!(refused(number, &[0; 7 * 8 + 1]), Some(abi::STATUS_INVALID_PARAMETER), "{number}");
         }
         let too_much = [0; 8 + SystemCall::MOST_INFORMATION + 1];
         assert_eq!(refused(39, &too_much), Some(abi::STATUS_INVALID_PARAMETER), "more than any class has");
+        let too_much = [0; 8 + SystemCall::MOST_DESCRIPTOR + 1];
+        assert_eq!(refused(82, &too_much), Some(abi::STATUS_INVALID_PARAMETER), "a longer descriptor");
         assert_eq!(refused(39, &too_much[..7]), Some(abi::STATUS_INVALID_PARAMETER), "half a word");
         assert_eq!(refused(1, &[0; 55]), Some(abi::STATUS_INVALID_PARAMETER), "half a word");
         let connect = |units: u64, tail: usize| {

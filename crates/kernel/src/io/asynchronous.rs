@@ -17,13 +17,13 @@ use super::completion_port::Reservation;
 use super::file::File;
 use super::operation::Operation;
 use super::packet::{self, Detached, InFlight};
-use super::request::{self, Checked, Route};
-use super::{cancel, dispatch, mdl};
-use crate::Kernel;
+use super::request::{self, Checked, IoResult, Route};
+use super::{cancel, dispatch, fast_io, mdl};
 use crate::ke::{ApcTarget, KernelApc, ProcessorMode, Thread, Timeout, UserApc};
 use crate::ob::{self, HandleEntry, Object};
 use crate::ps::Process;
 use crate::raw::{self, DeviceObject, DispatcherHeader, Irp, Outcome};
+use crate::{Kernel, Unwind};
 
 const IOSB_SIZE: u64 = size_of::<abi::IO_STATUS_BLOCK>() as u64;
 const IOSB_INFORMATION: u64 = offset_of!(abi::IO_STATUS_BLOCK, Information) as u64;
@@ -326,6 +326,17 @@ pub(super) fn start(
         pended.release(kernel);
         return Ok(status);
     }
+    let route = Route::of(kernel, thread, file).in_mode(user_mode);
+    match fast_io::operation(&route, &operation) {
+        Ok(None) => {}
+        Ok(Some(result)) => return pended.tell_fast(kernel, file, result),
+        Err(unwind) => {
+            if !matches!(unwind, Unwind::Halt) {
+                pended.release(kernel);
+            }
+            return Err(unwind);
+        }
+    }
     pended.output = operation.copied_out();
     let status = send(caller, file, &operation, pended)?;
     if status == abi::STATUS_PENDING && one_at_a_time.is_some() {
@@ -618,10 +629,7 @@ impl Pended {
             }
         }
         let released = self.release_mdls(kernel, request);
-        // The status last: an application may look at it without waiting.
-        let block = self.notice.io_status_block;
-        let _given_back = raw::write(block.wrapping_add(IOSB_INFORMATION), information)
-            .and_then(|()| raw::write(block, status.bits()));
+        self.write_block(status, information);
         if let Some(file) = self.file.body::<File>() {
             file.object.set_final_status(status.bits())?;
             let skips = file.skips.load(Ordering::Relaxed);
@@ -638,19 +646,8 @@ impl Pended {
                 packet.release(kernel);
             }
         }
-        if let Some(event) = &self.event
-            && let Some(object) = event.body.waits_on(event)
-        {
-            kernel.ke.set_event(kernel, DispatcherHeader::at(object), 0)?;
-        }
-        if self.notice.apc_routine != 0 {
-            let (routine, arguments) = (self.notice.apc_routine, [self.notice.apc_context, block, 0]);
-            if self.user_mode {
-                kernel.ke.queue_user_apc(kernel, &self.thread, UserApc { routine, arguments });
-            } else {
-                kernel.ke.queue_kernel_apc(kernel, &self.thread, KernelApc { routine, arguments });
-            }
-        }
+        self.set_event(kernel)?;
+        self.queue_apc(kernel);
         if let Some(packet) = self.packet.take() {
             packet.post(kernel, self.notice.apc_context, status, information)?;
         }
@@ -659,5 +656,60 @@ impl Pended {
         process.tell_end(kernel);
         process.end_request(kernel);
         released
+    }
+
+    fn write_block(&self, status: NTSTATUS, information: u64) {
+        // The status last: an application may look at it without waiting.
+        let block = self.notice.io_status_block;
+        let _given_back = raw::write(block.wrapping_add(IOSB_INFORMATION), information)
+            .and_then(|()| raw::write(block, status.bits()));
+    }
+
+    fn set_event(&self, kernel: &Kernel) -> Outcome<()> {
+        if let Some(event) = &self.event
+            && let Some(object) = event.body.waits_on(event)
+        {
+            kernel.ke.set_event(kernel, DispatcherHeader::at(object), 0)?;
+        }
+        Ok(())
+    }
+
+    fn queue_apc(&self, kernel: &Kernel) {
+        if self.notice.apc_routine == 0 {
+            return;
+        }
+        let arguments = [self.notice.apc_context, self.notice.io_status_block, 0];
+        let routine = self.notice.apc_routine;
+        if self.user_mode {
+            kernel.ke.queue_user_apc(kernel, &self.thread, UserApc { routine, arguments });
+        } else {
+            kernel.ke.queue_kernel_apc(kernel, &self.thread, KernelApc { routine, arguments });
+        }
+    }
+
+    /// The request was answered without an IRP. An error is told by the returned status alone, as every one that is known
+    /// when the call returns; success by block, event, APC and packet, unless the file's notification modes say otherwise. The
+    /// file's own event and status are those of its last IRP. (Confirm: whether NT writes the block on an error too, and queues the
+    /// APC; its pages tell of fast I/O what FILE_SKIP_SET_USER_EVENT_ON_FAST_IO leaves out.)
+    ///
+    /// Source: Win32, SetFileCompletionNotificationModes.
+    fn tell_fast(mut self, kernel: &Kernel, file: &File, result: IoResult) -> Outcome<NTSTATUS> {
+        let IoResult { status, information } = result;
+        if status.is_error() || status == abi::STATUS_PENDING {
+            self.release(kernel);
+            return Ok(status);
+        }
+        self.write_block(status, information);
+        let skips = file.skips.load(Ordering::Relaxed);
+        if skips & abi::FILE_SKIP_SET_USER_EVENT_ON_FAST_IO == 0 {
+            self.set_event(kernel)?;
+        }
+        self.queue_apc(kernel);
+        let skips_packet = skips & abi::FILE_SKIP_COMPLETION_PORT_ON_SUCCESS != 0 && status.is_success();
+        if !skips_packet && let Some(packet) = self.packet.take() {
+            packet.post(kernel, self.notice.apc_context, status, information)?;
+        }
+        self.release(kernel);
+        Ok(status)
     }
 }

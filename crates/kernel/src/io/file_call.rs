@@ -3,6 +3,7 @@
 //!
 //! What drivers ask by handle is `information`'s.
 
+use super::fast_io;
 use super::file::File;
 use super::information::{self, Class};
 use super::packet::{InFlight, Needs};
@@ -10,7 +11,7 @@ use super::request::{IoResult, Route, buffered_flags, copy_back, with_file};
 use crate::Kernel;
 use crate::ke::Thread;
 use crate::ps::Process;
-use crate::raw::{InputBuffer, IoStackLocation, Irp, OutputBuffer};
+use crate::raw::{self, InputBuffer, IoStackLocation, Irp, OutputBuffer};
 
 /// `NtQueryInformationFile`: fills the front of `buffer`; `information` is how many bytes. Must run inside the machine, in the
 /// context of `process`. PASSIVE_LEVEL.
@@ -46,6 +47,12 @@ pub fn query_information_file(
             Ok(None) => {}
             Err(_) => return IoResult::failed(abi::STATUS_INVALID_DEVICE_STATE),
         }
+        let route = Route::of(kernel, thread, file);
+        match fast_io::query(&route, class, |from, length| raw::copy_from(&mut output[..length], from)) {
+            Ok(None) => {}
+            Ok(Some(result)) => return result,
+            Err(_) => return IoResult::failed(abi::STATUS_DEVICE_NOT_CONNECTED),
+        }
         let fill = |irp: Irp, location: IoStackLocation, request: &InFlight| {
             location.set_major_function(abi::IRP_MJ_QUERY_INFORMATION)?;
             location.set_parameter(0, u64::from(length))?;
@@ -53,7 +60,6 @@ pub fn query_information_file(
             irp.set_flags(abi::IRP_INPUT_OPERATION | buffered_flags(request.buffer))?;
             irp.set_system_buffer(request.buffer)
         };
-        let route = Route::of(kernel, thread, file);
         let needs = Needs { buffer: length, pages: 0 };
         // Zeroes: what was there before is not the application's to see, whatever its driver claims to have written.
         let copy_in = |to: u64| {

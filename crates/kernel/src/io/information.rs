@@ -11,9 +11,11 @@ use std::sync::Arc;
 use abi::{FILE_ALL_INFORMATION, FILE_INFORMATION_CLASS, NTSTATUS};
 
 use super::asynchronous::{Caller, Notice, Target};
+use super::fast_io;
 use super::file::File;
 use super::kernel_file::wait_for;
 use super::operation::Operation;
+use super::request::Route;
 use super::volume;
 use crate::Kernel;
 use crate::ke::Thread;
@@ -183,6 +185,14 @@ pub fn query_file(kernel: &Kernel, thread: &Thread, query: &FileQuery) -> Outcom
             let length = least_of_query(query.class).unwrap_or(0);
             raw::copy_to(query.buffer, &word.to_le_bytes()[..length])?;
             return ended(query, length as u64);
+        }
+        let route = Route::of(kernel, thread, file).in_mode(false);
+        let copy = |from, length| raw::copy_within(query.buffer, from, length);
+        if let Some(result) = fast_io::query(&route, query.class, copy)? {
+            if !result.status.is_error() {
+                ended(query, result.information)?;
+            }
+            return Ok(result.status);
         }
         ask(caller, query, abi::IRP_MJ_QUERY_INFORMATION)
     })

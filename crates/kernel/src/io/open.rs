@@ -44,6 +44,8 @@ pub struct OpenRequest<'a> {
     pub user_mode: bool,
     /// For `NtCreateNamedPipeFile`: what the pipe is to be.
     pub named_pipe: Option<NamedPipe<'a>>,
+    /// For `NtCreateMailslotFile`: what the mailslot is to be.
+    pub mailslot: Option<Mailslot>,
     /// Whether rights are checked for kernel mode too (IO_FORCE_ACCESS_CHECK, OBJ_FORCE_ACCESS_CHECK).
     pub force_access_check: bool,
     /// How far the driver may go with the caller's token (OBJECT_ATTRIBUTES.SecurityQualityOfService).
@@ -69,6 +71,18 @@ pub struct NamedPipe<'a> {
     pub default_timeout: Option<i64>,
     /// The descriptor of the first instance; `None` for the token's default.
     pub security: Option<&'a SecurityDescriptor>,
+}
+
+/// What `NtCreateMailslotFile` is given beside what opens are.
+#[derive(Clone, Copy, Debug)]
+pub struct Mailslot {
+    /// Bytes for messages; 0 for as many as the file system likes.
+    pub quota: u32,
+    /// Bytes of the longest message; 0 for any length.
+    pub maximum_message_size: u32,
+    /// How long reads wait for a message, in units of 100 ns, not above 0: relative to now; -1 for ever, as the Win32 function
+    /// passes MAILSLOT_WAIT_FOREVER on (Confirm). `None` for the file system's default.
+    pub read_timeout: Option<i64>,
 }
 
 impl OpenRequest<'_> {
@@ -331,9 +345,10 @@ fn send_create(
             return Err(status);
         }
     };
-    let (major, fourth) = match context.named_pipe {
+    let (major, fourth) = match context.created {
         0 => (abi::IRP_MJ_CREATE, request.extended.len() as u64),
-        parameters => (abi::IRP_MJ_CREATE_NAMED_PIPE, parameters),
+        parameters if request.named_pipe.is_some() => (abi::IRP_MJ_CREATE_NAMED_PIPE, parameters),
+        parameters => (abi::IRP_MJ_CREATE_MAILSLOT, parameters),
     };
     let parameters = [context.address, u64::from(options), word, fourth];
     let result = request::send_plain(kernel, file, request.user_mode, |irp, location| {
@@ -387,6 +402,19 @@ impl NamedPipe<'_> {
     }
 }
 
+impl Mailslot {
+    /// Writes the MAILSLOT_CREATE_PARAMETERS to `address`, where a named pipe's, which are longer, have room.
+    fn write(&self, address: u64) -> Outcome<()> {
+        type Layout = abi::MAILSLOT_CREATE_PARAMETERS;
+        raw::write(address + offset_of!(Layout, MailslotQuota) as u64, self.quota)?;
+        raw::write(address + offset_of!(Layout, MaximumMessageSize) as u64, self.maximum_message_size)?;
+        let timeout = self.read_timeout.unwrap_or(0).cast_unsigned();
+        raw::write(address + offset_of!(Layout, ReadTimeout) as u64, timeout)?;
+        let specified = u8::from(self.read_timeout.is_some());
+        raw::write(address + offset_of!(Layout, TimeoutSpecified) as u64, specified)
+    }
+}
+
 /// A create request's system buffer; none for no bytes.
 fn extended_buffer(kernel: &Kernel, bytes: &[u8]) -> Result<Option<PoolBlock>, NTSTATUS> {
     if bytes.is_empty() {
@@ -402,8 +430,8 @@ fn extended_buffer(kernel: &Kernel, bytes: &[u8]) -> Result<Option<PoolBlock>, N
 /// tokens in them valid.
 struct SecurityContext {
     address: u64,
-    /// Address of the NAMED_PIPE_CREATE_PARAMETERS; 0 for a create of another kind.
-    named_pipe: u64,
+    /// Address of the NAMED_PIPE_CREATE_PARAMETERS or MAILSLOT_CREATE_PARAMETERS; 0 for a create of another kind.
+    created: u64,
     subject: SubjectContext,
 }
 
@@ -427,8 +455,9 @@ impl SecurityContext {
         };
         let subject = SubjectContext::current(kernel, process)?;
         let address = allocate(kernel, Self::SIZE + explicit.len())?.address;
-        let named_pipe = request.named_pipe.map_or(0, |_| address + Self::PIPE as u64);
-        let this = Self { address, named_pipe, subject };
+        let is_plain = request.named_pipe.is_none() && request.mailslot.is_none();
+        let created = if is_plain { 0 } else { address + Self::PIPE as u64 };
+        let this = Self { address, created, subject };
         match this.write(process, request, granted, &explicit) {
             Ok(()) => Ok(this),
             Err(_) => {
@@ -463,7 +492,9 @@ impl SecurityContext {
             raw::write(state + offset_of!(abi::ACCESS_STATE, SecurityDescriptor) as u64, at)?;
         }
         if let Some(pipe) = &request.named_pipe {
-            pipe.write(self.named_pipe)?;
+            pipe.write(self.created)?;
+        } else if let Some(mailslot) = &request.mailslot {
+            mailslot.write(self.created)?;
         }
         request.quality.write(quality)
     }

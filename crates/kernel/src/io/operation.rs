@@ -49,6 +49,7 @@ enum Kind {
     Transfer { major: u8, position: u64, data: Bytes },
     Control { major: u8, code: u32, input: Bytes, output: Bytes },
     Information { major: u8, class: i32, data: Bytes },
+    Security { major: u8, information: u32, descriptor: Bytes },
     Flush,
     FileSystem { parts: Parts, data: Bytes },
 }
@@ -108,6 +109,16 @@ impl Operation {
         Self { kind: Kind::Flush, mode: BufferMode::Neither, extra_flags: 0 }
     }
 
+    /// IRP_MJ_QUERY_SECURITY, or IRP_MJ_SET_SECURITY (`major`): the driver writes to the descriptor's place itself, or reads a copy
+    /// that is kept for it.
+    pub(super) fn security(major: u8, information: u32, descriptor: Bytes) -> Self {
+        Self {
+            kind: Kind::Security { major, information, descriptor },
+            mode: BufferMode::Neither,
+            extra_flags: 0,
+        }
+    }
+
     /// A query, or a change, of what a file or volume is (`major`: IRP_MJ_QUERY_INFORMATION and its like).
     pub(super) fn information(major: u8, class: i32, data: Bytes) -> Self {
         Self { kind: Kind::Information { major, class, data }, mode: BufferMode::Buffered, extra_flags: 0 }
@@ -133,6 +144,26 @@ impl Operation {
                 Flow::ToDriver(Some(entries)) => Some((entries, data.1)),
                 _ => None,
             },
+            _ => None,
+        }
+    }
+
+    /// Code and buffers of a control request of devices.
+    pub(super) fn as_control(&self) -> Option<(u32, Bytes, Bytes)> {
+        match self.kind {
+            Kind::Control { major: abi::IRP_MJ_DEVICE_CONTROL, code, input, output } => {
+                Some((code, input, output))
+            }
+            _ => None,
+        }
+    }
+
+    /// Major function, position and buffer of a read or write that is no paging request.
+    pub(super) fn as_transfer(&self) -> Option<(u8, u64, Bytes)> {
+        match self.kind {
+            Kind::Transfer { major, position, data } if self.extra_flags == 0 => {
+                Some((major, position, data))
+            }
             _ => None,
         }
     }
@@ -183,7 +214,7 @@ impl Operation {
             Kind::Transfer { major, .. } => major == abi::IRP_MJ_READ,
             Kind::Control { code, .. } => code & 3 == abi::METHOD_OUT_DIRECT,
             Kind::FileSystem { parts, .. } => parts.flow == Flow::ToCaller,
-            Kind::Flush | Kind::Information { .. } => false,
+            Kind::Flush | Kind::Information { .. } | Kind::Security { .. } => false,
         }
     }
 
@@ -232,6 +263,16 @@ impl Operation {
                     location.set_parameter(2, 0)?;
                 } else {
                     flags |= abi::IRP_INPUT_OPERATION;
+                }
+            }
+            Kind::Security { major, information, descriptor: (address, length) } => {
+                location.set_major_function(major)?;
+                location.set_parameter(0, u64::from(information))?;
+                if major == abi::IRP_MJ_SET_SECURITY {
+                    location.set_parameter(1, address)?;
+                } else {
+                    location.set_parameter(1, u64::from(length))?;
+                    irp.set_user_buffer(address)?;
                 }
             }
             Kind::Flush => location.set_major_function(abi::IRP_MJ_FLUSH_BUFFERS)?,

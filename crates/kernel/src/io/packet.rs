@@ -42,6 +42,8 @@ const IN_FLIGHT: u32 = 1;
 const AWAITED: u32 = 2;
 const COMPLETED: u32 = 3;
 const PENDED: u32 = 4;
+/// Its IRP is none: the request is made without one, by fast I/O.
+const FAST: u32 = 5;
 /// Packets that a machine keeps for requests that will go on.
 const SPARE_PACKETS: usize = 64;
 
@@ -162,7 +164,9 @@ pub fn current_irp() -> u64 {
     KEPT.try_with(|all| {
         let all = all.try_borrow().ok()?;
         let kept = all.last()?;
-        Some(kept.packets.get(kept.in_flight.checked_sub(1)?)?.packet.irp.address())
+        let mut packets = kept.packets.get(..kept.in_flight)?.iter().rev().map(|slot| &slot.packet);
+        let dispatched = packets.find(|packet| packet.state.load(Ordering::Relaxed) != FAST)?;
+        Some(dispatched.irp.address())
     })
     .ok()
     .flatten()
@@ -515,6 +519,15 @@ pub(super) fn begin(kernel: &Kernel, heading: Heading, needs: Needs) -> Result<I
     }
     let buffer = if needs.buffer == 0 { 0 } else { own_buffer };
     Ok(InFlight { irp, location, buffer, mdl: Mdl::at(0), large: 0 })
+}
+
+/// Says that the innermost request of the calling thread, which has just begun, is made without an IRP.
+pub(super) fn is_fast(kernel: &Kernel) {
+    with_kept(kernel, |kept| {
+        if let Some(slot) = kept.in_flight.checked_sub(1).and_then(|index| kept.packets.get(index)) {
+            slot.packet.state.store(FAST, Ordering::Relaxed);
+        }
+    });
 }
 
 /// [`begin`] for a request with an MDL, or with a buffer for which pool is taken. Apart, since the values of the others

@@ -8,7 +8,7 @@ use abi::NTSTATUS;
 
 use super::file::File;
 use super::packet::{self, Early, Heading, InFlight, Needs};
-use super::{device, dispatch, mdl, unbuffered};
+use super::{device, dispatch, fast_io, mdl, unbuffered};
 use crate::ke::Thread;
 use crate::ob::{HandleEntry, Object};
 use crate::ps::{EarlyAnswer, Process};
@@ -222,6 +222,11 @@ fn transfer(
         irp.set_flags(direction)
     };
     let route = Route::of(kernel, thread, file);
+    if let Some(routine) = fast_io::find_transfer(file, major)
+        && let Some(result) = fast_io::transfer(&route, process, &routine, position, data)
+    {
+        return result;
+    }
     if flags & abi::DO_BUFFERED_IO == 0 {
         return unbuffered::transfer(&route, process, flags & abi::DO_DIRECT_IO != 0, data, start);
     }
@@ -271,6 +276,11 @@ pub fn device_control_early(
             return IoResult::failed(status);
         }
         let route = Route::of(kernel, thread, file);
+        if let Some(routine) = fast_io::find(file, fast_io::DEVICE_CONTROL)
+            && let Some(result) = fast_io::control(&route, process, &routine, &mut control)
+        {
+            return result;
+        }
         match control.code & 3 {
             abi::METHOD_BUFFERED => buffered_control(&route, &mut control),
             abi::METHOD_NEITHER => {
@@ -386,9 +396,9 @@ const MAX_LOCATIONS: u8 = 126;
 /// Who sends a request, and where to.
 pub(super) struct Route<'a> {
     pub(super) kernel: &'a Kernel,
-    thread: &'a Thread,
-    file: &'a File,
-    user_mode: bool,
+    pub(super) thread: &'a Thread,
+    pub(super) file: &'a File,
+    pub(super) user_mode: bool,
     early: Option<&'a Arc<dyn EarlyAnswer>>,
 }
 

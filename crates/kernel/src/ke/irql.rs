@@ -132,6 +132,18 @@ impl Dispatcher {
         result
     }
 
+    /// As [`Self::call`], with [`raw::call_taking`].
+    ///
+    /// # Errors
+    /// As for [`Self::call`]; also an exception that no driver's frame takes.
+    pub fn call_taking(&self, kernel: &Kernel, function: u64, arguments: &[u64]) -> Outcome<u64> {
+        let result = raw::call_taking(function, arguments);
+        if result.is_err() {
+            self.reconcile(kernel);
+        }
+        result
+    }
+
     /// Checks that a request on behalf of an application left nothing behind, before `thread` goes back to it: an IRQL
     /// above PASSIVE_LEVEL is bugcheck IRQL_GT_ZERO_AT_SYSTEM_SERVICE, APCs still disabled (a critical or guarded
     /// region, a driver's mutex) APC_INDEX_MISMATCH. `routine` is what the report names. The IRQL is PASSIVE_LEVEL

@@ -31,6 +31,22 @@ pub fn call(function: u64, arguments: &[u64]) -> Outcome<u64> {
     unsafe { landing::call(region, code, function, arguments) }
 }
 
+/// As [`call`], under a handler of the kernel's own: an exception that no driver's frame takes is returned, where after
+/// [`call`] it would have stopped the machine.
+///
+/// # Errors
+/// As for [`call`].
+///
+/// # Panics
+/// As for [`call`].
+pub fn call_taking(function: u64, arguments: &[u64]) -> Outcome<u64> {
+    let region = entry::region().expect("driver code is called inside a machine");
+    let code = if is_image(function) { Code::Image } else { Code::Native };
+    let function = usize::try_from(function).unwrap_or(0);
+    // SAFETY: as in `call`.
+    unsafe { landing::call_taking(region, code, function, arguments) }
+}
+
 /// Whether the innermost driver code on this thread is compiled into the process.
 #[must_use]
 pub(super) fn is_inside_native() -> bool {

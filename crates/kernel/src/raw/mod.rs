@@ -13,7 +13,7 @@ mod objects;
 mod user_buffer;
 
 pub use current::{Inside, Machine, enter, with_current};
-pub use driver_code::{call, is_image, return_address};
+pub use driver_code::{call, call_taking, is_image, return_address};
 pub use fields::{
     copy_from, copy_to, copy_wide, copy_within, exchange, fetch_add, fill, is_driver_memory, read, touch,
     write,

@@ -189,6 +189,7 @@ raw_object! {
         fs_context, set_fs_context: u64 = FsContext;
         fs_context2, set_fs_context2: u64 = FsContext2;
         section_object_pointer, set_section_object_pointer: u64 = SectionObjectPointer;
+        private_cache_map, set_private_cache_map: u64 = PrivateCacheMap;
         related_file_object, set_related_file_object: u64 = RelatedFileObject;
         final_status, set_final_status: u32 = FinalStatus;
         read_access, set_read_access: u8 = ReadAccess;

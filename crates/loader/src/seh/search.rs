@@ -33,6 +33,9 @@ pub(super) fn search(region: Region, record: &mut EXCEPTION_RECORD, context: &mu
         if let Some(outcome) = search_stretch(region, record, context, &mut stretch) {
             return outcome;
         }
+        if let Some(target) = stretch.taker() {
+            return Outcome::Unwind(*record, target);
+        }
         match stretch.outer() {
             Some(outer) => stretch = outer,
             None => return Outcome::Unhandled,

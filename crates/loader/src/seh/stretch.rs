@@ -2,7 +2,7 @@
 
 use abi::CONTEXT;
 use platform::entry::Region;
-use platform::landing::{Code, Landing};
+use platform::landing::{Code, Landing, Target};
 
 use super::{activation, context};
 use crate::unwind::{Step, UnwindError, leave_leaf, step};
@@ -44,6 +44,14 @@ impl Stretch {
             None => (context::context_of(exported), 0, None),
         };
         Some(Self { landing: exported.landing, context, scope, nested, lowest: self.lowest, first: true })
+    }
+
+    /// Where an exception goes that nothing in this stretch takes, if its landing does: behind all of its frames, so that
+    /// unwinding ends there.
+    pub(super) fn taker(&self) -> Option<Target> {
+        // SAFETY: as in `outer`.
+        let landing = unsafe { self.landing.as_ref() }.filter(|landing| landing.takes)?;
+        Some(Target { frame: landing.stack_base, instruction: 0, value: 0 })
     }
 
     /// Moves to the next frame's caller. `Outside` means that the stretch is over.

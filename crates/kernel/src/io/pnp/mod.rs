@@ -39,7 +39,7 @@ pub use node::{DevNode, DevNodeState};
 pub(super) use notification::forget_driver;
 pub use notification::{register_notification, unregister_notification};
 pub use property::{PropertyQuery, device_property, device_registry_path};
-pub(super) use send::{Request, send};
+pub(super) use send::{Request, exchange, send};
 
 use super::{Device, Driver, device};
 

@@ -88,8 +88,12 @@ fn may_end_above(sent: Request, status: NTSTATUS) -> bool {
     may_refuse && !status.is_success()
 }
 
-/// The answer, and the device whose driver the request came to last. `None` without memory.
-fn exchange(
+/// Sends a request to the top of the stack that `physical` is in, and waits for its end: the answer, and the device whose driver the
+/// request came to last. `None` without memory. As [`send`].
+///
+/// # Errors
+/// As for [`send`].
+pub(in crate::io) fn exchange(
     kernel: &Kernel,
     thread: &Thread,
     physical: DeviceObject,
