@@ -53,6 +53,7 @@ mod se;
 mod se_client;
 mod se_objects;
 mod seh;
+mod zw_driver;
 mod zw_event;
 mod zw_file;
 mod zw_information;
@@ -121,6 +122,7 @@ pub fn all() -> Vec<Row> {
         se_client::ROWS,
         se_objects::ROWS,
         seh::ROWS,
+        zw_driver::ROWS,
         zw_event::ROWS,
         zw_file::ROWS,
         zw_information::ROWS,

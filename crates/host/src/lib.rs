@@ -16,6 +16,7 @@ mod process;
 mod report;
 mod resolver;
 mod server;
+mod services;
 mod stack_walker;
 mod system_call;
 mod token_call;
@@ -30,6 +31,7 @@ pub use gate::{
     Admission, CreateFile, DeviceAction, DeviceReport, DeviceRequest, DirectoryEntry, DriverInformation,
     Handle, IoStatus, Parameter, Transport,
 };
+pub use kernel::io::ServiceKey;
 pub use kernel::io::{AddDeviceError, UnloadOutcome, UnloadReport};
 pub use kernel::lpc::PortUsage;
 pub use kernel::mm::{PoolOwner, SectionUsage, SystemView, TagUsage, UserMapping, tag_name};
@@ -43,4 +45,5 @@ pub use machine::{LoadOptions, Machine, read_image};
 pub use process::Process;
 pub use report::{BugcheckReport, left_behind};
 pub use server::{ServeError, ServeOptions, Server};
+pub use services::{NewService, ServiceError, ServiceImage, ServiceStatus};
 pub use window_buffer::WindowBuffer;

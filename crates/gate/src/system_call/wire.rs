@@ -39,6 +39,8 @@ const CANCEL_SYNCHRONOUS_IO_FILE: u32 = 25;
 const FILTER_CONNECT_COMMUNICATION_PORT: u32 = 26;
 const FILTER_LOAD: u32 = 27;
 const FILTER_UNLOAD: u32 = 28;
+const LOAD_DRIVER: u32 = 29;
+const UNLOAD_DRIVER: u32 = 30;
 const FS_CONTROL: u32 = 36;
 const CREATE_NAMED_PIPE_FILE: u32 = 37;
 const QUERY_INFORMATION_FILE: u32 = 38;
@@ -172,6 +174,8 @@ pub(crate) fn encode<'a>(
         }
         SystemCall::FilterLoad { name } => (FILTER_LOAD, none, 0, Tail::Name(name)),
         SystemCall::FilterUnload { name } => (FILTER_UNLOAD, none, 0, Tail::Name(name)),
+        SystemCall::LoadDriver { key } => (LOAD_DRIVER, none, 0, Tail::Name(key)),
+        SystemCall::UnloadDriver { key } => (UNLOAD_DRIVER, none, 0, Tail::Name(key)),
         SystemCall::OpenThreadToken { desired_access, open_as_self } => {
             let values = [desired_access.into(), open_as_self.into()];
             (OPEN_THREAD_TOKEN, none, fill(&values), Tail::Nothing)
@@ -301,7 +305,9 @@ pub(crate) fn decode<R>(
         | OPEN_SECTION
         | CREATE_NAMED_PIPE_FILE
         | FILTER_LOAD
-        | FILTER_UNLOAD => {
+        | FILTER_UNLOAD
+        | LOAD_DRIVER
+        | UNLOAD_DRIVER => {
             let (units, rest) = tail.as_chunks::<2>();
             if !rest.is_empty() || units.len() > crate::wire::PATH_LIMIT {
                 return Err(STATUS_INVALID_PARAMETER);
@@ -364,6 +370,8 @@ fn word_count(number: u32) -> Option<usize> {
         | GET_CURRENT_THREAD_ID
         | FILTER_LOAD
         | FILTER_UNLOAD
+        | LOAD_DRIVER
+        | UNLOAD_DRIVER
         | SET_THREAD_TOKEN
         | FLUSH_BUFFERS_FILE => 0,
         _ if port::NUMBERS.contains(&number) => port::word_count(number),
@@ -479,6 +487,8 @@ fn read<'a>(
         }
         FILTER_LOAD => SystemCall::FilterLoad { name },
         FILTER_UNLOAD => SystemCall::FilterUnload { name },
+        LOAD_DRIVER => SystemCall::LoadDriver { key: name },
+        UNLOAD_DRIVER => SystemCall::UnloadDriver { key: name },
         OPEN_THREAD_TOKEN => {
             SystemCall::OpenThreadToken { desired_access: low(word(0)), open_as_self: word(1) != 0 }
         }
@@ -607,6 +617,8 @@ mod tests {
             SystemCall::FilterConnectCommunicationPort { name: &name, options: u32::MAX, context: &[] },
             SystemCall::FilterLoad { name: &name },
             SystemCall::FilterUnload { name: &[] },
+            SystemCall::LoadDriver { key: &name },
+            SystemCall::UnloadDriver { key: &[] },
             SystemCall::OpenThreadToken { desired_access: u32::MAX, open_as_self: true },
             SystemCall::OpenProcessToken { desired_access: 8 },
             SystemCall::QueryInformationToken { handle, class: -1 },
