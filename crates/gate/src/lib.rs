@@ -47,6 +47,7 @@ mod patience;
 mod security_qos;
 mod server;
 mod service;
+mod service_management;
 mod socket;
 mod system_call;
 mod transport;
@@ -68,6 +69,7 @@ pub use patience::Spin;
 pub use security_qos::SecurityQos;
 pub use server::{BindError, Listener, Server, ServerOptions, Views};
 pub use service::{Peer, Service, WindowBuffer};
+pub use service_management::{CreateService, ServiceInformation, ServiceReport, ServiceRequest};
 pub use socket::{PeerCredentials, default_socket_path};
 pub use system_call::port::{PORT_OUTPUT, PortCall, PortConnected, PortView, PortViews};
 pub use system_call::{

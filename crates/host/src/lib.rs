@@ -16,6 +16,7 @@ mod process;
 mod report;
 mod resolver;
 mod server;
+mod service_management;
 mod services;
 mod stack_walker;
 mod system_call;
@@ -33,6 +34,7 @@ pub use gate::{
 };
 pub use kernel::io::ServiceKey;
 pub use kernel::io::{AddDeviceError, UnloadOutcome, UnloadReport};
+
 pub use kernel::lpc::PortUsage;
 pub use kernel::mm::{PoolOwner, SectionUsage, SystemView, TagUsage, UserMapping, tag_name};
 pub use kernel::raw::{InputBuffer, OutputBuffer};

@@ -12,4 +12,5 @@ mod pool;
 mod requests;
 mod run;
 mod serve;
+mod service;
 mod shells;
