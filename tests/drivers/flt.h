@@ -55,4 +55,6 @@ VOID NTAPI FltCloseCommunicationPort(PFLT_PORT port);
 VOID NTAPI FltCloseClientPort(PFLT_FILTER filter, PFLT_PORT *client);
 NTSTATUS NTAPI FltSendMessage(PFLT_FILTER filter, PFLT_PORT *client, PVOID message, ULONG length, PVOID reply,
                               ULONG *reply_length, LARGE_INTEGER *timeout);
+NTSTATUS NTAPI FltLoadFilter(const UNICODE_STRING *name);
+NTSTATUS NTAPI FltUnloadFilter(const UNICODE_STRING *name);
 PVOID NTAPI FltGetRoutineAddress(const char *name);

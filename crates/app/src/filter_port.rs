@@ -230,7 +230,10 @@ impl Waitable for FilterPort<'_> {
 ///
 /// # Errors
 /// 0x80070522 (ERROR_PRIVILEGE_NOT_HELD) for who may not load drivers; 0x80070420 (ERROR_SERVICE_ALREADY_RUNNING);
-/// 0x80070002 (ERROR_FILE_NOT_FOUND). A machine does not know where the file of a service is that is not loaded: 0x80070001.
+/// 0x80070002 (ERROR_FILE_NOT_FOUND) when there is no such service, or no image of it; 0x800700C1 (ERROR_BAD_EXE_FORMAT); what the
+/// driver's entry returned.
+///
+/// Source: FilterLoad. (Confirm: the last.)
 pub fn filter_load(transport: &dyn Transport, name: &str) -> Result<(), FilterError> {
     sys::filter_load(transport, name)
 }

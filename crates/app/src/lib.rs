@@ -26,6 +26,7 @@ mod protection;
 mod reactor;
 mod ring_signals;
 mod security;
+mod service;
 mod sys;
 mod thread;
 mod view;
@@ -59,6 +60,7 @@ pub use reactor::{AsyncDevice, Reactor, Request};
 pub use ring;
 pub use ring_signals::{RingSignals, SignalError};
 pub use security::{ImpersonationLevel, SecurityQos, Sid, Token, impersonate_self, revert_to_self};
+pub use service::{start_service, stop_service};
 #[cfg(windows)]
 pub use sys::Win32;
 pub use sys::{ConnectError, Handle, Transport, connect};

@@ -23,6 +23,13 @@ pub(crate) use transport::*;
 pub use transport::{ConnectError, Handle, Transport, connect};
 #[cfg(not(windows))]
 pub(crate) use transport_filter::*;
+#[cfg(not(windows))]
+#[path = "sys/transport_service.rs"]
+pub(crate) mod service;
+#[cfg(windows)]
+#[path = "sys/windows_service.rs"]
+pub(crate) mod service;
+
 #[cfg(windows)]
 pub(crate) use windows::*;
 #[cfg(windows)]

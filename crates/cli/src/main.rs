@@ -24,6 +24,7 @@ mod parameter;
 mod pool;
 mod read;
 mod serve;
+mod service;
 mod status;
 mod target;
 mod transfer;
@@ -80,6 +81,7 @@ enum Command {
     Load(load::Args),
     Unload(unload::Args),
     List(list::Args),
+    Service(service::Args),
     Pnp(devices::PnpArgs),
     Power(devices::PowerArgs),
     Shutdown(devices::ShutdownArgs),
@@ -103,6 +105,7 @@ fn run(command: &Command, output: &mut Output) -> Result<()> {
         Command::Load(args) => load::run(args, output),
         Command::Unload(args) => unload::run(args, output),
         Command::List(args) => list::run(args, output),
+        Command::Service(args) => service::run(args, output),
         Command::Pnp(args) => devices::pnp(args, output),
         Command::Power(args) => devices::power(args, output),
         Command::Shutdown(args) => devices::shutdown(args, output),

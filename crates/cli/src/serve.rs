@@ -8,13 +8,15 @@ use std::thread;
 
 use anyhow::{Context, Result, bail};
 use host::{
-    Admission, BugcheckReport, Event, LoadOptions, Machine, Observer, ServeOptions, Server, UnloadReport,
+    Admission, BugcheckReport, Event, LoadOptions, Machine, NewService, Observer, ServeOptions, Server,
+    ServiceImage, UnloadReport,
 };
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use crate::output::{self, Output};
 use crate::parameter::{self, NamedParameter};
+use crate::service;
 use crate::target::{left_behind, load, unload_all};
 use crate::watch::Console;
 
@@ -29,6 +31,7 @@ use crate::watch::Console;
   ringbridge read '\\.\My_Device' 16                       in another
   ringbridge serve lower.sys upper.sys --socket ./gate     several drivers, in this order
   ringbridge serve hello.sys tap.sys --parameter 'Target=\Device\My_Device'   with a parameter
+  ringbridge serve --service verdict.sys                   known, for an application that loads it itself
   ringbridge serve hello.sys --group plugdev --administrators wheel            for more users than yourself
 
 While it runs, `ringbridge load`, `unload` and `list` change and show which drivers there are. They are for
@@ -42,8 +45,12 @@ with ERROR_DEVICE_NOT_CONNECTED. When it is stopped, its exit status is 1.
 A second signal ends the host at once, without unloading.")]
 pub(crate) struct Args {
     /// The drivers' files, loaded in this order
-    #[arg(value_name = "FILE.sys", required = true)]
+    #[arg(value_name = "FILE.sys", required_unless_present = "services")]
     drivers: Vec<PathBuf>,
+    /// A driver that is known by its file's name without the ending, and not started: applications start it (FilterLoad,
+    /// StartService), or `ringbridge service start`. The file is read at each start (repeatable)
+    #[arg(long = "service", value_name = "FILE.sys")]
+    services: Vec<PathBuf>,
     /// Where to listen [default: RINGBRIDGE_SOCKET, else ringbridge.sock in XDG_RUNTIME_DIR]
     #[arg(long, value_name = "PATH")]
     socket: Option<PathBuf>,
@@ -144,6 +151,14 @@ fn serve(
     for path in &args.drivers {
         parameter::set(machine, path, &args.parameters)?;
         drivers.push(load(machine, path, options)?);
+    }
+    for path in &args.services {
+        let name = service::name_of(path);
+        let options = LoadOptions { allow_missing: args.allow_missing };
+        let known = NewService { options, ..NewService::new(&name, ServiceImage::File(path.clone())) };
+        machine.add_service(&known).with_context(|| format!("{name} cannot be a service"))?;
+        parameter::set(machine, path, &args.parameters)?;
+        drivers.push(format!("{name} (not started)"));
     }
     let socket = args.socket.clone().unwrap_or_else(gate::default_socket_path);
     let server = machine.serve_to(&socket, args.options())?;

@@ -55,6 +55,7 @@ mod se_client;
 mod se_objects;
 mod seh;
 mod wmilib;
+mod zw_driver;
 mod zw_event;
 mod zw_file;
 mod zw_file_system;
@@ -126,6 +127,7 @@ pub fn all() -> Vec<Row> {
         se_objects::ROWS,
         seh::ROWS,
         wmilib::ROWS,
+        zw_driver::ROWS,
         zw_event::ROWS,
         zw_file::ROWS,
         zw_file_system::ROWS,

@@ -7,6 +7,7 @@ use abi::NTSTATUS;
 
 use crate::device_management::{DeviceReport, DeviceRequest};
 use crate::fields::{Fields, put_text};
+use crate::service_management::{ServiceReport, ServiceRequest};
 
 /// A value under a service's `Parameters` key.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -111,6 +112,13 @@ pub trait Management: Send + Sync {
     /// `STATUS_NO_SUCH_DEVICE`; `STATUS_INVALID_DEVICE_STATE` when the device does not stand where this can happen; for a
     /// device that comes, why its drivers do not take it.
     fn manage_devices(&self, request: &DeviceRequest) -> Result<DeviceReport, Refusal>;
+
+    /// Something about services.
+    ///
+    /// # Errors
+    /// What the service control manager would say, as a status of facility NTWIN32 (`ERROR_SERVICE_DOES_NOT_EXIST`, …); at a start, why
+    /// the driver is not loaded.
+    fn manage_services(&self, request: &ServiceRequest<'_>) -> Result<ServiceReport, Refusal>;
 
     /// The loaded drivers, in the order of loading.
     ///

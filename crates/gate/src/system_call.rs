@@ -314,6 +314,16 @@ pub enum SystemCall<'a> {
         /// The service's name in UTF-16.
         name: &'a [u16],
     },
+    /// `NtLoadDriver`.
+    LoadDriver {
+        /// The path of the service's key in UTF-16.
+        key: &'a [u16],
+    },
+    /// `NtUnloadDriver`.
+    UnloadDriver {
+        /// The path of the service's key in UTF-16.
+        key: &'a [u16],
+    },
     /// `NtOpenThreadTokenEx` of the calling thread.
     OpenThreadToken {
         /// TOKEN_*.

@@ -57,6 +57,8 @@ pub(crate) mod operation {
     pub(crate) const TAKE_HANDLES: u32 = 36;
     /// The input is a request about devices; see `device_management`.
     pub(crate) const MANAGE_DEVICES: u32 = 80;
+    /// The input is a request about services; see `service_management`.
+    pub(crate) const MANAGE_SERVICES: u32 = 66;
 }
 
 /// `Request::flags`: `file_offset` counts.

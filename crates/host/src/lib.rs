@@ -18,6 +18,8 @@ mod process;
 mod report;
 mod resolver;
 mod server;
+mod service_management;
+mod services;
 mod stack_walker;
 mod synchronization_call;
 mod system_call;
@@ -34,7 +36,9 @@ pub use gate::{
     Admission, CreateFile, DeviceAction, DeviceReport, DeviceRequest, DirectoryEntry, DriverInformation,
     Handle, IoStatus, Parameter, Transport,
 };
+pub use kernel::io::ServiceKey;
 pub use kernel::io::{AddDeviceError, UnloadOutcome, UnloadReport};
+
 pub use kernel::lpc::PortUsage;
 pub use kernel::mm::{PoolOwner, SectionUsage, SystemView, TagUsage, UserMapping, tag_name};
 pub use kernel::raw::{InputBuffer, OutputBuffer};
@@ -47,5 +51,6 @@ pub use machine::{LoadOptions, Machine, read_image};
 pub use process::Process;
 pub use report::{BugcheckReport, left_behind};
 pub use server::{ServeError, ServeOptions, Server};
+pub use services::{NewService, ServiceError, ServiceImage, ServiceStatus};
 pub use window_buffer::WindowBuffer;
 pub use wmi::{Guid as WmiGuid, WmiBlock, WmiProvider, WmiQuery};

@@ -28,6 +28,7 @@ use crate::process::Process;
 use crate::report::BugcheckReport;
 use crate::resolver::ExportResolver;
 use crate::server::{ServeError, ServeOptions, Server};
+use crate::services::{self, ServiceImage, Services};
 use crate::stack_walker::LoaderWalker;
 
 /// One NT. Many can live in one Linux process, side by side.
@@ -39,6 +40,7 @@ pub struct Machine {
     pub(crate) data: Arc<DataExports>,
     pub(crate) images: Arc<MachineImages>,
     pub(crate) libraries: Arc<Libraries>,
+    pub(crate) services: Arc<Services>,
 }
 
 /// The file system of named pipes, which is there when it is first asked for.
@@ -87,7 +89,14 @@ impl Machine {
         kernel.io.set_starters(vec![named_pipes()]);
         let data = Arc::new(DataExports::new(&kernel).map_err(|_| StartError::NoMemory)?);
         let images = Arc::new(MachineImages::new(kernel.mm.space.clone()));
-        Ok(Self { kernel, data, images, libraries: Arc::new(Libraries::new()) })
+        let (libraries, services) = (Arc::new(Libraries::new()), Arc::new(Services::default()));
+        kernel.io.set_service_images(Arc::new(services::Starter {
+            data: data.clone(),
+            images: images.clone(),
+            libraries: libraries.clone(),
+            services: services.clone(),
+        }));
+        Ok(Self { kernel, data, images, libraries, services })
     }
 
     /// The same machine once more, for a part of this process that may outlive the value that its owner holds.
@@ -97,6 +106,7 @@ impl Machine {
             data: self.data.clone(),
             images: self.images.clone(),
             libraries: self.libraries.clone(),
+            services: self.services.clone(),
         }
     }
 
@@ -115,12 +125,31 @@ impl Machine {
     /// # Errors
     /// See [`LoadError`]; except for what a failed DriverEntry left, nothing stays.
     pub fn load(&self, path: &Path, options: LoadOptions) -> Result<String, LoadError> {
+        let name = services::name_of(path);
+        let loaded = self.load_file(&name, path, options);
+        let image = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+        self.remember_attempt(&name, ServiceImage::File(image), options, &loaded);
+        loaded.map(|()| name)
+    }
+
+    pub(crate) fn load_file(&self, name: &str, path: &Path, options: LoadOptions) -> Result<(), LoadError> {
         let read = |reason| LoadError::Read { path: path.display().to_string(), reason };
         let bytes = read_image(path).map_err(read)?;
         let file_name = path.file_name().unwrap_or_default().to_string_lossy();
-        let name = path.file_stem().unwrap_or_default().to_string_lossy();
-        self.load_from(&name, &file_name, &bytes, path.parent(), options)?;
-        Ok(name.into_owned())
+        self.load_from(name, &file_name, &bytes, path.parent(), options)
+    }
+
+    /// What was loaded can be started again by its name, whatever its DriverEntry said.
+    fn remember_attempt(
+        &self,
+        name: &str,
+        image: ServiceImage,
+        options: LoadOptions,
+        loaded: &Result<(), LoadError>,
+    ) {
+        if matches!(loaded, Ok(()) | Err(LoadError::DriverEntry { .. })) {
+            self.remember(name, image, options);
+        }
     }
 
     /// Loads a driver from the bytes of its file, as the service `name`. Of other images it can import from those that are
@@ -135,10 +164,15 @@ impl Machine {
         bytes: &[u8],
         options: LoadOptions,
     ) -> Result<(), LoadError> {
-        self.load_from(name, file_name, bytes, None, options)
+        let loaded = self.load_from(name, file_name, bytes, None, options);
+        if matches!(loaded, Ok(()) | Err(LoadError::DriverEntry { .. })) {
+            let image = ServiceImage::Bytes { file_name: file_name.to_owned(), bytes: bytes.into() };
+            self.remember_attempt(name, image, options, &loaded);
+        }
+        loaded
     }
 
-    fn load_from(
+    pub(crate) fn load_from(
         &self,
         name: &str,
         file_name: &str,
@@ -178,6 +212,12 @@ impl Machine {
     /// # Errors
     /// See [`LoadError`].
     pub fn load_native(&self, name: &str, driver_entry: DRIVER_INITIALIZE) -> Result<(), LoadError> {
+        let loaded = self.start_native(name, driver_entry);
+        self.remember_attempt(name, ServiceImage::Native(driver_entry), LoadOptions::default(), &loaded);
+        loaded
+    }
+
+    pub(crate) fn start_native(&self, name: &str, driver_entry: DRIVER_INITIALIZE) -> Result<(), LoadError> {
         let entry = driver_entry.ok_or(LoadError::NoEntry)? as usize as u64;
         self.start(name, DriverImage { entry, range: 0..0, file_name: String::new(), keep: Box::new(()) })
     }

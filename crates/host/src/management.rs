@@ -1,12 +1,16 @@
 //! What administrators in other processes ask of a machine's drivers. Who is one is the server's to say.
 
 use abi::NTSTATUS;
-use gate::{DeviceReport, DeviceRequest, DriverInformation, DriverUnload, LoadDriver, Management, Refusal};
+use gate::{
+    DeviceReport, DeviceRequest, DriverInformation, DriverUnload, LoadDriver, Management, Refusal,
+    ServiceReport, ServiceRequest,
+};
 use kernel::io::UnloadOutcome;
 
 use crate::device_management;
 use crate::machine::{LoadOptions, Machine};
 use crate::report::left_behind;
+use crate::service_management;
 
 /// A machine, as one that can be managed.
 pub(crate) struct Drivers(pub(crate) Machine);
@@ -43,6 +47,10 @@ impl Management for Drivers {
 
     fn manage_devices(&self, request: &DeviceRequest) -> Result<DeviceReport, Refusal> {
         device_management::answer(&self.0, request)
+    }
+
+    fn manage_services(&self, request: &ServiceRequest<'_>) -> Result<ServiceReport, Refusal> {
+        service_management::answer(&self.0, request)
     }
 
     fn drivers(&self) -> Result<Vec<DriverInformation>, Refusal> {

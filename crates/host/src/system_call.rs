@@ -32,6 +32,11 @@ fn done(result: Result<(), NTSTATUS>) -> SystemReply {
     SystemReply::status(result.err().unwrap_or(abi::STATUS_SUCCESS))
 }
 
+/// An answer; of a machine that stops meanwhile, that it does.
+fn halting<T>(outcome: kernel::Outcome<Result<T, NTSTATUS>>) -> Result<T, NTSTATUS> {
+    outcome.unwrap_or(Err(abi::STATUS_DEVICE_NOT_CONNECTED))
+}
+
 fn told(information: u64) -> SystemReply {
     SystemReply { information, ..SystemReply::status(abi::STATUS_SUCCESS) }
 }
@@ -196,10 +201,19 @@ impl Process {
                 opened(connected.map(|handle| (handle, false)))
             }
             SystemCall::FilterLoad { name } => {
-                done(flt::filter_load(kernel, process, &String::from_utf16_lossy(name)))
+                done(flt::filter_load(kernel, process, thread, &String::from_utf16_lossy(name)))
             }
             SystemCall::FilterUnload { name } => {
-                done(flt::filter_unload(kernel, process, &String::from_utf16_lossy(name)))
+                done(flt::filter_unload(kernel, process, thread, &String::from_utf16_lossy(name)))
+            }
+            SystemCall::LoadDriver { key } => {
+                let privileged = io::check_load_privilege(kernel, process);
+                done(privileged.and_then(|()| halting(io::load_driver_by_key(kernel, thread, key))))
+            }
+            SystemCall::UnloadDriver { key } => {
+                let privileged = io::check_load_privilege(kernel, process);
+                let unload = |()| halting(io::unload_driver_by_key(kernel, thread, key)).map(drop);
+                done(privileged.and_then(unload))
             }
         }
     }

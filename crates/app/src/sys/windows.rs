@@ -117,7 +117,7 @@ unsafe extern "system" {
     fn RtlGetLastNtStatus() -> i32;
 }
 
-fn last_error(function: &'static str, subject: &str) -> Win32Error {
+pub(super) fn last_error(function: &'static str, subject: &str) -> Win32Error {
     // SAFETY: reads the thread's last error.
     let code = unsafe { GetLastError() };
     // SAFETY: reads the thread's last status.

@@ -2,9 +2,9 @@
 
 use crate::run::ringbridge;
 
-const COMMANDS: [&str; 18] = [
-    "info", "exports", "read", "write", "ioctl", "ls", "pool", "serve", "load", "unload", "list", "pnp",
-    "power", "shutdown", "wmi", "code", "status", "demo",
+const COMMANDS: [&str; 19] = [
+    "info", "exports", "read", "write", "ioctl", "ls", "pool", "serve", "load", "unload", "list", "service",
+    "pnp", "power", "shutdown", "wmi", "code", "status", "demo",
 ];
 
 #[test]

@@ -12,5 +12,6 @@ mod pool;
 mod requests;
 mod run;
 mod serve;
+mod service;
 mod shells;
 mod wmi;

@@ -41,6 +41,20 @@ rows! {
         flt::unregister_filter(call.kernel, call.thread, filter)
     }
 
+    /// Loads the driver of a minifilter's service, by the service's name. Its DriverEntry runs in a system thread.
+    irql(PASSIVE_LEVEL)
+    fn FltLoadFilter(call, filter_name: u64) -> NTSTATUS {
+        let name = String::from_utf16_lossy(&call.string(filter_name)?);
+        Ok(status_of(flt::load_filter(call.kernel, call.thread, &name)?))
+    }
+
+    /// Unloads a minifilter, by its service's name; its callback may refuse.
+    irql(PASSIVE_LEVEL)
+    fn FltUnloadFilter(call, filter_name: u64) -> NTSTATUS {
+        let name = String::from_utf16_lossy(&call.string(filter_name)?);
+        Ok(status_of(flt::unload_filter(call.kernel, call.thread, &name)?))
+    }
+
     /// Keeps a filter from being unregistered. Other objects of the filter manager's are not there yet.
     irql(APC_LEVEL) support(Partial)
     fn FltObjectReference(call, object: u64) -> NTSTATUS {

@@ -84,8 +84,8 @@ missing! {
         ExfReleasePushLockShared ExfUnblockPushLock FltAcquirePushLockExclusive FltAcquirePushLockShared
         FltAttachVolume FltEnumerateFilters FltEnumerateVolumes FltFlushBuffers FltGetBottomInstance
         FltGetFileNameFormat FltGetFileNameQueryMethod FltGetFilterInformation FltGetRequestorProcessId
-        FltGetRequestorSessionId FltGetVolumeFromName FltGetVolumeInformation FltLoadFilter
-        FltReleasePushLock FltUnloadFilter FsRtlAcquireFileExclusive FsRtlAddLargeMcbEntry
+        FltGetRequestorSessionId FltGetVolumeFromName FltGetVolumeInformation
+        FltReleasePushLock FsRtlAcquireFileExclusive FsRtlAddLargeMcbEntry
         FsRtlAddToTunnelCache FsRtlAllocateExtraCreateParameter FsRtlAllocateExtraCreateParameterList
         FsRtlAllocateFileLock FsRtlAllocatePool FsRtlAllocatePoolWithQuota FsRtlAllocatePoolWithQuotaTag
         FsRtlAllocatePoolWithTag FsRtlAreNamesEqual FsRtlAreThereCurrentOrInProgressFileLocks
@@ -330,7 +330,7 @@ missing! {
         ZwCreateJobObject ZwCreateKeyTransacted ZwCreateResourceManager ZwCreateTimer
         ZwCreateWaitablePort
         ZwCreateTransaction ZwCreateTransactionManager ZwDeleteFile ZwDuplicateToken ZwFreeVirtualMemory
-        ZwLoadDriver ZwLockVirtualMemory ZwNotifyChangeKey
+        ZwLockVirtualMemory ZwNotifyChangeKey
         ZwOpenKeyTransacted ZwOpenProcess ZwOpenProcessToken ZwOpenProcessTokenEx ZwOpenThread
         ZwOpenThreadTokenEx ZwOpenTimer ZwPowerInformation ZwProtectVirtualMemory
         ZwQueryInformationProcess ZwQueryInformationThread
@@ -338,7 +338,7 @@ missing! {
         ZwQuerySystemInformation ZwQueryVirtualMemory
         ZwRollbackTransaction ZwSetInformationObject
         ZwSetInformationProcess ZwSetInformationThread ZwSetInformationVirtualMemory ZwSetSystemInformation
-        ZwSetTimer ZwTerminateJobObject ZwTerminateProcess ZwUnloadDriver ZwUnloadKey         ZwUpdateWnfStateData ZwWaitForMultipleObjects ZwYieldExecution _KsEdit __chkstk _local_unwind
+        ZwSetTimer ZwTerminateJobObject ZwTerminateProcess ZwUnloadKey         ZwUpdateWnfStateData ZwWaitForMultipleObjects ZwYieldExecution _KsEdit __chkstk _local_unwind
         _purecall imp_WppRecorderGetTriageInfo imp_WppRecorderReplay rsndisp_deregister rsndisp_init
         rsndisp_register;
     "wdfldr.sys":

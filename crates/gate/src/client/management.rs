@@ -11,6 +11,7 @@ use crate::management::{
     DriverInformation, DriverUnload, LoadDriver, Management, Refusal, decode_drivers, decode_unload,
     encode_load,
 };
+use crate::service_management::{self, ServiceReport, ServiceRequest};
 use crate::wire::{Request, operation};
 
 /// Room for an answer, in bytes; only the list of drivers is asked for again when there is not enough.
@@ -75,6 +76,13 @@ impl Management for Client {
         // Asked once: most requests do something.
         let bytes = self.manage(operation::MANAGE_DEVICES, &encode_request(request), DEVICE_ROOM)?;
         decode_report(&bytes).ok_or(STATUS_UNSUCCESSFUL.into())
+    }
+
+    fn manage_services(&self, request: &ServiceRequest<'_>) -> Result<ServiceReport, Refusal> {
+        let input = service_management::encode_request(request);
+        // Asked once, as above.
+        let bytes = self.manage(operation::MANAGE_SERVICES, &input, DEVICE_ROOM)?;
+        service_management::decode_report(&bytes).ok_or(STATUS_UNSUCCESSFUL.into())
     }
 
     fn drivers(&self) -> Result<Vec<DriverInformation>, Refusal> {

@@ -7,6 +7,7 @@ use super::slot::{copy_in, copy_out, refused, status};
 use crate::device_management::{decode_request, encode_report};
 use crate::management::{Management, Refusal, decode_load, encode_drivers, encode_unload};
 use crate::service::WindowBuffer;
+use crate::service_management;
 use crate::wire::{PATH_LIMIT, Reply, Request, operation};
 
 /// The answer to a request about drivers. Whoever may not make one is told so before anything of it is looked at.
@@ -24,6 +25,7 @@ pub(super) fn answer(
         operation::LOAD_DRIVER => load(management, input),
         operation::UNLOAD_DRIVER => unload(management, input, output),
         operation::MANAGE_DEVICES => devices(management, input),
+        operation::MANAGE_SERVICES => services(management, input),
         _ => management.drivers().map(|drivers| encode_drivers(&drivers)),
     };
     match answered {
@@ -57,6 +59,14 @@ fn devices(management: &dyn Management, input: WindowBuffer) -> Result<Vec<u8>, 
     let bytes = copy_in(input, input.length as usize);
     let request = decode_request(&bytes).ok_or(Refusal::from(STATUS_INVALID_PARAMETER))?;
     management.manage_devices(&request).map(|report| encode_report(&report))
+}
+
+fn services(management: &dyn Management, input: WindowBuffer) -> Result<Vec<u8>, Refusal> {
+    // As for `load`.
+    let bytes = copy_in(input, input.length as usize);
+    let request = service_management::decode_request(&bytes);
+    let request = request.ok_or(Refusal::from(STATUS_INVALID_PARAMETER))?;
+    management.manage_services(&request).map(|report| service_management::encode_report(&report))
 }
 
 /// Bytes in the output, and how many there are; when they do not fit, only how many.

@@ -102,7 +102,8 @@ fn answer(call: &Call<'_>) -> Option<Reply> {
         operation::LOAD_DRIVER
         | operation::UNLOAD_DRIVER
         | operation::QUERY_DRIVERS
-        | operation::MANAGE_DEVICES => management::answer(session, request, input, output),
+        | operation::MANAGE_DEVICES
+        | operation::MANAGE_SERVICES => management::answer(session, request, input, output),
         operation::OFFER_HANDLES | operation::TAKE_HANDLES => {
             inheritance::answer(session, request, input, output)
         }

@@ -42,6 +42,8 @@ const CANCEL_SYNCHRONOUS_IO_FILE: u32 = 25;
 const FILTER_CONNECT_COMMUNICATION_PORT: u32 = 26;
 const FILTER_LOAD: u32 = 27;
 const FILTER_UNLOAD: u32 = 28;
+const LOAD_DRIVER: u32 = 29;
+const UNLOAD_DRIVER: u32 = 30;
 const FS_CONTROL: u32 = 36;
 const CREATE_NAMED_PIPE_FILE: u32 = 37;
 const QUERY_INFORMATION_FILE: u32 = 38;
@@ -178,6 +180,8 @@ pub(crate) fn encode<'a>(
         }
         SystemCall::FilterLoad { name } => (FILTER_LOAD, none, 0, Tail::Name(name)),
         SystemCall::FilterUnload { name } => (FILTER_UNLOAD, none, 0, Tail::Name(name)),
+        SystemCall::LoadDriver { key } => (LOAD_DRIVER, none, 0, Tail::Name(key)),
+        SystemCall::UnloadDriver { key } => (UNLOAD_DRIVER, none, 0, Tail::Name(key)),
         SystemCall::OpenThreadToken { desired_access, open_as_self } => {
             let values = [desired_access.into(), open_as_self.into()];
             (OPEN_THREAD_TOKEN, none, fill(&values), Tail::Nothing)
@@ -329,6 +333,8 @@ pub(crate) fn decode<R>(
                     | CREATE_MAILSLOT_FILE
                     | FILTER_LOAD
                     | FILTER_UNLOAD
+                    | LOAD_DRIVER
+                    | UNLOAD_DRIVER
             ) =>
         {
             let (units, rest) = tail.as_chunks::<2>();
@@ -407,6 +413,8 @@ fn word_count(number: u32) -> Option<usize> {
         | GET_CURRENT_THREAD_ID
         | FILTER_LOAD
         | FILTER_UNLOAD
+        | LOAD_DRIVER
+        | UNLOAD_DRIVER
         | SET_THREAD_TOKEN
         | FLUSH_BUFFERS_FILE => 0,
         _ if port::NUMBERS.contains(&number) => port::word_count(number),
@@ -542,6 +550,8 @@ fn read<'a>(
         }
         FILTER_LOAD => SystemCall::FilterLoad { name },
         FILTER_UNLOAD => SystemCall::FilterUnload { name },
+        LOAD_DRIVER => SystemCall::LoadDriver { key: name },
+        UNLOAD_DRIVER => SystemCall::UnloadDriver { key: name },
         OPEN_THREAD_TOKEN => {
             SystemCall::OpenThreadToken { desired_access: low(word(0)), open_as_self: word(1) != 0 }
         }
@@ -714,6 +724,8 @@ mod tests {
             SystemCall::FilterConnectCommunicationPort { name: &name, options: u32::MAX, context: &[] },
             SystemCall::FilterLoad { name: &name },
             SystemCall::FilterUnload { name: &[] },
+            SystemCall::LoadDriver { key: &name },
+            SystemCall::UnloadDriver { key: &[] },
             SystemCall::OpenThreadToken { desired_access: u32::MAX, open_as_self: true },
             SystemCall::OpenProcessToken { desired_access: 8 },
             SystemCall::QueryInformationToken { handle, class: -1 },
@@ -737,7 +749,9 @@ mod tests {
     #[test]
     fn what_is_torn_is_refused() {
         let refused = |number, input: &[u8]| decode(number, HANDLE, input, |_| ()).err();
-        for number in (1..=25).chain([27, 28, 36, 37, 38, 40]).chain(70..=74).chain([81, 83]).chain(90..=95) {
+        for number in
+            (1..=25).chain([27, 28, 29, 30, 36, 37, 38, 40]).chain(70..=74).chain([81, 83]).chain(90..=95)
+        {
             // No call has these lengths, but for those whose tails may have any.
             assert_eq!(refused(number, &[0; 7 * 8 + 1]), Some(abi::STATUS_INVALID_PARAMETER), "{number}");
         }
@@ -755,7 +769,7 @@ mod tests {
         assert_eq!(connect(u64::MAX, 8), Some(abi::STATUS_INVALID_PARAMETER), "no name is so long");
         assert_eq!(connect(0, 0x1_0000), Some(abi::STATUS_INVALID_PARAMETER), "nor a context");
         assert_eq!(refused(11, &[0; 16 + 66 * 4]), Some(abi::STATUS_INVALID_PARAMETER), "too many handles");
-        for number in [0, 29, 35, 75, 96, u32::MAX] {
+        for number in [0, 31, 35, 75, 96, u32::MAX] {
             assert_eq!(refused(number, &[]), Some(abi::STATUS_NOT_IMPLEMENTED), "{number}");
         }
     }

@@ -17,7 +17,6 @@ use crate::ke::Thread;
 use crate::ob::{Object, ObjectBody, ObjectType};
 use crate::ps::{self, Process};
 use crate::raw::{self, DriverObject, Outcome};
-use crate::se::{Privilege, Subject};
 
 /// What a filter has told of itself (FLT_REGISTRATION).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -299,8 +298,28 @@ pub(super) fn unload(kernel: &Kernel, driver: &Driver) -> Outcome<()> {
 /// `STATUS_FLT_DO_NOT_DETACH` when it has no callback (Confirm), else the callback's; what [`io::unload_driver`] says.
 ///
 /// Source: FilterUnload; ddi, PFLT_FILTER_UNLOAD_CALLBACK.
-pub fn filter_unload(kernel: &Kernel, process: &Process, name: &str) -> Result<(), NTSTATUS> {
-    check_privilege(kernel, process)?;
+pub fn filter_unload(
+    kernel: &Kernel,
+    process: &Process,
+    thread: &Thread,
+    name: &str,
+) -> Result<(), NTSTATUS> {
+    io::check_load_privilege(kernel, process)?;
+    unload_filter(kernel, thread, name).unwrap_or(Err(abi::STATUS_DEVICE_NOT_CONNECTED))
+}
+
+/// `FltUnloadFilter`, and [`filter_unload`] of an application that may. IRQL: PASSIVE_LEVEL.
+///
+/// # Errors
+/// `Ok(Err(status))`: as for [`filter_unload`], but for the privilege. `Err`: the machine has stopped.
+///
+/// Source: ddi, FltUnloadFilter.
+pub fn unload_filter(kernel: &Kernel, thread: &Thread, name: &str) -> Outcome<Result<(), NTSTATUS>> {
+    let name = name.to_owned();
+    io::in_system_thread(kernel, thread, move |kernel| unload_by_name(kernel, &name))
+}
+
+fn unload_by_name(kernel: &Kernel, name: &str) -> Result<(), NTSTATUS> {
     let driver = kernel.io.driver(name).ok_or(abi::STATUS_FLT_FILTER_NOT_FOUND)?;
     let object = find_by_driver(kernel, driver.id).ok_or(abi::STATUS_FLT_FILTER_NOT_FOUND)?;
     let filter = object.body::<Filter>().ok_or(abi::STATUS_FLT_FILTER_NOT_FOUND)?;
@@ -323,27 +342,24 @@ pub fn filter_unload(kernel: &Kernel, process: &Process, name: &str) -> Result<(
     io::unload_driver(kernel, name).map(drop)
 }
 
-/// `FilterLoad` of an application. Loading is the host's matter, and needs a file, which nothing here says: (Confirm) of a service
-/// that is known and not loaded this is not implemented.
+/// `FltLoadFilter`, and `FilterLoad` of an application that may: loads the driver of a service in a system thread. PASSIVE_LEVEL.
 ///
 /// # Errors
-/// `STATUS_PRIVILEGE_NOT_HELD` without SeLoadDriverPrivilege; `STATUS_IMAGE_ALREADY_LOADED` when the driver is loaded;
-/// `STATUS_NOT_IMPLEMENTED` for another service that has a key; `STATUS_OBJECT_NAME_NOT_FOUND`.
+/// As for [`io::load_service`].
 ///
-/// Source: FilterLoad.
-pub fn filter_load(kernel: &Kernel, process: &Process, name: &str) -> Result<(), NTSTATUS> {
-    check_privilege(kernel, process)?;
-    if kernel.io.driver(name).is_some() {
-        return Err(abi::STATUS_IMAGE_ALREADY_LOADED);
-    }
-    let known = io::has_service_key(kernel, name);
-    Err(if known { abi::STATUS_NOT_IMPLEMENTED } else { abi::STATUS_OBJECT_NAME_NOT_FOUND })
+/// Source: ddi, FltLoadFilter; FilterLoad.
+pub fn load_filter(kernel: &Kernel, thread: &Thread, name: &str) -> Outcome<Result<(), NTSTATUS>> {
+    io::load_service(kernel, thread, name)
 }
 
-/// Whether the calling thread, as whoever it acts for, may load and unload. On Windows the privilege must be on, too, which nothing
-/// here can be asked for yet.
-fn check_privilege(kernel: &Kernel, process: &Process) -> Result<(), NTSTATUS> {
-    let is_it = |privilege: &Privilege| privilege.number == abi::SE_LOAD_DRIVER_PRIVILEGE;
-    let held = Subject::current(kernel, process).effective()?.privileges.iter().any(is_it);
-    if held { Ok(()) } else { Err(abi::STATUS_PRIVILEGE_NOT_HELD) }
+/// `FilterLoad` of an application. PASSIVE_LEVEL.
+///
+/// # Errors
+/// `STATUS_PRIVILEGE_NOT_HELD` without SeLoadDriverPrivilege; as for [`load_filter`]; `STATUS_DEVICE_NOT_CONNECTED` when the machine
+/// stops.
+///
+/// Source: FilterLoad.
+pub fn filter_load(kernel: &Kernel, process: &Process, thread: &Thread, name: &str) -> Result<(), NTSTATUS> {
+    io::check_load_privilege(kernel, process)?;
+    load_filter(kernel, thread, name).unwrap_or(Err(abi::STATUS_DEVICE_NOT_CONNECTED))
 }

@@ -26,8 +26,8 @@ use platform::scheduler::Lock;
 pub use connection::{Message, close_client_port, send_message};
 pub use device::connect;
 pub use filter::{
-    Registration, dereference_object, filter_load, filter_unload, reference_object, register_filter,
-    start_filtering, unregister_filter,
+    Registration, dereference_object, filter_load, filter_unload, load_filter, reference_object,
+    register_filter, start_filtering, unload_filter, unregister_filter,
 };
 pub use port::{PortRoutines, close_communication_port, create_communication_port, port_descriptor};
 

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use abi::NTSTATUS;
 
 use super::driver_extension::{Hung, reinitialize};
-use super::{dispatch, free_own, pnp, symbolic_link};
+use super::{dispatch, free_own, pnp, service, symbolic_link};
 use crate::cm::Value;
 use crate::mm::{PoolOwner, SystemView, TagUsage, UserMapping};
 use crate::ob::{Object, ObjectBody, ObjectType};
@@ -362,23 +362,32 @@ pub(super) fn check_name(name: &str) -> Result<(), NTSTATUS> {
 }
 
 /// Whether a service of this name, one part of a path, has a key.
-pub(crate) fn has_service_key(kernel: &Kernel, name: &str) -> bool {
+#[must_use]
+pub fn has_service_key(kernel: &Kernel, name: &str) -> bool {
     check_name(name).is_ok() && kernel.cm.has_key(&format!("{SERVICES}\\{name}"))
 }
 
+/// Makes the key of a service whose driver is loaded without having been installed. One that is there keeps what it says, but for where
+/// its image is.
 pub(super) fn describe_service(kernel: &Kernel, key: &str, file_name: &str) -> Result<(), NTSTATUS> {
     let cm = &kernel.cm;
     cm.create_key(key)?;
-    cm.set_value(key, "Type", Value::dword(1))?;
-    cm.set_value(key, "Start", Value::dword(3))?;
-    cm.set_value(key, "ErrorControl", Value::dword(1))?;
-    cm.set_value(
-        key,
-        "ImagePath",
-        Value::expand_string(&format!(r"\SystemRoot\System32\drivers\{file_name}")),
-    )?;
     let name = key.rsplit('\\').next().unwrap_or_default();
-    cm.set_value(key, "DisplayName", Value::string(name))
+    let values = [
+        ("Type", Value::dword(abi::SERVICE_KERNEL_DRIVER)),
+        ("Start", Value::dword(abi::SERVICE_DEMAND_START)),
+        ("ErrorControl", Value::dword(abi::SERVICE_ERROR_NORMAL)),
+        ("DisplayName", Value::string(name)),
+    ];
+    for (value_name, value) in values {
+        if cm.value(key, value_name).is_err() {
+            cm.set_value(key, value_name, value)?;
+        }
+    }
+    if service::names_image(kernel, key, file_name) {
+        return Ok(());
+    }
+    cm.set_value(key, "ImagePath", Value::expand_string(&service::image_path(file_name)))
 }
 
 /// Makes the driver object and its strings; returns it and the address of DriverEntry's registry path.
@@ -490,6 +499,7 @@ fn run_unload(kernel: &Kernel, driver: &Arc<Driver>) -> Result<UnloadReport, NTS
     if let Some(body) = kernel.ob.by_address(driver.object.address()) {
         remove(kernel, driver, &body, report.is_clean());
     }
+    service::remove_if_marked(kernel, &driver.name);
     kernel.trace.emit(|| crate::trace::Event::DriverUnloaded { report: report.clone() });
     Ok(report)
 }

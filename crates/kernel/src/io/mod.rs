@@ -37,6 +37,7 @@ mod remove_lock;
 mod request;
 mod section;
 mod security;
+mod service;
 mod share_access;
 mod shutdown;
 mod symbolic_link;
@@ -87,10 +88,9 @@ pub use device_queue::{
 };
 pub use dispatch::call_driver;
 pub(crate) use dispatch::{as_owner, low_half};
-pub(crate) use driver::has_service_key;
 pub use driver::{
-    Driver, DriverEntryFailure, DriverImage, LoadError, UnloadOutcome, UnloadReport, load_driver,
-    unload_driver,
+    Driver, DriverEntryFailure, DriverImage, LoadError, UnloadOutcome, UnloadReport, has_service_key,
+    load_driver, unload_driver,
 };
 pub use driver_extension::{
     allocate_driver_object_extension, driver_object_extension, register_reinitialization,
@@ -124,6 +124,11 @@ pub use remove_lock::{
 pub use request::{DeviceControl, IoResult, device_control, device_control_early, read, write};
 pub use section::{create_section, segment};
 pub use security::{SecurityQuery, query_security, query_security_object, set_security, set_security_object};
+pub(crate) use service::in_system_thread;
+pub use service::{
+    NewService, ServiceImages, ServiceKey, check_load_privilege, create_service, delete_service,
+    file_name_of, load_driver_by_key, load_service, service_key, service_keys, unload_driver_by_key,
+};
 pub use share_access::{check_share_access, remove_share_access, set_share_access, update_share_access};
 pub use shutdown::{Chance, register_shutdown_notification, shut_down, unregister_shutdown_notification};
 pub use symbolic_link::{create_symbolic_link, delete_symbolic_link};
@@ -172,6 +177,7 @@ pub struct IoManager {
     cancel_spin_lock: u64,
     file_segments: section::FileSegments,
     starters: demand_start::Starters,
+    service_images: service::Images,
     built_ins: built_in::BuiltIns,
 }
 
@@ -198,6 +204,7 @@ impl IoManager {
             cancel_spin_lock: locks.address,
             file_segments: section::FileSegments::default(),
             starters: demand_start::Starters::default(),
+            service_images: service::Images::default(),
             built_ins: built_in::BuiltIns::default(),
         })
     }
