@@ -22,7 +22,7 @@ use super::{cancel, dispatch, mdl};
 use crate::Kernel;
 use crate::ke::{ApcTarget, KernelApc, ProcessorMode, Thread, Timeout, UserApc};
 use crate::ob::{self, HandleEntry, Object};
-use crate::ps::Process;
+use crate::ps::{Process, RequestKey};
 use crate::raw::{self, DeviceObject, DispatcherHeader, Irp, Outcome};
 
 const IOSB_SIZE: u64 = size_of::<abi::IO_STATUS_BLOCK>() as u64;
@@ -93,6 +93,20 @@ impl Pended {
     /// Whether it is a request of this process.
     pub(super) fn is_of(&self, process: &Process) -> bool {
         std::ptr::eq(&raw const *self.process, process)
+    }
+
+    /// Whose request it is.
+    pub(super) fn process(&self) -> &Process {
+        &self.process
+    }
+
+    /// How it is found, with its IRP.
+    pub(super) fn key(&self, irp: Irp) -> RequestKey {
+        RequestKey {
+            file: self.file.address,
+            io_status_block: self.notice.io_status_block,
+            irp: irp.address(),
+        }
     }
 }
 
@@ -397,7 +411,7 @@ fn bring(caller: Caller<'_>, operation: &Operation, request: &InFlight) -> Outco
 fn send(caller: Caller<'_>, file: &File, operation: &Operation, mut pended: Pended) -> Outcome<NTSTATUS> {
     let Caller { kernel, process, thread, user_mode } = caller;
     let route = Route::of(kernel, thread, file).in_mode(user_mode);
-    let (top, request) = match route.begin(operation.needs()) {
+    let (top, request) = match route.begin(operation.needs(), true) {
         Ok(begun) => begun,
         Err(status) => {
             pended.release(kernel);
@@ -406,7 +420,7 @@ fn send(caller: Caller<'_>, file: &File, operation: &Operation, mut pended: Pend
     };
     let fail = |pended: Pended| {
         pended.release(kernel);
-        let _no_driver_knows_it = packet::end(kernel, request, true);
+        let _no_driver_knows_it = packet::end_at_once(kernel, request, true);
     };
     if let Err(unwind) = bring(caller, operation, &request) {
         fail(pended);
@@ -440,19 +454,19 @@ fn send(caller: Caller<'_>, file: &File, operation: &Operation, mut pended: Pend
             let refused = returned.is_error();
             let ended =
                 if refused { pended.refuse(kernel, request) } else { pended.end(kernel, request, false) };
-            let intact = packet::end(kernel, request, true) && ended.is_ok();
+            let intact = packet::end_at_once(kernel, request, true) && ended.is_ok();
             Ok(if intact { returned } else { abi::STATUS_DEVICE_NOT_CONNECTED })
         }
         Ok(returned) => {
             kernel.trace.emit(|| request::forgotten(request.irp, top));
             pended.process.end_request(kernel);
             pended.release(kernel);
-            let _kept = packet::end(kernel, request, false);
+            let _kept = packet::end_at_once(kernel, request, false);
             Ok(returned)
         }
         Err(unwind) if user_mode => {
             pended.process.end_request(kernel);
-            let _kept = packet::end(kernel, request, false);
+            let _kept = packet::end_at_once(kernel, request, false);
             Ok(request::abandoned(kernel, request.irp, &unwind).status)
         }
         Err(unwind) => {
@@ -554,7 +568,7 @@ impl Pended {
             // What stops the machine here has its own report.
             let _stopped =
                 if refused { self.refuse(kernel, request) } else { self.end(kernel, request, false) };
-            let _overrun = packet::end(kernel, request, true);
+            let _overrun = packet::end_at_once(kernel, request, true);
             return;
         }
         kernel.trace.emit(|| request::forgotten(request.irp, top));
@@ -564,7 +578,7 @@ impl Pended {
         }
         self.process.end_request(kernel);
         self.release(kernel);
-        let _kept = packet::end(kernel, request, false);
+        let _kept = packet::end_at_once(kernel, request, false);
     }
 
     /// The request was refused at once: the caller's return value says it all.
