@@ -9,6 +9,7 @@ mod loading;
 mod measure;
 mod ports;
 mod rings;
+mod scale;
 mod streams;
 mod table;
 mod threads;
@@ -75,6 +76,7 @@ const ROWS: &[(&str, Measure)] = &[
     ("P7", ports::p7),
     ("P8", threads::p8),
     ("P9", threads::p9),
+    ("P10", scale::p10),
     ("P11", loading::p11),
     ("P13", two_processes::p13),
     ("P14", driver_code::p14),

@@ -1,12 +1,14 @@
 //! What is printed: a table for people, or one JSON object a row.
 
+use std::borrow::Cow;
+
 use anyhow::Result;
 use serde_json::json;
 
 /// A measured row.
 pub(crate) struct Row {
     id: &'static str,
-    work: &'static str,
+    work: Cow<'static, str>,
     value: f64,
     unit: &'static str,
     floor_name: &'static str,
@@ -25,13 +27,13 @@ enum Goal {
 impl Row {
     pub(crate) fn new(
         id: &'static str,
-        work: &'static str,
+        work: impl Into<Cow<'static, str>>,
         value: f64,
         unit: &'static str,
         floor_name: &'static str,
         floor: f64,
     ) -> Self {
-        Self { id, work, value, unit, floor_name, floor, goal: None }
+        Self { id, work: work.into(), value, unit, floor_name, floor, goal: None }
     }
 
     /// The goal: the ratio to the floor is at most this.
@@ -94,7 +96,7 @@ pub(crate) fn print(rows: &[Row], json: bool) -> Result<()> {
         return Ok(());
     }
     println!(
-        "{:<4} {:<44} {:>12} {:<24} {:>7}  {:<9} met",
+        "{:<4} {:<58} {:>12} {:<24} {:>7}  {:<9} met",
         "row", "work", "median", "beside", "ratio", "goal"
     );
     for row in rows {
@@ -103,7 +105,7 @@ pub(crate) fn print(rows: &[Row], json: bool) -> Result<()> {
         let beside = format!("{} {:.1}", row.floor_name, row.floor);
         let ratio = format!("{:.2}×", row.ratio());
         println!(
-            "{:<4} {:<44} {value:>12} {beside:<24} {ratio:>7}  {:<9} {met}",
+            "{:<4} {:<58} {value:>12} {beside:<24} {ratio:>7}  {:<9} {met}",
             row.id,
             row.work,
             row.goal_text()

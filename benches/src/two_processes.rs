@@ -178,7 +178,7 @@ pub(crate) fn p13() -> Result<Vec<Row>> {
 }
 
 /// Resident memory of a process, in KiB.
-fn resident(process: u32) -> Result<f64> {
+pub(crate) fn resident(process: u32) -> Result<f64> {
     let status = std::fs::read_to_string(format!("/proc/{process}/status"))?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("it has a size")?;
     line.trim().trim_end_matches("kB").trim().parse().context("a number")

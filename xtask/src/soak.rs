@@ -7,8 +7,8 @@ use crate::{sys, tools};
 
 /// Run the tests of many and of much at full size.
 ///
-/// A thousand applications killed under load and a hundred hosts; 64 applications of four threads each for a minute; a gibibyte
-/// through the pipe driver between two processes. `cargo xtask test` runs the same tests at a size that a change can wait for.
+/// 64 applications of four threads each on all channels at once for a minute, while some are killed; the same number on one driver;
+/// a thousand applications killed under load and a hundred hosts; a gibibyte through the pipe driver between two processes. `cargo xtask test` runs the same tests at a size that a change can wait for.
 #[derive(clap::Args)]
 #[command(after_help = "Example:\n  cargo xtask soak --seconds 600     ten minutes of many applications")]
 pub(crate) struct Args {
@@ -30,7 +30,7 @@ pub(crate) struct Args {
 }
 
 /// The test binaries that look at these numbers.
-const BINARIES: [&str; 3] = ["deaths", "many", "pipe_stream"];
+const BINARIES: [&str; 4] = ["all_channels", "deaths", "many", "pipe_stream"];
 
 pub(crate) fn run(args: &Args) -> Result<()> {
     let workspace = Workspace::load()?;

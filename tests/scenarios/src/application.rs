@@ -120,7 +120,17 @@ impl Beside {
     /// When it ends before.
     #[must_use]
     pub fn start(name: &str, socket: &Path) -> Self {
+        Self::start_with(name, socket, &[])
+    }
+
+    /// As [`Self::start`], with variables in its environment.
+    ///
+    /// # Panics
+    /// When it ends before.
+    #[must_use]
+    pub fn start_with(name: &str, socket: &Path, variables: &[(&str, String)]) -> Self {
         let mut command = application_command(&this_binary(), name, socket);
+        command.envs(variables.iter().map(|(name, value)| (name, value)));
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("starts");
         let input = child.stdin.take();
         let lines = BufReader::new(child.stdout.take().expect("is piped")).lines();
@@ -148,6 +158,14 @@ impl Beside {
     #[must_use]
     pub fn pid(&self) -> u32 {
         self.child.id()
+    }
+
+    /// Whether it has ended by itself.
+    ///
+    /// # Panics
+    /// When Linux does not tell.
+    pub fn has_ended(&mut self) -> bool {
+        self.child.try_wait().expect("it is ours").is_some()
     }
 
     /// Kills it with SIGKILL and waits until it is gone.

@@ -76,7 +76,12 @@ struct Sender {
 struct Receiver {
     irp: Irp,
     buffer: Bytes,
+    /// Later ones have higher numbers. The IRP knows its own, so that cancelling one of many need not look at all.
+    turn: u64,
 }
+
+/// Where an IRP has the first word of its `DriverContext`.
+const TURN: u64 = std::mem::offset_of!(abi::IRP, Tail.Overlay.u) as u64;
 
 #[derive(Debug, Default)]
 struct State {
@@ -97,6 +102,8 @@ struct State {
     /// Indices of senders, oldest first.
     queue: VecDeque<usize>,
     receivers: VecDeque<Receiver>,
+    /// Of the next receiver.
+    next_turn: u64,
 }
 
 /// A connection of an application to a filter's port.
@@ -153,6 +160,26 @@ impl State {
             return Claim::Message(index, receiver);
         }
         Claim::Nothing
+    }
+
+    /// Lets a pended request wait for a message.
+    fn receive(&mut self, irp: Irp, buffer: Bytes) -> Outcome<()> {
+        let turn = self.next_turn;
+        self.next_turn += 1;
+        self.receivers.push_back(Receiver { irp, buffer, turn });
+        raw::write(irp.address().wrapping_add(TURN), turn)
+    }
+
+    /// Forgets a pended request, which is being cancelled.
+    fn forget(&mut self, irp: Irp) {
+        let turn = raw::read(irp.address().wrapping_add(TURN)).unwrap_or(u64::MAX);
+        let found = self.receivers.binary_search_by_key(&turn, |receiver| receiver.turn).ok();
+        // A driver may have scribbled over the IRP.
+        let is_its = |index: &usize| self.receivers[*index].irp == irp;
+        let any = || self.receivers.iter().position(|receiver| receiver.irp == irp);
+        if let Some(index) = found.filter(is_its).or_else(any) {
+            self.receivers.remove(index);
+        }
     }
 
     fn fits(&self, index: usize, buffer: Bytes) -> bool {
@@ -616,7 +643,7 @@ impl Connection {
             }
             return Ok(abi::STATUS_PENDING);
         }
-        state.receivers.push_back(Receiver { irp, buffer });
+        state.receive(irp, buffer)?;
         let wanted = !state.queue.is_empty();
         drop(state);
         if wanted {
@@ -627,7 +654,7 @@ impl Connection {
 
     /// A pended request is being cancelled.
     pub(super) fn forget(&self, irp: Irp) {
-        self.lock().receivers.retain(|receiver| receiver.irp != irp);
+        self.lock().forget(irp);
     }
 
     /// `FilterReplyMessage`: returns what it ends with. What the reply's header has as status reaches nobody.

@@ -21,7 +21,7 @@ use super::request::{self, Checked, IoResult, Route};
 use super::{cancel, dispatch, fast_io, mdl};
 use crate::ke::{ApcTarget, KernelApc, ProcessorMode, Thread, Timeout, UserApc};
 use crate::ob::{self, HandleEntry, Object};
-use crate::ps::Process;
+use crate::ps::{Process, RequestKey};
 use crate::raw::{self, DeviceObject, DispatcherHeader, Irp, Outcome};
 use crate::{Kernel, Unwind};
 
@@ -95,6 +95,20 @@ impl Pended {
     /// Whether it is a request of this process.
     pub(super) fn is_of(&self, process: &Process) -> bool {
         std::ptr::eq(&raw const *self.process, process)
+    }
+
+    /// Whose request it is.
+    pub(super) fn process(&self) -> &Process {
+        &self.process
+    }
+
+    /// How it is found, with its IRP.
+    pub(super) fn key(&self, irp: Irp) -> RequestKey {
+        RequestKey {
+            file: self.file.address,
+            io_status_block: self.notice.io_status_block,
+            irp: irp.address(),
+        }
     }
 }
 
@@ -424,7 +438,7 @@ fn bring(caller: Caller<'_>, operation: &Operation, request: &InFlight) -> Outco
 fn send(caller: Caller<'_>, file: &File, operation: &Operation, mut pended: Pended) -> Outcome<NTSTATUS> {
     let Caller { kernel, process, thread, user_mode } = caller;
     let route = Route::of(kernel, thread, file).in_mode(user_mode);
-    let (top, request) = match route.begin(operation.needs()) {
+    let (top, request) = match route.begin(operation.needs(), true) {
         Ok(begun) => begun,
         Err(status) => {
             pended.release(kernel);
@@ -433,7 +447,7 @@ fn send(caller: Caller<'_>, file: &File, operation: &Operation, mut pended: Pend
     };
     let fail = |pended: Pended| {
         pended.release(kernel);
-        let _no_driver_knows_it = packet::end(kernel, request, true);
+        let _no_driver_knows_it = packet::end_at_once(kernel, request, true);
     };
     match bring(caller, operation, &request) {
         Ok(Ok(())) => {}
@@ -474,7 +488,7 @@ fn send(caller: Caller<'_>, file: &File, operation: &Operation, mut pended: Pend
             let refused = returned.is_error();
             let ended =
                 if refused { pended.refuse(kernel, request) } else { pended.end(kernel, request, false) };
-            let intact = packet::end(kernel, request, true) && ended.is_ok();
+            let intact = packet::end_at_once(kernel, request, true) && ended.is_ok();
             Ok(if intact { returned } else { abi::STATUS_DEVICE_NOT_CONNECTED })
         }
         Ok(returned) => {
@@ -483,12 +497,12 @@ fn send(caller: Caller<'_>, file: &File, operation: &Operation, mut pended: Pend
             // Its driver may still look there.
             pended.auxiliary = 0;
             pended.release(kernel);
-            let _kept = packet::end(kernel, request, false);
+            let _kept = packet::end_at_once(kernel, request, false);
             Ok(returned)
         }
         Err(unwind) if user_mode => {
             pended.process.end_request(kernel);
-            let _kept = packet::end(kernel, request, false);
+            let _kept = packet::end_at_once(kernel, request, false);
             Ok(request::abandoned(kernel, request.irp, &unwind).status)
         }
         Err(unwind) => {
@@ -593,7 +607,7 @@ impl Pended {
             // What stops the machine here has its own report.
             let _stopped =
                 if refused { self.refuse(kernel, request) } else { self.end(kernel, request, false) };
-            let _overrun = packet::end(kernel, request, true);
+            let _overrun = packet::end_at_once(kernel, request, true);
             return;
         }
         kernel.trace.emit(|| request::forgotten(request.irp, top));
@@ -604,7 +618,7 @@ impl Pended {
         self.process.end_request(kernel);
         self.auxiliary = 0;
         self.release(kernel);
-        let _kept = packet::end(kernel, request, false);
+        let _kept = packet::end_at_once(kernel, request, false);
     }
 
     /// The request was refused at once: the caller's return value says it all.

@@ -13,7 +13,7 @@ use super::packet::{self, Packet};
 use super::{Device, csq};
 use crate::ke::Thread;
 use crate::ob;
-use crate::ps::{self, Process};
+use crate::ps::{self, Process, Which};
 use crate::raw::{self, IoStackLocation, Irp, Outcome};
 use crate::{Kernel, Unwind};
 
@@ -112,7 +112,11 @@ pub fn cancel_io_file(
         Err(status) => return status,
     };
     let cancelled = object.body::<File>().map(|file| {
-        cancel_held(kernel, thread, |packet| {
+        let among = match which {
+            Cancelled::Request(block) => Which::One(object.address, block),
+            Cancelled::OfThread | Cancelled::All => Which::OfFile(object.address),
+        };
+        cancel_held(kernel, thread, process, among, |packet| {
             let irp = packet.irp();
             let of_file = irp.original_file_object().is_ok_and(|own| own == file.object.address());
             of_file
@@ -147,7 +151,7 @@ pub fn cancel_synchronous_io_file(
     target: u32,
 ) -> NTSTATUS {
     let Some(target) = process.thread(target) else { return abi::STATUS_NOT_FOUND };
-    let cancelled = cancel_held(kernel, thread, |packet| {
+    let cancelled = cancel_held(kernel, thread, process, Which::All, |packet| {
         packet.is_of(process)
             && packet.irp().thread().is_ok_and(|own| own == target.object())
             && (!packet.goes_on_for(process) || is_synchronous(kernel, packet.irp()))
@@ -184,12 +188,19 @@ pub fn end_thread(kernel: &Kernel, process: &Arc<Process>, thread: &Thread) {
             })
     };
     // A cancel routine that raises has stopped the machine.
-    let _stopped = cancel_held(kernel, thread, is_its);
+    let _stopped = cancel_held(kernel, thread, process, Which::All, is_its);
 }
 
-fn cancel_held(kernel: &Kernel, thread: &Thread, wanted: impl Fn(&Packet) -> bool) -> Outcome<usize> {
+/// Cancels those of a process's requests that are `wanted`; how many.
+fn cancel_held(
+    kernel: &Kernel,
+    thread: &Thread,
+    process: &Process,
+    among: Which,
+    wanted: impl Fn(&Packet) -> bool,
+) -> Outcome<usize> {
     let mut cancelled = 0;
-    for packet in kernel.io.packets.all() {
+    for packet in kernel.io.packets.of(process, among) {
         // The request cannot end, and its packet cannot become another's, while it is held.
         let Some(held) = packet.hold() else { continue };
         let result =
@@ -208,11 +219,12 @@ fn cancel_held(kernel: &Kernel, thread: &Thread, wanted: impl Fn(&Packet) -> boo
 /// To be called before the process's handles are closed. PASSIVE_LEVEL.
 pub fn end_process(kernel: &Kernel, process: &Arc<Process>) {
     kernel.ps.begin_termination(kernel, process);
-    kernel.io.packets.wake_waiting(kernel, process.id);
+    kernel.io.packets.wake_waiting(kernel, process);
     if process.has_requests() {
         let cancel = |thread: &Thread| {
             // A cancel routine that raises has stopped the machine.
-            let _stopped = cancel_held(kernel, thread, |packet| packet.goes_on_for(process));
+            let _stopped =
+                cancel_held(kernel, thread, process, Which::All, |packet| packet.goes_on_for(process));
         };
         // A machine that has stopped has nothing left to cancel.
         let _stopped = ps::inside(kernel, process, cancel);

@@ -17,7 +17,7 @@ use super::asynchronous::{self, Pended};
 use super::cancel;
 use crate::ke::Thread;
 use crate::mm::{self, Pool, PoolOwner};
-use crate::ps::{EarlyAnswer, Process};
+use crate::ps::{EarlyAnswer, Process, RequestKey, Which};
 use crate::raw::{self, DispatcherHeader, IoStackLocation, Irp, Mdl, Outcome};
 use crate::trace::Event;
 use crate::{Kernel, Unwind};
@@ -29,7 +29,7 @@ pub(super) const BUFFER_TAG: u32 = u32::from_le_bytes(*b"IoSB");
 /// Stack locations that a packet has at least.
 const LOCATIONS: u8 = 4;
 /// Bytes of the system buffer that a thread keeps.
-const KEPT_BUFFER: usize = 4096;
+const KEPT_BUFFER: u32 = 4096;
 /// Tag of the MDLs of requests.
 pub(super) const MDL_TAG: u32 = u32::from_le_bytes(*b"IoMd");
 /// Pages that the MDL which a thread keeps can describe: 128 KiB, wherever they begin.
@@ -46,6 +46,9 @@ const PENDED: u32 = 4;
 const FAST: u32 = 5;
 /// Packets that a machine keeps for requests that will go on.
 const SPARE_PACKETS: usize = 64;
+/// Packets of a machine that have a buffer and an MDL of their own. Requests that go on by the thousand get what they need, no
+/// more: a buffer with its guard page is two mappings for Linux, which grants a process some ten thousand.
+const WHOLE_PACKETS: usize = 512;
 
 /// How long a thread whose process ends waits for a cancelled request, in units of 100 ns: five minutes.
 ///
@@ -56,10 +59,12 @@ pub const CANCEL_PATIENCE: u64 = 5 * 60 * 10_000_000;
 #[derive(Debug)]
 pub(super) struct Packet {
     irp: Irp,
-    /// A system buffer of [`KEPT_BUFFER`] bytes.
+    /// A system buffer of [`KEPT_BUFFER`] bytes; 0 in a lean packet.
     buffer: u64,
-    /// An MDL with room for [`KEPT_PAGES`].
+    /// An MDL with room for [`KEPT_PAGES`]; 0 in a lean packet.
     mdl: u64,
+    /// Bytes of the system buffer.
+    room: u32,
     capacity: u8,
     state: AtomicU32,
     /// Others that look at the request while its thread waits for it: the thread goes on when they have let go.
@@ -187,16 +192,22 @@ impl PacketTable {
         self.all.write().unwrap_or_else(PoisonError::into_inner).remove(&packet.irp.address());
     }
 
-    /// All packets now.
-    pub(super) fn all(&self) -> Vec<Arc<Packet>> {
-        self.all.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+    fn has_many(&self) -> bool {
+        self.all.read().unwrap_or_else(PoisonError::into_inner).len() >= WHOLE_PACKETS
+    }
+
+    /// The packets of requests of a process that can be cancelled.
+    pub(super) fn of(&self, process: &Process, which: Which) -> Vec<Arc<Packet>> {
+        let irps = process.requests(which);
+        let all = self.all.read().unwrap_or_else(PoisonError::into_inner);
+        irps.iter().filter_map(|irp| all.get(irp).cloned()).collect()
     }
 
     /// Has the threads of a process that wait for requests look at the process again.
-    pub(super) fn wake_waiting(&self, kernel: &Kernel, process: u32) {
-        for packet in self.all() {
+    pub(super) fn wake_waiting(&self, kernel: &Kernel, process: &Process) {
+        for packet in self.of(process, Which::All) {
             if let Some(held) = packet.hold() {
-                let is_its = packet.process.load(Ordering::Relaxed) == process;
+                let is_its = packet.process.load(Ordering::Relaxed) == process.id;
                 held.release(kernel);
                 if is_its {
                     kernel.platform.unpark(&packet.parker);
@@ -224,21 +235,22 @@ impl PacketTable {
 impl Drop for Packet {
     fn drop(&mut self) {
         let _driver_bug = self.pool.free(self.irp.address());
-        let _driver_bug = self.pool.free(self.buffer);
-        let _driver_bug = self.pool.free(self.mdl);
+        if !self.is_lean() {
+            let _driver_bug = self.pool.free(self.buffer);
+            let _driver_bug = self.pool.free(self.mdl);
+        }
     }
 }
 
 impl Packet {
-    fn new(kernel: &Kernel, capacity: u8) -> Option<Arc<Self>> {
+    /// `lean`: without a buffer and an MDL of its own.
+    fn new(kernel: &Kernel, capacity: u8, lean: bool) -> Option<Arc<Self>> {
         let size = Irp::SIZE + usize::from(capacity) * IoStackLocation::SIZE;
         let pool = &kernel.mm.pool;
         let block = pool.allocate_zeroed(size, IRP_TAG, PoolOwner::default())?;
-        let buffer = pool.allocate(KEPT_BUFFER, BUFFER_TAG, PoolOwner::default(), false);
-        let mdl = allocate_mdl(pool, KEPT_PAGES);
+        let (buffer, mdl) = if lean { (Some(0), Some(0)) } else { own_buffers(pool) };
         let (Some(buffer), Some(mdl)) = (buffer, mdl) else {
-            for address in [Some(block.address), buffer.map(|block| block.address), mdl].into_iter().flatten()
-            {
+            for address in [Some(block.address), buffer, mdl].into_iter().flatten() {
                 let _certainly_live = pool.free(address);
             }
             return None;
@@ -246,8 +258,9 @@ impl Packet {
         let irp = Irp::at(block.address);
         let packet = Arc::new(Self {
             irp,
-            buffer: buffer.address,
+            buffer,
             mdl,
+            room: if lean { 0 } else { KEPT_BUFFER },
             capacity,
             state: AtomicU32::new(IDLE),
             holders: AtomicU32::new(0),
@@ -302,7 +315,16 @@ impl Packet {
     }
 
     fn take_pended(&self) -> Option<(InFlight, Pended)> {
-        self.pended.lock().unwrap_or_else(PoisonError::into_inner).take()
+        let taken = self.pended.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some((request, pended)) = &taken {
+            pended.process().remove_request(pended.key(request.irp));
+        }
+        taken
+    }
+
+    /// Whether it has no buffer and no MDL of its own. A thread keeps none for its next request.
+    fn is_lean(&self) -> bool {
+        self.room == 0
     }
 
     /// Whether it is a request of this process that goes on by itself. True for the time that it is held, if it is then.
@@ -354,6 +376,7 @@ impl Packet {
 
     fn wait_awaited(&self, kernel: &Kernel, thread: &Thread) -> Outcome<bool> {
         self.process.store(thread.process_id, Ordering::Relaxed);
+        let _found = kernel.ps.get(thread.process_id).map(|process| Findable::new(process, self.irp));
         let awaited =
             self.state.compare_exchange(IN_FLIGHT, AWAITED, Ordering::SeqCst, Ordering::Acquire).is_ok();
         let mut deadline = None;
@@ -379,6 +402,28 @@ impl Packet {
             kernel.platform.park(&self.parker, None);
         }
         Ok(true)
+    }
+}
+
+/// A request that its thread waits for, among those of its process that can be cancelled.
+struct Findable {
+    process: Arc<Process>,
+    key: RequestKey,
+}
+
+impl Findable {
+    fn new(process: Arc<Process>, irp: Irp) -> Self {
+        // A driver that scribbled over it keeps it from being found by its file.
+        let file = irp.original_file_object().unwrap_or(0);
+        let key = RequestKey { file, io_status_block: 0, irp: irp.address() };
+        process.add_request(key);
+        Self { process, key }
+    }
+}
+
+impl Drop for Findable {
+    fn drop(&mut self) {
+        self.process.remove_request(self.key);
     }
 }
 
@@ -457,6 +502,12 @@ pub(super) fn initialize(irp: Irp, locations: u8) -> Outcome<()> {
     raw::copy_to(irp.address(), &bytes)
 }
 
+/// A system buffer of [`KEPT_BUFFER`] bytes, and an MDL for [`KEPT_PAGES`].
+fn own_buffers(pool: &Pool) -> (Option<u64>, Option<u64>) {
+    let buffer = pool.allocate(KEPT_BUFFER as usize, BUFFER_TAG, PoolOwner::default(), false);
+    (buffer.map(|block| block.address), allocate_mdl(pool, KEPT_PAGES))
+}
+
 fn allocate_mdl(pool: &Pool, pages: u64) -> Option<u64> {
     let size = usize::try_from(mm::size_of_mdl(0, pages << 12)).ok()?;
     Some(pool.allocate(size, MDL_TAG, PoolOwner::default(), false)?.address)
@@ -490,31 +541,41 @@ pub(super) struct InFlight {
 const LARGE_BUFFER: u64 = 1;
 const LARGE_MDL: u64 = 2;
 
-/// Puts a packet of the calling thread's in flight: its IRP as `heading` says, and what it `needs` besides.
+/// Puts a packet of the calling thread's in flight: its IRP as `heading` says, and what it `needs` besides. `may_go_on`: the call
+/// need not wait for its end.
 ///
 /// # Errors
 /// `STATUS_INSUFFICIENT_RESOURCES`.
 #[inline]
-pub(super) fn begin(kernel: &Kernel, heading: Heading, needs: Needs) -> Result<InFlight, NTSTATUS> {
+pub(super) fn begin(
+    kernel: &Kernel,
+    heading: Heading,
+    needs: Needs,
+    may_go_on: bool,
+) -> Result<InFlight, NTSTATUS> {
     let begun = with_kept(kernel, |kept| {
         let depth = kept.in_flight;
         if kept.packets.get(depth).is_none_or(|slot| slot.packet.capacity < heading.locations) {
             let packet = kernel.io.packets.take_spare(heading.locations);
-            let packet = packet.or_else(|| Packet::new(kernel, heading.locations.max(LOCATIONS)))?;
+            let new = || {
+                let lean = may_go_on && kernel.io.packets.has_many();
+                Packet::new(kernel, heading.locations.max(LOCATIONS), lean)
+            };
+            let packet = packet.or_else(new)?;
             kept.packets.insert(depth, Slot::new(packet));
         }
         let slot = &mut kept.packets[depth];
         // The kernel's own pool, unless a driver freed it.
         slot.start(heading).ok()?;
         slot.packet.state.store(IN_FLIGHT, Ordering::Relaxed);
-        let begun = (slot.packet.irp, slot.packet.buffer);
+        let begun = (slot.packet.irp, slot.packet.buffer, slot.packet.room);
         kept.in_flight += 1;
         Some(begun)
     });
-    let (irp, own_buffer) = begun.ok_or(abi::STATUS_INSUFFICIENT_RESOURCES)?;
+    let (irp, own_buffer, room) = begun.ok_or(abi::STATUS_INSUFFICIENT_RESOURCES)?;
     let last = Irp::SIZE + (usize::from(heading.locations) - 1) * IoStackLocation::SIZE;
     let location = IoStackLocation::at(irp.address() + last as u64);
-    if needs.buffer as usize > KEPT_BUFFER || needs.pages != 0 {
+    if needs.buffer > room || needs.pages != 0 {
         return begin_with_more(kernel, irp, location, needs);
     }
     let buffer = if needs.buffer == 0 { 0 } else { own_buffer };
@@ -539,22 +600,22 @@ fn begin_with_more(
     location: IoStackLocation,
     needs: Needs,
 ) -> Result<InFlight, NTSTATUS> {
-    let (own_buffer, own_mdl) = with_kept(kernel, |kept| {
+    let (own_buffer, own_mdl, room) = with_kept(kernel, |kept| {
         let packet = &kept.packets[kept.in_flight - 1].packet;
-        (packet.buffer, packet.mdl)
+        (packet.buffer, packet.mdl, packet.room)
     });
     let buffer = if needs.buffer == 0 { 0 } else { own_buffer };
     let mdl = Mdl::at(if needs.pages == 0 { 0 } else { own_mdl });
     let mut request = InFlight { irp, location, buffer, mdl, large: 0 };
     let pool = &kernel.mm.pool;
     let mut enough = true;
-    if needs.buffer as usize > KEPT_BUFFER {
+    if needs.buffer > room {
         let block = pool.allocate(needs.buffer as usize, BUFFER_TAG, PoolOwner::default(), false);
         request.buffer = block.map_or(0, |block| block.address);
         enough = block.is_some();
         request.large |= if enough { LARGE_BUFFER } else { 0 };
     }
-    if enough && needs.pages > KEPT_PAGES {
+    if enough && needs.pages > if own_mdl == 0 { 0 } else { KEPT_PAGES } {
         let mdl = allocate_mdl(pool, needs.pages);
         request.mdl = Mdl::at(mdl.unwrap_or(0));
         enough = mdl.is_some();
@@ -584,6 +645,19 @@ pub(super) fn end(kernel: &Kernel, request: InFlight, reuse: bool) -> bool {
         }
     });
     request.large == 0 || !reuse || free_large(kernel, request)
+}
+
+/// As [`end`], of a request that could have gone on.
+#[must_use]
+pub(super) fn end_at_once(kernel: &Kernel, request: InFlight, reuse: bool) -> bool {
+    let intact = end(kernel, request, reuse);
+    with_kept(kernel, |kept| {
+        if kept.packets.get(kept.in_flight).is_some_and(|slot| slot.packet.is_lean()) {
+            let slot = kept.packets.remove(kept.in_flight);
+            kept.table.remove(&slot.packet);
+        }
+    });
+    intact
 }
 
 #[cold]
@@ -630,6 +704,7 @@ pub(super) fn detach(kernel: &Kernel, request: InFlight, pended: Pended) -> Deta
             None => kept.packets.remove(index).packet,
         }
     });
+    pended.process().add_request(pended.key(request.irp));
     *packet.pended.lock().unwrap_or_else(PoisonError::into_inner) = Some((request, pended));
     kernel.platform.preemption_point();
     if packet.state.compare_exchange(IN_FLIGHT, PENDED, Ordering::SeqCst, Ordering::SeqCst).is_ok() {
@@ -651,7 +726,7 @@ pub(super) fn recycle(kernel: &Kernel, packet: Arc<Packet>, request: InFlight) {
     }
     let mut spare = kernel.io.packets.spare();
     // Who looks at it from now on finds it completed, or another request's.
-    if packet.holders.load(Ordering::SeqCst) == 0 && spare.len() < SPARE_PACKETS {
+    if packet.holders.load(Ordering::SeqCst) == 0 && spare.len() < SPARE_PACKETS && !packet.is_lean() {
         spare.push(packet);
     } else {
         drop(spare);

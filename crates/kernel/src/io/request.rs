@@ -419,9 +419,10 @@ impl<'a> Route<'a> {
         Self { early, ..self }
     }
 
-    /// Puts a request in flight; returns also the device that it goes to, the top of the file's stack.
+    /// Puts a request in flight, of which `may_go_on` says whether the call may return before its end; returns also the device
+    /// that it goes to, the top of the file's stack.
     #[inline(always)]
-    pub(super) fn begin(&self, needs: Needs) -> Result<(DeviceObject, InFlight), NTSTATUS> {
+    pub(super) fn begin(&self, needs: Needs, may_go_on: bool) -> Result<(DeviceObject, InFlight), NTSTATUS> {
         let top = device::top_of_stack(self.file.device).and_then(|top| Ok((top, top.stack_size()?)));
         let Ok((top, locations)) = top else { return Err(abi::STATUS_NO_SUCH_DEVICE) };
         // A driver can write anything there.
@@ -434,7 +435,7 @@ impl<'a> Route<'a> {
             thread: self.thread.object(),
             file: self.file.object.address(),
         };
-        Ok((top, packet::begin(self.kernel, heading, needs)?))
+        Ok((top, packet::begin(self.kernel, heading, needs, may_go_on)?))
     }
 
     /// As [`Self::send`], for requests whose system buffer brings nothing back. They share one copy of that function, so
@@ -463,7 +464,7 @@ impl<'a> Route<'a> {
     ) -> (IoResult, bool) {
         let kernel = self.kernel;
         let failed = |status| (IoResult::failed(status), true);
-        let (top, request) = match self.begin(needs) {
+        let (top, request) = match self.begin(needs, false) {
             Ok(begun) => begun,
             Err(status) => return failed(status),
         };

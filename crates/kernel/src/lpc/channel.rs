@@ -137,6 +137,10 @@ pub(super) struct State {
     pub(super) queue: Queue,
     pub(super) exchanges: HashMap<Key, Exchange>,
     pub(super) connections: Vec<Option<Connection>>,
+    /// Port objects of each connection's ends. They outlive their handles, and the connection.
+    ports: Vec<u32>,
+    /// Places of connections that are gone, with all their port objects: whoever still had a port would meet its successor there.
+    free: Vec<usize>,
 }
 
 /// A connection port and what has come of it.
@@ -160,6 +164,44 @@ impl Channel {
 }
 
 impl State {
+    /// Gives a connection a place.
+    pub(super) fn add(&mut self, connection: Connection) -> usize {
+        let index = self.free.pop().unwrap_or(self.connections.len());
+        if index == self.connections.len() {
+            self.connections.push(None);
+            self.ports.push(0);
+        }
+        self.connections[index] = Some(connection);
+        index
+    }
+
+    /// A connection has no end any more.
+    pub(super) fn remove(&mut self, index: usize) {
+        self.connections[index] = None;
+        self.free_place(index);
+    }
+
+    /// There is one more port object of this end.
+    pub(super) fn add_port(&mut self, end: End) {
+        if let Some(index) = end.connection() {
+            self.ports[index] += 1;
+        }
+    }
+
+    /// There is one less.
+    pub(super) fn remove_port(&mut self, end: End) {
+        if let Some(index) = end.connection() {
+            self.ports[index] -= 1;
+            self.free_place(index);
+        }
+    }
+
+    fn free_place(&mut self, index: usize) {
+        if self.connections[index].is_none() && self.ports[index] == 0 {
+            self.free.push(index);
+        }
+    }
+
     pub(super) fn connection(&mut self, index: usize) -> Option<&mut Connection> {
         self.connections.get_mut(index)?.as_mut()
     }
@@ -269,5 +311,24 @@ impl State {
                 wakes.end(asker, abi::STATUS_PORT_DISCONNECTED, None);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_is_given_anew_only_when_no_port_of_its_connection_is_left() {
+        let mut state = State { connections: vec![None], ports: vec![0], ..State::default() };
+        state.add_port(End::Client(0));
+        state.add_port(End::Server(0));
+        state.remove(0);
+        state.remove_port(End::Server(0));
+        assert_eq!(state.free, [] as [usize; 0], "a thread may still have the client's port");
+        state.remove_port(End::Client(0));
+        assert_eq!(state.free, [0]);
+        state.remove_port(End::Connection);
+        assert_eq!(state.free, [0]);
     }
 }

@@ -236,13 +236,7 @@ fn add(kernel: &Kernel, channel: &Channel, connection: Connection) -> Result<usi
         return Err(abi::STATUS_PORT_CONNECTION_REFUSED);
     }
     kernel.lpc.add_connection();
-    let free = state.connections.iter().position(Option::is_none);
-    let index = free.unwrap_or(state.connections.len());
-    match free {
-        Some(index) => state.connections[index] = Some(connection),
-        None => state.connections.push(Some(connection)),
-    }
-    Ok(index)
+    Ok(state.add(connection))
 }
 
 /// `NtListenPort`: waits for a connection request. Other messages stay where they are. (Confirm: NT is said to drop them.)

@@ -123,6 +123,7 @@ impl ObjectBody for Port {
     fn delete(&self, kernel: &Kernel, object: &Object) {
         // One that never got a handle.
         self.disconnect(kernel);
+        self.channel.lock(kernel).remove_port(self.end);
         kernel.lpc.ports.fetch_sub(1, Ordering::AcqRel);
         // What a driver did to it is reported with its own blocks.
         let _freed_by_driver = kernel.mm.pool.free(object.address);
@@ -145,6 +146,7 @@ pub(super) fn port_object(
         return Err(abi::STATUS_INSUFFICIENT_RESOURCES);
     };
     kernel.lpc.ports.fetch_add(1, Ordering::AcqRel);
+    channel.lock(kernel).add_port(end);
     let object = Object::new(block.address, port);
     kernel.ob.remember(&object);
     Ok(object)
@@ -290,7 +292,7 @@ impl State {
             .connection(index)
             .is_some_and(|one| !one.client_open && !one.server_open && one.stage != Stage::Accepting);
         if unused {
-            self.connections[index] = None;
+            self.remove(index);
             kernel.lpc.remove_connection();
         }
     }

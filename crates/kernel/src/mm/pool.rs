@@ -91,6 +91,9 @@ const MARGIN: usize = 8;
 const KEPT_BLOCK: usize = 256 * 1024;
 /// Bytes of pages that are kept.
 const KEPT_PAGES: usize = 8 * 1024 * 1024;
+/// Blocks of whole pages at a time. With the page behind it that nobody can touch each is two mappings for Linux, of which a process
+/// has 65,530 (`vm.max_map_count`): whoever wants more is refused here, before the process itself has none left.
+const MOST_MAPPED: usize = 20_000;
 /// Pages taken from system space at once for small blocks.
 const CHUNK: usize = 64 * 1024;
 
@@ -113,6 +116,8 @@ struct Inner {
     /// Committed pages, each with its guard page, and how many bytes are committed.
     kept: Vec<(usize, SystemRange)>,
     kept_bytes: usize,
+    /// Blocks of whole pages, and those that are kept.
+    mapped: usize,
     bytes: usize,
 }
 
@@ -197,6 +202,7 @@ impl Pool {
                     inner.kept_bytes += committed;
                     inner.kept.push((committed, range));
                 } else {
+                    inner.mapped -= 1;
                     drop(inner);
                     drop(range);
                 }
@@ -254,8 +260,12 @@ impl Pool {
             inner.kept_bytes -= bytes;
             return Some((range.base() as u64, Home::Pages(range)));
         }
+        if inner.mapped >= MOST_MAPPED {
+            return None;
+        }
         let range = self.space.allocate(committed.checked_add(PAGE_SIZE)?).ok()?;
         range.commit(0, committed, Protection::ReadWrite).ok()?;
+        inner.mapped += 1;
         Some((range.base() as u64, Home::Pages(range)))
     }
 }
@@ -358,6 +368,20 @@ mod tests {
         let block = pool.allocate(1 << 23, TAG, OWNER, false).expect("below the limit");
         assert!(pool.allocate(1 << 24, TAG, OWNER, false).is_none());
         pool.free(block.address).expect("live");
+    }
+
+    #[test]
+    fn blocks_of_pages_run_out_before_the_mappings_of_the_process_do() {
+        platform::fault::install().expect("handlers");
+        let pool = Pool::new(SystemSpace::new().expect("a slab"), 1 << 40);
+        let blocks: Vec<_> =
+            std::iter::from_fn(|| pool.allocate(PAGE_SIZE, TAG, OWNER, false)).take(1 << 17).collect();
+        assert_eq!(blocks.len(), MOST_MAPPED);
+        std::thread::spawn(|| ()).join().expect("a thread finds room for its stack");
+        assert!(pool.allocate(100, TAG, OWNER, false).is_some(), "small ones share pages");
+        pool.free(blocks[7].address).expect("live");
+        assert!(pool.allocate(PAGE_SIZE, TAG, OWNER, false).is_some());
+        assert!(pool.allocate(PAGE_SIZE, TAG, OWNER, false).is_none());
     }
 
     #[test]

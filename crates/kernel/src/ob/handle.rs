@@ -30,9 +30,11 @@ pub struct HandleAttributes {
 }
 
 /// A process's handles. Values are multiples of four from 4.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct HandleTable {
     slots: RwLock<Slots>,
+    /// Handles that there can be.
+    limit: usize,
     /// Changes with every close, so that threads can keep what they looked up last.
     generation: AtomicU64,
 }
@@ -48,7 +50,17 @@ struct Slots {
 /// Handles that one process can hold.
 const LIMIT: usize = 1 << 24;
 
+impl Default for HandleTable {
+    fn default() -> Self {
+        Self::with_limit(LIMIT)
+    }
+}
+
 impl HandleTable {
+    fn with_limit(limit: usize) -> Self {
+        Self { slots: RwLock::default(), limit, generation: AtomicU64::new(0) }
+    }
+
     /// Opens a handle; takes over one reference to the object from the caller.
     ///
     /// # Errors
@@ -74,7 +86,7 @@ impl HandleTable {
         }
         let index = match slots.free.pop() {
             Some(index) => index,
-            None if slots.entries.len() < LIMIT => {
+            None if slots.entries.len() < self.limit => {
                 slots.entries.push(None);
                 slots.entries.len() - 1
             }
@@ -199,6 +211,30 @@ mod tests {
                 let late = process.handles.insert(object.clone(), 0);
                 assert_eq!(late, Err(abi::STATUS_PROCESS_IS_TERMINATING));
                 assert_eq!((object.references(), object.handles()), (1, 0));
+                object.dereference(kernel);
+            });
+        });
+    }
+
+    #[test]
+    fn a_full_table_refuses_a_handle_and_leaves_the_reference_to_the_caller() {
+        on_mock(0..1, 1, |machine| {
+            machine.inside(|kernel, _| {
+                let process = kernel.ps.create("application");
+                let table = HandleTable::with_limit(2);
+                let object = ex::event_object(kernel, abi::NotificationEvent, false).expect("pool");
+                let insert = || {
+                    assert!(object.try_reference());
+                    table.insert(object.clone(), 0)
+                };
+                let (first, second) = (insert().expect("room"), insert().expect("room"));
+                assert_eq!(insert(), Err(abi::STATUS_INSUFFICIENT_RESOURCES));
+                assert_eq!((object.references(), object.handles()), (4, 2));
+                object.dereference(kernel);
+                table.close(kernel, &process, first).expect("open");
+                assert_eq!(insert(), Ok(first), "room again");
+                table.close_all(kernel, &process);
+                assert_eq!((table.get(second).is_none(), object.references()), (true, 1));
                 object.dereference(kernel);
             });
         });

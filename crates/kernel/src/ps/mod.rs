@@ -5,6 +5,7 @@ mod early_answer;
 mod impersonation;
 mod object;
 mod process;
+mod requests;
 mod system_thread;
 mod thread_token;
 
@@ -16,6 +17,7 @@ pub use impersonation::{
 };
 pub use object::{ProcessBody, process_object};
 pub use process::{Process, Processes, SYSTEM_PROCESS_ID};
+pub(crate) use requests::{RequestKey, Which};
 pub use system_thread::{ThreadBody, spawn_system_thread};
 pub use thread_token::{
     duplicate_token, open_process_token, open_thread_token, query_token, set_thread_token,

@@ -8,6 +8,7 @@ use platform::scheduler::Lock;
 use platform::{Parked, Parker};
 
 use super::object::ProcessObject;
+use super::requests::{RequestKey, Requests, Which};
 use crate::Kernel;
 use crate::ke::Thread;
 use crate::mm::{SessionWindow, UserSpace};
@@ -54,6 +55,8 @@ pub struct Process {
     one_more_end: Parker,
     /// Of whoever parks there.
     listener: Lock<()>,
+    /// Those that can be cancelled.
+    under_way: Requests,
 }
 
 impl Process {
@@ -76,6 +79,7 @@ impl Process {
             ends: AtomicU64::new(0),
             one_more_end: Parker::new(),
             listener: Lock::new(()),
+            under_way: Requests::default(),
         })
     }
 
@@ -123,6 +127,21 @@ impl Process {
             }
             kernel.platform.park(&self.one_more_end, None);
         }
+    }
+
+    /// A request can be cancelled from now on.
+    pub(crate) fn add_request(&self, key: RequestKey) {
+        self.under_way.add(key);
+    }
+
+    /// It cannot be any more.
+    pub(crate) fn remove_request(&self, key: RequestKey) {
+        self.under_way.remove(key);
+    }
+
+    /// The addresses of the IRPs of requests that can be cancelled.
+    pub(crate) fn requests(&self, which: Which) -> Vec<u64> {
+        self.under_way.irps(which)
     }
 
     /// Whether asynchronous requests are under way.
