@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use app::Transport;
 
+pub mod boost;
 pub mod consult;
 pub mod delay;
 pub mod hello;
