@@ -96,7 +96,7 @@ fn items(page: &str) -> Vec<String> {
 }
 
 /// What stands in backquotes.
-fn spans(item: &str) -> impl Iterator<Item = &str> {
+pub(crate) fn spans(item: &str) -> impl Iterator<Item = &str> {
     item.split('`').skip(1).step_by(2)
 }
 
@@ -112,7 +112,7 @@ fn is_test(span: &str) -> bool {
     span.split('_').count() >= 3 && span.split('_').all(word)
 }
 
-fn defines(content: &str, name: &str) -> bool {
+pub(crate) fn defines(content: &str, name: &str) -> bool {
     content.match_indices(name).any(|(at, _)| {
         let ends = content[at + name.len()..].starts_with(['(', ' ', '<']);
         ends && (content[..at].ends_with("fn ") || content[..at].ends_with("mod "))

@@ -1,13 +1,13 @@
 //! The sample `boost` with its application: every completion's priority boost is in the trace.
 
-use std::path::Path;
+use std::sync::Arc;
 
 use app::{Device, Transport};
-use host::{Event, Machine};
+use host::Event;
 use ringbridge_scenarios::{
-    BOOST, Watch, application, failure, open, run_application, scenario, unload_when_closed,
+    BOOST, Watch, application, failure, open, run_application, scenario, serve, unload_when_closed,
 };
-use sample_applications::boost::{IOCTL_COMPLETE, KINDS, run};
+use sample_applications::boost::{self, IOCTL_COMPLETE, KINDS};
 
 const PATH: &str = r"\\.\Boost";
 
@@ -35,7 +35,7 @@ scenario! {
         let machine = BOOST.machine(form);
         let watch = Watch::on(&machine);
         let mut said = Vec::new();
-        run(std::sync::Arc::new(machine.process("embedded")), &mut |line| said.push(line.to_owned()))
+        boost::run(Arc::new(machine.process("embedded")), &mut |line| said.push(line.to_owned()))
             .expect("succeeds");
         assert_eq!(boosts(&watch), VALUES);
         let expected: Vec<_> =
@@ -47,20 +47,15 @@ scenario! {
 #[test]
 fn application_that_is_boosted() {
     if let Some(client) = application() {
-        run(std::sync::Arc::new(client), &mut |_| {}).expect("succeeds");
+        boost::run(Arc::new(client), &mut |_| {}).expect("succeeds");
     }
-}
-
-fn serve(machine: &Machine, folder: &Path) -> host::Server {
-    machine.serve(&folder.join("ringbridge.sock")).expect("serves")
 }
 
 scenario! {
     fn the_boosts_of_another_process_are_in_the_trace(form: Form) {
         let machine = BOOST.machine(form);
         let watch = Watch::on(&machine);
-        let folder = tempfile::tempdir().expect("a folder");
-        let server = serve(&machine, folder.path());
+        let (_folder, server) = serve(&machine);
         run_application("application_that_is_boosted", server.path());
         server.stop();
         assert_eq!(boosts(&watch), VALUES);
