@@ -112,7 +112,7 @@ fn is_test(span: &str) -> bool {
     span.split('_').count() >= 3 && span.split('_').all(word)
 }
 
-pub(crate) fn defines(content: &str, name: &str) -> bool {
+fn defines(content: &str, name: &str) -> bool {
     content.match_indices(name).any(|(at, _)| {
         let ends = content[at + name.len()..].starts_with(['(', ' ', '<']);
         ends && (content[..at].ends_with("fn ") || content[..at].ends_with("mod "))

@@ -19,11 +19,19 @@ pub(super) const OPTIONAL: &str = "fail";
 /// See samples/pipe: sets the mode of one open (1: it waits), and tells capacity, bytes inside and opens.
 const SET_MODE: ControlCode = ControlCode(0x0022_2004);
 const QUERY: ControlCode = ControlCode(0x0022_2008);
+/// And this one the bytes that one open has read and written.
+const POSITION: ControlCode = ControlCode(0x0022_200C);
 
 fn query(device: &Device<'_>) -> Result<[u32; 3]> {
     let mut answer = [0; 12];
     device.control(QUERY, &[], &mut answer)?;
     Ok([0, 4, 8].map(|at| u32::from_le_bytes(std::array::from_fn(|index| answer[at + index]))))
+}
+
+fn position(device: &Device<'_>) -> Result<[u64; 2]> {
+    let mut answer = [0; 16];
+    device.control(POSITION, &[], &mut answer)?;
+    Ok([0, 8].map(|at| u64::from_le_bytes(std::array::from_fn(|index| answer[at + index]))))
 }
 
 /// See samples/pipe.
@@ -55,6 +63,11 @@ pub(super) fn contexts(folder: &Path, output: &mut Output) -> Result<()> {
         "the second is set to wait; the first, read twice, does not",
         format_args!("{bytes} bytes: each has its own mode"),
     )?;
+    for (which, handle) in [("first", &first), ("second", &second)] {
+        let [read, written] = position(handle)?;
+        let result = format_args!("{read} bytes read, {written} written");
+        call(output, &format!("the {which} handle's own position"), result)?;
+    }
     stage.skip();
     first.close()?;
     second.close()?;
