@@ -289,7 +289,7 @@ mod tests {
                 r"│ application │   │ gate          │   │ I/O manager  │   │ \Driver\tap    │   │ \Driver\hello  │",
                 r"│ pid 42      ├──▶│ shared memory ├──▶│ IRP_MJ_WRITE ├──▶│ STATUS_PENDING ├──▶│ STATUS_SUCCESS │",
                 r"└──────▲──────┘   └───────────────┘   └──────────────┘   └────────────────┘   └────────┬───────┘",
-                r"       └────────────────── STATUS_SUCCESS, information 4, boost 2 ─────────────────────┘",
+                r"       └─────────────────── STATUS_SUCCESS, information 4, boost 2 ────────────────────┘",
             ]
         );
     }
