@@ -8,11 +8,14 @@
 #![forbid(unsafe_code)]
 
 mod bench;
+mod channels;
 mod demo;
 mod docs;
 mod fuzz;
 mod layers;
 mod named_tests;
+mod outcomes;
+mod readme;
 mod scenarios;
 mod soak;
 mod sys;

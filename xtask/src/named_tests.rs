@@ -96,7 +96,7 @@ fn items(page: &str) -> Vec<String> {
 }
 
 /// What stands in backquotes.
-fn spans(item: &str) -> impl Iterator<Item = &str> {
+pub(crate) fn spans(item: &str) -> impl Iterator<Item = &str> {
     item.split('`').skip(1).step_by(2)
 }
 

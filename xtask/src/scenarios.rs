@@ -3,12 +3,10 @@
 //! its file is named after, and to a form by the name that the macro `scenario!` gave it.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader};
-use std::process::Stdio;
 
-use anyhow::{Context, Result, bail};
-use serde_json::Value;
+use anyhow::{Result, bail};
 
+use crate::outcomes::{self, Outcome};
 use crate::workspace::{SCENARIOS, Workspace};
 use crate::{sys, tools};
 
@@ -27,15 +25,6 @@ pub(crate) struct Args {
     filter: String,
 }
 
-/// What the runner said of a test.
-#[derive(Debug, PartialEq, Eq)]
-struct Outcome {
-    /// The file's stem.
-    file: String,
-    name: String,
-    passed: bool,
-}
-
 pub(crate) fn run(args: &Args) -> Result<()> {
     let workspace = Workspace::load()?;
     sys::build(&workspace, &[])?.complete()?;
@@ -44,46 +33,31 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     }
     let mut command = workspace.cargo();
     command.args(["nextest", "run", "--package", SCENARIOS, "--no-fail-fast", "--status-level", "fail"]);
-    command.args(["--message-format", "libtest-json"]).env("NEXTEST_EXPERIMENTAL_LIBTEST_JSON", "1");
     if !args.filter.is_empty() {
         command.arg("-E").arg(format!("test({0}) | binary({0})", args.filter));
     }
-    let mut child = command.stdout(Stdio::piped()).spawn().context("the test runner cannot be started")?;
-    let lines = BufReader::new(child.stdout.take().context("a pipe")?).lines();
-    let outcomes: Vec<_> = lines.map_while(Result::ok).filter_map(|line| outcome(&line)).collect();
-    let status = child.wait().context("the test runner has no end")?;
+    let (outcomes, passed) = outcomes::run(&mut command)?;
+    let outcomes: Vec<_> = outcomes.into_iter().filter(is_scenario).collect();
     let samples: Vec<_> =
         workspace.packages.iter().filter_map(|package| package.folder.strip_prefix("samples/")).collect();
     for line in table(&samples, &outcomes) {
         println!("{line}");
     }
     let failed: Vec<_> = outcomes.iter().filter(|outcome| !outcome.passed).collect();
-    for Outcome { file, name, .. } in &failed {
+    for Outcome { binary: file, name, .. } in &failed {
         println!("FAILED  {file} {name}");
     }
-    match (status.success(), failed.len()) {
+    match (passed, failed.len()) {
         (true, 0) if !outcomes.is_empty() => Ok(()),
         (true, 0) => bail!("no scenario ran"),
-        (_, 0) => bail!("the test runner failed ({status})"),
+        (_, 0) => bail!("the test runner failed"),
         (_, count) => bail!("{count} of {} scenarios failed", outcomes.len()),
     }
 }
 
-/// A finished test, from a line of the runner's: `{"type":"test","event":"ok","name":"package::file$test"}`.
-fn outcome(line: &str) -> Option<Outcome> {
-    let event: Value = serde_json::from_str(line).ok()?;
-    let passed = match (event["type"].as_str()?, event["event"].as_str()?) {
-        ("test", "ok") => true,
-        ("test", "failed" | "timeout") => false,
-        _ => return None,
-    };
-    let (binary, name) = event["name"].as_str()?.split_once('$')?;
-    let file = binary.rsplit("::").next()?;
-    // The other process of a scenario between two is a test for the runner's sake alone.
-    if name.starts_with("application_") {
-        return None;
-    }
-    Some(Outcome { file: file.to_owned(), name: name.to_owned(), passed })
+/// The other process of a scenario between two is a test for the runner's sake alone.
+fn is_scenario(outcome: &Outcome) -> bool {
+    !outcome.name.starts_with("application_")
 }
 
 /// Tests that passed, of how many.
@@ -116,7 +90,7 @@ type Row = [Count; 3];
 fn table(samples: &[&str], outcomes: &[Outcome]) -> Vec<String> {
     let mut by_sample = BTreeMap::<&str, Row>::new();
     let mut others = BTreeMap::<&str, Row>::new();
-    for Outcome { file, name, passed } in outcomes {
+    for Outcome { binary: file, name, passed, .. } in outcomes {
         let native = name.ends_with("::native");
         let row = if native || name.ends_with("::sys") {
             let sample = samples.iter().find(|sample| file.split('_').any(|word| word == **sample));
@@ -150,6 +124,7 @@ fn table(samples: &[&str], outcomes: &[Outcome]) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::outcomes::outcome;
 
     #[test]
     fn a_finished_test_is_counted_by_its_file_and_form() {

@@ -8,13 +8,14 @@ use std::process::ExitCode;
 use anyhow::Result;
 
 use crate::workspace::Workspace;
-use crate::{docs, layers, sys, tools, wine};
+use crate::{channels, docs, layers, outcomes, sys, tools, wine};
 
 /// Run everything that a change must pass.
 ///
 /// In order: formatting, clippy, layers, drivers to .sys, applications for Windows, a sample under Wine, the models of the
 /// hand-over between processes, dependencies, documentation builds, generated pages are current, doc tests, and
-/// then unit and scenario tests (with cargo-nextest where it is installed, else `cargo test`). A part that fails does not
+/// then unit and scenario tests (with cargo-nextest where it is installed, else `cargo test`), of which those that docs/channels.txt
+/// names must have run and passed. A part that fails does not
 /// stop those after it; a part whose tool is missing is skipped, and listed with the reason before the tests start. The exit
 /// status is 0 only when nothing failed. .ci/run calls exactly this.
 #[derive(clap::Args)]
@@ -49,6 +50,10 @@ pub(crate) fn run(args: &Args) -> ExitCode {
         tools::succeed(workspace.cargo().args(["test", "--doc", "--workspace", "--no-fail-fast"])).map(done)
     });
     gate.skipped.extend(cannot_be_other_users());
+    if !tools::cargo_has("nextest") {
+        let why = "which tests have passed is not compared with docs/channels.txt without cargo-nextest";
+        gate.skipped.push(format!("channels: {why}"));
+    }
     gate.summarise();
     let tests_passed = tests(&workspace);
     // The runner has said which tests failed, and its summary stays last: unless something failed that it does not know of.
@@ -154,19 +159,31 @@ fn doc(workspace: &Workspace) -> Result<()> {
     tools::succeed(&mut command)
 }
 
-/// Whether all tests passed.
+/// Whether all tests passed, and those that docs/channels.txt names ran. Its own words stand behind the runner's summary only when
+/// a row is not proved.
 fn tests(workspace: &Workspace) -> bool {
     eprintln!("\n==> tests");
     let mut command = workspace.cargo();
-    if tools::cargo_has("nextest") {
-        command.args(["nextest", "run"]);
-    } else {
-        // Doc tests ran before.
-        command.args(["test", "--lib", "--bins", "--tests", "--examples"]);
+    if !tools::cargo_has("nextest") {
+        // Doc tests ran before. What cargo prints cannot tell which test of which file has passed.
+        command.args(["test", "--lib", "--bins", "--tests", "--examples", "--workspace", "--no-fail-fast"]);
+        return command.status().map(|status| status.success()).unwrap_or_else(|error| {
+            eprintln!("error: the tests cannot be started: {error}");
+            false
+        });
     }
-    command.args(["--workspace", "--no-fail-fast"]);
-    command.status().map(|status| status.success()).unwrap_or_else(|error| {
-        eprintln!("error: the tests cannot be started: {error}");
-        false
-    })
+    command.args(["nextest", "run", "--workspace", "--no-fail-fast"]);
+    match outcomes::run(&mut command).and_then(|run| Ok((channels::rows(&workspace.root)?, run))) {
+        Ok((rows, (outcomes, passed))) => {
+            let unproved = channels::unproved(workspace, &rows, &outcomes);
+            if !unproved.is_empty() {
+                eprintln!("\nFAILED: rows of docs/channels.md are not proved:\n  {}", unproved.join("\n  "));
+            }
+            passed && unproved.is_empty()
+        }
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            false
+        }
+    }
 }

@@ -82,6 +82,11 @@ impl Output {
         if self.unicode { "→" } else { "->" }
     }
 
+    /// Whether the terminal's encoding has more than ASCII.
+    pub(crate) fn unicode(&self) -> bool {
+        self.unicode
+    }
+
     /// Prints a line.
     pub(crate) fn line(&mut self, line: impl Display) -> Result<()> {
         writeln!(self.out, "{line}").map_err(|error| Unwritten(error).into())

@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use app::Transport;
 
+pub mod boost;
 pub mod buffers;
 pub mod consult;
 pub mod delay;

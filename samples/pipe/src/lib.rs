@@ -16,7 +16,7 @@
 //! on a pipe whose other side never came yet, a request waits for it. STATUS_CANCELLED: the application's thread ends.
 //! A write of which parts are in then succeeds with their length, and the next one fails.
 //!
-//! [`IOCTL_SET_CAPACITY`], [`IOCTL_SET_MODE`] and [`IOCTL_QUERY`] are the control codes.
+//! [`IOCTL_SET_CAPACITY`], [`IOCTL_SET_MODE`], [`IOCTL_QUERY`] and [`IOCTL_POSITION`] are the control codes.
 #![cfg_attr(windows, no_std)]
 #![forbid(unsafe_code)]
 
@@ -48,6 +48,9 @@ pub const IOCTL_SET_CAPACITY: u32 = CTL_CODE(FILE_DEVICE_UNKNOWN, 0x800, METHOD_
 pub const IOCTL_SET_MODE: u32 = CTL_CODE(FILE_DEVICE_UNKNOWN, 0x801, METHOD_BUFFERED, FILE_ANY_ACCESS);
 /// Gives three numbers of four bytes each, little-endian: capacity, bytes in the pipe, opens.
 pub const IOCTL_QUERY: u32 = CTL_CODE(FILE_DEVICE_UNKNOWN, 0x802, METHOD_BUFFERED, FILE_ANY_ACCESS);
+
+/// Answers with the bytes that this open has read and written: two numbers of eight bytes, little-endian.
+pub const IOCTL_POSITION: u32 = CTL_CODE(FILE_DEVICE_UNKNOWN, 0x803, METHOD_BUFFERED, FILE_ANY_ACCESS);
 
 /// Bytes that a pipe holds unless [`IOCTL_SET_CAPACITY`] says otherwise.
 pub const DEFAULT_CAPACITY: u32 = 4096;
@@ -123,7 +126,12 @@ impl Dispatch for Example {
     fn read(&self, mut request: Read) -> impl Answer {
         let level = request.level();
         let (contexts, mut output) = request.contexts_and_output();
-        match of(contexts).and_then(|(pipe, open)| pipe.read(level, open.mode(), &mut output)) {
+        let read = of(contexts).and_then(|(pipe, open)| {
+            pipe.read(level, open.mode(), &mut output)?;
+            open.has_read(output.written());
+            Ok(())
+        });
+        match read {
             Ok(()) => request.complete(),
             Err(status) => request.fail(status),
         }
@@ -131,7 +139,12 @@ impl Dispatch for Example {
 
     fn write(&self, request: Write) -> impl Answer {
         let data = request.data();
-        match of(request.contexts()).and_then(|(pipe, open)| pipe.write(request.level(), open.mode(), data)) {
+        let taken = of(request.contexts()).and_then(|(pipe, open)| {
+            let taken = pipe.write(request.level(), open.mode(), data)?;
+            open.has_written(taken);
+            Ok(taken)
+        });
+        match taken {
             Ok(taken) => request.complete_partly(taken),
             Err(status) => request.fail(status),
         }
@@ -161,6 +174,15 @@ fn control(request: &mut BufferedControl) -> Result<(), NTSTATUS> {
                 return Err(STATUS_BUFFER_TOO_SMALL);
             }
             output.write(state.as_flattened());
+            Ok(())
+        }
+        IOCTL_POSITION => {
+            let (contexts, mut output) = request.contexts_and_output();
+            let position = of(contexts)?.1.position().map(u64::to_le_bytes);
+            if output.capacity() < size_of_val(&position) {
+                return Err(STATUS_BUFFER_TOO_SMALL);
+            }
+            output.write(position.as_flattened());
             Ok(())
         }
         _ => Err(STATUS_INVALID_DEVICE_REQUEST),

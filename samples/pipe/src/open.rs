@@ -1,6 +1,6 @@
 //! What belongs to one open: the instance context.
 
-use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 use driver::abi::{FILE_APPEND_DATA, FILE_READ_DATA, FILE_WRITE_DATA, NTSTATUS, STATUS_INVALID_PARAMETER};
 
@@ -21,6 +21,9 @@ pub(crate) struct Open {
     mode: AtomicU32,
     /// Whether it counts as the pipe's reader and writer no more. Changes under the pipe's mutex.
     left: AtomicBool,
+    /// Bytes that its requests have read and written so far.
+    read: AtomicU64,
+    written: AtomicU64,
 }
 
 impl Open {
@@ -31,6 +34,8 @@ impl Open {
             may_write: access & (FILE_WRITE_DATA | FILE_APPEND_DATA) != 0,
             mode: AtomicU32::new(Mode::NonBlocking as u32),
             left: AtomicBool::new(false),
+            read: AtomicU64::new(0),
+            written: AtomicU64::new(0),
         }
     }
 
@@ -57,6 +62,21 @@ impl Open {
         }
         self.mode.store(mode, Ordering::Relaxed);
         Ok(())
+    }
+
+    /// It has read so many bytes more.
+    pub(crate) fn has_read(&self, count: usize) {
+        self.read.fetch_add(count as u64, Ordering::Relaxed);
+    }
+
+    /// It has written so many bytes more.
+    pub(crate) fn has_written(&self, count: usize) {
+        self.written.fetch_add(count as u64, Ordering::Relaxed);
+    }
+
+    /// Bytes that it has read and written.
+    pub(crate) fn position(&self) -> [u64; 2] {
+        [&self.read, &self.written].map(|count| count.load(Ordering::Relaxed))
     }
 
     /// Whether this is the first time.

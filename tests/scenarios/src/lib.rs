@@ -43,6 +43,9 @@ pub struct SampleDriver {
     pub entry: abi::DRIVER_INITIALIZE,
 }
 
+/// The sample `boost`.
+pub const BOOST: SampleDriver = SampleDriver { name: "boost", entry: sample_boost::DRIVER_ENTRY };
+
 /// The sample `hello`.
 pub const HELLO: SampleDriver = SampleDriver { name: "hello", entry: sample_hello::DRIVER_ENTRY };
 

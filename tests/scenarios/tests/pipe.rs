@@ -7,7 +7,9 @@ use abi::{FILE_READ_DATA, FILE_WRITE_DATA, NTSTATUS};
 use app::{ControlCode, Device, OpenOptions};
 use gate::Transport;
 use ringbridge_scenarios::{PIPE, application, failure, open, run_application, scenario, unload_cleanly};
-use sample_pipe::{DEFAULT_CAPACITY, IOCTL_QUERY, IOCTL_SET_CAPACITY, IOCTL_SET_MODE, MAX_CAPACITY, Mode};
+use sample_pipe::{
+    DEFAULT_CAPACITY, IOCTL_POSITION, IOCTL_QUERY, IOCTL_SET_CAPACITY, IOCTL_SET_MODE, MAX_CAPACITY, Mode,
+};
 
 const HELLO: &str = r"\\.\Example\HELLO";
 
@@ -490,5 +492,54 @@ scenario! {
         server.stop();
         drop(keeper);
         unload_cleanly(&machine, "pipe");
+    }
+}
+
+/// Bytes that this handle has read and written.
+fn position(device: &Device<'_>) -> [u64; 2] {
+    let mut answer = [0; 16];
+    assert_eq!(device.control(ControlCode(IOCTL_POSITION), &[], &mut answer).expect("answers"), 16);
+    [0, 8].map(|at| u64::from_le_bytes(answer[at..at + 8].try_into().expect("eight bytes")))
+}
+
+scenario! {
+    fn each_handle_of_a_pipe_keeps_a_position_of_its_own(form: Form) {
+        let machine = PIPE.machine(form);
+        let process = machine.process("two handles");
+        let [one, other] = [HELLO, r"\\.\Example\hello"].map(|path| open(&process, path));
+        assert_eq!(one.write(b"123").expect("is taken"), 3);
+        assert_eq!(other.write(b"45678").expect("is taken"), 5);
+        assert_eq!(read(&other, 4), b"1234", "the pipe is one");
+        assert_eq!((position(&one), position(&other)), ([0, 3], [4, 5]));
+        assert_eq!(read(&one, 9), b"5678");
+        assert_eq!((position(&one), position(&other)), ([4, 3], [4, 5]));
+        let copy = one.try_clone().expect("is duplicated");
+        assert_eq!(position(&copy), [4, 3], "a duplicate is of the same file");
+        let short = one.control(ControlCode(IOCTL_POSITION), &[], &mut [0; 15]);
+        assert_eq!(failure(short), abi::STATUS_BUFFER_TOO_SMALL);
+    }
+}
+
+#[test]
+fn application_that_keeps_its_position() {
+    let Some(client) = application() else { return };
+    let device = open(&client, HELLO);
+    assert_eq!(position(&device), [0, 0], "not that of the other process's handle");
+    assert_eq!(device.write(b"1234567").expect("is taken"), 7);
+    assert_eq!(position(&device), [0, 7]);
+}
+
+scenario! {
+    fn a_position_is_kept_for_a_handle_of_another_process(form: Form) {
+        let machine = PIPE.machine(form);
+        let process = machine.process("keeps the pipe");
+        let device = open(&process, HELLO);
+        assert_eq!(device.write(b"12").expect("is taken"), 2);
+        let folder = tempfile::tempdir().expect("a folder");
+        let server = machine.serve(&folder.path().join("ringbridge.sock")).expect("serves");
+        run_application("application_that_keeps_its_position", server.path());
+        server.stop();
+        assert_eq!(read(&device, 16), b"121234567");
+        assert_eq!(position(&device), [9, 2]);
     }
 }

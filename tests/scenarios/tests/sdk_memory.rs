@@ -3,7 +3,7 @@
 
 use abi::{STATUS_ACCESS_VIOLATION, STATUS_DEVICE_NOT_CONNECTED};
 use app::ControlCode;
-use host::InputBuffer;
+use host::{InputBuffer, UnloadOutcome, tag_name};
 use ringbridge_scenarios::{BUFFERS, Form, MEMORY, failure, open, scenario, unload_cleanly};
 use test_memory::{Case, IOCTL_INVERT_LOCKED};
 
@@ -43,6 +43,24 @@ scenario! {
 scenario! {
     fn paged_pool_is_not_freed_at_dispatch_level(form: Form) {
         stops(form, Case::PagedDroppedAtDispatchLevel);
+    }
+}
+
+scenario! {
+    fn what_a_driver_leaks_is_told_by_its_tag_when_it_is_unloaded(form: Form) {
+        let machine = MEMORY.machine(form);
+        let process = machine.process("application");
+        let device = open(&process, r"\\.\Memory");
+        device.control(ControlCode(Case::Leak.code()), &[], &mut []).expect("leaks");
+        device.close().expect("closes");
+        let UnloadOutcome::Unloaded(report) = machine.unload("memory").expect("unloads") else {
+            panic!("no file is open")
+        };
+        assert!(!report.is_clean());
+        let [(tag, usage)] = report.pool[..] else { panic!("{:?}", report.pool) };
+        assert_eq!(tag_name(tag), "Memo");
+        assert_eq!((usage.blocks, usage.bytes), (2, 5100));
+        assert_eq!((usage.paged_blocks, usage.paged_bytes), (1, 5000));
     }
 }
 

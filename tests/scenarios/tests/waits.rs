@@ -3,7 +3,9 @@
 use abi::STATUS_DEVICE_NOT_CONNECTED;
 use host::Event;
 use ringbridge_scenarios::{Form, WAITS, Watch, case_code, failure, open, scenario, unload_cleanly};
-use test_waits::{ALL, ANY, FOR_USER, HELD, INTERRUPTED, MUTEXES, REGIONS, SIXTY_FOUR, TIMERS_AND_THREADS};
+use test_waits::{
+    ALL, ANY, FOR_USER, HELD, INTERRUPTED, LOCKS, MUTEXES, REGIONS, SIXTY_FOUR, TIMERS_AND_THREADS,
+};
 
 const PATH: &str = r"\\.\RbWaits";
 
@@ -38,6 +40,12 @@ scenario! {
 scenario! {
     fn sixty_four_objects_can_be_waited_for_with_wait_blocks(form: Form) {
         case(form, SIXTY_FOUR);
+    }
+}
+
+scenario! {
+    fn no_count_is_lost_under_a_spin_lock_plain_or_queued_a_mutex_fast_or_not_or_a_resource(form: Form) {
+        case(form, LOCKS);
     }
 }
 

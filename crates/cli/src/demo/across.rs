@@ -11,26 +11,27 @@ use app::Device;
 use gate::Client;
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::{DEVICE, ECHO, Part, call, driver, dump};
+use super::stage::{run_at, show_command};
+use super::{DEVICE, ECHO, call, dump};
 use crate::output::{Output, Tone};
 use crate::transfer::front;
 
-pub(super) fn show(folder: &Path, output: &mut Output) -> Result<Part> {
-    let path = match driver(folder, "hello.sys") {
-        Ok(path) => path,
-        Err(skipped) => return Ok(skipped),
-    };
+/// The host in a process of its own: what is loaded, one more and one less while it runs, and an application of it here.
+pub(super) fn show(folder: &Path, output: &mut Output) -> Result<()> {
     let room = Room::new()?;
     let socket = room.path().join("gate");
-    let shown = format!("$ ringbridge serve {} --socket {}", path.display(), socket.display());
-    output.line(format_args!("   {}", output.paint(Tone::Good, shown)))?;
+    let path = folder.join("hello.sys");
+    show_command(&["serve", &path.display().to_string()], output)?;
     // Whatever is buffered must not appear behind what the other process makes us wait for.
     output.flush()?;
     let (host, ready) = Host::start(&[&path], &socket)?;
     output.line(format_args!("      {ready}"))?;
+    let pipe = folder.join("pipe.sys").display().to_string();
+    for arguments in [&["list"][..], &["load", &pipe], &["list"], &["unload", "pipe"]] {
+        run_at(&socket, arguments, output)?;
+    }
     talk(&socket, output)?;
-    stop(host, output)?;
-    Ok(Part::Shown)
+    stop(host, output)
 }
 
 fn talk(socket: &Path, output: &mut Output) -> Result<()> {

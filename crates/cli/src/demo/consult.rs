@@ -7,8 +7,9 @@ use anyhow::{Result, anyhow, bail};
 use app::lpc::{Message, Port, Shown};
 use app::{ControlCode, Device, FileMapping, MappingAccess, SecurityQos, Transport};
 
-use super::samples::Stage;
-use super::{Part, call, driver};
+use super::call;
+use super::route::From;
+use super::stage::Stage;
 use crate::output::Output;
 
 const CONSULT: ControlCode = ControlCode(0x0022_2000);
@@ -16,18 +17,16 @@ const DEVICE: &str = r"\\.\Consult";
 const OWN: &str = r"\BaseNamedObjects\Demo";
 const DRIVERS: &str = r"\BaseNamedObjects\Consult";
 
-pub(super) fn show(folder: &Path, output: &mut Output) -> Result<Part> {
-    let path = match driver(folder, "consult.sys") {
-        Ok(path) => path,
-        Err(skipped) => return Ok(skipped),
-    };
-    let stage = Stage::new(&path)?;
+pub(super) fn show(folder: &Path, output: &mut Output) -> Result<()> {
+    let stage = Stage::new(folder, &["consult"])?;
     let process = stage.process();
     output.line("   The driver asks the application, through a port of the application's:")?;
+    stage.skip();
     asked(&process, output)?;
+    stage.draw_those(From::Here, "", |route| route.major == abi::IRP_MJ_DEVICE_CONTROL, output)?;
     output.line("   The application asks the driver, through a port of the driver's:")?;
     ask(&process, output)?;
-    Ok(Part::Shown)
+    stage.draw_nothing("messages and views of LPC go past the I/O manager", output)
 }
 
 /// Answers the driver's questions, each with a number; what they were.

@@ -4,11 +4,12 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 use app::{ControlCode, Device};
-use host::{LoadOptions, Machine};
 
-use super::{DEVICE, Part, call, driver};
+use super::route::From;
+use super::stage::Stage;
+use super::{DEVICE, call};
+use crate::hex;
 use crate::output::{Output, Tone};
-use crate::{hex, target};
 
 /// STOP_UNHANDLED of tests/drivers/cases.h: a read outside of any `__try`.
 const READ_ADDRESS: ControlCode = ControlCode(0x0022_2004);
@@ -17,17 +18,10 @@ const ADDRESS: u64 = 0x10;
 /// Length of a case's answer.
 const ANSWER: usize = 216;
 
-pub(super) fn show(folder: &Path, output: &mut Output) -> Result<Part> {
-    let (stop, hello) = match (driver(folder, "stop.sys"), driver(folder, "hello.sys")) {
-        (Ok(stop), Ok(hello)) => (stop, hello),
-        (Err(skipped), _) | (_, Err(skipped)) => return Ok(skipped),
-    };
-    let machine = Machine::new().context("no machine can be started")?;
-    target::load(&machine, &stop, LoadOptions::default())?;
-    output.line(format_args!(
-        "   {} reads address {ADDRESS:#x}, with no __except around it.",
-        stop.display()
-    ))?;
+pub(super) fn show(folder: &Path, output: &mut Output) -> Result<()> {
+    let stage = Stage::new(folder, &["stop"])?;
+    let machine = &stage.machine;
+    output.line(format_args!("   stop.sys reads address {ADDRESS:#x}, with no __except around it."))?;
     let process = machine.process("demo");
     let device = Device::open(&process, r"\\.\RbStop")?;
     let refused = device.control(READ_ADDRESS, &ADDRESS.to_le_bytes(), &mut [0; ANSWER]);
@@ -38,15 +32,14 @@ pub(super) fn show(folder: &Path, output: &mut Output) -> Result<Part> {
     let report = machine.bugcheck().context("the machine did not stop")?;
     output.line("   Windows would show a blue screen. Here it is a report:")?;
     report.to_string().lines().try_for_each(|line| output.line(format_args!("      {line}")))?;
-    live_on(&hello, output)?;
-    Ok(Part::Shown)
+    stage.draw_those(From::Here, "", |route| route.major == abi::IRP_MJ_DEVICE_CONTROL, output)?;
+    live_on(folder, output)
 }
 
 /// A machine beside the one that stopped, in the same process.
-fn live_on(hello: &Path, output: &mut Output) -> Result<()> {
-    let machine = Machine::new().context("no machine can be started")?;
-    target::load(&machine, hello, LoadOptions::default())?;
-    let process = machine.process("demo");
+fn live_on(folder: &Path, output: &mut Output) -> Result<()> {
+    let stage = Stage::new(folder, &["hello"])?;
+    let process = stage.process();
     let device = Device::open(&process, DEVICE)?;
     let mut buffer = [0; 4];
     let bytes = device.read(&mut buffer)?;

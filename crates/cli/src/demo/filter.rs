@@ -1,18 +1,16 @@
 //! The part about device stacks: a filter above another driver's device, and the ways of IRPs through both.
 
 use std::path::Path;
-use std::sync::Arc;
 use std::thread;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use app::{ControlCode, Device, Transport};
-use host::{Event, LoadOptions, Machine, Process, UnloadOutcome};
+use host::Process;
 
-use super::here::draw;
-use super::{DEVICE, Part, call, driver};
-use crate::output::{Output, Tone};
-use crate::target;
-use crate::watch::Recorder;
+use super::route::From;
+use super::stage::{Stage, draw, is_pended};
+use super::{DEVICE, call, objects, refused};
+use crate::output::Output;
 
 /// The sample's codes and modes: see samples/tap.
 const REPORT: ControlCode = ControlCode(0x0022_2040);
@@ -24,36 +22,29 @@ const CONTROL: &str = r"\\.\Tap";
 const COUNTED: [&str; 9] =
     ["creates", "closes", "reads", "bytes read", "writes", "controls", "refused", "held", "sent again"];
 
-pub(super) fn show(folder: &Path, output: &mut Output) -> Result<Part> {
-    let (hello, tap) = match (driver(folder, "hello.sys"), driver(folder, "tap.sys")) {
-        (Ok(hello), Ok(tap)) => (hello, tap),
-        (Err(skipped), _) | (_, Err(skipped)) => return Ok(skipped),
-    };
-    let machine = Machine::new().context("no machine can be started")?;
-    target::load(&machine, &hello, LoadOptions::default())?;
-    let process = machine.process("demo");
+pub(super) fn show(folder: &Path, output: &mut Output) -> Result<()> {
+    let stage = Stage::new(folder, &["hello"])?;
+    let process = stage.process();
     let device = Device::open(&process, DEVICE)?;
+    stage.skip();
     read(&device, "with hello.sys alone", output)?;
-    target::load(&machine, &tap, LoadOptions::default())?;
+    stage.draw("", output)?;
+    stage.load(folder, "tap")?;
+    stage.skip();
     output.line(
         r"   tap.sys attaches a device of its own above \Device\My_Device. The file is open already:",
     )?;
-    let events = Arc::new(Recorder::default());
-    machine.watch(events.clone());
     read(&device, "through both", output)?;
-    draw(&events, "capital letters copied out", output)?;
+    stage.draw("capital letters", output)?;
     refuse(&device, output)?;
-    draw(&events, "the driver below does not learn of it", output)?;
-    hold(&machine, &process, &device, &events, output)?;
+    stage.draw("", output)?;
+    hold(&stage, &process, &device, output)?;
     report(&process, output)?;
-    match machine.unload("tap").map_err(|status| anyhow::anyhow!("tap cannot be unloaded: {status:?}"))? {
-        UnloadOutcome::Unloaded(report) if report.is_clean() => {}
-        other => bail!("tap left something behind: {other:?}"),
-    }
-    call(output, "DriverUnload of tap.sys", "detached, nothing left behind")?;
+    objects::unload(&stage, "tap", output)?;
+    stage.skip();
     read(&device, "with hello.sys alone again", output)?;
-    device.close()?;
-    Ok(Part::Shown)
+    stage.draw("", output)?;
+    Ok(device.close()?)
 }
 
 fn read(device: &Device<'_>, how: &str, output: &mut Output) -> Result<()> {
@@ -64,31 +55,19 @@ fn read(device: &Device<'_>, how: &str, output: &mut Output) -> Result<()> {
 }
 
 fn refuse(device: &Device<'_>, output: &mut Output) -> Result<()> {
-    let Err(error) = device.write(b"!forbidden") else {
-        bail!("the filter let a write pass that it refuses")
-    };
-    let name = abi::win32_name(error.code).unwrap_or_default();
-    let error = format!("error {} {name}", error.code);
-    call(output, "WriteFile(\"!forbidden\")", output.paint(Tone::Bad, error))
+    refused(output, "WriteFile(\"!forbidden\")", device.write(b"!forbidden"))
 }
 
 /// A write that the filter holds until it is told to let it go.
-fn hold(
-    machine: &Machine,
-    process: &Process,
-    device: &Device<'_>,
-    events: &Recorder,
-    output: &mut Output,
-) -> Result<()> {
+fn hold(stage: &Stage, process: &Process, device: &Device<'_>, output: &mut Output) -> Result<()> {
+    let (machine, events) = (&stage.machine, &stage.events);
     let control = Device::open(process, CONTROL)?;
     control.control(SET_MODE, &HOLD_WRITES.to_le_bytes(), &mut [])?;
     events.take();
     let (written, seen) = thread::scope(|scope| {
         let writer = scope.spawn(|| device.write(b"held"));
         let mut seen = Vec::new();
-        let is_pending =
-            |event: &Event| matches!(event, Event::IrpReturned { status: abi::STATUS_PENDING, .. });
-        while !seen.iter().any(is_pending) && !writer.is_finished() && machine.bugcheck().is_none() {
+        while !seen.iter().any(is_pended) && !writer.is_finished() && machine.bugcheck().is_none() {
             seen.append(&mut events.take());
             thread::yield_now();
         }
@@ -103,10 +82,7 @@ fn hold(
         "WriteFile(\"held\")",
         format_args!("{bytes} bytes taken, once IOCTL_RELEASE let it go down"),
     )?;
-    for route in super::route::routes(&seen).iter().filter(|route| route.major == abi::IRP_MJ_WRITE) {
-        let line = route.draw(output.arrow(), "");
-        output.line(format_args!("      {}", output.paint(Tone::Quiet, line)))?;
-    }
+    draw(&seen, From::Here, "", |route| route.major == abi::IRP_MJ_WRITE, output)?;
     Ok(control.close()?)
 }
 

@@ -5,24 +5,21 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use app::{ControlCode, Device};
-use host::{DeviceAction, DeviceReport, DeviceRequest, LoadOptions, Machine};
+use host::{DeviceAction, DeviceReport, DeviceRequest};
 
-use super::{Part, call, driver};
+use super::call;
+use super::route::From;
+use super::stage::Stage;
 use crate::output::Output;
-use crate::target;
 
 /// See samples/lifecycle: what has happened so far.
 const HISTORY: ControlCode = ControlCode(0x0022_6000);
-const INSTANCE: &str = r"ROOT\LIFECYCLE\0000";
+pub(super) const INSTANCE: &str = r"ROOT\LIFECYCLE\0000";
 
 /// See samples/lifecycle.
-pub(super) fn show(folder: &Path, output: &mut Output) -> Result<Part> {
-    let path = match driver(folder, "lifecycle.sys") {
-        Ok(path) => path,
-        Err(skipped) => return Ok(skipped),
-    };
-    let machine = Machine::new().context("no machine can be started")?;
-    target::load(&machine, &path, LoadOptions::default())?;
+pub(super) fn show(folder: &Path, output: &mut Output) -> Result<()> {
+    let stage = Stage::new(folder, &["lifecycle"])?;
+    let machine = &stage.machine;
     output.line("   lifecycle.sys makes no device: the Plug and Play manager says that there is one.")?;
     let request = DeviceRequest::Add {
         service: "lifecycle".to_owned(),
@@ -30,31 +27,34 @@ pub(super) fn show(folder: &Path, output: &mut Output) -> Result<Part> {
         lower_filters: Vec::new(),
     };
     machine.manage_devices(&request)?;
-    let started = act(&machine, DeviceAction::Start, output)?;
+    stage.skip();
+    let started = act(&stage, DeviceAction::Start, output)?;
     let link = started.devices.first().and_then(|device| device.interfaces.first());
     let path = link.context("the device has no interface")?.replacen(r"\??\", r"\\?\", 1);
     let process = machine.process("demo");
     let device = Device::open(&process, &path)?;
     call(output, &format!("CreateFile({path})"), format_args!("handle {:#x}", device.handle().0))?;
     output.line("   Somebody wants it gone while it is in use:")?;
-    act(&machine, DeviceAction::Remove, output)?;
+    act(&stage, DeviceAction::Remove, output)?;
     output.line("   The system sleeps and wakes; the driver brings its device to D3 and back to D0:")?;
     for state in [abi::PowerSystemSleeping3, abi::PowerSystemWorking] {
         tell(&machine.manage_devices(&DeviceRequest::Power { state: state.cast_unsigned() })?, output)?;
+        stage.draw_those(From::System, "", |_| true, output)?;
     }
     output.line("   It is pulled out; its drivers hear the rest when the last file is closed:")?;
-    act(&machine, DeviceAction::SurpriseRemove, output)?;
+    act(&stage, DeviceAction::SurpriseRemove, output)?;
     let mut events = [0; 64];
     let count = device.control(HISTORY, &[], &mut events)?;
     let history: Vec<_> = crate::transfer::front(&events, count).iter().map(|event| name(*event)).collect();
     call(output, "what the driver has seen", history.join(", "))?;
-    device.close()?;
-    Ok(Part::Shown)
+    Ok(device.close()?)
 }
 
-fn act(machine: &Machine, action: DeviceAction, output: &mut Output) -> Result<DeviceReport> {
-    let report = machine.manage_devices(&DeviceRequest::Act { instance: INSTANCE.to_owned(), action })?;
+fn act(stage: &Stage, action: DeviceAction, output: &mut Output) -> Result<DeviceReport> {
+    let request = DeviceRequest::Act { instance: INSTANCE.to_owned(), action };
+    let report = stage.machine.manage_devices(&request)?;
     tell(&report, output)?;
+    stage.draw_those(From::System, "", |_| true, output)?;
     Ok(report)
 }
 

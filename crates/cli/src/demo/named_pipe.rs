@@ -5,8 +5,9 @@ use std::path::Path;
 use anyhow::{Result, ensure};
 use app::{ControlCode, Device, NamedPipe, NamedPipeOptions};
 
-use super::samples::Stage;
-use super::{Part, call, driver};
+use super::call;
+use super::route::{From, Route};
+use super::stage::Stage;
 use crate::output::{Output, Tone};
 
 /// See samples/namedpipe.
@@ -19,11 +20,8 @@ fn text(buffer: &[u8], count: u32) -> String {
 }
 
 /// See samples/namedpipe.
-pub(super) fn show(folder: &Path, output: &mut Output) -> Result<Part> {
-    let stage = match driver(folder, "namedpipe.sys") {
-        Ok(path) => Stage::new(&path)?,
-        Err(skipped) => return Ok(skipped),
-    };
+pub(super) fn show(folder: &Path, output: &mut Output) -> Result<()> {
+    let stage = Stage::new(folder, &["namedpipe"])?;
     let (process, other) = (stage.process(), stage.process());
     output.line(
         "   Named pipes need no driver of yours. Messages stay whole, whatever the reader has room for:",
@@ -59,11 +57,12 @@ pub(super) fn show(folder: &Path, output: &mut Output) -> Result<Part> {
     stage.skip();
     device.control(TALK, &input, &mut [])?;
     call(output, &format!("DeviceIoControl({TALK:?}, {NT_NAME})"), "the driver opens the pipe")?;
-    stage.draw("", output)?;
+    let control = |route: &Route| route.begins_at(r"\Driver\namedpipe");
+    stage.draw_those(From::Here, "", control, output)?;
     let count = server.read(&mut buffer)?;
     call(output, "ReadFile", format_args!("{:?}", text(&buffer, count)))?;
     server.write(b"desserts")?;
     let count = server.read(&mut buffer)?;
     call(output, "WriteFile(\"desserts\"), ReadFile", format_args!("{:?}", text(&buffer, count)))?;
-    Ok(Part::Shown)
+    Ok(())
 }

@@ -8,8 +8,8 @@ use abi::{GENERIC_READ, SYNCHRONIZE};
 use anyhow::{Result, ensure};
 use app::{Buffer, ControlCode, Device, Event, EventKind, OpenOptions, Overlapped, Transport};
 
-use super::samples::Stage;
-use super::{Part, call, driver};
+use super::call;
+use super::stage::Stage;
 use crate::output::{Output, Tone};
 
 /// See samples/notify: its codes, and the ways that it is asked for.
@@ -26,16 +26,13 @@ const COUNT: u32 = 1000;
 const PATIENCE: Option<Duration> = Some(Duration::from_secs(10));
 
 /// See samples/notify.
-pub(super) fn show(folder: &Path, output: &mut Output) -> Result<Part> {
-    let stage = match driver(folder, "notify.sys") {
-        Ok(path) => Stage::new(&path)?,
-        Err(skipped) => return Ok(skipped),
-    };
+pub(super) fn show(folder: &Path, output: &mut Output) -> Result<()> {
+    let stage = Stage::new(folder, &["notify"])?;
     let process = stage.process();
     by_the_drivers_event(&process, output)?;
     by_an_event_of_its_own(&process, output)?;
     by_requests(&stage, &process, output)?;
-    Ok(Part::Shown)
+    Ok(())
 }
 
 fn open(transport: &dyn Transport, overlapped: bool) -> Result<Device<'_>> {

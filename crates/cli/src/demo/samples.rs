@@ -1,63 +1,21 @@
 //! The parts about the other samples: how data, buffers and answers travel, each with the ways of its IRPs.
 
 use std::path::Path;
-use std::sync::Arc;
 use std::thread;
 use std::time::Instant;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use app::{ControlCode, Device, FileMapping, FileView, MappingAccess, Transport};
 use gate::Handle;
-use host::{LoadOptions, Machine, Process};
 
-use super::here::draw;
-use super::{Part, call, driver};
+use super::route::{From, name};
+use super::stage::Stage;
+use super::{apart, call};
 use crate::output::{Output, Tone};
-use crate::target;
-use crate::watch::Recorder;
-
-/// A machine with one sample.
-pub(super) struct Stage {
-    pub(super) machine: Machine,
-    events: Arc<Recorder>,
-}
-
-impl Stage {
-    pub(super) fn new(path: &Path) -> Result<Self> {
-        let machine = Machine::new().context("no machine can be started")?;
-        target::load(&machine, path, LoadOptions::default())?;
-        let events = Arc::new(Recorder::default());
-        machine.watch(events.clone());
-        Ok(Self { machine, events })
-    }
-
-    pub(super) fn process(&self) -> Process {
-        self.machine.process("demo")
-    }
-
-    /// Draws the ways of the IRPs since the last time.
-    pub(super) fn draw(&self, end: &str, output: &mut Output) -> Result<()> {
-        draw(&self.events, end, output)
-    }
-
-    /// Forgets them.
-    pub(super) fn skip(&self) {
-        self.events.take();
-    }
-}
-
-macro_rules! stage {
-    ($folder:expr, $name:literal) => {
-        match driver($folder, $name) {
-            Ok(path) => Stage::new(&path)?,
-            Err(skipped) => return Ok(skipped),
-        }
-    };
-}
 
 /// See samples/pipe.
-pub(super) fn pipe(folder: &Path, output: &mut Output) -> Result<Part> {
-    let stage = stage!(folder, "pipe.sys");
+pub(super) fn pipe(folder: &Path, output: &mut Output) -> Result<()> {
+    let stage = Stage::new(folder, &["pipe"])?;
     let process = stage.process();
     output.line("   pipe.sys makes a pipe of every name below its device, whatever the name's case:")?;
     let [writer, reader] =
@@ -76,38 +34,7 @@ pub(super) fn pipe(folder: &Path, output: &mut Output) -> Result<Part> {
     let text = String::from_utf8_lossy(crate::transfer::front(&buffer, bytes)).into_owned();
     call(output, "ReadFile(64 bytes) on the second", format_args!("{bytes} bytes: {text:?}"))?;
     stage.draw(&format!("{bytes} bytes copied out"), output)?;
-    Ok(Part::Shown)
-}
-
-/// See samples/buffers: its code, the method, and where the bytes are.
-const METHODS: [(ControlCode, &str, &str); 4] = [
-    (ControlCode(0x0022_2000), "METHOD_BUFFERED", "copied to a system buffer and back"),
-    (ControlCode(0x0022_2005), "METHOD_IN_DIRECT", "the second buffer read where it is, through an MDL"),
-    (ControlCode(0x0022_200A), "METHOD_OUT_DIRECT", "the second buffer written where it is, through an MDL"),
-    (ControlCode(0x0022_200F), "METHOD_NEITHER", "both read and written at the application's addresses"),
-];
-
-/// See samples/buffers.
-pub(super) fn buffers(folder: &Path, output: &mut Output) -> Result<Part> {
-    let stage = stage!(folder, "buffers.sys");
-    let process = stage.process();
-    let device = Device::open(&process, r"\\.\Buffers")?;
-    stage.skip();
-    output.line("   The two lowest bits of a control code say how its bytes travel:")?;
-    for (code, method, way) in METHODS {
-        let mut second = *b"12345678";
-        // What each code wants for its first buffer: bytes to invert, a key, an offset.
-        let bytes = match code.0 & 3 {
-            1 => device.control(code, &[0], &mut second)?,
-            2 => device.control(code, &0_u32.to_le_bytes(), &mut second)?,
-            _ => device.control(code, &[!b'a'; 8], &mut second)?,
-        };
-        let text = String::from_utf8_lossy(&second).into_owned();
-        call(output, &format!("DeviceIoControl({code:?})"), format_args!("{bytes} bytes {text:?}"))?;
-        output.line(format_args!("      {method}: {way}"))?;
-        stage.draw("", output)?;
-    }
-    Ok(Part::Shown)
+    apart::from_one_to_another(folder, output)
 }
 
 /// See samples/delay: its codes, and who answers.
@@ -125,8 +52,8 @@ fn set(device: &Device<'_>, way: u32, milliseconds: u32) -> Result<()> {
 }
 
 /// See samples/delay.
-pub(super) fn delay(folder: &Path, output: &mut Output) -> Result<Part> {
-    let stage = stage!(folder, "delay.sys");
+pub(super) fn delay(folder: &Path, output: &mut Output) -> Result<()> {
+    let stage = Stage::new(folder, &["delay"])?;
     let process = stage.process();
     let device = Device::open(&process, DELAY)?;
     output.line("   delay.sys returns STATUS_PENDING, and somebody else completes the IRP:")?;
@@ -142,8 +69,8 @@ pub(super) fn delay(folder: &Path, output: &mut Output) -> Result<Part> {
         call(output, "ReadFile(4 bytes)", result)?;
         stage.draw("", output)?;
     }
-    cancelled(&stage, &device, output)?;
-    Ok(Part::Shown)
+    apart::going_on(&stage, &process, output)?;
+    cancelled(&stage, &device, output)
 }
 
 /// See samples/mapping: its codes, and where what is.
@@ -155,8 +82,8 @@ const WIDTH: u32 = 32;
 const HEIGHT: u32 = 4;
 
 /// See samples/mapping.
-pub(super) fn mapping(folder: &Path, output: &mut Output) -> Result<Part> {
-    let stage = stage!(folder, "mapping.sys");
+pub(super) fn mapping(folder: &Path, output: &mut Output) -> Result<()> {
+    let stage = Stage::new(folder, &["mapping"])?;
     let process = stage.process();
     let device = Device::open(&process, r"\\.\Mapping")?;
     output.line("   Sections: the same pages on both sides. What is shared travels in no request:")?;
@@ -191,7 +118,7 @@ pub(super) fn mapping(folder: &Path, output: &mut Output) -> Result<Part> {
         Err(error) => call(output, "writing to a view that is only read", output.paint(Tone::Bad, error))?,
         Ok(()) => bail!("a view that is only read was written to"),
     }
-    Ok(Part::Shown)
+    Ok(())
 }
 
 fn wide(text: &str) -> Vec<u8> {
@@ -234,12 +161,6 @@ fn cancelled(stage: &Stage, witness: &Device<'_>, output: &mut Output) -> Result
             Err(_) => bail!("the reading thread failed"),
         }
     })?;
-    let name = abi::status_name(ended.status).unwrap_or("an unnamed status");
-    call(output, "ReadFile in a process that is killed", output.paint(Tone::Bad, name))?;
-    let events = stage.events.take();
-    for route in super::route::routes(&events).iter().filter(|route| route.major == abi::IRP_MJ_READ) {
-        let line = route.draw(output.arrow(), "");
-        output.line(format_args!("      {}", output.paint(Tone::Quiet, line)))?;
-    }
-    Ok(())
+    call(output, "ReadFile in a process that is killed", output.paint(Tone::Bad, name(ended.status)))?;
+    stage.draw_those(From::Here, "", |route| route.major == abi::IRP_MJ_READ, output)
 }

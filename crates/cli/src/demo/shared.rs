@@ -5,11 +5,13 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, anyhow, bail};
 use app::ring::Consumer;
-use app::{ControlCode, Device, Event, EventKind, RingSignals, View};
+use app::{ControlCode, Device, Event, EventKind, RingSignals, Transport, View};
 use gate::Client;
 
 use super::across::{Host, Room, stop};
-use super::{Part, call, driver};
+use super::call;
+use super::route::From;
+use super::stage::Stage;
 use crate::output::Output;
 
 const STREAM: &str = r"\\.\Stream";
@@ -17,28 +19,27 @@ const STREAM: &str = r"\\.\Stream";
 const OPEN: ControlCode = ControlCode(0x0022_2000);
 const PRODUCE: ControlCode = ControlCode(0x0022_2004);
 const FINISH: ControlCode = ControlCode(0x0022_200C);
-/// Bytes of the ring, of what goes through it, and of a message.
+/// Bytes of the ring, and of a message.
 const CAPACITY: u64 = 1 << 20;
-const TOTAL: u64 = 256 << 20;
 const MESSAGE: u64 = 64 << 10;
 
-pub(super) fn show(folder: &Path, output: &mut Output) -> Result<Part> {
-    let path = match driver(folder, "stream.sys") {
-        Ok(path) => path,
-        Err(skipped) => return Ok(skipped),
-    };
+pub(super) fn show(folder: &Path, output: &mut Output) -> Result<()> {
+    let stage = Stage::new(folder, &["stream"])?;
+    output.line("   The driver's pages in the application's address space, in this process:")?;
+    stream(&stage.process(), Some(&stage), 16 << 20, output)?;
+    output.line("   And from another process than the driver's:")?;
     let room = Room::new()?;
     let socket = room.path().join("gate");
-    let (host, ready) = Host::start(&[&path], &socket)?;
+    let (host, ready) = Host::start(&[&folder.join("stream.sys")], &socket)?;
     output.line(format_args!("      {ready}"))?;
     let client = Client::connect(&socket)?;
-    stream(&client, output)?;
+    stream(&client, None, 256 << 20, output)?;
     drop(client);
-    stop(host, output)?;
-    Ok(Part::Shown)
+    stop(host, output)
 }
 
-fn stream(client: &Client, output: &mut Output) -> Result<()> {
+/// Takes `total` bytes from the driver's ring.
+fn stream(client: &dyn Transport, stage: Option<&Stage>, total: u64, output: &mut Output) -> Result<()> {
     let device = Device::open(client, STREAM)?;
     let event = || Event::new(client, EventKind::AutoReset, false);
     let [filled, drained, unused, unused_too] = [event()?, event()?, event()?, event()?];
@@ -52,13 +53,23 @@ fn stream(client: &Client, output: &mut Output) -> Result<()> {
             "{length} bytes of the driver's at {address:#x} (MmMapLockedPagesSpecifyCache, UserMode)"
         ),
     )?;
+    if let Some(stage) = stage {
+        stage.draw_those(From::Here, "", |route| route.major == abi::IRP_MJ_DEVICE_CONTROL, output)?;
+        stage.tell_calls(
+            &["IoAllocateMdl", "MmBuildMdlForNonPagedPool", "MmMapLockedPagesSpecifyCache"],
+            output,
+        )?;
+    }
     let view = View::of_driver(client, address, length)?;
     let mut consumer = Consumer::new(view).map_err(|error| anyhow!("{error:?}"))?;
     let start = Instant::now();
-    device.control(PRODUCE, &bytes(&[TOTAL, MESSAGE, 1, 1]), &mut [])?;
+    device.control(PRODUCE, &bytes(&[total, MESSAGE, 1, 1]), &mut [])?;
+    if let Some(stage) = stage {
+        stage.skip();
+    }
     let signals = RingSignals { tells: &drained, waits: &filled, timeout: Some(Duration::from_secs(10)) };
     let (mut message, mut received, mut sum) = (vec![0; 64 << 10], 0_u64, 0_u64);
-    while received < TOTAL {
+    while received < total {
         let length = consumer.receive(&mut message, &signals).map_err(|error| anyhow!("{error:?}"))?;
         let (words, _) = message[..length].as_chunks::<8>();
         let add = |sum: u64, word: &[u8; 8]| (sum.rotate_left(7) ^ u64::from_le_bytes(*word)).wrapping_add(1);
@@ -69,11 +80,11 @@ fn stream(client: &Client, output: &mut Output) -> Result<()> {
     let seconds = start.elapsed().as_secs_f64();
     #[expect(clippy::cast_precision_loss, reason = "a quarter of a gigabyte")]
     let speed = received as f64 / seconds / 1e9;
-    call(
-        output,
-        "256 MiB read from the ring",
-        format_args!("{speed:.1} GB/s with checksums, and no request for any of it"),
-    )?;
+    let what = format!("{} MiB read from the ring", total >> 20);
+    call(output, &what, format_args!("{speed:.1} GB/s with checksums"))?;
+    if let Some(stage) = stage {
+        stage.draw_nothing("the bytes are in memory that both sides see", output)?;
+    }
     let [sent, checksum, ..] = ask::<6>(&device, FINISH, &[])?;
     if (sent, checksum) != (received, sum) {
         bail!("what was sent and what was received differ");

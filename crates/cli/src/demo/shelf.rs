@@ -9,8 +9,8 @@ use app::{
     directory_changes, disk_free_space, set_volume_label,
 };
 
-use super::samples::Stage;
-use super::{Part, call, driver};
+use super::call;
+use super::stage::Stage;
 use crate::output::{Output, Tone};
 
 const SHARE: u32 = FILE_SHARE_READ | FILE_SHARE_WRITE;
@@ -18,11 +18,8 @@ const FOLDER: &str = r"\\.\Shelf\tales";
 const FILE: &str = r"\\.\Shelf\tales\fox.txt";
 
 /// See samples/shelf.
-pub(super) fn show(folder: &Path, output: &mut Output) -> Result<Part> {
-    let stage = match driver(folder, "shelf.sys") {
-        Ok(path) => Stage::new(&path)?,
-        Err(skipped) => return Ok(skipped),
-    };
+pub(super) fn show(folder: &Path, output: &mut Output) -> Result<()> {
+    let stage = Stage::new(folder, &["shelf"])?;
     let process = stage.process();
     output.line("   shelf.sys is a volume in memory. What a program asks of a disk, it may ask here:")?;
     set_volume_label(&process, r"\\.\Shelf\", "Tales")?;
@@ -74,6 +71,5 @@ pub(super) fn show(folder: &Path, output: &mut Output) -> Result<Part> {
         Err(error) => call(output, "WriteFile by another process", output.paint(Tone::Bad, error))?,
     }
     file.unlock(0, 3)?;
-    call(output, "UnlockFileEx, WriteFile again", format_args!("{} byte", second.write(b"a")?))?;
-    Ok(Part::Shown)
+    call(output, "UnlockFileEx, WriteFile again", format_args!("{} byte", second.write(b"a")?))
 }

@@ -6,8 +6,9 @@ use std::thread;
 use anyhow::{Result, anyhow, ensure};
 use app::{Device, FILTER_HEADER_SIZE, FilterPort, MessageHeader, Transport, reply_to};
 
-use super::samples::Stage;
-use super::{Part, call, driver};
+use super::call;
+use super::route::From;
+use super::stage::Stage;
 use crate::output::{Output, Tone};
 
 /// See samples/verdict: its port and its answers.
@@ -18,17 +19,16 @@ const DENY: u32 = 2;
 const ROOM: usize = FILTER_HEADER_SIZE + 64;
 
 /// See samples/verdict.
-pub(super) fn show(folder: &Path, output: &mut Output) -> Result<Part> {
-    let stage = match driver(folder, "verdict.sys") {
-        Ok(path) => Stage::new(&path)?,
-        Err(skipped) => return Ok(skipped),
-    };
+pub(super) fn show(folder: &Path, output: &mut Output) -> Result<()> {
+    let stage = Stage::new(folder, &["verdict"])?;
     let (guard, opener) = (stage.process(), stage.process());
     output.line("   verdict.sys asks who is connected to its port whether a name may be opened:")?;
     let port = FilterPort::connect(&guard, PORT, &30_000_u32.to_le_bytes(), true)?;
     call(output, r"FilterConnectCommunicationPort(\Verdict)", "the driver agrees")?;
     for (name, verdict) in [(r"\letter.txt", ALLOW), (r"\virus.exe", DENY)] {
+        stage.skip();
         asked(&port, &opener, name, verdict, output)?;
+        stage.draw_those(From::Here, "", |route| route.major == abi::IRP_MJ_CREATE, output)?;
     }
     drop(port);
     output.line("   A guard that does not answer in its time opens no doors:")?;
@@ -37,7 +37,7 @@ pub(super) fn show(folder: &Path, output: &mut Output) -> Result<Part> {
     drop(slow);
     output.line("   And without one nobody is asked:")?;
     opened(&opener, r"\virus.exe", output)?;
-    Ok(Part::Shown)
+    Ok(())
 }
 
 /// One process opens, another one answers.

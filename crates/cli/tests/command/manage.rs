@@ -77,6 +77,20 @@ fn a_driver_with_an_open_file_is_unloaded_when_that_is_closed() {
 }
 
 #[test]
+fn what_a_driver_of_a_host_leaks_is_told_by_its_tag_when_it_is_unloaded() {
+    let room = Room::new();
+    let socket = room.path("gate");
+    let host = Host::start("memory.sys", &socket);
+    // The test driver's case that forgets its pool: function 0x80B.
+    let leaks = ringbridge(["ioctl", r"\\.\Memory", "0x22202C", "--socket", &socket]);
+    leaks.good();
+    let unloaded = ringbridge(["unload", "memory", "--json", "--socket", &socket]).json();
+    let left = unloaded["drivers"][0]["left"].to_string();
+    assert!(left.contains("5100 bytes of pool in 2 blocks with tag 'Memo'"), "{unloaded}");
+    assert_eq!(host.stop(Signal::TERM).good(), "");
+}
+
+#[test]
 fn a_parameter_reaches_the_driver_that_is_loaded() {
     let room = Room::new();
     let socket = room.path("gate");

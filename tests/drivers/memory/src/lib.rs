@@ -53,6 +53,8 @@ pub enum Case {
     Controls,
     /// Reads and writes of its direct device, waited for and not.
     Requests,
+    /// Forgets a block of paged pool and one of nonpaged pool.
+    Leak,
 }
 
 /// Gives its input inverted, from and to the application's own memory, in another thread.
@@ -210,6 +212,7 @@ impl Dispatch for MemoryDevice {
             _ if code == Case::Mdls.code() => mdls::own(level),
             _ if code == Case::Controls.code() => requests::controls(level),
             _ if code == Case::Requests.code() => requests::reads_and_writes(level),
+            _ if code == Case::Leak.code() => pool::leak(level),
             _ => Err(STATUS_INVALID_DEVICE_REQUEST),
         };
         match tried {

@@ -51,3 +51,9 @@ pub(crate) fn paged_dropped_at_dispatch_level(level: PassiveLevel) -> Result<(),
     kept.with(|kept| drop(kept.take()));
     Ok(())
 }
+
+pub(crate) fn leak(level: PassiveLevel) -> Result<(), NTSTATUS> {
+    core::mem::forget(PagedBox::zeroed(level, TAG, 5000)?);
+    core::mem::forget(PoolBox::zeroed(TAG, 100)?);
+    Ok(())
+}

@@ -8,9 +8,10 @@ use core::time::Duration;
 use driver::abi::{NTSTATUS, STATUS_CANCELLED, STATUS_INVALID_DEVICE_REQUEST, STATUS_INVALID_PARAMETER_3};
 use driver::{
     Answer, Buffered, Close, Create, CriticalRegion, DeviceControl, Dispatch, Driver, DriverObject, Event,
-    GuardedRegion, Interrupted, Mutex, PassiveLevel, PoolArc, Semaphore, Tag, Thread, Timeout, Timer,
-    UnicodeStr, WaitObject, all_apcs_disabled, apcs_disabled, expand_stack, remaining_stack_size, utf16,
-    wait_all, wait_all_for_user, wait_all_timeout, wait_any, wait_any_for_user, wait_any_timeout,
+    FastMutex, GuardedRegion, Interrupted, Mutex, PassiveLevel, PoolArc, QueuedSpinLock, Resource, Semaphore,
+    SpinLock, Tag, Thread, Timeout, Timer, UnicodeStr, WaitObject, all_apcs_disabled, apcs_disabled,
+    expand_stack, remaining_stack_size, utf16, wait_all, wait_all_for_user, wait_all_timeout, wait_any,
+    wait_any_for_user, wait_any_timeout,
 };
 
 driver::driver_entry!(Waits);
@@ -36,6 +37,8 @@ pub const INTERRUPTED: u32 = 6;
 pub const HELD: u32 = 7;
 /// Regions in which APCs are held up.
 pub const REGIONS: u32 = 8;
+/// Counts by several threads under each kind of lock.
+pub const LOCKS: u32 = 9;
 
 struct Waits;
 
@@ -85,6 +88,7 @@ impl Dispatch for Case {
             INTERRUPTED => self.interrupted.wait(level),
             HELD => held(level),
             REGIONS => regions(level),
+            LOCKS => locks(level),
             _ => return request.fail(STATUS_INVALID_DEVICE_REQUEST),
         }
         request.complete()
@@ -261,6 +265,53 @@ fn regions(level: PassiveLevel) {
     assert_eq!(expand_stack(level, 0x8000, move || *moved), Ok(7), "its result comes back");
     let dropped = expand_stack(level, 0x11801, || ());
     assert_eq!(dropped, Err(STATUS_INVALID_PARAMETER_3), "over MAXIMUM_EXPANSION_SIZE");
+}
+
+/// A number under each kind of lock.
+struct Counters {
+    plain: SpinLock<u32>,
+    queued: QueuedSpinLock<u32>,
+    fast: FastMutex<u32>,
+    mutex: Mutex<u32>,
+    resource: Resource<u32>,
+}
+
+fn locks(level: PassiveLevel) {
+    const THREADS: u32 = 4;
+    const ROUNDS: u32 = 200;
+    let counters = Counters {
+        plain: SpinLock::new(0),
+        queued: QueuedSpinLock::new(0),
+        fast: FastMutex::new(TAG, 0).expect("pool"),
+        mutex: Mutex::new(TAG, 0).expect("pool"),
+        resource: Resource::new(TAG, 0).expect("pool"),
+    };
+    let counters = PoolArc::new(TAG, counters).expect("pool");
+    let threads = [(); THREADS as usize].map(|()| {
+        let counters = counters.clone();
+        let count = move |stop: &driver::Stop<'_>| {
+            let level = stop.level();
+            for _ in 0..ROUNDS {
+                counters.plain.with(|count| *count += 1);
+                counters.queued.with(|count| *count += 1);
+                counters.fast.with(level, |count| *count += 1);
+                *counters.mutex.lock(level) += 1;
+                counters.resource.write(level, |count| *count += 1);
+            }
+        };
+        Thread::spawn(level, TAG, count).expect("a thread")
+    });
+    for thread in threads {
+        thread.join(level);
+    }
+    let counted = [
+        counters.plain.with(|count| *count),
+        counters.queued.with(|count| *count),
+        counters.fast.with(level, |count| *count),
+        *counters.mutex.lock(level),
+        counters.resource.read(level, |count| *count),
+    ];
+    assert_eq!(counted, [THREADS * ROUNDS; 5]);
 }
 
 #[inline(never)]
