@@ -38,7 +38,7 @@ pub use gate::{
 };
 pub use kernel::io::ServiceKey;
 pub use kernel::io::{AddDeviceError, UnloadOutcome, UnloadReport};
-
+pub use kernel::ke::DpcLimits;
 pub use kernel::lpc::PortUsage;
 pub use kernel::mm::{PoolOwner, SectionUsage, SystemView, TagUsage, UserMapping, tag_name};
 pub use kernel::raw::{InputBuffer, OutputBuffer};

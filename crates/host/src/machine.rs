@@ -10,6 +10,7 @@ use exports::DataExports;
 use gate::{DeviceReport, DeviceRequest, DriverInformation, Parameter, Refusal};
 use kernel::cm::Value;
 use kernel::io::{self, AddDevice, AddDeviceError, DriverImage, Starter, UnloadOutcome};
+use kernel::ke::DpcLimits;
 use kernel::lpc::PortUsage;
 use kernel::mm::{SectionUsage, TagUsage, UserMapping};
 use kernel::se::Token;
@@ -97,6 +98,12 @@ impl Machine {
             services: services.clone(),
         }));
         Ok(Self { kernel, data, images, libraries, services })
+    }
+
+    /// What DPCs may take before the machine stops with DPC_WATCHDOG_VIOLATION; `None` switches the watchdog off, for a debugger
+    /// that holds the process. It begins with [`DpcLimits::default`].
+    pub fn set_dpc_limits(&self, limits: Option<DpcLimits>) {
+        self.kernel.ke.set_dpc_limits(limits);
     }
 
     /// The same machine once more, for a part of this process that may outlive the value that its owner holds.

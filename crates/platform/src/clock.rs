@@ -27,6 +27,11 @@ impl Clock {
         nanoseconds(ClockId::Monotonic).saturating_sub(self.start) / NANOSECONDS_PER_UNIT
     }
 
+    /// The same, as of the last tick of Linux's clock: reads no hardware.
+    pub(crate) fn coarse_time(self) -> u64 {
+        nanoseconds(ClockId::MonotonicCoarse).saturating_sub(self.start) / NANOSECONDS_PER_UNIT
+    }
+
     /// The `CLOCK_MONOTONIC` value at which [`Self::interrupt_time`] reaches `time`.
     pub(crate) fn monotonic(self, time: u64) -> Timespec {
         let whole = time / UNITS_PER_SECOND;

@@ -52,6 +52,10 @@ impl Platform for Linux {
         self.clock.interrupt_time()
     }
 
+    fn coarse_time(&self) -> u64 {
+        self.clock.coarse_time()
+    }
+
     fn system_time(&self) -> u64 {
         clock::system_time()
     }

@@ -22,6 +22,11 @@ pub trait Platform: Send + Sync + 'static {
     /// Time since 1601-01-01 UTC in units of 100 ns (NT's system time).
     fn system_time(&self) -> u64;
 
+    /// Interrupt time, but up to some milliseconds late, where that is cheaper to read.
+    fn coarse_time(&self) -> u64 {
+        self.interrupt_time()
+    }
+
     /// Whether time passes while no thread of the platform waits for it, so that a thread may wake at intervals for ever.
     fn time_passes_by_itself(&self) -> bool {
         true

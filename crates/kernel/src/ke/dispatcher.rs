@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::clock::Clock;
 use super::dpc::DpcQueue;
+use super::dpc_watchdog::Limits;
 use super::idle::Idle;
 use super::processors::{MAXIMUM_PROCESSORS, Processors};
 use super::timer::TimerQueue;
@@ -19,6 +20,7 @@ pub struct Dispatcher {
     pub(super) processors: Processors,
     /// By processor number.
     pub(super) dpcs: Box<[DpcQueue]>,
+    pub(super) dpc_limits: Limits,
     pub(super) idle: Idle,
     pub(super) clock: Clock,
     /// Timers are out of the queue whose DPCs are yet to be queued. Set under the dispatcher's lock.
@@ -42,6 +44,7 @@ impl Dispatcher {
         Self {
             processors: Processors::new(processors),
             dpcs: (0..processors).map(|_| DpcQueue::default()).collect(),
+            dpc_limits: Limits::default(),
             idle: Idle::default(),
             clock: Clock::default(),
             expiring: AtomicBool::new(false),

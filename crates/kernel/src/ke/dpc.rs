@@ -12,6 +12,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use abi::{DISPATCH_LEVEL, DpcObject};
 use platform::entry::Region;
 
+use super::dpc_watchdog::Record;
 use super::{Dispatcher, Thread};
 use crate::raw::{self, Outcome, raw_object};
 use crate::{Kernel, Unwind};
@@ -52,6 +53,7 @@ pub(super) struct DpcQueue {
     /// Whether one is running.
     running: AtomicBool,
     entries: Mutex<VecDeque<u64>>,
+    pub(super) record: Record,
 }
 
 impl DpcQueue {
@@ -217,13 +219,22 @@ impl Dispatcher {
     /// Runs the DPCs of processor `number`, which the calling thread owns, until there are none.
     pub(super) fn drain(&self, kernel: &Kernel, thread: &Thread, region: Region, number: u32) {
         let queue = &self.dpcs[number as usize];
+        if queue.is_empty() {
+            return;
+        }
+        let mut watch = self.watch_dpcs(kernel, &queue.record);
         while !kernel.is_halted()
             && let Some(dpc) = queue.pop()
         {
+            // It may be gone when it has run.
+            let routine = Kdpc::at(dpc).deferred_routine().unwrap_or(0);
             if let Err(unwind) = run(kernel, thread, region, Kdpc::at(dpc)) {
                 stop(kernel, &unwind);
             }
             queue.running.store(false, Ordering::SeqCst);
+            if let Some(watch) = &mut watch {
+                self.dpc_ended(kernel, watch, routine);
+            }
         }
     }
 

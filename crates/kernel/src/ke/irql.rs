@@ -211,7 +211,9 @@ impl Dispatcher {
             kernel.platform.preemption_point();
             self.processors.release(kernel, number);
             // One queued from another processor after the last look, before the release: nobody else will look.
-            if self.dpcs[number as usize].is_empty() || !self.processors.try_acquire(number) {
+            // In a machine that has stopped they stay.
+            let looks = !self.dpcs[number as usize].is_empty() && !kernel.is_halted();
+            if !looks || !self.processors.try_acquire(number) {
                 return;
             }
             thread.set_processor(Some(number));

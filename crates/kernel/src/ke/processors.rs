@@ -7,6 +7,8 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use platform::Parked;
+
 use super::wait_list::Wakes;
 use super::waiter::Waiter;
 use crate::Kernel;
@@ -93,9 +95,14 @@ impl Processors {
             }
             match waiter.granted.load(Ordering::Acquire) {
                 NO_PROCESSOR if kernel.is_halted() => return None,
-                NO_PROCESSOR => kernel.platform.park(&waiter.parker, None),
+                NO_PROCESSOR => {
+                    let look = kernel.ke.next_dpc_look(kernel);
+                    if kernel.platform.park(&waiter.parker, look) == Parked::TimedOut {
+                        kernel.ke.look_for_stuck_dpcs(kernel);
+                    }
+                }
                 number => return Some(number),
-            };
+            }
         }
     }
 

@@ -75,6 +75,11 @@ impl Ports {
         }
     }
 
+    #[cfg(test)]
+    pub(super) fn last_message(&self) -> u32 {
+        self.next_message.load(Ordering::Relaxed)
+    }
+
     pub(super) fn next_message(&self) -> u32 {
         next(&self.next_message)
     }

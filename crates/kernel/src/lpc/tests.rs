@@ -87,6 +87,9 @@ fn step(
     done.push(act);
     let mut expected = model.act(act);
     let mut seen = run.act(kernel, thread, act, &expected);
+    if let (Act::Ask { .. }, Some(number)) = (act, model.newest()) {
+        run.given.push((number, kernel.lpc.last_message()));
+    }
     for ended in &seen {
         let kind = ended.message.map_or(0, |message| message.0);
         *SEEN.lock().expect("not poisoned").entry((ended.status, kind)).or_default() += 1;

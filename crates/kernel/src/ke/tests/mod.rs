@@ -2,6 +2,7 @@
 //!
 //! Objects lie in the machine's pool. A test builds a machine, starts threads in it, joins them, and looks.
 
+mod dpc_watchdogs;
 mod dpcs;
 mod events;
 mod mutants;

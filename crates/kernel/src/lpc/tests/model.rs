@@ -71,6 +71,14 @@ pub(super) enum Act {
         data: u8,
         receives: bool,
     },
+    /// A reply to a request that nobody has received yet, by numbers that are guessed.
+    Guess {
+        who: usize,
+        through: Through,
+        to: usize,
+        asker: usize,
+        data: u8,
+    },
     CallBack {
         who: usize,
         through: Through,
@@ -198,6 +206,11 @@ impl Model {
             return (who >= SERVERS && self.open).then_some(Act::Connect { who, info: data });
         };
         let is_server = who < SERVERS;
+        let unseen: Vec<_> = self.questions.iter().filter(|question| !question.received).collect();
+        if !unseen.is_empty() && random.below(8) == 0 {
+            let Question { number, asker, .. } = *unseen[random.below(unseen.len())];
+            return Some(Act::Guess { who, through, to: number, asker, data });
+        }
         // Now and then what the other side is to reply to.
         let all = random.below(8) == 0;
         let held: Vec<_> = self.held.iter().filter(|held| all || held.2 == is_server).collect();
@@ -287,6 +300,11 @@ impl Model {
             all.push(Through::Connection);
         }
         all
+    }
+
+    /// The request that was made last.
+    pub(super) fn newest(&self) -> Option<usize> {
+        self.questions.last().map(|question| question.number)
     }
 
     /// At the end of a history.
@@ -400,6 +418,10 @@ impl Model {
                 } else {
                     self.end(who, abi::STATUS_SUCCESS);
                 }
+            }
+            Act::Guess { who, through, to, data, .. } => {
+                assert!(!self.answer(who, through, to, data), "nobody has received it");
+                self.end(who, abi::STATUS_REPLY_MESSAGE_MISMATCH);
             }
             Act::CallBack { who, through, to, data } => self.call_back(who, through, to, data),
             Act::ReplyWait { who, through, to, data } => self.reply_wait(who, through, to, data),

@@ -56,6 +56,8 @@ pub(super) struct Run<'a> {
     held: Vec<(usize, Header)>,
     /// MessageId and CallbackId of each number of the model.
     numbers: Vec<((u32, u64), usize)>,
+    /// MessageIds of requests, by their numbers, before anybody has received them.
+    pub(super) given: Vec<(usize, u32)>,
     /// The connection that each participant has asked for last.
     asked: [usize; PARTICIPANTS],
 }
@@ -102,6 +104,7 @@ impl World {
             opens: [None; PARTICIPANTS],
             held: Vec::new(),
             numbers: Vec::new(),
+            given: Vec::new(),
             asked: [0; PARTICIPANTS],
         }
     }
@@ -280,8 +283,15 @@ impl Run<'_> {
         }
     }
 
+    /// What a reply to a request would say that is not received yet.
+    fn guess(&self, to: usize, asker: usize) -> Header {
+        let id = self.given.iter().find(|given| given.0 == to).expect("was made").1;
+        Header { client: lpc::ClientId::of(&self.world.participants[asker].1), id, ..Header::default() }
+    }
+
     fn begin_transfer(&self, kernel: &Kernel, act: Act) {
         let (who, through, header, data) = match act {
+            Act::Guess { who, through, to, asker, data } => (who, through, self.guess(to, asker), data),
             Act::Send { who, through, data } | Act::Ask { who, through, data } => {
                 (who, through, Header::default(), data)
             }
@@ -312,7 +322,7 @@ impl Run<'_> {
                     slot.compare(context_and_message(&came));
                     received(came)
                 }
-                Act::Reply { .. } => status(lpc::reply(kernel, caller, port, message)),
+                Act::Reply { .. } | Act::Guess { .. } => status(lpc::reply(kernel, caller, port, message)),
                 _ => came(lpc::reply_wait_reply(kernel, caller, port, message)),
             })
         });
