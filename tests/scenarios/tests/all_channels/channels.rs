@@ -94,7 +94,7 @@ fn any_message(caller: &mut Caller<'_>) -> Vec<u8> {
     let seed = caller.random.next();
     // From some bytes to several pages.
     let length = 1 << caller.random.below(14);
-    message(seed, length + caller.random.below(length as u64) as usize)
+    message(seed, length + caller.random.index(length))
 }
 
 fn read_and_write(caller: &mut Caller<'_>) -> Done {
@@ -136,15 +136,15 @@ fn delayed_reads(caller: &mut Caller<'_>) -> Done {
     const LETTERS: [u8; 3] = *b"tdw";
     let transport = caller.transport;
     let device = asynchronous(caller, r"\\.\Delay")?;
-    let way = caller.random.below(3);
-    let setting = [way as u32, caller.random.below(4) as u32].map(u32::to_le_bytes).concat();
+    let way = caller.random.small(3);
+    let setting = [way, caller.random.small(4)].map(u32::to_le_bytes).concat();
     device.control(delay::IOCTL_SET, &setting, &mut [])?;
     let count = 1 + caller.random.below(4);
     let events = (0..count).map(|_| Event::new(transport, EventKind::ManualReset, false));
     let events = events.collect::<Result<Vec<_>, _>>()?;
     let mut operations = Vec::new();
     for event in &events {
-        let length = 1 + caller.random.below(6000) as u32;
+        let length = 1 + caller.random.small(6000);
         let begun = device.read_overlapped(Buffer::new(transport, length)?, &Overlapped::new().event(event));
         operations.push((length, begun?));
     }
@@ -177,7 +177,7 @@ fn cancelled_requests(caller: &mut Caller<'_>) -> Done {
         1 => device.cancel_own()?,
         2 => {
             while waiting.len() > 1 {
-                let index = caller.random.below(waiting.len() as u64) as usize;
+                let index = caller.random.index(waiting.len());
                 let one = waiting.swap_remove(index);
                 one.cancel()?;
                 is_cancelled(one)?;
@@ -199,7 +199,7 @@ fn is_cancelled(operation: Operation<'_>) -> Done {
 }
 
 fn notifications(caller: &mut Caller<'_>) -> Done {
-    let count = 1 + caller.random.below(300) as u32;
+    let count = 1 + caller.random.small(300);
     let (mut next, mut wrong) = (0, None);
     let mut hear = |number: u64| {
         if number != next && wrong.is_none() {
@@ -232,12 +232,16 @@ fn rings(caller: &mut Caller<'_>) -> Done {
     Ok(())
 }
 
+fn small_letter(caller: &mut Caller<'_>) -> u8 {
+    b'a' + caller.random.below(26).to_le_bytes()[0]
+}
+
 fn sections(caller: &mut Caller<'_>) -> Done {
     const PIXELS_AT: u64 = 16;
     let transport = caller.transport;
     let device = Device::open(transport, r"\\.\Mapping")?;
     let length = 1 + caller.random.below(5000);
-    let small: Vec<u8> = (0..length).map(|_| b'a' + caller.random.below(26) as u8).collect();
+    let small: Vec<u8> = (0..length).map(|_| small_letter(caller)).collect();
     let section = FileMapping::new(transport, length, MappingAccess::ReadWrite)?;
     let view = section.map(MappingAccess::ReadWrite, 0, 0)?;
     view.write(0, &small)?;
@@ -247,7 +251,7 @@ fn sections(caller: &mut Caller<'_>) -> Done {
     check(seen == small.to_ascii_uppercase(), || "the driver did not see these letters".to_owned())?;
 
     let name = caller.own_name("Picture");
-    let (width, height) = (1 + caller.random.below(60) as u32, 1 + caller.random.below(60) as u32);
+    let (width, height) = (1 + caller.random.small(60), 1 + caller.random.small(60));
     let pixels = caller.random.bytes((width * height) as usize);
     let size = PIXELS_AT + pixels.len() as u64;
     let (section, is_old) =
@@ -282,7 +286,7 @@ fn talk(caller: &mut Caller<'_>) -> Done {
     let length = pipe.read(&mut room)? as usize;
     check(&room[..length] == sample_namedpipe::GREETING, || "it does not greet".to_owned())?;
     for _ in 0..1 + caller.random.below(5) {
-        let length = 1 + caller.random.below(3000) as usize;
+        let length = 1 + caller.random.index(3000);
         let mut sent = caller.random.bytes(length);
         pipe.write(&sent)?;
         let length = pipe.read(&mut room)? as usize;
@@ -295,7 +299,7 @@ fn talk(caller: &mut Caller<'_>) -> Done {
 fn pipe_between_applications(caller: &mut Caller<'_>) -> Done {
     let mut room = vec![0; LONGEST];
     for _ in 0..1 + caller.random.below(4) {
-        let length = 1 + caller.random.below(LONGEST as u64 - 1) as usize;
+        let length = 1 + caller.random.index(LONGEST - 1);
         let sent = caller.random.bytes(length);
         let length = NamedPipe::call(caller.transport, PIPE, &sent, &mut room, PipeWait::Forever)? as usize;
         check(room[..length] == answer(&sent), || format!("{} bytes, answered by {length}", sent.len()))?;
@@ -312,7 +316,7 @@ fn failed(call: &'static str) -> impl Fn(abi::NTSTATUS) -> Box<dyn Error + Send 
 /// The driver turns letters of this application's section into capitals.
 fn driver_port(caller: &mut Caller<'_>) -> Done {
     let transport = caller.transport;
-    let length = 1 + caller.random.below(9000) as usize;
+    let length = 1 + caller.random.index(9000);
     let section = FileMapping::new(transport, 0x1_0000, MappingAccess::ReadWrite)?;
     let shown = Shown { mapping: &section, offset: 0, size: 0 };
     let connection = match Port::connect(transport, consult::PORT, SecurityQos::default(), Some(shown), b"") {
@@ -322,7 +326,7 @@ fn driver_port(caller: &mut Caller<'_>) -> Done {
         Err(refused) => return Err(failed("NtConnectPort")(refused.status)),
     };
     let view = connection.views.own.ok_or("no view")?;
-    let small: Vec<u8> = (0..length).map(|_| b'a' + caller.random.below(26) as u8).collect();
+    let small: Vec<u8> = (0..length).map(|_| small_letter(caller)).collect();
     view.write(0, &small)?;
     let question = Message::new(&u32::try_from(length)?.to_le_bytes());
     let reply = connection.port.request_wait_reply(&question).map_err(failed("NtRequestWaitReplyPort"))?;
@@ -338,7 +342,7 @@ fn port_between_applications(caller: &mut Caller<'_>) -> Done {
     let connected = Port::connect(caller.transport, PORT, SecurityQos::default(), None, b"");
     let port = connected.map_err(|refused| failed("NtConnectPort")(refused.status))?.port;
     for _ in 0..1 + caller.random.below(8) {
-        let length = 5 + caller.random.below(200) as usize;
+        let length = 5 + caller.random.index(200);
         let sent = caller.random.bytes(length);
         let reply =
             port.request_wait_reply(&Message::new(&sent)).map_err(failed("NtRequestWaitReplyPort"))?;

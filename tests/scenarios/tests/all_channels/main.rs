@@ -60,10 +60,9 @@ fn application_on_all_channels() {
     thread::scope(|scope| {
         for (index, own) in doing.iter().enumerate() {
             scope.spawn(move || {
-                let random = Random::new(seed, ordinal, index as u64);
+                let mut random = Random::new(seed, ordinal, index as u64);
+                let mut channel = random.index(CHANNELS.len());
                 let mut caller = Caller { transport: client, ordinal, thread: index as u64, random };
-                // Each thread begins with another channel.
-                let mut channel = (index * 3 + ordinal as usize) % CHANNELS.len();
                 while !stop.load(Ordering::Relaxed) {
                     own.channel.store(channel, Ordering::Relaxed);
                     let (name, exchange) = CHANNELS[channel];
@@ -71,7 +70,7 @@ fn application_on_all_channels() {
                         give_up(seed, ordinal, &format!("thread {index}, {name}: {error}"));
                     }
                     own.rounds.fetch_add(1, Ordering::Relaxed);
-                    channel = caller.random.below(CHANNELS.len() as u64) as usize;
+                    channel = caller.random.index(CHANNELS.len());
                 }
                 done.fetch_add(1, Ordering::Relaxed);
             });
@@ -153,7 +152,7 @@ fn all_channels_at_once_with_deaths_in_the_midst_lose_no_byte_and_leave_nothing(
     while started.elapsed() < Duration::from_secs(seconds) {
         // Any moment: chance is what is tested here, no condition is waited for.
         thread::sleep(Duration::from_millis(random.below(400)));
-        let index = random.below(count) as usize;
+        let index = random.index(applications.len());
         let mut killed = std::mem::replace(&mut applications[index], start(&server, seed, ordinal));
         assert!(!killed.has_ended(), "an application has failed");
         killed.kill();

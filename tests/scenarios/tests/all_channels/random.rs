@@ -26,6 +26,16 @@ impl Random {
         self.next() % end
     }
 
+    /// Any number below `end`.
+    pub(crate) fn small(&mut self, end: u32) -> u32 {
+        u32::try_from(self.below(end.into())).expect("below a u32")
+    }
+
+    /// Any index below `end`.
+    pub(crate) fn index(&mut self, end: usize) -> usize {
+        usize::try_from(self.below(end as u64)).expect("below a usize")
+    }
+
     /// So many bytes.
     pub(crate) fn bytes(&mut self, length: usize) -> Vec<u8> {
         (0..length).map(|_| self.next().to_le_bytes()[0]).collect()
