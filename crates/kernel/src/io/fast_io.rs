@@ -128,7 +128,7 @@ pub(super) fn ask<const N: usize>(
 ) -> Outcome<Option<IoResult>> {
     let kernel = route.kernel;
     let needs = Needs { buffer: u32::try_from(Scratch::SIZE).unwrap_or(0), pages: 0 };
-    let request = match route.begin(needs) {
+    let request = match route.begin(needs, false) {
         Ok((_, request)) => request,
         Err(status) => return Ok(Some(IoResult::failed(status))),
     };

@@ -329,7 +329,7 @@ fn ask(
     let Some(block) = block else { return Ok((abi::STATUS_INSUFFICIENT_RESOURCES, 0)) };
     let caller = Caller { kernel, process, thread, user_mode: false };
     let notice = Notice { io_status_block: block.address, ..Notice::default() };
-    let asked = wait_for(caller, Target::Handle(query.handle), notice, |_, _| {
+    let asked = wait_for(caller, Target::Handle(query.handle), notice, &[], |_, _| {
         Ok(Operation::security(major, query.information, (query.buffer, query.length)))
     });
     let information = raw::read(block.address + 8).unwrap_or(0);
