@@ -210,7 +210,7 @@ fn unknown(test: &Test, read: &dyn Fn(&str) -> Option<String>) -> Option<String>
     // What stands above it: attributes, or the macro that makes tests of it in several forms.
     let above: Vec<_> =
         content[..at].lines().rev().take_while(|line| *line != "}").take(6).map(str::trim).collect();
-    let is_form = above.iter().any(|line| line.ends_with("! {"));
+    let is_form = above.iter().any(|line| line.ends_with("! {") || line.ends_with("!("));
     if !is_form && !above.contains(&"#[test]") {
         return Some(format!("{name} of {file} is no test"));
     }
@@ -352,10 +352,11 @@ mod tests {
     fn a_test_that_does_not_exist_or_has_no_such_form_is_wrong() {
         let read = |file: &str| {
             (file == "a.rs")
-                .then(|| "#[test]\nfn plain_test_here() {\n}\n\nfn no_test_here() {\n}\nscenario! {\n    fn one_of_both(form: Form)".to_owned())
+                .then(|| "#[test]\nfn plain_test_here() {\n}\n\nfn no_test_here() {\n}\nscenario! {\n    fn one_of_both(form: Form) {\n    }\n}\n\nrule!(fn short_one_here(), x);".to_owned())
         };
         assert_eq!(unknown(&test("a.rs", "plain_test_here", None), &read), None);
         assert_eq!(unknown(&test("a.rs", "one_of_both", Some("sys")), &read), None);
+        assert_eq!(unknown(&test("a.rs", "short_one_here", Some("native")), &read), None);
         for wrong in [
             test("b.rs", "plain_test_here", None),
             test("a.rs", "plain_test", None),
