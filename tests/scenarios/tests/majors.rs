@@ -2,8 +2,8 @@
 //! `tests/drivers/majors.c`, which writes down what comes.
 
 use abi::{METHOD_BUFFERED, METHOD_NEITHER, NTSTATUS, STATUS_INVALID_DEVICE_REQUEST, STATUS_SUCCESS};
-use app::{ControlCode, Device, OpenOptions, Transport, Win32Error};
-use gate::{Handle, Mailslot, Memory, NamedPipe, Notice, SystemCall};
+use app::{Buffer, ControlCode, Device, OpenOptions, Transport, Win32Error};
+use gate::{FileCall, Handle, LockedRange, Mailslot, Memory, NamedPipe, Notice, SystemCall};
 use host::{DeviceAction, DeviceRequest, Machine, WmiQuery};
 use ringbridge_scenarios::{as_application, machine_with, run_application, serve, unload_when_closed};
 
@@ -67,9 +67,6 @@ enum Cause {
     Tool(fn(&Machine) -> NTSTATUS),
     /// Nobody: NT reserves the entry.
     Nobody,
-    /// An application, by a call that has its tests elsewhere.
-    // Filled in with the file system's requests.
-    Elsewhere,
 }
 
 struct Row {
@@ -82,7 +79,7 @@ struct Row {
     absent: NTSTATUS,
 }
 
-use Cause::{Application, Elsewhere, Nobody, Tool};
+use Cause::{Application, Nobody, Tool};
 
 const ANY: Option<u64> = None;
 const INVALID: NTSTATUS = STATUS_INVALID_DEVICE_REQUEST;
@@ -108,12 +105,30 @@ fn table() -> Vec<Row> {
         row(abi::IRP_MJ_WRITE, Application(write), 0, [at(6), ANY, at(0), ANY], INVALID),
         row(abi::IRP_MJ_QUERY_INFORMATION, Application(query), 0, [at(24), class(5), ANY, ANY], INVALID),
         row(abi::IRP_MJ_SET_INFORMATION, Application(set), 0, [at(8), class(20), ANY, ANY], INVALID),
-        row(abi::IRP_MJ_QUERY_EA, Elsewhere, 0, [ANY; 4], INVALID),
-        row(abi::IRP_MJ_SET_EA, Elsewhere, 0, [ANY; 4], INVALID),
+        row(abi::IRP_MJ_QUERY_EA, Application(query_ea), 0, [at(128), at(0), at(0), at(0)], INVALID),
+        row(abi::IRP_MJ_SET_EA, Application(set_ea), 0, [at(11), ANY, ANY, ANY], INVALID),
         row(abi::IRP_MJ_FLUSH_BUFFERS, Application(flush), 0, [at(0); 4], INVALID),
-        row(abi::IRP_MJ_QUERY_VOLUME_INFORMATION, Elsewhere, 0, [ANY; 4], INVALID),
-        row(abi::IRP_MJ_SET_VOLUME_INFORMATION, Elsewhere, 0, [ANY; 4], INVALID),
-        row(abi::IRP_MJ_DIRECTORY_CONTROL, Elsewhere, 0, [ANY; 4], INVALID),
+        row(
+            abi::IRP_MJ_QUERY_VOLUME_INFORMATION,
+            Application(query_volume),
+            0,
+            [at(64), at(1), ANY, ANY],
+            INVALID,
+        ),
+        row(
+            abi::IRP_MJ_SET_VOLUME_INFORMATION,
+            Application(set_volume),
+            0,
+            [at(8), at(2), ANY, ANY],
+            INVALID,
+        ),
+        row(
+            abi::IRP_MJ_DIRECTORY_CONTROL,
+            Application(list),
+            abi::IRP_MN_QUERY_DIRECTORY,
+            [at(128), at(0), class(37), at(0)],
+            INVALID,
+        ),
         row(
             abi::IRP_MJ_FILE_SYSTEM_CONTROL,
             Application(fs_control),
@@ -130,7 +145,13 @@ fn table() -> Vec<Row> {
             INVALID,
         ),
         row(abi::IRP_MJ_SHUTDOWN, shutdown, 0, [ANY; 4], STATUS_SUCCESS),
-        row(abi::IRP_MJ_LOCK_CONTROL, Elsewhere, 0, [ANY; 4], INVALID),
+        row(
+            abi::IRP_MJ_LOCK_CONTROL,
+            Application(lock),
+            abi::IRP_MN_LOCK,
+            [ANY, at(77), at(5), ANY],
+            INVALID,
+        ),
         row(abi::IRP_MJ_CLEANUP, Application(close), 0, [at(0); 4], STATUS_SUCCESS),
         row(
             abi::IRP_MJ_CREATE_MAILSLOT,
@@ -163,8 +184,8 @@ fn table() -> Vec<Row> {
             INVALID,
         ),
         row(abi::IRP_MJ_DEVICE_CHANGE, Nobody, 0, [ANY; 4], INVALID),
-        row(abi::IRP_MJ_QUERY_QUOTA, Elsewhere, 0, [ANY; 4], INVALID),
-        row(abi::IRP_MJ_SET_QUOTA, Elsewhere, 0, [ANY; 4], INVALID),
+        row(abi::IRP_MJ_QUERY_QUOTA, Application(query_quota), 0, [at(128), at(0), at(0), at(0)], INVALID),
+        row(abi::IRP_MJ_SET_QUOTA, Application(set_quota), 0, [at(52), ANY, ANY, ANY], INVALID),
         row(abi::IRP_MJ_PNP, Tool(plug), abi::IRP_MN_START_DEVICE, [ANY; 4], STATUS_SUCCESS),
     ]
 }
@@ -294,6 +315,93 @@ fn null_dacl() -> [u8; NO_DESCRIPTOR] {
     descriptor[0] = abi::SECURITY_DESCRIPTOR_REVISION;
     descriptor[2..4].copy_from_slice(&(abi::SE_SELF_RELATIVE | abi::SE_DACL_PRESENT).to_le_bytes());
     descriptor
+}
+
+/// A request about the file, with `contents` in its buffer of `length` bytes.
+fn about(
+    transport: &dyn Transport,
+    (contents, length): (&[u8], u32),
+    make: impl Fn(Handle, Memory, Notice) -> FileCall<'static>,
+) -> NTSTATUS {
+    let file = file(transport);
+    let mut room = Buffer::new(transport, length).expect("memory");
+    room.write(0, contents);
+    let block = Buffer::new(transport, 16).expect("memory");
+    let memory = Memory { address: room.address(), length };
+    let notice = Notice { io_status_block: block.address(), ..Notice::default() };
+    call(transport, &SystemCall::File(make(file.handle(), memory, notice)), &mut [0; 64])
+}
+
+fn query_ea(transport: &dyn Transport) -> NTSTATUS {
+    about(transport, (&[], 128), |handle, buffer, Notice { io_status_block, .. }| FileCall::QueryEa {
+        handle,
+        buffer,
+        flags: 0,
+        index: 0,
+        list: &[],
+        io_status_block,
+    })
+}
+
+fn set_ea(transport: &dyn Transport) -> NTSTATUS {
+    let list = b"\0\0\0\0\0\x01\x01\0A\0x";
+    about(transport, (list, 11), |handle, buffer, Notice { io_status_block, .. }| FileCall::SetEa {
+        handle,
+        buffer,
+        io_status_block,
+    })
+}
+
+fn query_volume(transport: &dyn Transport) -> NTSTATUS {
+    about(transport, (&[], 8), |handle, _, _| FileCall::QueryVolumeInformation {
+        handle,
+        class: abi::FileFsVolumeInformation,
+    })
+}
+
+fn set_volume(transport: &dyn Transport) -> NTSTATUS {
+    about(transport, (&[], 8), |handle, _, _| FileCall::SetVolumeInformation {
+        handle,
+        class: abi::FileFsLabelInformation,
+        data: b"\x04\0\0\0A\0B\0",
+    })
+}
+
+fn list(transport: &dyn Transport) -> NTSTATUS {
+    about(transport, (&[], 128), |handle, buffer, notice| FileCall::QueryDirectory {
+        handle,
+        buffer,
+        class: abi::FileIdBothDirectoryInformation,
+        flags: 0,
+        pattern: &[],
+        notice,
+    })
+}
+
+fn lock(transport: &dyn Transport) -> NTSTATUS {
+    let range = LockedRange { offset: 5, length: 6, key: 77 };
+    about(transport, (&[], 8), |handle, _, notice| FileCall::Lock { handle, range, flags: 0, notice })
+}
+
+fn query_quota(transport: &dyn Transport) -> NTSTATUS {
+    about(transport, (&[], 128), |handle, buffer, Notice { io_status_block, .. }| FileCall::QueryQuota {
+        handle,
+        buffer,
+        flags: 0,
+        sids: &[],
+        io_status_block,
+    })
+}
+
+fn set_quota(transport: &dyn Transport) -> NTSTATUS {
+    // FILE_QUOTA_INFORMATION of S-1-5-18.
+    let sid = b"\x01\x01\0\0\0\0\0\x05\x12\0\0\0";
+    let entry = [&[0, 0, 0, 0, 12, 0, 0, 0][..], &[0; 32], sid].concat();
+    about(transport, (&entry, 52), |handle, buffer, Notice { io_status_block, .. }| FileCall::SetQuota {
+        handle,
+        buffer,
+        io_status_block,
+    })
 }
 
 // ---- what the tool does -------------------------------------------------------------------------------------------------
