@@ -536,7 +536,7 @@ rows! {
         copy_request_data(call, &RequestData { port, message, index, buffer, done_at }, Copied::ToClient)
     }
 
-    /// Says nothing of a port: its only class, PortBasicInformation, is empty. (Confirm: that this is a success, and what it writes.)
+    /// Says nothing of a port: its only class, PortBasicInformation, is empty (Confirm: that this is a success, and what it writes).
     irql(PASSIVE_LEVEL) alias("NtQueryInformationPort")
     fn ZwQueryInformationPort(
         call,
