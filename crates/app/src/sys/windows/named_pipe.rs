@@ -29,7 +29,7 @@ pub(crate) fn create_named_pipe(
     let path = wide(name);
     let mut aligned = aligned(descriptor);
     let attributes = SECURITY_ATTRIBUTES {
-        nLength: size_of::<SECURITY_ATTRIBUTES>() as u32,
+        nLength: u32::try_from(size_of::<SECURITY_ATTRIBUTES>()).unwrap_or(0),
         lpSecurityDescriptor: aligned.as_mut_ptr().cast(),
         bInheritHandle: 0,
     };
