@@ -127,7 +127,12 @@ impl Fixture {
     fn new() -> Self {
         let machine = Arc::new(Machine::new().expect("a machine"));
         let server = machine.process("server");
-        let create = PortCall::Create { name: &wide(SERVED), max_connection_info: 64, max_message: 0x200 };
+        let create = PortCall::Create {
+            name: &wide(SERVED),
+            max_connection_info: 64,
+            max_message: 0x200,
+            waitable: true,
+        };
         let port = server.system_call(&SystemCall::Port(create), &mut []).handle;
         thread::spawn(move || serve(&server, port));
         let honest = machine.process("honest");
@@ -210,7 +215,12 @@ fn act(process: &Process, deed: &Deed<'_>, last: &mut Vec<u8>) {
         Deed::Create { info, message } => {
             names = wide(OWN);
             let (info, message) = (u32::from(*info), u32::from(*message));
-            PortCall::Create { name: &names, max_connection_info: info, max_message: message }
+            PortCall::Create {
+                name: &names,
+                max_connection_info: info,
+                max_message: message,
+                waitable: false,
+            }
         }
         Deed::Connect { served, level, view: shown, info } => {
             names = wide(if *served { SERVED } else { OWN });

@@ -149,7 +149,8 @@ fn open(process: &Process, name: &[u16], access: u32, disposition: u32, options:
 }
 
 fn create(process: &Process, name: &[u16], pipe: NamedPipe) -> Option<Handle> {
-    let reply = process.system_call(&SystemCall::CreateNamedPipeFile { name, pipe }, &mut []);
+    let reply =
+        process.system_call(&SystemCall::CreateNamedPipeFile { name, pipe, descriptor: &[] }, &mut []);
     reply.status.is_success().then_some(reply.handle)
 }
 

@@ -44,6 +44,8 @@ typedef struct {
 } REMOTE_VIEW;
 
 NTSYSAPI NTSTATUS NTAPI ZwCreatePort(HANDLE *, OBJECT_ATTRIBUTES *, ULONG, ULONG, ULONG);
+NTSYSAPI NTSTATUS NTAPI ZwCreateWaitablePort(HANDLE *, OBJECT_ATTRIBUTES *, ULONG, ULONG, ULONG);
+NTSYSAPI NTSTATUS NTAPI ZwWaitForSingleObject(HANDLE, BOOLEAN, LARGE_INTEGER *);
 NTSYSAPI NTSTATUS NTAPI ZwConnectPort(HANDLE *, UNICODE_STRING *, SECURITY_QUALITY_OF_SERVICE *, VIEW *, REMOTE_VIEW *, ULONG *,
                                       PVOID, ULONG *);
 NTSYSAPI NTSTATUS NTAPI ZwSecureConnectPort(HANDLE *, UNICODE_STRING *, SECURITY_QUALITY_OF_SERVICE *, VIEW *, PSID,
@@ -96,11 +98,14 @@ static UNICODE_STRING name_of(struct request *request, ULONG from) {
     return name;
 }
 
-static NTSTATUS create(struct request *request) {
+static NTSTATUS create(struct request *request, BOOLEAN waitable) {
     UNICODE_STRING name = name_of(request, 0);
     OBJECT_ATTRIBUTES attributes;
     InitializeObjectAttributes(&attributes, name.Length ? &name : NULL, (ULONG)request->words[2], NULL, NULL);
-    return ZwCreatePort((HANDLE *)&request->answers[0], &attributes, (ULONG)request->words[0], (ULONG)request->words[1], 0);
+    HANDLE *handle = (HANDLE *)&request->answers[0];
+    ULONG info = (ULONG)request->words[0], message = (ULONG)request->words[1];
+    return waitable ? ZwCreateWaitablePort(handle, &attributes, info, message, 0)
+                    : ZwCreatePort(handle, &attributes, info, message, 0);
 }
 
 static NTSTATUS connect(struct request *request, BOOLEAN secure) {
@@ -164,6 +169,19 @@ static NTSTATUS by_object(struct request *request, BOOLEAN waits) {
     return status;
 }
 
+/* Does not wait: by its object, and by its handle. */
+static NTSTATUS look(struct request *request) {
+    PVOID port;
+    LARGE_INTEGER now = {.QuadPart = 0};
+    NTSTATUS status = ObReferenceObjectByHandle((HANDLE)request->words[0], SYNCHRONIZE, *port_type, KernelMode, &port, NULL);
+    if (!NT_SUCCESS(status))
+        return status;
+    status = KeWaitForSingleObject(port, Executive, KernelMode, FALSE, &now);
+    request->answers[0] = (ULONG)ZwWaitForSingleObject((HANDLE)request->words[0], FALSE, &now);
+    ObDereferenceObject(port);
+    return status;
+}
+
 static NTSTATUS touch(struct request *request, BOOLEAN writes) {
     volatile ULONG64 *place = (volatile ULONG64 *)request->words[0];
     __try {
@@ -205,7 +223,7 @@ static NTSTATUS serve(struct request *request, ULONG number) {
     NTSTATUS status;
     switch (number) {
     case 0:
-        return create(request);
+        return create(request, FALSE);
     case 1:
         return connect(request, FALSE);
     case 2:
@@ -254,6 +272,10 @@ static NTSTATUS serve(struct request *request, ULONG number) {
                                   request->words[2], (SIZE_T *)&request->answers[0]);
     case 19:
         return request_giving(request);
+    case 20:
+        return create(request, TRUE);
+    case 21:
+        return look(request);
     default:
         return STATUS_INVALID_DEVICE_REQUEST;
     }

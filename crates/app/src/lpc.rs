@@ -17,6 +17,7 @@ use crate::security::SecurityQos;
 use crate::security::Sid;
 use crate::sys::{self, Handle, Transport};
 use crate::view::View;
+use crate::wait::Waitable;
 
 /// Bytes of the longest message, with its header.
 pub(crate) const LENGTH: usize = abi::PORT_MAXIMUM_MESSAGE_LENGTH;
@@ -264,6 +265,13 @@ impl fmt::Debug for Port<'_> {
     }
 }
 
+/// One that was made by [`Port::create_waitable`]; waits for others fail with ERROR_INVALID_HANDLE (6).
+impl Waitable for Port<'_> {
+    fn wait_handle(&self) -> Handle {
+        self.handle
+    }
+}
+
 /// As NT wants it: in units of 100 ns, negative for relative times.
 fn relative(timeout: Option<Duration>) -> Option<i64> {
     timeout.map(|time| -i64::try_from(time.as_nanos().div_ceil(100)).unwrap_or(i64::MAX))
@@ -286,9 +294,34 @@ impl<'a> Port<'a> {
         max_info: usize,
         max_data: usize,
     ) -> Result<Self, NTSTATUS> {
+        Self::create_as(transport, name, max_info, max_data, false)
+    }
+
+    /// `NtCreateWaitablePort`: as [`Self::create`], a port that can be waited for besides ([`wait_any`](crate::wait_any) and its kin): it
+    /// is signaled while a message is in its queue, connection requests among them. Another thread may be faster to receive it;
+    /// [`Self::receive`] without time to wait says so.
+    ///
+    /// # Errors
+    /// As for [`Self::create`].
+    pub fn create_waitable(
+        transport: &'a dyn Transport,
+        name: &str,
+        max_info: usize,
+        max_data: usize,
+    ) -> Result<Self, NTSTATUS> {
+        Self::create_as(transport, name, max_info, max_data, true)
+    }
+
+    fn create_as(
+        transport: &'a dyn Transport,
+        name: &str,
+        max_info: usize,
+        max_data: usize,
+        waitable: bool,
+    ) -> Result<Self, NTSTATUS> {
         let length = |bytes: usize| u32::try_from(bytes).unwrap_or(u32::MAX);
         let max_message = length(max_data.saturating_add(HEADER));
-        let handle = sys::port::create(transport, &wide(name), length(max_info), max_message)?;
+        let handle = sys::port::create(transport, &wide(name), length(max_info), max_message, waitable)?;
         Ok(Self { transport, handle })
     }
 

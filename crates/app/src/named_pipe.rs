@@ -170,10 +170,38 @@ impl NamedPipeOptions {
     /// not let this user make instances, or with [`first_instance`](Self::first_instance) any; ERROR_PIPE_BUSY (231) when there are
     /// as many as there may be; ERROR_INVALID_PARAMETER (87).
     pub fn create<'a>(&self, transport: &'a dyn Transport, name: &str) -> Result<NamedPipe<'a>, Win32Error> {
+        self.create_with(transport, name, &[])
+    }
+
+    /// The same with `lpSecurityAttributes`: a self-relative SECURITY_DESCRIPTOR of at most 2,048 bytes, which says who may open the pipe
+    /// and, by FILE_CREATE_PIPE_INSTANCE (4), who may make further instances. It counts for a new pipe only; that of one which is there
+    /// stays as it is. The handle is not inherited.
+    ///
+    /// # Errors
+    /// As for [`create`](Self::create); ERROR_INVALID_SECURITY_DESCR (1338); ERROR_INVALID_OWNER (1307).
+    pub fn create_secured<'a>(
+        &self,
+        transport: &'a dyn Transport,
+        name: &str,
+        descriptor: &[u8],
+    ) -> Result<NamedPipe<'a>, Win32Error> {
+        // Without bytes there would be none, which is not what the caller asks for.
+        if descriptor.is_empty() {
+            return Err(Win32Error::new("CreateNamedPipe", name, abi::STATUS_INVALID_SECURITY_DESCR));
+        }
+        self.create_with(transport, name, descriptor)
+    }
+
+    fn create_with<'a>(
+        &self,
+        transport: &'a dyn Transport,
+        name: &str,
+        descriptor: &[u8],
+    ) -> Result<NamedPipe<'a>, Win32Error> {
         if !(1..=flags::PIPE_UNLIMITED_INSTANCES).contains(&self.0.max_instances) {
             return Err(Win32Error::new("CreateNamedPipe", name, abi::STATUS_INVALID_PARAMETER));
         }
-        let handle = sys::create_named_pipe(transport, name, &self.0)?;
+        let handle = sys::create_named_pipe(transport, name, &self.0, descriptor)?;
         Ok(NamedPipe { device: Device::from_handle(transport, handle) })
     }
 }

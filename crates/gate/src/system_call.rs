@@ -381,13 +381,15 @@ pub enum SystemCall<'a> {
         /// How its end is told.
         notice: Notice,
     },
-    /// `NtCreateNamedPipeFile`. Its first instance has the descriptor that CreateNamedPipe gives where it is given none.
-    /// Information: FILE_CREATED, FILE_OPENED.
+    /// `NtCreateNamedPipeFile`. Information: FILE_CREATED, FILE_OPENED.
     CreateNamedPipeFile {
         /// NT path in UTF-16.
         name: &'a [u16],
         /// What it is to be.
         pipe: NamedPipe,
+        /// A self-relative SECURITY_DESCRIPTOR for the first instance, at most [`SystemCall::MOST_DESCRIPTOR`] bytes; empty for the one
+        /// that CreateNamedPipe gives where it is given none.
+        descriptor: &'a [u8],
     },
     /// `NtQueryInformationFile`: writes the answer to the output. Information: how many bytes.
     QueryInformationFile {
@@ -415,7 +417,7 @@ pub enum SystemCall<'a> {
 impl SystemCall<'_> {
     /// Bytes that [`SystemCall::SetInformationFile`] takes.
     pub const MOST_INFORMATION: usize = 1024;
-    /// Bytes of the descriptor that [`SystemCall::SetSecurityObject`] takes.
+    /// Bytes of the descriptor that [`SystemCall::SetSecurityObject`] and [`SystemCall::CreateNamedPipeFile`] take.
     pub const MOST_DESCRIPTOR: usize = 2048;
 
     /// Whether the calling thread acts for somebody behind it, which only a thread with a slot of its own can.

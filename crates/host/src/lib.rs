@@ -42,7 +42,7 @@ pub use kernel::ke::DpcLimits;
 pub use kernel::lpc::PortUsage;
 pub use kernel::mm::{PoolOwner, SectionUsage, SystemView, TagUsage, UserMapping, tag_name};
 pub use kernel::raw::{InputBuffer, OutputBuffer};
-pub use kernel::se::{Sid, Token, well_known};
+pub use kernel::se::{Ace, Acl, SecurityDescriptor, Sid, Token, well_known};
 pub use kernel::trace::{Event, Observer};
 pub use kernel::{Configuration, StartError};
 pub use loader::map::MissingImport;

@@ -76,6 +76,8 @@ fn message_to(output: &mut [u8], front: &[u8], message: Result<Box<Message>, NTS
     }
 }
 
+type MakePort = fn(&kernel::Kernel, &ps::Process, Limits) -> Result<Arc<Object>, NTSTATUS>;
+
 impl Process {
     /// A call whose answer may come early.
     pub(crate) fn port_call_early(
@@ -103,8 +105,9 @@ impl Process {
     ) -> SystemReply {
         let kernel = &*self.kernel;
         match *call {
-            PortCall::Create { name, max_connection_info, max_message } => {
-                self.create_port(name, max_connection_info, max_message)
+            PortCall::Create { name, max_connection_info, max_message, waitable } => {
+                let make = if waitable { lpc::create_waitable_port } else { lpc::create_port };
+                self.create_port(name, max_connection_info, max_message, make)
             }
             PortCall::Connect { name, qos, view, server, info } => {
                 let connected = split_server(server, info).and_then(|(server, info)| {
@@ -245,10 +248,10 @@ impl Process {
         }
     }
 
-    fn create_port(&self, name: &[u16], connection_info: u32, message: u32) -> SystemReply {
+    fn create_port(&self, name: &[u16], connection_info: u32, message: u32, make: MakePort) -> SystemReply {
         let limits = Limits { connection_info: connection_info as usize, message: message as usize };
         let name = Name { path: name, desired_access: abi::PORT_ALL_ACCESS, open_if: false };
-        let made = lpc::create_port(&self.kernel, &self.process, limits)
+        let made = make(&self.kernel, &self.process, limits)
             .and_then(|object| ob::create_named(&self.kernel, &self.process, &object, name));
         match made {
             Ok((handle, _)) => SystemReply {

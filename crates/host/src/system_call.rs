@@ -92,7 +92,9 @@ impl Process {
                 let control = Control { handle, code, input: pair(input), output: pair(output) };
                 SystemReply::status(io::start_fs_control(kernel, process, thread, &control, notice(told)))
             }
-            SystemCall::CreateNamedPipeFile { name, ref pipe } => self.create_named_pipe(name, pipe),
+            SystemCall::CreateNamedPipeFile { name, ref pipe, descriptor } => {
+                self.create_named_pipe(name, pipe, descriptor)
+            }
             SystemCall::QueryInformationFile { handle, class } => {
                 ended(io::query_information_file(kernel, process, thread, handle.0, class, output))
             }
@@ -218,8 +220,19 @@ impl Process {
         }
     }
 
-    fn create_named_pipe(&self, name: &[u16], pipe: &gate::NamedPipe) -> SystemReply {
-        let security = se::named_pipe_descriptor(&self.process.token);
+    fn create_named_pipe(&self, name: &[u16], pipe: &gate::NamedPipe, descriptor: &[u8]) -> SystemReply {
+        // From another process no longer ones arrive.
+        if descriptor.len() > SystemCall::MOST_DESCRIPTOR {
+            return SystemReply::status(abi::STATUS_INVALID_PARAMETER);
+        }
+        let security = if descriptor.is_empty() {
+            Some(se::named_pipe_descriptor(&self.process.token))
+        } else {
+            se::SecurityDescriptor::from_bytes(descriptor)
+        };
+        let Some(security) = security else {
+            return SystemReply::status(abi::STATUS_INVALID_SECURITY_DESCR);
+        };
         let request = io::OpenRequest {
             path: name,
             desired_access: pipe.desired_access,

@@ -1,23 +1,25 @@
 //! FSCTL_PIPE_*.
 
+use alloc::vec::Vec;
+
 use driver::abi::{
     FILE_PIPE_PEEK_BUFFER, FILE_PIPE_WAIT_FOR_BUFFER, FSCTL_PIPE_ASSIGN_EVENT, FSCTL_PIPE_DISCONNECT,
     FSCTL_PIPE_GET_CONNECTION_ATTRIBUTE, FSCTL_PIPE_GET_PIPE_ATTRIBUTE, FSCTL_PIPE_IMPERSONATE,
     FSCTL_PIPE_LISTEN, FSCTL_PIPE_PEEK, FSCTL_PIPE_QUERY_CLIENT_PROCESS, FSCTL_PIPE_QUERY_EVENT,
     FSCTL_PIPE_SET_CLIENT_PROCESS, FSCTL_PIPE_TRANSCEIVE, FSCTL_PIPE_WAIT, NTSTATUS, STATUS_BUFFER_OVERFLOW,
-    STATUS_BUFFER_TOO_SMALL, STATUS_INVALID_DEVICE_REQUEST, STATUS_INVALID_PARAMETER,
-    STATUS_INVALID_PIPE_STATE, STATUS_INVALID_READ_MODE, STATUS_NOT_FOUND, STATUS_NOT_IMPLEMENTED,
-    STATUS_OBJECT_NAME_NOT_FOUND, STATUS_PIPE_BROKEN, STATUS_PIPE_BUSY, STATUS_SUCCESS,
+    STATUS_BUFFER_TOO_SMALL, STATUS_INSUFFICIENT_RESOURCES, STATUS_INVALID_DEVICE_REQUEST,
+    STATUS_INVALID_PARAMETER, STATUS_INVALID_PIPE_STATE, STATUS_INVALID_READ_MODE, STATUS_NOT_FOUND,
+    STATUS_NOT_IMPLEMENTED, STATUS_OBJECT_NAME_NOT_FOUND, STATUS_PIPE_BROKEN, STATUS_PIPE_BUSY,
+    STATUS_SUCCESS,
 };
 use driver::{Answered, BufferedControl, DeviceControl, DirectRequest, NeitherControl};
 
 use crate::instance::{End, Handle, Phase, data};
+use crate::names::LONGEST_NAME;
 use crate::{Npfs, handle};
 
 const PEEK_HEADER: usize = core::mem::offset_of!(FILE_PIPE_PEEK_BUFFER, Data);
 const WAIT_NAME: usize = core::mem::offset_of!(FILE_PIPE_WAIT_FOR_BUFFER, Name);
-/// A name in FSCTL_PIPE_WAIT, in UTF-16 units.
-const LONGEST_NAME: usize = 512;
 
 impl Npfs {
     pub(crate) fn control(&self, request: DeviceControl) -> Answered {
@@ -66,11 +68,11 @@ impl Npfs {
     /// WaitNamedPipe, on whatever file of the device.
     fn wait(&self, request: BufferedControl) -> Answered {
         let level = request.level();
-        let mut units = [0; LONGEST_NAME];
-        let (name, timeout) = match wait_parameters(request.input(), &mut units) {
+        let (name, timeout) = match wait_parameters(request.input()) {
             Ok(parameters) => parameters,
             Err(status) => return request.fail(status),
         };
+        let name = &name[..];
         let (pipe, default) = match self.names.look(level, name) {
             Ok((.., true)) => return request.complete(),
             Ok((pipe, default, false)) => (pipe, default),
@@ -87,11 +89,8 @@ impl Npfs {
     }
 }
 
-/// The name, and how long, if that is said.
-fn wait_parameters<'a>(
-    input: &[u8],
-    units: &'a mut [u16; LONGEST_NAME],
-) -> Result<(&'a [u16], Option<i64>), NTSTATUS> {
+/// The name, which may be as long as a pipe's, and how long, if that is said.
+fn wait_parameters(input: &[u8]) -> Result<(Vec<u16>, Option<i64>), NTSTATUS> {
     let header = input.first_chunk::<WAIT_NAME>().ok_or(STATUS_INVALID_PARAMETER)?;
     let (timeout, rest) = header.split_first_chunk::<8>().ok_or(STATUS_INVALID_PARAMETER)?;
     let (length, rest) = rest.split_first_chunk::<4>().ok_or(STATUS_INVALID_PARAMETER)?;
@@ -101,10 +100,10 @@ fn wait_parameters<'a>(
     if !odd.is_empty() || pairs.is_empty() || pairs.len() > LONGEST_NAME {
         return Err(STATUS_INVALID_PARAMETER);
     }
-    for (unit, pair) in units.iter_mut().zip(pairs) {
-        *unit = u16::from_le_bytes(*pair);
-    }
-    Ok((&units[..pairs.len()], is_specified.then_some(i64::from_le_bytes(*timeout))))
+    let mut name = Vec::new();
+    name.try_reserve_exact(pairs.len()).map_err(|_| STATUS_INSUFFICIENT_RESOURCES)?;
+    name.extend(pairs.iter().map(|pair| u16::from_le_bytes(*pair)));
+    Ok((name, is_specified.then_some(i64::from_le_bytes(*timeout))))
 }
 
 /// TransactNamedPipe: writes a message and reads the next, by one request.

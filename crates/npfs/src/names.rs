@@ -16,7 +16,7 @@ use crate::instance::{End, Handle, Instance};
 use crate::waits::Waits;
 
 /// A name, in UTF-16 units. Source: Win32, CreateNamedPipe (256 with `\\.\pipe\`); NT itself has no such limit.
-const LONGEST_NAME: usize = 32_000;
+pub(crate) const LONGEST_NAME: usize = 32_000;
 /// How long a client waits whose wait and pipe say nothing, in units of 100 ns. Source: Win32, CreateNamedPipe (nDefaultTimeOut).
 const DEFAULT_TIMEOUT: i64 = -50 * 10_000;
 

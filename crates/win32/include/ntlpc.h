@@ -65,6 +65,7 @@ extern "C" {
 #endif
 
 NTSTATUS NTAPI NtCreatePort(PHANDLE port, POBJECT_ATTRIBUTES attributes, ULONG max_connection_info, ULONG max_message, ULONG max_pool);
+NTSTATUS NTAPI NtCreateWaitablePort(PHANDLE port, POBJECT_ATTRIBUTES attributes, ULONG max_connection_info, ULONG max_message, ULONG max_pool);
 NTSTATUS NTAPI NtConnectPort(PHANDLE port, PUNICODE_STRING name, PSECURITY_QUALITY_OF_SERVICE qos, PPORT_VIEW client_view, PREMOTE_PORT_VIEW server_view, PULONG max_message, PVOID info, PULONG info_length);
 NTSTATUS NTAPI NtSecureConnectPort(PHANDLE port, PUNICODE_STRING name, PSECURITY_QUALITY_OF_SERVICE qos, PPORT_VIEW client_view, PSID server, PREMOTE_PORT_VIEW server_view, PULONG max_message, PVOID info, PULONG info_length);
 NTSTATUS NTAPI NtListenPort(HANDLE port, PPORT_MESSAGE request);

@@ -99,15 +99,33 @@ pub extern "C" fn NtCreatePort(
     max_message: u32,
     _max_pool: u32,
 ) -> i32 {
-    let create = || {
-        place.write(HANDLE::NULL).map_err(|_| NO_ACCESS)?;
-        let name = if attributes.is_null() { Vec::new() } else { path(attributes)? };
-        let request = PortCall::Create { name: &name, max_connection_info, max_message };
-        let reply = call(request, &mut [])?;
-        place.write(reply.handle.into()).map_err(|_| NO_ACCESS)?;
-        Ok(SUCCESS)
-    };
-    bits(create())
+    bits(create(place, attributes, [max_connection_info, max_message], false))
+}
+
+/// The same, of a port that can be waited for: it is signaled while a message is in its queue.
+#[unsafe(no_mangle)]
+pub extern "C" fn NtCreateWaitablePort(
+    place: Pointer<HANDLE>,
+    attributes: Pointer<OBJECT_ATTRIBUTES>,
+    max_connection_info: u32,
+    max_message: u32,
+    _max_pool: u32,
+) -> i32 {
+    bits(create(place, attributes, [max_connection_info, max_message], true))
+}
+
+fn create(
+    place: Pointer<HANDLE>,
+    attributes: Pointer<OBJECT_ATTRIBUTES>,
+    [max_connection_info, max_message]: [u32; 2],
+    waitable: bool,
+) -> Result<NTSTATUS, NTSTATUS> {
+    place.write(HANDLE::NULL).map_err(|_| NO_ACCESS)?;
+    let name = if attributes.is_null() { Vec::new() } else { path(attributes)? };
+    let request = PortCall::Create { name: &name, max_connection_info, max_message, waitable };
+    let reply = call(request, &mut [])?;
+    place.write(reply.handle.into()).map_err(|_| NO_ACCESS)?;
+    Ok(SUCCESS)
 }
 
 /// What a client gives and gets, besides its port.

@@ -1,6 +1,5 @@
 //! Named pipes: `CreateNamedPipe`, `ConnectNamedPipe` and their kin. Both ends are files, which `CreateFile` opens and `ReadFile` reads.
 
-use std::ffi::c_void;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use app::PipeWait;
@@ -12,6 +11,7 @@ use crate::fs_control::{at_once, with_bytes};
 use crate::handle;
 use crate::pending::{self, Action, Span, Told};
 use crate::pointer::Pointer;
+use crate::security::{SECURITY_ATTRIBUTES, descriptor};
 use crate::session::{ask, call, session};
 use crate::text::Text;
 use crate::types::{BOOL, HANDLE, OVERLAPPED};
@@ -39,6 +39,7 @@ const USUAL_SIZE: u32 = 4096;
 /// What `CreateNamedPipe` is given beside a name.
 #[derive(Clone, Copy)]
 struct Wanted {
+    attributes: Pointer<SECURITY_ATTRIBUTES>,
     open_mode: u32,
     pipe_mode: u32,
     instances: u32,
@@ -53,7 +54,7 @@ fn picked(bits: u32, flag: u32, value: u32) -> u32 {
 
 impl Wanted {
     fn pipe(&self) -> Result<NamedPipe, Failure> {
-        let Self { open_mode, pipe_mode: mode, instances, out_size, in_size, milliseconds } = *self;
+        let Self { open_mode, pipe_mode: mode, instances, out_size, in_size, milliseconds, .. } = *self;
         let known = FILE_FLAG_FIRST_PIPE_INSTANCE | FILE_FLAG_OVERLAPPED | FILE_FLAG_WRITE_THROUGH | RIGHTS;
         let modes = PIPE_NOWAIT | PIPE_READMODE_MESSAGE | PIPE_TYPE_MESSAGE | PIPE_REJECT_REMOTE_CLIENTS;
         if open_mode & !(PIPE_ACCESS_DUPLEX | known) != 0
@@ -95,7 +96,9 @@ impl Wanted {
 
     fn create(&self, name: &str) -> Result<HANDLE, Failure> {
         let path = app::nt_path(name);
-        let reply = ask(&SystemCall::CreateNamedPipeFile { name: &path, pipe: self.pipe()? }, &mut [])?;
+        let descriptor = &descriptor(self.attributes)?;
+        let call = SystemCall::CreateNamedPipeFile { name: &path, pipe: self.pipe()?, descriptor };
+        let reply = ask(&call, &mut [])?;
         checked(reply.status)?;
         Ok(reply.handle.into())
     }
@@ -106,10 +109,11 @@ fn create(name: impl Text, wanted: &Wanted) -> HANDLE {
     made.unwrap_or_else(|failure| fail(failure, HANDLE::INVALID))
 }
 
-/// Makes an instance of a pipe, `\\.\pipe\Name`, which listens; INVALID_HANDLE_VALUE when it fails. It has the default security
-/// descriptor: security attributes are not looked at. ERROR_ACCESS_DENIED (5) where the name has a pipe of another type, direction
-/// or number of instances, or with FILE_FLAG_FIRST_PIPE_INSTANCE any; ERROR_PIPE_BUSY (231) when there are as many as there may be;
-/// ERROR_INVALID_PARAMETER (87). Source: Win32, CreateNamedPipe.
+/// Makes an instance of a pipe, `\\.\pipe\Name`, which listens; INVALID_HANDLE_VALUE when it fails. A new pipe has the attributes'
+/// security descriptor, of at most 2,048 bytes, or the default one; handles are not inherited. ERROR_ACCESS_DENIED (5) where the name
+/// has a pipe of another type, direction or number of instances, one whose descriptor does not let this user make instances, or with
+/// FILE_FLAG_FIRST_PIPE_INSTANCE any; ERROR_PIPE_BUSY (231) when there are as many as there may be; ERROR_INVALID_PARAMETER (87);
+/// ERROR_INVALID_SECURITY_DESCR (1338). Source: Win32, CreateNamedPipe.
 #[unsafe(no_mangle)]
 pub extern "C" fn CreateNamedPipeW(
     name: Pointer<u16>,
@@ -119,9 +123,9 @@ pub extern "C" fn CreateNamedPipeW(
     out_size: u32,
     in_size: u32,
     milliseconds: u32,
-    _attributes: Pointer<c_void>,
+    attributes: Pointer<SECURITY_ATTRIBUTES>,
 ) -> HANDLE {
-    create(name, &Wanted { open_mode, pipe_mode, instances, out_size, in_size, milliseconds })
+    create(name, &Wanted { attributes, open_mode, pipe_mode, instances, out_size, in_size, milliseconds })
 }
 
 /// The same, the name in UTF-8.
@@ -134,9 +138,9 @@ pub extern "C" fn CreateNamedPipeA(
     out_size: u32,
     in_size: u32,
     milliseconds: u32,
-    _attributes: Pointer<c_void>,
+    attributes: Pointer<SECURITY_ATTRIBUTES>,
 ) -> HANDLE {
-    create(name, &Wanted { open_mode, pipe_mode, instances, out_size, in_size, milliseconds })
+    create(name, &Wanted { attributes, open_mode, pipe_mode, instances, out_size, in_size, milliseconds })
 }
 
 /// Waits until a client is there, or with an OVERLAPPED begins to. ERROR_PIPE_CONNECTED (535) when one is there already,
@@ -483,24 +487,30 @@ pub extern "C" fn RevertToSelf() -> BOOL {
 }
 
 /// Makes a pipe without a name: the end that is read from, and the one that is written to. Both wait. A `size` of 0 is 4096 bytes.
-/// Handles are not inherited: security attributes are not looked at. Source: Win32, CreatePipe.
+/// The pipe has the attributes' security descriptor, or the default one; handles are not inherited. Source: Win32, CreatePipe.
 #[unsafe(no_mangle)]
 pub extern "C" fn CreatePipe(
     read: Pointer<HANDLE>,
     write: Pointer<HANDLE>,
-    _attributes: Pointer<c_void>,
+    attributes: Pointer<SECURITY_ATTRIBUTES>,
     size: u32,
 ) -> BOOL {
-    done(create_pipe(read, write, size))
+    done(create_pipe(read, write, attributes, size))
 }
 
-fn create_pipe(read: Pointer<HANDLE>, write: Pointer<HANDLE>, size: u32) -> Result<(), Failure> {
+fn create_pipe(
+    read: Pointer<HANDLE>,
+    write: Pointer<HANDLE>,
+    attributes: Pointer<SECURITY_ATTRIBUTES>,
+    size: u32,
+) -> Result<(), Failure> {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     // Nothing is opened whose handle nobody could learn.
     read.write(HANDLE::NULL)?;
     write.write(HANDLE::NULL)?;
     let size = if size == 0 { USUAL_SIZE } else { size };
     let wanted = Wanted {
+        attributes,
         open_mode: PIPE_ACCESS_INBOUND | FILE_FLAG_FIRST_PIPE_INSTANCE,
         pipe_mode: PIPE_REJECT_REMOTE_CLIENTS,
         instances: 1,

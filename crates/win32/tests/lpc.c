@@ -165,6 +165,27 @@ static void client(void) {
     SAYS(NtClose(connection), STATUS_SUCCESS);
 }
 
+static void ports_are_waited_for(void) {
+    OBJECT_ATTRIBUTES attributes;
+    HANDLE waited;
+    UNICODE_STRING other;
+    struct message message;
+    LARGE_INTEGER now;
+    now.QuadPart = 0;
+    RtlInitUnicodeString(&other, L"\\RPC Control\\Rb Waitable in C");
+    InitializeObjectAttributes(&attributes, &other, 0, NULL, NULL);
+    SAYS(NtCreateWaitablePort(&waited, &attributes, 16, sizeof(struct message), 0), STATUS_SUCCESS);
+    CHECK(WaitForSingleObject(waited, 0) == WAIT_TIMEOUT);
+    memset(&message, 0, sizeof(message));
+    fill(&message, "to itself");
+    SAYS(NtRequestPort(waited, &message.header), STATUS_SUCCESS);
+    CHECK(WaitForSingleObject(waited, INFINITE) == WAIT_OBJECT_0);
+    SAYS(NtReplyWaitReceivePortEx(waited, NULL, NULL, &message.header, &now), STATUS_SUCCESS);
+    CHECK(is(&message, "to itself") && WaitForSingleObject(waited, 0) == WAIT_TIMEOUT);
+    SAYS(NtClose(waited), STATUS_SUCCESS);
+    CHECK(WaitForSingleObject(port, 0) == WAIT_FAILED && GetLastError() == ERROR_INVALID_HANDLE);
+}
+
 int main(void) {
     OBJECT_ATTRIBUTES attributes;
     HANDLE thread;
@@ -172,6 +193,7 @@ int main(void) {
     InitializeObjectAttributes(&attributes, &name, 0, NULL, NULL);
     SAYS(NtCreatePort(&port, &attributes, 16, sizeof(struct message), 0), STATUS_SUCCESS);
     wrong_arguments();
+    ports_are_waited_for();
     thread = CreateThread(NULL, 0, serves, NULL, 0, NULL);
     client();
     CHECK(WaitForSingleObject(thread, INFINITE) == WAIT_OBJECT_0 && CloseHandle(thread));

@@ -164,8 +164,36 @@ static void pipes_without_names(void) {
     CHECK(CloseHandle(read) && CloseHandle(second_write));
 }
 
+/* By a descriptor of four addresses, and by the same in one piece. */
+static void makers_say_who_may(void) {
+    /* Everyone, S-1-1-0, may read. */
+    static BYTE list[] = {2, 0, 28, 0, 1, 0, 0, 0, 0, 0, 20, 0, 0x89, 0, 0x12, 0, 1, 1, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0};
+    struct {
+        BYTE revision, zero;
+        WORD control;
+        PVOID owner, group, sacl, dacl;
+    } absolute = {1, 0, 4, NULL, NULL, NULL, list};
+    BYTE relative[20 + sizeof(list)] = {1, 0, 4, 0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 20};
+    SECURITY_ATTRIBUTES attributes = {sizeof(attributes), &absolute, FALSE};
+    int round;
+    memcpy(relative + 20, list, sizeof(list));
+    for (round = 0; round < 2; round++) {
+        HANDLE client, server = CreateNamedPipeA(NAME, PIPE_ACCESS_DUPLEX, 0, 2, 512, 256, 0, &attributes);
+        CHECK(server != INVALID_HANDLE_VALUE);
+        FAILS(CreateNamedPipeA(NAME, PIPE_ACCESS_DUPLEX, 0, 2, 512, 256, 0, NULL) != INVALID_HANDLE_VALUE, ERROR_ACCESS_DENIED);
+        FAILS(CreateFileA(NAME, DUPLEX, 0, NULL, OPEN_EXISTING, 0, NULL) != INVALID_HANDLE_VALUE, ERROR_ACCESS_DENIED);
+        client = CreateFileA(NAME, GENERIC_READ, 0, NULL, OPEN_EXISTING, 0, NULL);
+        CHECK(client != INVALID_HANDLE_VALUE && CloseHandle(client) && CloseHandle(server));
+        attributes.lpSecurityDescriptor = relative;
+    }
+    absolute.revision = 2;
+    attributes.lpSecurityDescriptor = &absolute;
+    FAILS(CreateNamedPipeA(NAME, PIPE_ACCESS_DUPLEX, 0, 2, 512, 256, 0, &attributes) != INVALID_HANDLE_VALUE, 1338);
+}
+
 int main(void) {
     arguments();
+    makers_say_who_may();
     messages_are_told_apart();
     waits_are_overlapped();
     servers_act_as_their_clients();

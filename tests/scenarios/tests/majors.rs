@@ -287,7 +287,7 @@ fn pipe(transport: &dyn Transport) -> NTSTATUS {
         default_timeout: -1,
         ..NamedPipe::default()
     };
-    opened(transport, &SystemCall::CreateNamedPipeFile { name: &path(), pipe })
+    opened(transport, &SystemCall::CreateNamedPipeFile { name: &path(), pipe, descriptor: &[] })
 }
 
 fn mailslot(transport: &dyn Transport) -> NTSTATUS {

@@ -310,7 +310,7 @@ impl Real<'_> {
             default_timeout: -1,
             ..NamedPipe::default()
         };
-        let call = SystemCall::CreateNamedPipeFile { name: &self.path, pipe };
+        let call = SystemCall::CreateNamedPipeFile { name: &self.path, pipe, descriptor: &[] };
         let reply = self.process.system_call(&call, &mut []);
         assert_eq!(reply.status, abi::STATUS_SUCCESS);
         reply.handle

@@ -50,7 +50,8 @@ fn create(process: &Process) -> Handle {
         default_timeout: -1,
         ..NamedPipe::default()
     };
-    let reply = process.system_call(&SystemCall::CreateNamedPipeFile { name: &path(), pipe }, &mut []);
+    let reply = process
+        .system_call(&SystemCall::CreateNamedPipeFile { name: &path(), pipe, descriptor: &[] }, &mut []);
     assert_eq!(reply.status, abi::STATUS_SUCCESS);
     reply.handle
 }

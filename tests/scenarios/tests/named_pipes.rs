@@ -538,6 +538,81 @@ scenario! {
     }
 }
 
+/// Everyone (S-1-1-0) may do what `mask` says, and the system anything.
+fn everyone_may(mask: u32) -> Vec<u8> {
+    let list = host::Acl::new(vec![
+        host::Ace::allow(abi::FILE_ALL_ACCESS, host::well_known::LOCAL_SYSTEM),
+        host::Ace::allow(mask, host::well_known::WORLD),
+    ]);
+    let (control, dacl) = (abi::SE_DACL_PRESENT, Some(list));
+    let descriptor = host::SecurityDescriptor { control, dacl, ..host::SecurityDescriptor::default() };
+    descriptor.to_bytes().expect("is short")
+}
+
+scenario! {
+    fn a_pipes_maker_says_who_opens_it_and_who_makes_instances(form: Form) {
+        let machine = machine(form);
+        let process = machine.process_as("server", host::Token::local_system());
+        let user = machine.process_as("user", host::Token::user());
+        // FILE_APPEND_DATA is the same bit as FILE_CREATE_PIPE_INSTANCE: whoever may have GENERIC_WRITE may make instances.
+        let all = abi::FILE_GENERIC_READ | abi::FILE_GENERIC_WRITE;
+        let connects = all & !abi::FILE_CREATE_PIPE_INSTANCE;
+        let plain = OpenOptions::new();
+        let without_append = OpenOptions::new().access(abi::FILE_READ_DATA | abi::FILE_WRITE_DATA);
+        for (mask, opens, opens_without_append, makes) in [
+            (0, false, false, false),
+            (abi::FILE_GENERIC_READ, false, false, false),
+            (connects, false, true, false),
+            (all, true, true, true),
+        ] {
+            let options = NamedPipeOptions::new().max_instances(3);
+            let server = options.create_secured(&process, NAME, &everyone_may(mask)).expect("is made");
+            let again = options.create(&process, NAME).expect("the system may do anything");
+            let check = |what: &str, allowed, done: Result<NamedPipe<'_>, Win32Error>| {
+                let expected = if allowed { Ok(()) } else { Err(abi::ERROR_ACCESS_DENIED) };
+                assert_eq!(done.map(drop).map_err(|error| error.code), expected, "{mask:x}: {what}");
+            };
+            let instance = options.create_secured(&user, NAME, &everyone_may(abi::FILE_ALL_ACCESS));
+            check("an instance, whatever descriptor comes with it", makes, instance);
+            check("open", opens, NamedPipe::open_with(&plain, &user, NAME));
+            let opened = NamedPipe::open_with(&without_append, &user, NAME);
+            check("open without FILE_APPEND_DATA", opens_without_append, opened);
+            drop((server, again));
+        }
+        nothing_is_left(&machine);
+    }
+}
+
+scenario! {
+    fn what_is_no_descriptor_makes_no_pipe(form: Form) {
+        let machine = machine(form);
+        let process = machine.process("test");
+        let options = NamedPipeOptions::new();
+        let valid = everyone_may(abi::FILE_ALL_ACCESS);
+        for cut in [0, 1, 19, valid.len() - 1] {
+            let made = options.create_secured(&process, NAME, &valid[..cut]);
+            assert_eq!(code(made), abi::ERROR_INVALID_SECURITY_DESCR, "{cut} bytes");
+        }
+        let long = [&valid[..], &[0; 2048]].concat();
+        assert_eq!(code(options.create_secured(&process, NAME, &long)), abi::ERROR_INVALID_PARAMETER);
+        assert_eq!(code(NamedPipe::open(&process, NAME)), abi::ERROR_FILE_NOT_FOUND);
+        nothing_is_left(&machine);
+    }
+}
+
+scenario! {
+    fn a_name_of_any_length_that_pipes_have_can_be_waited_for(form: Form) {
+        let machine = machine(form);
+        let process = machine.process("test");
+        let name = format!(r"\\.\pipe\{}", "n".repeat(3000));
+        assert_eq!(code(NamedPipe::wait(&process, &name, PipeWait::Default)), abi::ERROR_FILE_NOT_FOUND);
+        let server = NamedPipeOptions::new().create(&process, &name).expect("is made");
+        NamedPipe::wait(&process, &name, PipeWait::Default).expect("it listens");
+        drop(server);
+        nothing_is_left(&machine);
+    }
+}
+
 scenario! {
     fn a_server_acts_as_its_client_once_it_has_read_of_it(form: Form) {
         let machine = machine(form);
@@ -652,6 +727,31 @@ fn application_that_is_killed_while_it_waits() {
         say_ready();
         wait_to_go_on();
     });
+}
+
+#[test]
+fn application_that_makes_a_pipe_of_its_own_descriptor() {
+    let Some(client) = application() else { return };
+    let options = NamedPipeOptions::new();
+    let long = [&everyone_may(abi::FILE_GENERIC_READ)[..], &[0; 2048]].concat();
+    assert_eq!(code(options.create_secured(&client, NAME, &long)), abi::ERROR_INVALID_PARAMETER);
+    let server =
+        options.create_secured(&client, NAME, &everyone_may(abi::FILE_GENERIC_READ)).expect("is made");
+    assert_eq!(code(options.create(&client, NAME)), abi::ERROR_ACCESS_DENIED, "nobody makes another");
+    assert_eq!(code(NamedPipe::open(&client, NAME)), abi::ERROR_ACCESS_DENIED, "nobody writes");
+    let reads = OpenOptions::new().access(abi::GENERIC_READ);
+    drop(NamedPipe::open_with(&reads, &client, NAME).expect("everyone reads"));
+    drop(server);
+}
+
+scenario! {
+    fn a_descriptor_comes_from_another_process(form: Form) {
+        let machine = machine(form);
+        let (_folder, server) = ringbridge_scenarios::serve(&machine);
+        run_application("application_that_makes_a_pipe_of_its_own_descriptor", server.path());
+        server.stop();
+        nothing_is_left(&machine);
+    }
 }
 
 scenario! {

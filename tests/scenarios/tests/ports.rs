@@ -21,6 +21,8 @@ mod request_data;
 mod sdk;
 #[path = "ports/users.rs"]
 mod users;
+#[path = "ports/waitable.rs"]
+mod waitable;
 
 const DRIVER: &str = "lpc";
 const DEVICE: &str = r"\\.\RbLpc";
@@ -46,6 +48,8 @@ const WRITE: u32 = 16;
 const READ_REQUEST_DATA: u32 = 17;
 const WRITE_REQUEST_DATA: u32 = 18;
 const REQUEST_GIVING: u32 = 19;
+const CREATE_WAITABLE: u32 = 20;
+const LOOK: u32 = 21;
 
 const HEADER: usize = size_of::<abi::PORT_MESSAGE>();
 

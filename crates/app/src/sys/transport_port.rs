@@ -39,8 +39,9 @@ pub(crate) fn create(
     name: &[u16],
     max_connection_info: u32,
     max_message: u32,
+    waitable: bool,
 ) -> Result<Handle, NTSTATUS> {
-    let request = PortCall::Create { name, max_connection_info, max_message };
+    let request = PortCall::Create { name, max_connection_info, max_message, waitable };
     let reply = call(transport, request, &mut []);
     done(reply.status).map(|()| reply.handle)
 }

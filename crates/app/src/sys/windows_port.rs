@@ -19,6 +19,13 @@ unsafe extern "system" {
         max_message: u32,
         max_pool_usage: u32,
     ) -> i32;
+    fn NtCreateWaitablePort(
+        port: *mut HANDLE,
+        attributes: *const OBJECT_ATTRIBUTES,
+        max_connection_info: u32,
+        max_message: u32,
+        max_pool_usage: u32,
+    ) -> i32;
     fn NtSecureConnectPort(
         port: *mut HANDLE,
         name: *const UNICODE_STRING,
@@ -125,6 +132,7 @@ pub(crate) fn create(
     name: &[u16],
     max_connection_info: u32,
     max_message: u32,
+    waitable: bool,
 ) -> Result<Handle, NTSTATUS> {
     let mut name_string = string(name);
     let attributes = OBJECT_ATTRIBUTES {
@@ -137,7 +145,10 @@ pub(crate) fn create(
     };
     let mut port = null_mut();
     // SAFETY: the arguments are as the native API wants them and live until it returns.
-    done(unsafe { NtCreatePort(&raw mut port, &raw const attributes, max_connection_info, max_message, 0) })?;
+    done(unsafe {
+        let create = if waitable { NtCreateWaitablePort } else { NtCreatePort };
+        create(&raw mut port, &raw const attributes, max_connection_info, max_message, 0)
+    })?;
     Ok(Handle::of(port))
 }
 

@@ -328,7 +328,6 @@ missing! {
         WppAutoLogStop WppAutoLogTrace ZwAdjustPrivilegesToken ZwAllocateVirtualMemory ZwAlpcConnectPort
         ZwAssignProcessToJobObject ZwCancelTimer ZwCommitTransaction ZwCreateEnlistment
         ZwCreateJobObject ZwCreateKeyTransacted ZwCreateResourceManager ZwCreateTimer
-        ZwCreateWaitablePort
         ZwCreateTransaction ZwCreateTransactionManager ZwDeleteFile ZwDuplicateToken ZwFreeVirtualMemory
         ZwLockVirtualMemory ZwNotifyChangeKey
         ZwOpenKeyTransacted ZwOpenProcess ZwOpenProcessToken ZwOpenProcessTokenEx ZwOpenThread

@@ -403,7 +403,7 @@ rows! {
         Ok(status)
     }
 
-    /// Tells of an event of one of the driver's blocks. Its data, in pool, is freed.
+    /// Tells of an event of one of the driver's blocks. Its data, in pool, is freed (Confirm: that, and that it stays when there is no memory for the event).
     irql(APC_LEVEL)
     fn WmiFireEvent(
         call,

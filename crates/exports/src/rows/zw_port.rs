@@ -12,7 +12,7 @@ use kernel::lpc::{
 use kernel::ob::{self, Object, Wanted};
 use kernel::ps::Process;
 use kernel::se::QualityOfService;
-use kernel::{Outcome, Unwind, raw, se};
+use kernel::{Kernel, Outcome, Unwind, raw, se};
 
 use crate::Call;
 use crate::attributes::{self, Checked};
@@ -297,6 +297,23 @@ fn copy_request_data(call: Call<'_>, at: &RequestData, copied: Copied) -> Outcom
     Ok(abi::STATUS_SUCCESS)
 }
 
+type Make = fn(&Kernel, &Process, Limits) -> Result<Arc<Object>, NTSTATUS>;
+
+/// `lengths` in bytes: of connection information, and of a message with its header.
+fn create(
+    call: Call<'_>,
+    port_handle: u64,
+    object_attributes: u64,
+    lengths: [u32; 2],
+    make: Make,
+) -> Outcome<NTSTATUS> {
+    let attributes = checked!(attributes::read(call, object_attributes)?);
+    let [connection_info, message] = lengths.map(|length| length as usize);
+    let limits = Limits { connection_info, message };
+    let object = checked!(process(call).and_then(|process| make(call.kernel, &process, limits)));
+    attributes::create::<Port>(call, port_handle, abi::PORT_ALL_ACCESS, &attributes, &object)
+}
+
 /// A port at an address, as `ObReferenceObjectByHandle` or `ObReferenceObjectByName` returned it, with a reference.
 fn port_at(call: Call<'_>, address: u64) -> Result<Arc<Object>, NTSTATUS> {
     let object = call.kernel.ob.by_address(address).ok_or(abi::STATUS_INVALID_PARAMETER)?;
@@ -319,14 +336,22 @@ rows! {
         max_message_length: u32,
         _max_pool_usage: u32
     ) -> NTSTATUS {
-        let attributes = checked!(attributes::read(call, object_attributes)?);
-        let limits = Limits {
-            connection_info: max_connection_info_length as usize,
-            message: max_message_length as usize,
-        };
-        let made = process(call).and_then(|process| lpc::create_port(call.kernel, &process, limits));
-        let object = checked!(made);
-        attributes::create::<Port>(call, port_handle, abi::PORT_ALL_ACCESS, &attributes, &object)
+        let lengths = [max_connection_info_length, max_message_length];
+        create(call, port_handle, object_attributes, lengths, lpc::create_port)
+    }
+
+    /// As ZwCreatePort: a port that can be waited for, and is signaled while a message is in its queue.
+    irql(PASSIVE_LEVEL) alias("NtCreateWaitablePort")
+    fn ZwCreateWaitablePort(
+        call,
+        port_handle: u64,
+        object_attributes: u64,
+        max_connection_info_length: u32,
+        max_message_length: u32,
+        _max_pool_usage: u32
+    ) -> NTSTATUS {
+        let lengths = [max_connection_info_length, max_message_length];
+        create(call, port_handle, object_attributes, lengths, lpc::create_waitable_port)
     }
 
     /// Connects to a port by name and waits for its listener's answer.

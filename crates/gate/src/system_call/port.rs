@@ -23,7 +23,7 @@ pub struct PortView {
 /// A system call on a port. What is sent and what comes back are at most [`abi::PORT_MAXIMUM_MESSAGE_LENGTH`] bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PortCall<'a> {
-    /// `NtCreatePort`.
+    /// `NtCreatePort`, `NtCreateWaitablePort`.
     Create {
         /// NT path in UTF-16; empty for none.
         name: &'a [u16],
@@ -31,6 +31,8 @@ pub enum PortCall<'a> {
         max_connection_info: u32,
         /// Bytes of a message with its header, at most.
         max_message: u32,
+        /// Whether it can be waited for.
+        waitable: bool,
     },
     /// `NtConnectPort`: writes a [`PortConnected`] to the output, behind it the server's connection information. The reply's status is
     /// that of the call's delivery; what became of it is in the output, for a refusal has information too.
@@ -243,9 +245,10 @@ const IMPERSONATE_CLIENT: u32 = 60;
 const READ_REQUEST_DATA: u32 = 61;
 const WRITE_REQUEST_DATA: u32 = 62;
 const REGISTER_THREAD_TERMINATE_PORT: u32 = 63;
+const CREATE_WAITABLE: u32 = 65;
 
 /// The numbers of these calls.
-pub(super) const NUMBERS: std::ops::RangeInclusive<u32> = CREATE..=REGISTER_THREAD_TERMINATE_PORT;
+pub(super) const NUMBERS: std::ops::RangeInclusive<u32> = CREATE..=CREATE_WAITABLE;
 
 const DYNAMIC: u64 = 1 << 32;
 const EFFECTIVE_ONLY: u64 = 1 << 33;
@@ -279,9 +282,10 @@ pub(super) fn encode<'a>(
         values.len()
     };
     match *call {
-        PortCall::Create { name, max_connection_info, max_message } => {
+        PortCall::Create { name, max_connection_info, max_message, waitable } => {
             let count = fill(&[max_connection_info.into(), max_message.into()]);
-            (CREATE, none, count, Tail::Name(name))
+            let number = if waitable { CREATE_WAITABLE } else { CREATE };
+            (number, none, count, Tail::Name(name))
         }
         PortCall::Connect { name, qos, view, server, info } => {
             let (has_view, [section, size]) = view_words(view);
@@ -330,7 +334,7 @@ pub(super) fn encode<'a>(
 pub(super) fn word_count(number: u32) -> usize {
     match number {
         CONNECT | ACCEPT => 4,
-        CREATE | REPLY_WAIT_RECEIVE | READ_REQUEST_DATA | WRITE_REQUEST_DATA => 2,
+        CREATE | CREATE_WAITABLE | REPLY_WAIT_RECEIVE | READ_REQUEST_DATA | WRITE_REQUEST_DATA => 2,
         _ => 0,
     }
 }
@@ -338,7 +342,7 @@ pub(super) fn word_count(number: u32) -> usize {
 /// Bytes of the tail that are a name.
 pub(super) fn name_bytes(number: u32, tail: &[u8], word: &dyn Fn(usize) -> u64) -> usize {
     match number {
-        CREATE => tail.len(),
+        CREATE | CREATE_WAITABLE => tail.len(),
         CONNECT => usize::try_from(word(3)).ok().and_then(|units| units.checked_mul(2)).unwrap_or(usize::MAX),
         _ => 0,
     }
@@ -375,7 +379,12 @@ pub(super) fn read<'a>(
     };
     let buffer = || Memory { address: word(0), length: low(word(1) >> 32) };
     Some(match number {
-        CREATE => PortCall::Create { name, max_connection_info: low(word(0)), max_message: low(word(1)) },
+        CREATE | CREATE_WAITABLE => PortCall::Create {
+            name,
+            max_connection_info: low(word(0)),
+            max_message: low(word(1)),
+            waitable: number == CREATE_WAITABLE,
+        },
         CONNECT => {
             let qos = SecurityQos {
                 level: low(word(0)),
@@ -447,8 +456,13 @@ mod tests {
         let buffer = Memory { address: u64::MAX, length: 0x8000_0001 };
         let qos = SecurityQos { level: u32::MAX, dynamic_tracking: true, effective_only: false };
         for call in [
-            PortCall::Create { name: &name, max_connection_info: u32::MAX, max_message: 0x200 },
-            PortCall::Create { name: &[], max_connection_info: 0, max_message: 0 },
+            PortCall::Create {
+                name: &name,
+                max_connection_info: u32::MAX,
+                max_message: 0x200,
+                waitable: true,
+            },
+            PortCall::Create { name: &[], max_connection_info: 0, max_message: 0, waitable: false },
             PortCall::Connect { name: &name, qos, view, server: 12, info: &message[..30] },
             PortCall::Connect {
                 name: &name,
@@ -488,7 +502,8 @@ mod tests {
             // Longer than a message, and for names an odd number of bytes.
             let length = word_count(number) * 8 + most_bytes(number) + 1;
             let too_long = abi::STATUS_PORT_MESSAGE_TOO_LONG;
-            let expected = if number == CREATE { abi::STATUS_INVALID_PARAMETER } else { too_long };
+            let is_named = matches!(number, CREATE | CREATE_WAITABLE);
+            let expected = if is_named { abi::STATUS_INVALID_PARAMETER } else { too_long };
             assert_eq!(refused(number, &vec![0; length]), Some(expected), "{number}");
         }
         assert_eq!(refused(REQUEST, &[0; HEADER - 1]), Some(abi::STATUS_INVALID_PARAMETER), "no header");

@@ -103,8 +103,9 @@ pub(crate) fn encode<'a>(
         SystemCall::FsControl { handle, code, input, output, notice } => {
             (FS_CONTROL, handle, fill(&control(code, input, output, notice)), Tail::Nothing)
         }
-        SystemCall::CreateNamedPipeFile { name, ref pipe } => {
-            (CREATE_NAMED_PIPE_FILE, none, fill(&pipe.words()), Tail::Name(name))
+        SystemCall::CreateNamedPipeFile { name, ref pipe, descriptor } => {
+            let count = fill(&pipe.words(name.len() as u64));
+            (CREATE_NAMED_PIPE_FILE, none, count, Tail::NameAndBytes(name, descriptor))
         }
         SystemCall::QueryInformationFile { handle, class } => {
             (QUERY_INFORMATION_FILE, handle, fill(&[class.cast_unsigned().into()]), Tail::Nothing)
@@ -238,7 +239,8 @@ fn control(code: u32, input: Memory, output: Memory, notice: Notice) -> [u64; 7]
 }
 
 impl NamedPipe {
-    fn words(&self) -> [u64; 6] {
+    /// Behind them the length of the name.
+    fn words(&self, name: u64) -> [u64; 7] {
         let pair = |low: u32, high: u32| u64::from(low) | u64::from(high) << 32;
         [
             pair(self.desired_access, self.share_access),
@@ -247,6 +249,7 @@ impl NamedPipe {
             pair(self.completion_mode, self.maximum_instances),
             pair(self.inbound_quota, self.outbound_quota),
             self.default_timeout.cast_unsigned(),
+            name,
         ]
     }
 
@@ -311,11 +314,15 @@ pub(crate) fn decode<R>(
             name.extend(units.iter().map(|unit| u16::from_le_bytes(*unit)));
             bytes = back;
         }
-        FILTER_CONNECT_COMMUNICATION_PORT => {
-            let length = usize::try_from(word(1)).ok().filter(|units| *units <= crate::wire::PATH_LIMIT);
+        FILTER_CONNECT_COMMUNICATION_PORT | CREATE_NAMED_PIPE_FILE => {
+            let (length, most) = match number {
+                CREATE_NAMED_PIPE_FILE => (word(6), SystemCall::MOST_DESCRIPTOR),
+                _ => (word(1), MOST_BYTES),
+            };
+            let length = usize::try_from(length).ok().filter(|units| *units <= crate::wire::PATH_LIMIT);
             let parts = length.and_then(|units| tail.split_at_checked(units * 2));
             let (front, rest) = parts.ok_or(STATUS_INVALID_PARAMETER)?;
-            if rest.len() > MOST_BYTES {
+            if rest.len() > most {
                 return Err(STATUS_INVALID_PARAMETER);
             }
             name.extend(front.as_chunks::<2>().0.iter().map(|unit| u16::from_le_bytes(*unit)));
@@ -329,7 +336,6 @@ pub(crate) fn decode<R>(
                     | CREATE_IO_COMPLETION
                     | CREATE_SECTION
                     | OPEN_SECTION
-                    | CREATE_NAMED_PIPE_FILE
                     | CREATE_MAILSLOT_FILE
                     | FILTER_LOAD
                     | FILTER_UNLOAD
@@ -381,8 +387,7 @@ pub(crate) fn decode<R>(
 /// Words that a call has; `None` for a number that none has.
 fn word_count(number: u32) -> Option<usize> {
     Some(match number {
-        READ | WRITE | DEVICE_CONTROL | FS_CONTROL => 7,
-        CREATE_NAMED_PIPE_FILE => 6,
+        READ | WRITE | DEVICE_CONTROL | FS_CONTROL | CREATE_NAMED_PIPE_FILE => 7,
         SET_IO_COMPLETION | CREATE_SECTION | MAP_VIEW_OF_SECTION | DUPLICATE_TOKEN => 4,
         CREATE_EVENT | GET_DEVICE_INTERFACE | CREATE_MAILSLOT_FILE | QUERY_SECURITY_OBJECT => 3,
         WAIT
@@ -464,7 +469,9 @@ fn read<'a>(
             output: Memory { address: word(1), length: low(word(2) >> 32) },
             notice: notice(word(3), 4),
         },
-        CREATE_NAMED_PIPE_FILE => SystemCall::CreateNamedPipeFile { name, pipe: NamedPipe::of_words(word) },
+        CREATE_NAMED_PIPE_FILE => {
+            SystemCall::CreateNamedPipeFile { name, pipe: NamedPipe::of_words(word), descriptor: bytes }
+        }
         QUERY_INFORMATION_FILE => {
             SystemCall::QueryInformationFile { handle, class: low(word(0)).cast_signed() }
         }
@@ -697,7 +704,8 @@ mod tests {
             set_timer(None, -1),
             SystemCall::CancelSynchronousIoFile { thread: u32::MAX },
             SystemCall::FsControl { handle, code: u32::MAX, input: buffer, output, notice: NOTICE },
-            SystemCall::CreateNamedPipeFile { name: &name, pipe },
+            SystemCall::CreateNamedPipeFile { name: &name, pipe, descriptor: &[] },
+            SystemCall::CreateNamedPipeFile { name: &name, pipe, descriptor: b"odd" },
             SystemCall::QueryInformationFile { handle, class: -1 },
             SystemCall::SetInformationFile { handle, class: 23, data: b"odd" },
             SystemCall::SetInformationFile { handle, class: 23, data: &[] },
@@ -750,7 +758,7 @@ mod tests {
     fn what_is_torn_is_refused() {
         let refused = |number, input: &[u8]| decode(number, HANDLE, input, |_| ()).err();
         for number in
-            (1..=25).chain([27, 28, 29, 30, 36, 37, 38, 40]).chain(70..=74).chain([81, 83]).chain(90..=95)
+            (1..=25).chain([27, 28, 29, 30, 36, 38, 40]).chain(70..=74).chain([81, 83]).chain(90..=95)
         {
             // No call has these lengths, but for those whose tails may have any.
             assert_eq!(refused(number, &[0; 7 * 8 + 1]), Some(abi::STATUS_INVALID_PARAMETER), "{number}");
@@ -768,8 +776,16 @@ mod tests {
         assert_eq!(connect(2, 3), Some(abi::STATUS_INVALID_PARAMETER), "half a name");
         assert_eq!(connect(u64::MAX, 8), Some(abi::STATUS_INVALID_PARAMETER), "no name is so long");
         assert_eq!(connect(0, 0x1_0000), Some(abi::STATUS_INVALID_PARAMETER), "nor a context");
+        let pipe = |units: u64, tail: usize| {
+            let words = [0, 0, 0, 0, 0, 0, units].map(u64::to_le_bytes).concat();
+            refused(37, &[words, vec![0; tail]].concat())
+        };
+        assert_eq!(pipe(2, 3), Some(abi::STATUS_INVALID_PARAMETER), "half a name");
+        assert_eq!(pipe(u64::MAX, 8), Some(abi::STATUS_INVALID_PARAMETER), "no name is so long");
+        let longer = SystemCall::MOST_DESCRIPTOR + 1;
+        assert_eq!(pipe(0, longer), Some(abi::STATUS_INVALID_PARAMETER), "nor a descriptor");
         assert_eq!(refused(11, &[0; 16 + 66 * 4]), Some(abi::STATUS_INVALID_PARAMETER), "too many handles");
-        for number in [0, 31, 35, 75, 96, u32::MAX] {
+        for number in [0, 31, 35, 64, 75, 96, u32::MAX] {
             assert_eq!(refused(number, &[]), Some(abi::STATUS_NOT_IMPLEMENTED), "{number}");
         }
     }

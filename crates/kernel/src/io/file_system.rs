@@ -165,7 +165,8 @@ fn make(
     start(caller, Target::Handle(handle), (notice, event), &[buffer], plan)
 }
 
-/// Bytes of an entry of a directory's class that has a name of one unit.
+/// Bytes that a query of a directory's class has room for, at least: the structure's, an entry with a name of one unit. (Confirm: that it is
+/// so many for each class; NT's table of least lengths is not public.)
 fn least_of_directory(class: abi::FILE_INFORMATION_CLASS) -> Result<usize, NTSTATUS> {
     Ok(match class {
         abi::FileDirectoryInformation => size_of::<abi::FILE_DIRECTORY_INFORMATION>(),

@@ -233,7 +233,8 @@ fn name_in(path: &[u16]) -> Result<String, NTSTATUS> {
 /// it imports what is not there; what its DriverEntry returned. `Err`: the machine has stopped.
 ///
 /// Source: ddi, ZwLoadDriver; "Writing a DriverEntry Routine" (a system thread, at PASSIVE_LEVEL). (Confirm: DriverEntry's status is passed
-/// on, not STATUS_FAILED_DRIVER_ENTRY: StartService of a driver that returns STATUS_ACCESS_DENIED fails with ERROR_ACCESS_DENIED.)
+/// on, not STATUS_FAILED_DRIVER_ENTRY, of which ntstatus.h says what it means and no page which call answers with it: StartService of a
+/// driver that returns STATUS_ACCESS_DENIED fails with ERROR_ACCESS_DENIED.)
 pub fn load_service(kernel: &Kernel, thread: &Thread, name: &str) -> Outcome<Result<(), NTSTATUS>> {
     let key = match service_key(kernel, name) {
         Ok(key) => key,

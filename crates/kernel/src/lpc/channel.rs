@@ -10,6 +10,7 @@ use super::connect::{Connection, Stage};
 use super::message::{ClientId, Message};
 use super::port::Limits;
 use super::request_data::RequestData;
+use super::waitable::{Locked, Waitable};
 use super::waiting::{Waiting, Wakes};
 use crate::Kernel;
 use crate::se::Token;
@@ -135,6 +136,8 @@ pub(super) struct State {
     /// The connection port has no handle any more.
     pub(super) closed: bool,
     pub(super) queue: Queue,
+    /// What a waitable port is, or is about to be told.
+    pub(super) signaled: bool,
     pub(super) exchanges: HashMap<Key, Exchange>,
     pub(super) connections: Vec<Option<Connection>>,
     /// Port objects of each connection's ends. They outlive their handles, and the connection.
@@ -149,15 +152,21 @@ pub(super) struct Channel {
     pub(super) limits: Limits,
     /// Of the process that made it.
     pub(super) token: Arc<Token>,
+    pub(super) waitable: Waitable,
     state: Mutex<State>,
 }
 
 impl Channel {
     pub(super) fn new(limits: Limits, token: Arc<Token>) -> Self {
-        Self { limits, token, state: Mutex::default() }
+        Self { limits, token, waitable: Waitable::default(), state: Mutex::default() }
     }
 
-    pub(super) fn lock(&self, kernel: &Kernel) -> MutexGuard<'_, State> {
+    pub(super) fn lock<'a>(&'a self, kernel: &'a Kernel) -> Locked<'a> {
+        Locked::new(self, kernel, self.lock_untold(kernel))
+    }
+
+    /// As [`Self::lock`], for who changes nothing.
+    pub(super) fn lock_untold(&self, kernel: &Kernel) -> MutexGuard<'_, State> {
         kernel.platform.preemption_point();
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

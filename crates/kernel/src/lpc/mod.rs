@@ -5,7 +5,7 @@
 //! client's. All ports that come from one connection port share a `channel` with one lock. Names and handles are `ob`'s, views
 //! `ex`'s and `mm`'s; where messages come from and go to is known to `exports` (drivers' memory) and `host` (applications').
 //!
-//! - `message`: a message while it is the kernel's. `waiting`: a thread that waits for one.
+//! - `message`: a message while it is the kernel's. `waiting`: a thread that waits for one. `waitable`: a port as a dispatcher object.
 //! - `channel`: what the lock guards, and handing messages over. `port`: the objects, and their end.
 //! - `connect`: connecting, listening, accepting. `impersonate`: who the client is. `transfer`: requests, replies, datagrams, callbacks. `view`: sections.
 //!   `request_data`: memory that a request gives its server. `termination`: who hears of a thread's end.
@@ -22,6 +22,7 @@ mod request_data;
 mod termination;
 mod transfer;
 mod view;
+mod waitable;
 mod waiting;
 
 #[cfg(test)]
@@ -32,7 +33,7 @@ pub use connect::{
 };
 pub use impersonate::impersonate_client;
 pub use message::{ClientId, HEADER, Header, MAX_DATA, Message};
-pub use port::{Limits, Port, PortUsage, Ports, create_port};
+pub use port::{Limits, Port, PortUsage, Ports, create_port, create_waitable_port};
 pub use request_data::{Copied, ServerBuffer, copy_request_data};
 pub use termination::{process_ended, register_thread_terminate_port, thread_ended};
 pub use transfer::{

@@ -16,11 +16,13 @@ use crate::Kernel;
 use crate::mm::PoolOwner;
 use crate::ob::{Object, ObjectBody, ObjectType};
 use crate::ps::Process;
+use crate::raw::DispatcherHeader;
 
 /// Tag of port objects.
 const TAG: u32 = u32::from_le_bytes(*b"Port");
 /// Bytes of a port object; its layout is not public.
 const SIZE: usize = 0x40;
+const _: () = assert!(size_of::<abi::KEVENT>() <= SIZE);
 
 /// What `NtCreatePort` says of a port's messages, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -134,6 +136,10 @@ impl ObjectBody for Port {
         let _freed_by_driver = kernel.mm.pool.free(object.address);
     }
 
+    fn waits_on(&self, object: &Object) -> Option<u64> {
+        (self.end == End::Connection && self.channel.waitable.is_set()).then_some(object.address)
+    }
+
     fn as_any(&self) -> &dyn Any {
         self
     }
@@ -170,6 +176,30 @@ pub fn create_port(kernel: &Kernel, process: &Process, limits: Limits) -> Result
         return Err(abi::STATUS_INVALID_PARAMETER_4);
     }
     port_object(kernel, &Arc::new(Channel::new(limits, process.token.clone())), End::Connection)
+}
+
+/// `NtCreateWaitablePort`: as [`create_port`], for a port that is a dispatcher object besides. It is signaled while a message is in its
+/// queue, connection requests among them; one that a receiver waits for never is. (Confirm: that, that all calls on ports work with it, that
+/// the ports of its connections cannot be waited for, that its type is `Port`, and that nobody who waits goes on when it is closed.)
+/// IRQL: PASSIVE_LEVEL.
+///
+/// # Errors
+/// As for [`create_port`].
+pub fn create_waitable_port(
+    kernel: &Kernel,
+    process: &Process,
+    limits: Limits,
+) -> Result<Arc<Object>, NTSTATUS> {
+    let object = create_port(kernel, process, limits)?;
+    if let Some(port) = object.body::<Port>() {
+        let event = DispatcherHeader::at(object.address);
+        if kernel.ke.initialize_event(event, abi::NotificationEvent, false).is_err() {
+            object.dereference(kernel);
+            return Err(abi::STATUS_INSUFFICIENT_RESOURCES);
+        }
+        port.channel.waitable.set(&object);
+    }
+    Ok(object)
 }
 
 impl Port {

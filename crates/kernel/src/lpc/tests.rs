@@ -3,6 +3,7 @@
 
 mod early;
 mod model;
+mod waits;
 mod world;
 
 use std::collections::BTreeMap;
@@ -38,6 +39,9 @@ fn ports_behave_as_their_model_says() {
     // Most waits end with somebody's message while their thread sleeps.
     let early = early::ANSWERED.load(Ordering::Relaxed);
     assert!(early > 1000, "{early} early answers");
+    for (state, count) in SIGNALED.iter().enumerate() {
+        assert!(count.load(Ordering::Relaxed) > 1000, "state {state}");
+    }
     let counts = SEEN.lock().expect("not poisoned").clone();
     eprintln!("{} histories in {:?}: {counts:x?}", MACHINES * HISTORIES, started.elapsed());
     // Each happens often enough to be looked at.
@@ -57,17 +61,26 @@ fn ports_behave_as_their_model_says() {
     }
 }
 
+/// How often a port that can be waited for was found without a message, and with one.
+static SIGNALED: [AtomicU64; 2] = [const { AtomicU64::new(0) }; 2];
+
 /// How often calls have ended so: status, and type of the message.
 static SEEN: Mutex<BTreeMap<(u32, u16), u32>> = Mutex::new(BTreeMap::new());
 
 fn one_history(world: &World, kernel: &crate::Kernel, thread: &crate::ke::Thread, seed: u64) {
     let mut random = Random::new(seed);
     let mut model = Model::new();
-    let mut run = world.begin(kernel);
+    let waitable = seed.is_multiple_of(2);
+    let mut run = world.begin(kernel, waitable);
     let mut done = Vec::new();
     for _ in 0..ACTS {
         let Some(act) = model.choose(&mut random) else { continue };
         step(&mut model, &mut run, kernel, thread, act, seed, &mut done);
+        if let (true, has_message) = model.port() {
+            let signaled = run.is_signaled(kernel, thread);
+            assert_eq!(signaled, waitable.then_some(has_message), "seed {seed}: the last of {done:?}");
+            SIGNALED[usize::from(has_message)].fetch_add(u64::from(waitable), Ordering::Relaxed);
+        }
     }
     while let Some(act) = model.next_to_close() {
         step(&mut model, &mut run, kernel, thread, act, seed, &mut done);

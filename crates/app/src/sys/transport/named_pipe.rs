@@ -50,6 +50,7 @@ pub(crate) fn create_named_pipe(
     transport: &dyn Transport,
     name: &str,
     request: &PipeRequest,
+    descriptor: &[u8],
 ) -> Result<Handle, Win32Error> {
     let refused = |status| Win32Error::new("CreateNamedPipe", name, status);
     let (access, share) = match request.open_mode & flags::PIPE_ACCESS_DUPLEX {
@@ -82,7 +83,8 @@ pub(crate) fn create_named_pipe(
         default_timeout: -10_000 * i64::from(milliseconds),
     };
     let path = nt_path(name);
-    let reply = transport.system_call(&SystemCall::CreateNamedPipeFile { name: &path, pipe }, &mut []);
+    let reply =
+        transport.system_call(&SystemCall::CreateNamedPipeFile { name: &path, pipe, descriptor }, &mut []);
     if reply.status.is_success() { Ok(reply.handle) } else { Err(refused(reply.status)) }
 }
 

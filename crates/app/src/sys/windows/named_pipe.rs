@@ -3,6 +3,7 @@
 use std::ptr::{null, null_mut};
 
 use windows_sys::Win32::Foundation::INVALID_HANDLE_VALUE;
+use windows_sys::Win32::Security::SECURITY_ATTRIBUTES;
 use windows_sys::Win32::Storage::FileSystem::FlushFileBuffers;
 use windows_sys::Win32::System::Pipes::{
     CreateNamedPipeW, DisconnectNamedPipe, GetNamedPipeClientProcessId, GetNamedPipeHandleStateW,
@@ -11,6 +12,7 @@ use windows_sys::Win32::System::Pipes::{
     WaitNamedPipeW,
 };
 
+use super::protection::aligned;
 use super::{Handle, Transport, done, last_error, length, wide};
 use crate::error::Win32Error;
 use crate::named_pipe::{HandleState, NamedPipeInfo, Peek};
@@ -20,11 +22,20 @@ pub(crate) fn create_named_pipe(
     _transport: &dyn Transport,
     name: &str,
     request: &PipeRequest,
+    descriptor: &[u8],
 ) -> Result<Handle, Win32Error> {
     let PipeRequest { open_mode, pipe_mode, max_instances, out_buffer, in_buffer, default_timeout } =
         *request;
     let path = wide(name);
-    // SAFETY: a path with its terminating zero; the others are values.
+    let mut aligned = aligned(descriptor);
+    let attributes = SECURITY_ATTRIBUTES {
+        nLength: u32::try_from(size_of::<SECURITY_ATTRIBUTES>()).unwrap_or(0),
+        lpSecurityDescriptor: aligned.as_mut_ptr().cast(),
+        bInheritHandle: 0,
+    };
+    let attributes = if descriptor.is_empty() { null() } else { &raw const attributes };
+    // SAFETY: a path with its terminating zero; NULL or attributes whose descriptor is self-relative by the caller's word, which the
+    // system captures and validates, and which has zeroes behind it; the others are values.
     let handle = unsafe {
         CreateNamedPipeW(
             path.as_ptr(),
@@ -34,7 +45,7 @@ pub(crate) fn create_named_pipe(
             out_buffer,
             in_buffer,
             default_timeout,
-            null(),
+            attributes,
         )
     };
     if handle == INVALID_HANDLE_VALUE {

@@ -35,13 +35,9 @@ pub(crate) fn kernel_object_security(
     }
 }
 
-pub(crate) fn set_kernel_object_security(
-    _transport: &dyn Transport,
-    handle: Handle,
-    information: u32,
-    descriptor: &[u8],
-) -> Result<(), Win32Error> {
-    let aligned: Vec<u64> = descriptor
+/// A descriptor as words, since it begins with some, and zeroes behind it.
+pub(super) fn aligned(descriptor: &[u8]) -> Vec<u64> {
+    descriptor
         .chunks(8)
         .map(|chunk| {
             let mut word = [0; 8];
@@ -49,7 +45,16 @@ pub(crate) fn set_kernel_object_security(
             u64::from_le_bytes(word)
         })
         .chain([0; 3])
-        .collect();
+        .collect()
+}
+
+pub(crate) fn set_kernel_object_security(
+    _transport: &dyn Transport,
+    handle: Handle,
+    information: u32,
+    descriptor: &[u8],
+) -> Result<(), Win32Error> {
+    let aligned = aligned(descriptor);
     let source = aligned.as_ptr().cast_mut().cast();
     // SAFETY: a self-relative descriptor by the caller's word, which the system captures and validates; behind what there is of
     // it are zeroes, and it lives through the call.

@@ -302,6 +302,11 @@ impl Model {
         all
     }
 
+    /// Whether the connection port is there, and whether it has a message.
+    pub(super) fn port(&self) -> (bool, bool) {
+        (self.open, !self.inbox.messages.is_empty())
+    }
+
     /// The request that was made last.
     pub(super) fn newest(&self) -> Option<usize> {
         self.questions.last().map(|question| question.number)

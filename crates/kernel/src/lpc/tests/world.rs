@@ -9,7 +9,7 @@ use super::early::{Slot, context_and_message, only_message};
 use super::model::{Act, Ended, PARTICIPANTS, Through};
 use crate::Kernel;
 use crate::ke::tests::{Machine, delay};
-use crate::ke::{ProcessorMode, Thread, Timeout};
+use crate::ke::{ProcessorMode, Thread, Timeout, WaitType};
 use crate::lpc::{
     self, Accept, Caller, Connect, ConnectOutcome, Copied, Header, Limits, Message, Port, Received,
     ServerBuffer,
@@ -91,9 +91,9 @@ impl World {
         }
     }
 
-    pub(super) fn begin(&self, kernel: &Kernel) -> Run<'_> {
+    pub(super) fn begin(&self, kernel: &Kernel, waitable: bool) -> Run<'_> {
         let process = kernel.ps.system().clone();
-        let port = listening_port(kernel);
+        let port = if waitable { waitable_port(kernel) } else { listening_port(kernel) };
         Run {
             world: self,
             process,
@@ -115,7 +115,15 @@ pub(super) fn listening_port(kernel: &Kernel) -> u32 {
     let process = kernel.ps.system();
     let limits = Limits { connection_info: 8, message: 64 };
     let object = lpc::create_port(kernel, process, limits).expect("pool");
-    process.handles.insert(object, 0).expect("room")
+    process.handles.insert(object, abi::PORT_ALL_ACCESS).expect("room")
+}
+
+/// One that can be waited for.
+pub(super) fn waitable_port(kernel: &Kernel) -> u32 {
+    let process = kernel.ps.system();
+    let limits = Limits { connection_info: 8, message: 64 };
+    let object = lpc::create_waitable_port(kernel, process, limits).expect("pool");
+    process.handles.insert(object, abi::PORT_ALL_ACCESS).expect("room")
 }
 
 /// Runs `body` with a port of the system process, as an application's thread.
@@ -179,6 +187,18 @@ impl Run<'_> {
             Through::Connection => self.port,
             Through::Server(index) => self.servers[index].expect("is open"),
             Through::Client(index) => self.clients[index].expect("is open"),
+        }
+    }
+
+    /// Whether a wait for the port ends at once; `None` when it cannot be waited for.
+    pub(super) fn is_signaled(&self, kernel: &Kernel, thread: &Thread) -> Option<bool> {
+        let (kind, now) = (WaitType::Any, Timeout::At(0));
+        let waited = ob::wait_for_handles(kernel, &self.process, thread, &[self.port], kind, false, now);
+        match waited {
+            abi::STATUS_SUCCESS => Some(true),
+            abi::STATUS_TIMEOUT => Some(false),
+            abi::STATUS_OBJECT_TYPE_MISMATCH => None,
+            other => panic!("{other:?}"),
         }
     }
 
