@@ -6,7 +6,9 @@ use ringbridge_scenarios::{as_application, embedded, in_another_process};
 
 const RECORD: ControlCode =
     ControlCode(abi::CTL_CODE(abi::FILE_DEVICE_UNKNOWN, 0x900, abi::METHOD_BUFFERED, abi::FILE_ANY_ACCESS));
-const WORDS: usize = 17;
+const WORDS: usize = 20;
+/// Words of what the driver answers for itself that are not the record.
+const OWN_WORDS: usize = 4;
 const POINTER: u64 = 1;
 
 /// A driver's view of a request; see recorder.c.
@@ -297,11 +299,147 @@ const MAKE: ControlCode =
 
 /// Status, Information and what the create request brought; major and minor function, flags, the four words of Parameters.
 fn made_by_the_driver(device: &Device<'_>, which: u64) -> ([u64; 4], [u64; 7]) {
-    let mut answer = [0; (4 + WORDS) * 8];
+    let mut answer = [0; (OWN_WORDS + WORDS) * 8];
     device.control(MAKE, &which.to_le_bytes(), &mut answer).expect("answers");
     let (words, _) = answer.as_chunks();
     let word = |index: usize| u64::from_le_bytes(words[index]);
     (std::array::from_fn(word), std::array::from_fn(|index| word(5 + index)))
+}
+
+rule!(
+    fn a_new_name_brings_the_folder_of_its_path_opened_for_that(),
+    fn application_of_names(),
+    fn a_new_name_brings_the_same_from_another_process(),
+    new_names
+);
+
+/// FILE_RENAME_INFORMATION, which FILE_LINK_INFORMATION is like.
+fn new_name(flags: u32, root: u64, name: &str) -> Vec<u8> {
+    let name: Vec<u8> = name.encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let length = u32::try_from(name.len()).expect("short");
+    let mut data =
+        [&flags.to_le_bytes()[..], &[0; 4], &root.to_le_bytes(), &length.to_le_bytes(), &name].concat();
+    data.resize(data.len().max(size_of::<abi::FILE_RENAME_INFORMATION>()), 0);
+    data
+}
+
+fn new_names(caller: Caller<'_>) {
+    let Caller { transport, device, .. } = &caller;
+    let own = match caller.way {
+        Way::Buffered => "B",
+        Way::Direct => "D",
+        Way::Neither => "N",
+    };
+    let opened = |access| {
+        let path = format!(r"\\.\RbRecorder{own}\file");
+        OpenOptions::new().access(access).open(*transport, &path).expect("opens")
+    };
+    let file = opened(abi::DELETE | abi::FILE_READ_DATA);
+    let ask = |handle, class, data: &[u8]| {
+        transport.system_call(&SystemCall::SetInformationFile { handle, class, data }, &mut []).status
+    };
+    // The word with ReplaceIfExists, whether a folder came, SL_* of the last open, open files.
+    let seen = |class: i32, data: &[u8]| {
+        let mut bytes = [0; WORDS * 8];
+        device.control(RECORD, &[], &mut bytes).expect("tells");
+        let (words, _) = bytes.as_chunks();
+        let words: Vec<u64> = words.iter().map(|word| u64::from_le_bytes(*word)).collect();
+        let expected = [u64::from(abi::IRP_MJ_SET_INFORMATION), 0, 0, data.len() as u64, class as u64];
+        assert_eq!(words[1..6], expected);
+        [words[7], words[18], words[17], words[19]]
+    };
+    let full = format!(r"\??\RbRecorder{own}\sub\new");
+    let target = u64::from(abi::SL_OPEN_TARGET_DIRECTORY);
+    let own_handle = u64::from(file.handle().0);
+    // Replace, class, root, name; what the driver saw. `device` and `file` are open, and the folder while the request is.
+    let (rename, link) = (abi::FileRenameInformation, abi::FileLinkInformation);
+    let (rename_ex, link_ex) = (abi::FileRenameInformationEx, abi::FileLinkInformationEx);
+    for (flags, class, root, name, expected) in [
+        (0, rename, 0, "new", [0, 0, 0, 2]),
+        (1, rename, 0, r"sub\new", [1, 0, 0, 2]),
+        (0, rename, 0, &*full, [0, 1, target, 3]),
+        (1, link, 0, &*full, [1, 1, target, 3]),
+        (0, link, own_handle, "new", [0, 1, target, 3]),
+        // Of a byte, and of a word with other flags beside.
+        (0x100, rename, 0, "new", [0, 0, target, 2]),
+        (2, rename_ex, 0, "new", [0, 0, target, 2]),
+        (3, link_ex, 0, &*full, [1, 1, target, 3]),
+    ] {
+        let data = new_name(flags, root, name);
+        assert_eq!(ask(file.handle(), class, &data), abi::STATUS_SUCCESS, "{class} {name}");
+        assert_eq!(seen(class, &data), expected, "{class} {name}");
+    }
+    refused_names(&caller, &file, &opened(abi::FILE_READ_DATA), &full);
+}
+
+fn refused_names(caller: &Caller<'_>, file: &Device<'_>, reader: &Device<'_>, full: &str) {
+    let Caller { transport, device, .. } = caller;
+    let ask = |file: &Device<'_>, class, data: &[u8]| {
+        let call = SystemCall::SetInformationFile { handle: file.handle(), class, data };
+        transport.system_call(&call, &mut []).status
+    };
+    let count = || {
+        let mut bytes = [0; WORDS * 8];
+        device.control(RECORD, &[], &mut bytes).expect("tells");
+        first(&bytes)
+    };
+    let before = count();
+    let rename = abi::FileRenameInformation;
+    let elsewhere = if caller.way == Way::Direct { "B" } else { "D" };
+    let elsewhere = format!(r"\??\RbRecorder{elsewhere}\new");
+    let event = app::Event::new(*transport, app::EventKind::ManualReset, false).expect("is made");
+    for (root, name, status) in [
+        (0, &*elsewhere, abi::STATUS_NOT_SAME_DEVICE),
+        (0, r"\??\RbNowhere\new", abi::STATUS_OBJECT_PATH_NOT_FOUND),
+        (0, r"\", abi::STATUS_OBJECT_TYPE_MISMATCH),
+        (0, "", abi::STATUS_INVALID_PARAMETER),
+        (0x7777_7778, "new", abi::STATUS_INVALID_HANDLE),
+        (u64::MAX - 0x100, "new", abi::STATUS_INVALID_HANDLE),
+        (u64::from(event.handle().0), "new", abi::STATUS_OBJECT_TYPE_MISMATCH),
+        (u64::from(file.handle().0), r"\new", abi::STATUS_OBJECT_PATH_SYNTAX_BAD),
+    ] {
+        assert_eq!(ask(file, rename, &new_name(1, root, name)), status, "{root:#x} {:.40}", name);
+    }
+    let mut data = new_name(0, 0, "name");
+    for length in [0, 1, 7, 10, 0x7FFF_FFFE, u32::MAX] {
+        data[16..20].copy_from_slice(&length.to_le_bytes());
+        assert_eq!(ask(file, rename, &data), abi::STATUS_INVALID_PARAMETER, "{length}");
+    }
+    assert_eq!(ask(file, rename, &data[..23]), abi::STATUS_INFO_LENGTH_MISMATCH);
+    assert_eq!(ask(reader, rename, &new_name(0, 0, "new")), abi::STATUS_ACCESS_DENIED, "without DELETE");
+    assert_eq!(count(), before, "the driver heard of none");
+    assert_eq!(ask(reader, abi::FileLinkInformation, &new_name(0, 0, full)), abi::STATUS_SUCCESS);
+}
+
+#[test]
+fn a_driver_renames_by_handle_with_the_folder_of_the_path_opened() {
+    let target = u64::from(abi::SL_OPEN_TARGET_DIRECTORY);
+    let other = u64::from(abi::STATUS_NOT_SAME_DEVICE.bits());
+    // Status; ReplaceIfExists, SL_* of the last open, whether a folder came, open files: the application's, the driver's, the folder.
+    let expected = [
+        (12, 0, [1, 0, 0, 2]),
+        (13, 0, [1, target, 1, 3]),
+        (14, 0, [1, target, 1, 3]),
+        (16, 0, [1, target, 1, 3]),
+    ];
+    embedded("recorder", |transport| {
+        let device = Device::open(transport, r"\\.\RbRecorderN").expect("opens");
+        let answer = |which: u64| {
+            let mut answer = [0; (OWN_WORDS + WORDS) * 8];
+            device.control(MAKE, &which.to_le_bytes(), &mut answer).expect("answers");
+            let (words, _) = answer.as_chunks();
+            words.iter().map(|word| u64::from_le_bytes(*word)).collect::<Vec<_>>()
+        };
+        for (which, status, seen) in expected {
+            let answer = answer(which);
+            assert_eq!(
+                (answer[0], [7, 17, 18, 19].map(|at| answer[OWN_WORDS + at])),
+                (status, seen),
+                "{which}"
+            );
+        }
+        assert_eq!(answer(15)[0], other);
+    });
 }
 
 #[test]
