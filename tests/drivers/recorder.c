@@ -12,6 +12,7 @@
 // 0x901 has the driver make a request itself, by a kernel handle to \\.\RbRecorderB that was opened with extended attributes: the input
 // says which. The answer is its status, its Information, bytes of the attributes that the create request brought, the first eight of
 // them, then the record.
+// 0x902 has the driver open a kernel handle of its own to the file that it is sent to; 0x903 has it closed.
 #include <ntifs.h>
 
 #include "complete.h"
@@ -29,6 +30,7 @@ static ULONG64 attributes_seen[2];
 static FILE_OBJECT *opened_last;
 static UCHAR open_flags;
 static LONG open_files;
+static HANDLE own_handle;
 
 static NTSTATUS NTAPI create(DEVICE_OBJECT *device, IRP *irp) {
     UNREFERENCED_PARAMETER(device);
@@ -73,6 +75,10 @@ static const UCHAR *captured(IO_STACK_LOCATION *location, SIZE_T *length) {
     case IRP_MJ_QUERY_QUOTA:
         found = (const UCHAR *)location->Parameters.QueryQuota.SidList;
         *length = location->Parameters.QueryQuota.SidListLength;
+        if (!found && location->Parameters.QueryQuota.StartSid) {
+            found = location->Parameters.QueryQuota.StartSid;
+            *length = 8;
+        }
         break;
     case IRP_MJ_LOCK_CONTROL:
         found = (const UCHAR *)location->Parameters.LockControl.Length;
@@ -195,6 +201,10 @@ static NTSTATUS ask(ULONG64 which, HANDLE file, IO_STATUS_BLOCK *block) {
         return rename(file, block, which - 12, FileRenameInformation);
     case 16:
         return rename(file, block, 1, FileLinkInformation);
+    case 17:
+        return ZwQueryQuotaInformationFile(file, block, room, sizeof room, TRUE, sid, sizeof sid, sid + 8, FALSE);
+    case 18:
+        return ZwQueryQuotaInformationFile(file, block, room, sizeof room, TRUE, NULL, 0, torn, FALSE);
     default:
         status = IoCheckEaBufferValidity((FILE_FULL_EA_INFORMATION *)torn, sizeof torn, &at);
         block->Information = at;
@@ -226,7 +236,12 @@ static NTSTATUS make(IRP *irp, ULONG input, ULONG output) {
 static NTSTATUS NTAPI control(DEVICE_OBJECT *device, IRP *irp) {
     UNREFERENCED_PARAMETER(device);
     IO_STACK_LOCATION *location = IoGetCurrentIrpStackLocation(irp);
-    if ((location->Parameters.DeviceIoControl.IoControlCode >> 2 & 0xFFF) == 0x901)
+    ULONG code = location->Parameters.DeviceIoControl.IoControlCode >> 2 & 0xFFF;
+    if (code == 0x902)
+        return complete(irp, ObOpenObjectByPointer(location->FileObject, OBJ_KERNEL_HANDLE, NULL, 0, *IoFileObjectType, KernelMode, &own_handle), 0);
+    if (code == 0x903)
+        return complete(irp, ZwClose(own_handle), 0);
+    if (code == 0x901)
         return make(irp, location->Parameters.DeviceIoControl.InputBufferLength, location->Parameters.DeviceIoControl.OutputBufferLength);
     if (location->Parameters.DeviceIoControl.OutputBufferLength < sizeof record)
         return complete(irp, STATUS_BUFFER_TOO_SMALL, 0);

@@ -239,10 +239,31 @@ fn lists(mut caller: Caller<'_>) {
     caller.saw(Record { flags, parameters, captured: first(list), ..base }, Data::Out);
     let sids = b"\0\0\0\0\x0C\0\0\0\x01\x01\0\0\0\0\0\x05\x12\0\0\0";
     caller.clear(&[]);
-    caller.make(FileCall::QueryQuota { handle, buffer, flags: 0, sids, io_status_block }, &mut []);
+    let start = &sids[8..];
+    let (both, start_sid) = ([&sids[..], start].concat(), 12);
+    let quota =
+        |sids, start_sid| FileCall::QueryQuota { handle, buffer, flags: 0, sids, start_sid, io_status_block };
+    caller.make(quota(sids, 0), &mut []);
     let base = Record { major: abi::IRP_MJ_QUERY_QUOTA, ..Record::default() };
     let parameters = [128, 0, POINTER, sids.len() as u64];
     caller.saw(Record { parameters, captured: first(sids), ..base }, Data::Out);
+    let flags = abi::SL_INDEX_SPECIFIED;
+    for (sids, parameters, captured) in [
+        (&both[..], [128, POINTER, POINTER, sids.len() as u64], first(sids)),
+        (start, [128, POINTER, 0, 0], first(start)),
+    ] {
+        caller.clear(&[]);
+        caller.make(quota(sids, start_sid), &mut []);
+        caller.saw(Record { flags, parameters, captured, ..base }, Data::Out);
+    }
+    for (sids, start_sid) in
+        [(&start[..11], 11), (&[2, 1, 0, 0, 0, 0, 0, 5, 18, 0, 0, 0][..], 12), (&[1][..], 1)]
+    {
+        let wrong = SystemCall::File(quota(sids, start_sid));
+        assert_eq!(caller.transport.system_call(&wrong, &mut []).status, abi::STATUS_INVALID_SID);
+    }
+    let beyond = SystemCall::File(quota(start, 13));
+    assert!(caller.transport.system_call(&beyond, &mut []).status.is_error());
     let entry = b"\0\0\0\0\0\x01\x01\0A\0x";
     caller.clear(entry);
     caller.make(FileCall::SetEa { handle, buffer, io_status_block }, &mut []);
@@ -292,6 +313,55 @@ fn locks(caller: Caller<'_>) {
     let io_status_block = notice.io_status_block;
     caller.make(FileCall::Unlock { handle, range, io_status_block }, &mut []);
     caller.saw(Record { minor: abi::IRP_MN_UNLOCK_SINGLE, ..base }, Data::None);
+}
+
+rule!(
+    fn locks_go_with_the_last_handle_of_their_process_also_when_others_have_the_file(),
+    fn application_of_shared_files(),
+    fn locks_go_with_the_last_handle_of_another_process(),
+    shared_files
+);
+
+fn shared_files(caller: Caller<'_>) {
+    let Caller { transport, device, block, .. } = &caller;
+    let number = |code| ControlCode(abi::CTL_CODE(abi::FILE_DEVICE_UNKNOWN, code, abi::METHOD_BUFFERED, 0));
+    let (take, give_back) = (number(0x902), number(0x903));
+    // How many requests there were; major and minor function of the last.
+    let last = || {
+        let mut bytes = [0; WORDS * 8];
+        device.control(RECORD, &[], &mut bytes).expect("tells");
+        let (words, _) = bytes.as_chunks();
+        [0, 1, 2].map(|index| u64::from_le_bytes(words[index]))
+    };
+    let path = match caller.way {
+        Way::Buffered => r"\\.\RbRecorderB\shared",
+        Way::Direct => r"\\.\RbRecorderD\shared",
+        Way::Neither => r"\\.\RbRecorderN\shared",
+    };
+    for (locked, twice) in [(false, false), (true, false), (true, true)] {
+        let shared = Device::open(*transport, path).expect("opens");
+        let handle = shared.handle();
+        shared.control(take, &[], &mut []).expect("the driver has it, too");
+        if locked {
+            let range = LockedRange { offset: 1, length: 2, key: 3 };
+            let notice = Notice { io_status_block: block.address(), ..Notice::default() };
+            caller.make(FileCall::Lock { handle, range, flags: 0, notice }, &mut []);
+        }
+        let other = twice.then(|| {
+            let duplicated = transport.duplicate_handle(handle, 0, abi::DUPLICATE_SAME_ACCESS);
+            duplicated.expect("is made")
+        });
+        let before = last();
+        shared.close().expect("closes");
+        if let Some(other) = other {
+            assert_eq!(last(), before, "the process has another handle");
+            assert_eq!(transport.close(other), abi::STATUS_SUCCESS);
+        }
+        let unlocked = [before[0] + 1, abi::IRP_MJ_LOCK_CONTROL.into(), abi::IRP_MN_UNLOCK_ALL.into()];
+        assert_eq!(last(), if locked { unlocked } else { before }, "{locked} {twice}");
+        device.control(give_back, &[], &mut []).expect("closes");
+        assert_eq!(last()[0], before[0] + u64::from(locked), "the last handle of all is CLEANUP's");
+    }
 }
 
 const MAKE: ControlCode =
@@ -412,7 +482,7 @@ fn refused_names(caller: &Caller<'_>, file: &Device<'_>, reader: &Device<'_>, fu
 }
 
 #[test]
-fn a_driver_renames_by_handle_with_the_folder_of_the_path_opened() {
+fn a_driver_renames_by_handle_with_the_folder_of_the_path_opened_and_asks_for_quotas_from_a_sid_on() {
     let target = u64::from(abi::SL_OPEN_TARGET_DIRECTORY);
     let other = u64::from(abi::STATUS_NOT_SAME_DEVICE.bits());
     // Status; ReplaceIfExists, SL_* of the last open, whether a folder came, open files: the application's, the driver's, the folder.
@@ -439,6 +509,14 @@ fn a_driver_renames_by_handle_with_the_folder_of_the_path_opened() {
             );
         }
         assert_eq!(answer(15)[0], other);
+        // The first SID of a query of quotas.
+        let quota = answer(17);
+        let flags = u64::from(abi::SL_INDEX_SPECIFIED | abi::SL_RETURN_SINGLE_ENTRY);
+        assert_eq!(
+            (quota[0], [3, 5, 6, 7].map(|at| quota[OWN_WORDS + at])),
+            (0, [flags, POINTER, POINTER, 20])
+        );
+        assert_eq!(answer(18)[0], u64::from(abi::STATUS_INVALID_SID.bits()));
     });
 }
 

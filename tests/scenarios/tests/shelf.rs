@@ -487,8 +487,14 @@ fn bad_calls(transport: &dyn Transport) {
         io_status_block: block,
     };
     assert_eq!(status(query), abi::STATUS_ACCESS_DENIED);
-    let quota =
-        FileCall::QueryQuota { handle: file.handle(), buffer, flags: 0, sids: &[], io_status_block: block };
+    let quota = FileCall::QueryQuota {
+        handle: file.handle(),
+        buffer,
+        flags: 0,
+        sids: &[],
+        start_sid: 0,
+        io_status_block: block,
+    };
     assert_eq!(status(quota), abi::STATUS_INVALID_DEVICE_REQUEST, "the volume has none");
     drop((file, folder, reader));
     delete_file(transport, &path("b")).expect("goes");
