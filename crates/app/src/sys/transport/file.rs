@@ -439,7 +439,13 @@ pub(crate) fn find_first_file<'a>(
     let (folder, pattern) = path.split_at(at + 1);
     let options = abi::FILE_DIRECTORY_FILE | abi::FILE_OPEN_FOR_BACKUP_INTENT;
     let how = (abi::FILE_LIST_DIRECTORY, abi::FILE_OPEN, options);
-    let directory = open(transport, FUNCTION, folder, how)?;
+    let directory = open(transport, FUNCTION, folder, how).map_err(|mut error| {
+        // The folder is a path to what is looked for.
+        if error.code == abi::ERROR_FILE_NOT_FOUND {
+            error.code = abi::ERROR_PATH_NOT_FOUND;
+        }
+        error
+    })?;
     let made = Buffer::new(transport, ENTRIES);
     let buffer = match made {
         Ok(buffer) => buffer,
