@@ -436,6 +436,36 @@ fn locks(transport: &dyn Transport) {
     delete_file(transport, &path("l")).expect("goes");
 }
 
+scenario! {
+    fn what_a_process_has_locked_is_free_when_it_closes_its_last_handle_though_another_has_the_file(form: Form) {
+        const NOW: LockOptions = LockOptions { exclusive: true, fail_immediately: true };
+        let machine = SHELF.machine(form);
+        {
+            let (first, second) = (machine.process("first"), machine.process("second"));
+            let other = file(&second, "shared");
+            for dies in [false, true] {
+                let process = machine.process("short");
+                let owner = file(&process, "shared");
+                owner.lock(0, 1, NOW).expect("is free");
+                let kept = process.duplicate_into(owner.handle(), &first, 0, abi::DUPLICATE_SAME_ACCESS);
+                let kept = kept.expect("is duplicated");
+                assert_eq!(code(other.lock(0, 1, NOW)), abi::ERROR_LOCK_VIOLATION);
+                if dies {
+                    // Its handles are closed with it.
+                    std::mem::forget(owner);
+                    drop(process);
+                } else {
+                    owner.close().expect("closes");
+                }
+                other.lock(0, 1, NOW).expect("is free again");
+                other.unlock(0, 1).expect("is its own");
+                assert_eq!(Transport::close(&first, kept), abi::STATUS_SUCCESS);
+            }
+        }
+        ends_well(&machine);
+    }
+}
+
 rule!(fn calls_about_files_with_wrong_memory_or_handles_are_refused(), fn application_of_bad_calls(), bad_calls);
 
 fn bad_calls(transport: &dyn Transport) {
