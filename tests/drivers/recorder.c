@@ -6,15 +6,18 @@
 //   0 how many there were; 1 major and 2 minor function; 3 SL_*; 4 to 7 the four words of Parameters, of which 4 has 32 bits and pointers
 //   are 1; 8 to 10 whether there is a system buffer, an MDL, a user's address; 11 whether the MDL is for writing; 12 the first eight bytes of
 //   what was captured (a pattern's text, a list, a lock's length); 13 the first eight bytes of the data that comes in; 14 whether
-//   what was captured is AuxiliaryBuffer, or begins it; 15 RequestorMode; 16 FileObject->LockOperation.
+//   what was captured is AuxiliaryBuffer, or begins it; 15 RequestorMode; 16 FileObject->LockOperation; 17 SL_* of
+//   the last request to open; 18 the file of SET_INFORMATION's parameters: 0 none, 1 of this device and opened last, 2 another; 19 the files
+//   that are open.
 // 0x901 has the driver make a request itself, by a kernel handle to \\.\RbRecorderB that was opened with extended attributes: the input
 // says which. The answer is its status, its Information, bytes of the attributes that the create request brought, the first eight of
 // them, then the record.
+// 0x902 has the driver open a kernel handle of its own to the file that it is sent to; 0x903 has it closed.
 #include <ntifs.h>
 
 #include "complete.h"
 
-#define WORDS 17
+#define WORDS 20
 
 NTSYSAPI NTSTATUS NTAPI ZwNotifyChangeDirectoryFile(HANDLE file, HANDLE event, PVOID routine, PVOID context, IO_STATUS_BLOCK *block, PVOID buffer, ULONG length, ULONG filter, BOOLEAN tree);
 
@@ -24,15 +27,29 @@ static UNICODE_STRING names[3] = {RTL_CONSTANT_STRING(L"\\Device\\RbRecorderB"),
 static UNICODE_STRING links[3] = {RTL_CONSTANT_STRING(L"\\??\\RbRecorderB"), RTL_CONSTANT_STRING(L"\\??\\RbRecorderD"), RTL_CONSTANT_STRING(L"\\??\\RbRecorderN")};
 
 static ULONG64 attributes_seen[2];
+static FILE_OBJECT *opened_last;
+static UCHAR open_flags;
+static LONG open_files;
+static HANDLE own_handle;
 
 static NTSTATUS NTAPI create(DEVICE_OBJECT *device, IRP *irp) {
     UNREFERENCED_PARAMETER(device);
-    ULONG length = IoGetCurrentIrpStackLocation(irp)->Parameters.Create.EaLength;
+    IO_STACK_LOCATION *location = IoGetCurrentIrpStackLocation(irp);
+    ULONG length = location->Parameters.Create.EaLength;
+    opened_last = location->FileObject;
+    open_flags = location->Flags;
+    InterlockedIncrement(&open_files);
     attributes_seen[0] = length;
     attributes_seen[1] = 0;
     if (length)
         RtlCopyMemory(&attributes_seen[1], irp->AssociatedIrp.SystemBuffer, length < 8 ? length : 8);
     return complete(irp, STATUS_SUCCESS, FILE_OPENED);
+}
+
+static NTSTATUS NTAPI close(DEVICE_OBJECT *device, IRP *irp) {
+    UNREFERENCED_PARAMETER(device);
+    InterlockedDecrement(&open_files);
+    return complete(irp, STATUS_SUCCESS, 0);
 }
 
 static NTSTATUS NTAPI succeed(DEVICE_OBJECT *device, IRP *irp) {
@@ -58,6 +75,10 @@ static const UCHAR *captured(IO_STACK_LOCATION *location, SIZE_T *length) {
     case IRP_MJ_QUERY_QUOTA:
         found = (const UCHAR *)location->Parameters.QueryQuota.SidList;
         *length = location->Parameters.QueryQuota.SidListLength;
+        if (!found && location->Parameters.QueryQuota.StartSid) {
+            found = location->Parameters.QueryQuota.StartSid;
+            *length = 8;
+        }
         break;
     case IRP_MJ_LOCK_CONTROL:
         found = (const UCHAR *)location->Parameters.LockControl.Length;
@@ -91,6 +112,12 @@ static NTSTATUS NTAPI note(DEVICE_OBJECT *device, IRP *irp) {
                  aside < (UCHAR *)irp->Tail.Overlay.AuxiliaryBuffer + 64;
     record[15] = (ULONG64)irp->RequestorMode;
     record[16] = location->FileObject->LockOperation;
+    record[17] = open_flags;
+    if (location->MajorFunction == IRP_MJ_SET_INFORMATION) {
+        FILE_OBJECT *target = location->Parameters.SetFile.FileObject;
+        record[18] = !target ? 0 : target == opened_last && target->DeviceObject == location->FileObject->DeviceObject ? 1 : 2;
+    }
+    record[19] = (ULONG64)open_files;
     UCHAR *data = irp->AssociatedIrp.SystemBuffer;
     if (irp->MdlAddress)
         data = MmGetSystemAddressForMdlSafe(irp->MdlAddress, NormalPagePriority);
@@ -120,6 +147,21 @@ static NTSTATUS open_own(HANDLE *file, UCHAR *attributes, ULONG length) {
     IO_STATUS_BLOCK block;
     InitializeObjectAttributes(&object, &names[0], OBJ_KERNEL_HANDLE, NULL, NULL);
     return ZwCreateFile(file, GENERIC_READ | GENERIC_WRITE | SYNCHRONIZE, &object, &block, NULL, 0, FILE_SHARE_READ | FILE_SHARE_WRITE, FILE_OPEN, 0, attributes, length);
+}
+
+// Asks for a new name, in the way of `how`: 0 without a path, 1 with one, 2 relative to the file itself, 3 on another device.
+static NTSTATUS rename(HANDLE file, IO_STATUS_BLOCK *block, ULONG64 how, FILE_INFORMATION_CLASS class) {
+    static const WCHAR *const new_names[] = {L"new", L"\\Device\\RbRecorderB\\sub\\new", L"sub\\new", L"\\Device\\RbRecorderD\\new"};
+    static ULONG64 room[16];
+    FILE_RENAME_INFORMATION *information = (FILE_RENAME_INFORMATION *)room;
+    UNICODE_STRING name;
+    RtlInitUnicodeString(&name, new_names[how]);
+    RtlZeroMemory(room, sizeof room);
+    information->ReplaceIfExists = TRUE;
+    information->RootDirectory = how == 2 ? file : NULL;
+    information->FileNameLength = name.Length;
+    RtlCopyMemory(information->FileName, name.Buffer, name.Length);
+    return ZwSetInformationFile(file, block, information, sizeof room, class);
 }
 
 static NTSTATUS ask(ULONG64 which, HANDLE file, IO_STATUS_BLOCK *block) {
@@ -152,6 +194,17 @@ static NTSTATUS ask(ULONG64 which, HANDLE file, IO_STATUS_BLOCK *block) {
         return ZwSetQuotaInformationFile(file, block, quota, sizeof quota);
     case 9:
         return ZwSetEaFile(file, block, torn, sizeof torn);
+    case 12:
+    case 13:
+    case 14:
+    case 15:
+        return rename(file, block, which - 12, FileRenameInformation);
+    case 16:
+        return rename(file, block, 1, FileLinkInformation);
+    case 17:
+        return ZwQueryQuotaInformationFile(file, block, room, sizeof room, TRUE, sid, sizeof sid, sid + 8, FALSE);
+    case 18:
+        return ZwQueryQuotaInformationFile(file, block, room, sizeof room, TRUE, NULL, 0, torn, FALSE);
     default:
         status = IoCheckEaBufferValidity((FILE_FULL_EA_INFORMATION *)torn, sizeof torn, &at);
         block->Information = at;
@@ -183,7 +236,12 @@ static NTSTATUS make(IRP *irp, ULONG input, ULONG output) {
 static NTSTATUS NTAPI control(DEVICE_OBJECT *device, IRP *irp) {
     UNREFERENCED_PARAMETER(device);
     IO_STACK_LOCATION *location = IoGetCurrentIrpStackLocation(irp);
-    if ((location->Parameters.DeviceIoControl.IoControlCode >> 2 & 0xFFF) == 0x901)
+    ULONG code = location->Parameters.DeviceIoControl.IoControlCode >> 2 & 0xFFF;
+    if (code == 0x902)
+        return complete(irp, ObOpenObjectByPointer(location->FileObject, OBJ_KERNEL_HANDLE, NULL, 0, *IoFileObjectType, KernelMode, &own_handle), 0);
+    if (code == 0x903)
+        return complete(irp, ZwClose(own_handle), 0);
+    if (code == 0x901)
         return make(irp, location->Parameters.DeviceIoControl.InputBufferLength, location->Parameters.DeviceIoControl.OutputBufferLength);
     if (location->Parameters.DeviceIoControl.OutputBufferLength < sizeof record)
         return complete(irp, STATUS_BUFFER_TOO_SMALL, 0);
@@ -206,7 +264,7 @@ NTSTATUS NTAPI DriverEntry(DRIVER_OBJECT *driver, UNICODE_STRING *path) {
         driver->MajorFunction[i] = note;
     driver->MajorFunction[IRP_MJ_CREATE] = create;
     driver->MajorFunction[IRP_MJ_CLEANUP] = succeed;
-    driver->MajorFunction[IRP_MJ_CLOSE] = succeed;
+    driver->MajorFunction[IRP_MJ_CLOSE] = close;
     driver->MajorFunction[IRP_MJ_DEVICE_CONTROL] = control;
     driver->DriverUnload = unload;
     for (int i = 0; i < 3; i++) {

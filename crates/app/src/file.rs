@@ -128,6 +128,14 @@ pub fn remove_directory(transport: &dyn Transport, path: &str) -> Result<(), Win
     sys::remove_directory(transport, path)
 }
 
+/// `MoveFileEx`, with MOVEFILE_REPLACE_EXISTING if `replace`: within a volume.
+///
+/// # Errors
+/// ERROR_FILE_NOT_FOUND (2), ERROR_ALREADY_EXISTS (183), ERROR_ACCESS_DENIED (5), ERROR_NOT_SAME_DEVICE (17), or the driver's.
+pub fn move_file(transport: &dyn Transport, from: &str, to: &str, replace: bool) -> Result<(), Win32Error> {
+    sys::move_file(transport, from, to, replace)
+}
+
 /// `GetDiskFreeSpaceEx` of the volume that a folder is on.
 ///
 /// # Errors

@@ -44,7 +44,7 @@ pub use error::Win32Error;
 pub use event::{Event, EventKind};
 pub use file::{
     DiskSpace, Disposition, FileInformation, FileType, LockOptions, MoveMethod, VolumeInformation,
-    create_directory, delete_file, disk_free_space, remove_directory, set_volume_label,
+    create_directory, delete_file, disk_free_space, move_file, remove_directory, set_volume_label,
 };
 pub use file_mapping::{FileMapping, FileView, MappingAccess};
 pub use filter_port::{

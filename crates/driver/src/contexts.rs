@@ -7,9 +7,10 @@ use core::ffi::c_void;
 use core::marker::PhantomData;
 use core::ptr::{self, NonNull};
 
-use abi::FILE_OBJECT;
+use abi::{DEVICE_OBJECT, FILE_OBJECT};
 
 use crate::PoolArc;
+use crate::irp::is_own;
 use crate::pool_arc::ErasedArc;
 
 /// The contexts of the file that a request is for.
@@ -48,6 +49,30 @@ impl<'a> Contexts<'a> {
         // SAFETY: only `put` writes the field, and the file object holds a count.
         unsafe { ErasedArc::value(context) }
     }
+}
+
+/// A file of another device.
+pub(crate) struct Foreign;
+
+/// The contexts of a file that a request names besides its own; `None` for a null pointer.
+///
+/// # Errors
+/// [`Foreign`] for a file whose contexts are another driver's.
+///
+/// # Safety
+///
+/// `file` is null, or a file object that stays open during `'a`; `device` is this driver's.
+pub(crate) unsafe fn of_other_file<'a>(
+    file: *mut FILE_OBJECT,
+    device: *mut DEVICE_OBJECT,
+) -> Result<Option<Contexts<'a>>, Foreign> {
+    let Some(file) = NonNull::new(file) else { return Ok(None) };
+    // SAFETY: the caller's contract.
+    if !unsafe { is_own(device, file) } {
+        return Err(Foreign);
+    }
+    // SAFETY: a file of this driver's.
+    Ok(Some(unsafe { Contexts::new(Some(file)) }))
 }
 
 /// Which of the two.

@@ -3,7 +3,10 @@
 use core::marker::PhantomData;
 use core::slice;
 
-use abi::{DO_BUFFERED_IO, DO_DIRECT_IO, NTSTATUS, STATUS_SUCCESS};
+use abi::{
+    DO_BUFFERED_IO, DO_DIRECT_IO, NTSTATUS, SL_OPEN_TARGET_DIRECTORY, STATUS_INVALID_PARAMETER,
+    STATUS_SUCCESS,
+};
 
 use crate::contexts::{self, Contexts, Field};
 use crate::irp::{Answered, Irp};
@@ -73,6 +76,18 @@ impl Create {
         unsafe { UnicodeStr::from_raw(name) }
     }
 
+    /// The contexts of the open file that the name is relative to (OBJECT_ATTRIBUTES.RootDirectory); `None` for a name from the device on.
+    ///
+    /// # Errors
+    /// `STATUS_INVALID_PARAMETER` for a file of another device.
+    pub fn related_file(&self) -> Result<Option<Contexts<'_>>, NTSTATUS> {
+        let Some(file) = self.irp.file_object() else { return Ok(None) };
+        // SAFETY: the file object outlives the request that makes it.
+        let related = unsafe { (*file.as_ptr()).RelatedFileObject };
+        // SAFETY: null, or a file that stays open until this one is.
+        unsafe { contexts::of_other_file(related, self.irp.device()) }.map_err(|_| STATUS_INVALID_PARAMETER)
+    }
+
     /// The access that the handle is to have: `FILE_READ_DATA` and its kin.
     #[must_use]
     pub fn desired_access(&self) -> u32 {
@@ -118,6 +133,13 @@ impl Create {
         let parameters = self.irp.parameters();
         // SAFETY: the dispatch entry of IRP_MJ_CREATE, or of one of the same beginning, made `irp`.
         unsafe { parameters.Create }.Options
+    }
+
+    /// SL_OPEN_TARGET_DIRECTORY: not the file is to be opened but the folder that it is in, or would be: another file gets its name.
+    #[must_use]
+    pub fn opens_target_directory(&self) -> bool {
+        // SAFETY: the location of an IRP that is owned.
+        unsafe { self.irp.location().as_ref() }.Flags & SL_OPEN_TARGET_DIRECTORY != 0
     }
 
     /// FILE_SHARE_READ and its kin.

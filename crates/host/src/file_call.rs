@@ -54,8 +54,12 @@ impl Process {
                 let request = FileSystemRequest::Unlock { range: range(bytes) };
                 start(handle, Memory::default(), request, block(io_status_block))
             }
-            FileCall::QueryQuota { handle, buffer, flags, sids, io_status_block } => {
-                let request = FileSystemRequest::QueryQuota { flags, sids };
+            FileCall::QueryQuota { handle, buffer, flags, sids, start_sid, io_status_block } => {
+                let Some(end) = sids.len().checked_sub(start_sid as usize) else {
+                    return SystemReply::status(abi::STATUS_INVALID_PARAMETER);
+                };
+                let (sids, start_sid) = sids.split_at(end);
+                let request = FileSystemRequest::QueryQuota { flags, sids, start_sid };
                 start(handle, buffer, request, block(io_status_block))
             }
             FileCall::SetQuota { handle, buffer, io_status_block } => {

@@ -546,6 +546,7 @@ static inline void DeleteCriticalSection(LPCRITICAL_SECTION section) { pthread_m
 #include "ringbridge_crt.h"
 
 #include "namedpipeapi.h"
+#include "ringbridge_files.h"
 #include "ringbridge_process.h"
 #include "ringbridge_sync.h"
 #include "winsvc.h"

@@ -11,6 +11,11 @@ use crate::types::{HANDLE, INFINITE, OVERLAPPED};
 /// Makes a request and waits for its end, also on a file for overlapped I/O. Data comes into `output`; warnings, which bring data, are
 /// results.
 pub(crate) fn at_once(file: HANDLE, code: u32, input: Span, output: Span) -> Result<IoStatus, Failure> {
+    to_the_end(file, &Action::FsControl { code, input, output })
+}
+
+/// The same with any request.
+pub(crate) fn to_the_end(file: HANDLE, action: &Action) -> Result<IoStatus, Failure> {
     let handle = file.of_machine()?;
     // Not on the stack: were the end never to come, its block must stay.
     let block = Box::leak(Box::new(OVERLAPPED {
@@ -21,9 +26,8 @@ pub(crate) fn at_once(file: HANDLE, code: u32, input: Span, output: Span) -> Res
         event: HANDLE::NULL,
     }));
     let home: Pointer<OVERLAPPED> = Pointer::made(&raw mut *block);
-    let action = Action::FsControl { code, input, output };
     let told = Told { event: None, routine: None, context: 0 };
-    let mut status = pending::start(handle, &action, home.cast(), told);
+    let mut status = pending::start(handle, action, home.cast(), told);
     if status == abi::STATUS_PENDING {
         let mut transferred = 0;
         let place = Pointer::made(&raw mut transferred);

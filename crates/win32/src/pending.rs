@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use abi::NTSTATUS;
-use gate::{Handle, Memory, Notice, SharedMemory, SystemCall, Transport};
+use gate::{FileCall, Handle, LockedRange, Memory, Notice, SharedMemory, SystemCall, Transport};
 
 use crate::apc::{self, Routine};
 use crate::memory;
@@ -45,13 +45,17 @@ pub(crate) enum Action {
     Write { buffer: Span, offset: Option<u64> },
     Control { code: u32, input: Span, output: Span },
     FsControl { code: u32, input: Span, output: Span },
+    Lock { range: LockedRange, flags: u8 },
+    Unlock { range: LockedRange },
+    NotifyChange { buffer: Span, filter: u32, watch_tree: bool },
 }
 
 impl Action {
     /// What it reads, what it writes.
     fn spans(&self) -> (Span, Span) {
         match *self {
-            Self::Read { buffer, .. } => (Span::NONE, buffer),
+            Self::Read { buffer, .. } | Self::NotifyChange { buffer, .. } => (Span::NONE, buffer),
+            Self::Lock { .. } | Self::Unlock { .. } => (Span::NONE, Span::NONE),
             Self::Write { buffer, .. } => (buffer, Span::NONE),
             Self::Control { input, output, .. } | Self::FsControl { input, output, .. } => (input, output),
         }
@@ -68,6 +72,21 @@ impl Action {
             Self::Write { offset, .. } => SystemCall::Write { handle, buffer: input, offset, notice },
             Self::Control { code, .. } => SystemCall::DeviceControl { handle, code, input, output, notice },
             Self::FsControl { code, .. } => SystemCall::FsControl { handle, code, input, output, notice },
+            Self::Lock { range, flags } => SystemCall::File(FileCall::Lock { handle, range, flags, notice }),
+            Self::Unlock { range } => {
+                let io_status_block = notice.io_status_block;
+                SystemCall::File(FileCall::Unlock { handle, range, io_status_block })
+            }
+            Self::NotifyChange { filter, watch_tree, .. } => {
+                let buffer = output;
+                SystemCall::File(FileCall::NotifyChangeDirectory {
+                    handle,
+                    buffer,
+                    filter,
+                    watch_tree,
+                    notice,
+                })
+            }
         }
     }
 }

@@ -7,7 +7,7 @@
 //! a label, which may be changed, and [`CAPACITY`]. Ranges of a file may be locked (IRP_MJ_LOCK_CONTROL), for a while nobody else
 //! may then write there, or read; and a file has extended attributes (IRP_MJ_QUERY_EA, IRP_MJ_SET_EA).
 //!
-//! What it leaves out: folders have no entries `.` and `..`, files no second name, and nothing is renamed.
+//! Files are renamed and moved (FileRenameInformation and its Ex form, of whose flags it knows FILE_RENAME_REPLACE_IF_EXISTS). What it leaves out: folders have no entries `.` and `..`, files no second name.
 //!
 //! # Who is told when
 //!
@@ -295,9 +295,12 @@ impl Shelf {
             share: request.share_access(),
             disposition: request.disposition(),
             options: request.options(),
+            target: request.opens_target_directory(),
         };
         let scan = Mutex::new(TAG, Scan::default())?;
-        let (node, what) = self.volume.lock(level).open(request.file_name().units(), &how)?;
+        let from =
+            request.related_file()?.map(|related| open_of(related).map(|open| open.node)).transpose()?;
+        let (node, what) = self.volume.lock(level).open(from, request.file_name().units(), &how)?;
         self.after_a_change(level);
         let delete_on_close = how.options & FILE_DELETE_ON_CLOSE != 0;
         let made = PoolArc::new(TAG, Open { id, node, delete_on_close, scan });
@@ -321,6 +324,16 @@ impl Shelf {
                 let attributes = request.data().get(32..).and_then(|rest| rest.first_chunk());
                 let attributes = attributes.map_or(0, |bytes| u32::from_le_bytes(*bytes));
                 volume.set_basic(open.node, times, attributes)
+            }
+            abi::FileRenameInformation | abi::FileRenameInformationEx => {
+                let folder = request.target_directory()?.map(|target| open_of(target).map(|open| open.node));
+                let folder = folder.transpose()?;
+                let mut name = request.new_name()?;
+                if folder.is_some() {
+                    // The path to the folder is the I/O manager's.
+                    name = name.rsplit(|unit| *unit == [b'\\', 0]).next().unwrap_or(name);
+                }
+                volume.rename(open.node, folder, name, request.replace_if_exists())
             }
             abi::FileDispositionInformation => {
                 volume.set_delete(open.node, request.data().first().is_some_and(|delete| *delete != 0))

@@ -87,6 +87,8 @@ pub(crate) struct Opening {
     pub(crate) share: u32,
     pub(crate) disposition: u32,
     pub(crate) options: u32,
+    /// Whether the folder that the file is in is opened.
+    pub(crate) target: bool,
 }
 
 fn copy<T: Copy>(values: &[T]) -> Result<Vec<T>, NTSTATUS> {
@@ -198,10 +200,16 @@ impl Volume {
         &room[start..]
     }
 
-    /// Opens the file of this name, or makes it: the file, and what was done, FILE_OPENED and its kin.
-    pub(crate) fn open(&mut self, path: &[u16], how: &Opening) -> Result<(u64, usize), NTSTATUS> {
+    /// Opens the file of this name, from the root or another folder, or makes it: the file, and what was done, FILE_OPENED and its kin.
+    pub(crate) fn open(
+        &mut self,
+        from: Option<u64>,
+        path: &[u16],
+        how: &Opening,
+    ) -> Result<(u64, usize), NTSTATUS> {
         // The device itself is the volume, which is neither.
-        let is_volume = path.is_empty();
+        let is_volume = path.is_empty() && from.is_none();
+        let from = from.unwrap_or(ROOT);
         let path = path.strip_prefix(&[BACKSLASH]).unwrap_or(path);
         let path = path.strip_suffix(&[BACKSLASH]).unwrap_or(path);
         if path.len() >= LONGEST_PATH {
@@ -211,24 +219,32 @@ impl Volume {
             | if how.access & (FILE_WRITE_DATA | FILE_APPEND_DATA) != 0 { FILE_SHARE_WRITE } else { 0 }
             | if how.access & DELETE != 0 { FILE_SHARE_DELETE } else { 0 };
         let share = Share { open: how.open, does, allows: how.share };
-        let (mut folder, mut name) = (ROOT, &[][..]);
+        let (mut folder, mut name) = (from, &[][..]);
         if !path.is_empty() {
             let mut parts = path.split(|unit| *unit == BACKSLASH).peekable();
             while let Some(part) = parts.next() {
                 if !is_name(part) {
                     return Err(STATUS_OBJECT_NAME_INVALID);
                 }
+                if !self.node(folder)?.is_folder {
+                    return Err(STATUS_OBJECT_PATH_NOT_FOUND);
+                }
                 if parts.peek().is_none() {
                     name = part;
                     break;
                 }
                 folder = self.child(folder, part).ok_or(STATUS_OBJECT_PATH_NOT_FOUND)?;
-                if !self.node(folder)?.is_folder {
-                    return Err(STATUS_OBJECT_PATH_NOT_FOUND);
-                }
             }
         }
-        let existing = if name.is_empty() { Some(ROOT) } else { self.child(folder, name) };
+        if how.target {
+            if name.is_empty() {
+                return Err(STATUS_OBJECT_NAME_INVALID);
+            }
+            let what = if self.child(folder, name).is_some() { FILE_EXISTS } else { FILE_DOES_NOT_EXIST };
+            self.open_existing(folder, share, true, how)?;
+            return Ok((folder, what));
+        }
+        let existing = if name.is_empty() { Some(from) } else { self.child(folder, name) };
         match existing {
             Some(id) => self.open_existing(id, share, is_volume, how).map(|what| (id, what)),
             None => self.make(folder, name, share, how).map(|id| (id, FILE_CREATED)),
@@ -306,6 +322,55 @@ impl Volume {
             self.report(id, FILE_ACTION_REMOVED, self.name_filter(id));
             self.nodes.retain(|node| node.id != id);
         }
+    }
+
+    /// Gives a file this name, in `folder`, or in its own.
+    pub(crate) fn rename(
+        &mut self,
+        id: u64,
+        folder: Option<u64>,
+        name: &[[u8; 2]],
+        replace: bool,
+    ) -> Result<(), NTSTATUS> {
+        if name.len() > LONGEST_NAME {
+            return Err(STATUS_OBJECT_NAME_INVALID);
+        }
+        let mut units = Vec::new();
+        units.try_reserve_exact(name.len()).map_err(|_| STATUS_INSUFFICIENT_RESOURCES)?;
+        units.extend(name.iter().map(|unit| u16::from_le_bytes(*unit)));
+        let name = units;
+        let folder = folder.map_or_else(|| self.node(id).map(|node| node.parent), Ok)?;
+        if id == ROOT || !is_name(&name) {
+            return Err(STATUS_OBJECT_NAME_INVALID);
+        }
+        if self.node(id)?.delete_pending || self.node(folder)?.delete_pending {
+            return Err(STATUS_DELETE_PENDING);
+        }
+        // A folder does not go into itself, or below.
+        let mut above = folder;
+        while above != ROOT {
+            if above == id {
+                return Err(STATUS_ACCESS_DENIED);
+            }
+            above = self.node(above)?.parent;
+        }
+        if let Some(other) = self.child(folder, &name).filter(|other| *other != id) {
+            let there = self.node(other)?;
+            if !replace {
+                return Err(STATUS_OBJECT_NAME_COLLISION);
+            }
+            if there.is_folder || !there.opens.is_empty() {
+                return Err(STATUS_ACCESS_DENIED);
+            }
+            self.report(other, FILE_ACTION_REMOVED, self.name_filter(other));
+            self.nodes.retain(|node| node.id != other);
+        }
+        self.report(id, FILE_ACTION_RENAMED_OLD_NAME, self.name_filter(id));
+        let node = self.node_mut(id)?;
+        node.name = name;
+        node.parent = folder;
+        self.report(id, FILE_ACTION_RENAMED_NEW_NAME, self.name_filter(id));
+        Ok(())
     }
 
     pub(crate) fn set_delete(&mut self, id: u64, delete: bool) -> Result<(), NTSTATUS> {

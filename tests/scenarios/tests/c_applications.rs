@@ -7,8 +7,8 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use host::Server;
 use ringbridge_scenarios::{
-    CONSULT, DELAY, Form, HELLO, NAMEDPIPE, NOTIFY, PIPE, SampleDriver, VERDICT, scenario, serve, sys_path,
-    unload_when_closed,
+    CONSULT, DELAY, Form, HELLO, NAMEDPIPE, NOTIFY, PIPE, SHELF, SampleDriver, VERDICT, scenario, serve,
+    sys_path, unload_when_closed,
 };
 use win32::compiling::Installation;
 
@@ -245,6 +245,12 @@ scenario! {
 scenario! {
     fn lpc_ports_between_two_threads_of_an_application_lend_memory_and_call_back(form: Form) {
         is_content(&HELLO, form, "tests/lpc", &[]);
+    }
+}
+
+scenario! {
+    fn files_folders_and_volumes_are_what_their_pages_say(form: Form) {
+        is_content(&SHELF, form, "tests/files", &[]);
     }
 }
 

@@ -6,7 +6,9 @@ use ringbridge_scenarios::{as_application, embedded, in_another_process};
 
 const RECORD: ControlCode =
     ControlCode(abi::CTL_CODE(abi::FILE_DEVICE_UNKNOWN, 0x900, abi::METHOD_BUFFERED, abi::FILE_ANY_ACCESS));
-const WORDS: usize = 17;
+const WORDS: usize = 20;
+/// Words of what the driver answers for itself that are not the record.
+const OWN_WORDS: usize = 4;
 const POINTER: u64 = 1;
 
 /// A driver's view of a request; see recorder.c.
@@ -237,10 +239,31 @@ fn lists(mut caller: Caller<'_>) {
     caller.saw(Record { flags, parameters, captured: first(list), ..base }, Data::Out);
     let sids = b"\0\0\0\0\x0C\0\0\0\x01\x01\0\0\0\0\0\x05\x12\0\0\0";
     caller.clear(&[]);
-    caller.make(FileCall::QueryQuota { handle, buffer, flags: 0, sids, io_status_block }, &mut []);
+    let start = &sids[8..];
+    let (both, start_sid) = ([&sids[..], start].concat(), 12);
+    let quota =
+        |sids, start_sid| FileCall::QueryQuota { handle, buffer, flags: 0, sids, start_sid, io_status_block };
+    caller.make(quota(sids, 0), &mut []);
     let base = Record { major: abi::IRP_MJ_QUERY_QUOTA, ..Record::default() };
     let parameters = [128, 0, POINTER, sids.len() as u64];
     caller.saw(Record { parameters, captured: first(sids), ..base }, Data::Out);
+    let flags = abi::SL_INDEX_SPECIFIED;
+    for (sids, parameters, captured) in [
+        (&both[..], [128, POINTER, POINTER, sids.len() as u64], first(sids)),
+        (start, [128, POINTER, 0, 0], first(start)),
+    ] {
+        caller.clear(&[]);
+        caller.make(quota(sids, start_sid), &mut []);
+        caller.saw(Record { flags, parameters, captured, ..base }, Data::Out);
+    }
+    for (sids, start_sid) in
+        [(&start[..11], 11), (&[2, 1, 0, 0, 0, 0, 0, 5, 18, 0, 0, 0][..], 12), (&[1][..], 1)]
+    {
+        let wrong = SystemCall::File(quota(sids, start_sid));
+        assert_eq!(caller.transport.system_call(&wrong, &mut []).status, abi::STATUS_INVALID_SID);
+    }
+    let beyond = SystemCall::File(quota(start, 13));
+    assert!(caller.transport.system_call(&beyond, &mut []).status.is_error());
     let entry = b"\0\0\0\0\0\x01\x01\0A\0x";
     caller.clear(entry);
     caller.make(FileCall::SetEa { handle, buffer, io_status_block }, &mut []);
@@ -292,16 +315,209 @@ fn locks(caller: Caller<'_>) {
     caller.saw(Record { minor: abi::IRP_MN_UNLOCK_SINGLE, ..base }, Data::None);
 }
 
+rule!(
+    fn locks_go_with_the_last_handle_of_their_process_also_when_others_have_the_file(),
+    fn application_of_shared_files(),
+    fn locks_go_with_the_last_handle_of_another_process(),
+    shared_files
+);
+
+fn shared_files(caller: Caller<'_>) {
+    let Caller { transport, device, block, .. } = &caller;
+    let number = |code| ControlCode(abi::CTL_CODE(abi::FILE_DEVICE_UNKNOWN, code, abi::METHOD_BUFFERED, 0));
+    let (take, give_back) = (number(0x902), number(0x903));
+    // How many requests there were; major and minor function of the last.
+    let last = || {
+        let mut bytes = [0; WORDS * 8];
+        device.control(RECORD, &[], &mut bytes).expect("tells");
+        let (words, _) = bytes.as_chunks();
+        [0, 1, 2].map(|index| u64::from_le_bytes(words[index]))
+    };
+    let path = match caller.way {
+        Way::Buffered => r"\\.\RbRecorderB\shared",
+        Way::Direct => r"\\.\RbRecorderD\shared",
+        Way::Neither => r"\\.\RbRecorderN\shared",
+    };
+    for (locked, twice) in [(false, false), (true, false), (true, true)] {
+        let shared = Device::open(*transport, path).expect("opens");
+        let handle = shared.handle();
+        shared.control(take, &[], &mut []).expect("the driver has it, too");
+        if locked {
+            let range = LockedRange { offset: 1, length: 2, key: 3 };
+            let notice = Notice { io_status_block: block.address(), ..Notice::default() };
+            caller.make(FileCall::Lock { handle, range, flags: 0, notice }, &mut []);
+        }
+        let other = twice.then(|| {
+            let duplicated = transport.duplicate_handle(handle, 0, abi::DUPLICATE_SAME_ACCESS);
+            duplicated.expect("is made")
+        });
+        let before = last();
+        shared.close().expect("closes");
+        if let Some(other) = other {
+            assert_eq!(last(), before, "the process has another handle");
+            assert_eq!(transport.close(other), abi::STATUS_SUCCESS);
+        }
+        let unlocked = [before[0] + 1, abi::IRP_MJ_LOCK_CONTROL.into(), abi::IRP_MN_UNLOCK_ALL.into()];
+        assert_eq!(last(), if locked { unlocked } else { before }, "{locked} {twice}");
+        device.control(give_back, &[], &mut []).expect("closes");
+        assert_eq!(last()[0], before[0] + u64::from(locked), "the last handle of all is CLEANUP's");
+    }
+}
+
 const MAKE: ControlCode =
     ControlCode(abi::CTL_CODE(abi::FILE_DEVICE_UNKNOWN, 0x901, abi::METHOD_BUFFERED, abi::FILE_ANY_ACCESS));
 
 /// Status, Information and what the create request brought; major and minor function, flags, the four words of Parameters.
 fn made_by_the_driver(device: &Device<'_>, which: u64) -> ([u64; 4], [u64; 7]) {
-    let mut answer = [0; (4 + WORDS) * 8];
+    let mut answer = [0; (OWN_WORDS + WORDS) * 8];
     device.control(MAKE, &which.to_le_bytes(), &mut answer).expect("answers");
     let (words, _) = answer.as_chunks();
     let word = |index: usize| u64::from_le_bytes(words[index]);
     (std::array::from_fn(word), std::array::from_fn(|index| word(5 + index)))
+}
+
+rule!(
+    fn a_new_name_brings_the_folder_of_its_path_opened_for_that(),
+    fn application_of_names(),
+    fn a_new_name_brings_the_same_from_another_process(),
+    new_names
+);
+
+/// FILE_RENAME_INFORMATION, which FILE_LINK_INFORMATION is like.
+fn new_name(flags: u32, root: u64, name: &str) -> Vec<u8> {
+    let name: Vec<u8> = name.encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let length = u32::try_from(name.len()).expect("short");
+    let mut data =
+        [&flags.to_le_bytes()[..], &[0; 4], &root.to_le_bytes(), &length.to_le_bytes(), &name].concat();
+    data.resize(data.len().max(size_of::<abi::FILE_RENAME_INFORMATION>()), 0);
+    data
+}
+
+fn new_names(caller: Caller<'_>) {
+    let Caller { transport, device, .. } = &caller;
+    let own = match caller.way {
+        Way::Buffered => "B",
+        Way::Direct => "D",
+        Way::Neither => "N",
+    };
+    let opened = |access| {
+        let path = format!(r"\\.\RbRecorder{own}\file");
+        OpenOptions::new().access(access).open(*transport, &path).expect("opens")
+    };
+    let file = opened(abi::DELETE | abi::FILE_READ_DATA);
+    let ask = |handle, class, data: &[u8]| {
+        transport.system_call(&SystemCall::SetInformationFile { handle, class, data }, &mut []).status
+    };
+    // The word with ReplaceIfExists, whether a folder came, SL_* of the last open, open files.
+    let seen = |class: i32, data: &[u8]| {
+        let mut bytes = [0; WORDS * 8];
+        device.control(RECORD, &[], &mut bytes).expect("tells");
+        let (words, _) = bytes.as_chunks();
+        let words: Vec<u64> = words.iter().map(|word| u64::from_le_bytes(*word)).collect();
+        let expected = [u64::from(abi::IRP_MJ_SET_INFORMATION), 0, 0, data.len() as u64, class as u64];
+        assert_eq!(words[1..6], expected);
+        [words[7], words[18], words[17], words[19]]
+    };
+    let full = format!(r"\??\RbRecorder{own}\sub\new");
+    let target = u64::from(abi::SL_OPEN_TARGET_DIRECTORY);
+    let own_handle = u64::from(file.handle().0);
+    // Replace, class, root, name; what the driver saw. `device` and `file` are open, and the folder while the request is.
+    let (rename, link) = (abi::FileRenameInformation, abi::FileLinkInformation);
+    let (rename_ex, link_ex) = (abi::FileRenameInformationEx, abi::FileLinkInformationEx);
+    for (flags, class, root, name, expected) in [
+        (0, rename, 0, "new", [0, 0, 0, 2]),
+        (1, rename, 0, r"sub\new", [1, 0, 0, 2]),
+        (0, rename, 0, &*full, [0, 1, target, 3]),
+        (1, link, 0, &*full, [1, 1, target, 3]),
+        (0, link, own_handle, "new", [0, 1, target, 3]),
+        // Of a byte, and of a word with other flags beside.
+        (0x100, rename, 0, "new", [0, 0, target, 2]),
+        (2, rename_ex, 0, "new", [0, 0, target, 2]),
+        (3, link_ex, 0, &*full, [1, 1, target, 3]),
+    ] {
+        let data = new_name(flags, root, name);
+        assert_eq!(ask(file.handle(), class, &data), abi::STATUS_SUCCESS, "{class} {name}");
+        assert_eq!(seen(class, &data), expected, "{class} {name}");
+    }
+    refused_names(&caller, &file, &opened(abi::FILE_READ_DATA), &full);
+}
+
+fn refused_names(caller: &Caller<'_>, file: &Device<'_>, reader: &Device<'_>, full: &str) {
+    let Caller { transport, device, .. } = caller;
+    let ask = |file: &Device<'_>, class, data: &[u8]| {
+        let call = SystemCall::SetInformationFile { handle: file.handle(), class, data };
+        transport.system_call(&call, &mut []).status
+    };
+    let count = || {
+        let mut bytes = [0; WORDS * 8];
+        device.control(RECORD, &[], &mut bytes).expect("tells");
+        first(&bytes)
+    };
+    let before = count();
+    let rename = abi::FileRenameInformation;
+    let elsewhere = if caller.way == Way::Direct { "B" } else { "D" };
+    let elsewhere = format!(r"\??\RbRecorder{elsewhere}\new");
+    let event = app::Event::new(*transport, app::EventKind::ManualReset, false).expect("is made");
+    for (root, name, status) in [
+        (0, &*elsewhere, abi::STATUS_NOT_SAME_DEVICE),
+        (0, r"\??\RbNowhere\new", abi::STATUS_OBJECT_PATH_NOT_FOUND),
+        (0, r"\", abi::STATUS_OBJECT_TYPE_MISMATCH),
+        (0, "", abi::STATUS_INVALID_PARAMETER),
+        (0x7777_7778, "new", abi::STATUS_INVALID_HANDLE),
+        (u64::MAX - 0x100, "new", abi::STATUS_INVALID_HANDLE),
+        (u64::from(event.handle().0), "new", abi::STATUS_OBJECT_TYPE_MISMATCH),
+        (u64::from(file.handle().0), r"\new", abi::STATUS_OBJECT_PATH_SYNTAX_BAD),
+    ] {
+        assert_eq!(ask(file, rename, &new_name(1, root, name)), status, "{root:#x} {:.40}", name);
+    }
+    let mut data = new_name(0, 0, "name");
+    for length in [0, 1, 7, 10, 0x7FFF_FFFE, u32::MAX] {
+        data[16..20].copy_from_slice(&length.to_le_bytes());
+        assert_eq!(ask(file, rename, &data), abi::STATUS_INVALID_PARAMETER, "{length}");
+    }
+    assert_eq!(ask(file, rename, &data[..23]), abi::STATUS_INFO_LENGTH_MISMATCH);
+    assert_eq!(ask(reader, rename, &new_name(0, 0, "new")), abi::STATUS_ACCESS_DENIED, "without DELETE");
+    assert_eq!(count(), before, "the driver heard of none");
+    assert_eq!(ask(reader, abi::FileLinkInformation, &new_name(0, 0, full)), abi::STATUS_SUCCESS);
+}
+
+#[test]
+fn a_driver_renames_by_handle_with_the_folder_of_the_path_opened_and_asks_for_quotas_from_a_sid_on() {
+    let target = u64::from(abi::SL_OPEN_TARGET_DIRECTORY);
+    let other = u64::from(abi::STATUS_NOT_SAME_DEVICE.bits());
+    // Status; ReplaceIfExists, SL_* of the last open, whether a folder came, open files: the application's, the driver's, the folder.
+    let expected = [
+        (12, 0, [1, 0, 0, 2]),
+        (13, 0, [1, target, 1, 3]),
+        (14, 0, [1, target, 1, 3]),
+        (16, 0, [1, target, 1, 3]),
+    ];
+    embedded("recorder", |transport| {
+        let device = Device::open(transport, r"\\.\RbRecorderN").expect("opens");
+        let answer = |which: u64| {
+            let mut answer = [0; (OWN_WORDS + WORDS) * 8];
+            device.control(MAKE, &which.to_le_bytes(), &mut answer).expect("answers");
+            let (words, _) = answer.as_chunks();
+            words.iter().map(|word| u64::from_le_bytes(*word)).collect::<Vec<_>>()
+        };
+        for (which, status, seen) in expected {
+            let answer = answer(which);
+            assert_eq!(
+                (answer[0], [7, 17, 18, 19].map(|at| answer[OWN_WORDS + at])),
+                (status, seen),
+                "{which}"
+            );
+        }
+        assert_eq!(answer(15)[0], other);
+        // The first SID of a query of quotas.
+        let quota = answer(17);
+        let flags = u64::from(abi::SL_INDEX_SPECIFIED | abi::SL_RETURN_SINGLE_ENTRY);
+        assert_eq!(
+            (quota[0], [3, 5, 6, 7].map(|at| quota[OWN_WORDS + at])),
+            (0, [flags, POINTER, POINTER, 20])
+        );
+        assert_eq!(answer(18)[0], u64::from(abi::STATUS_INVALID_SID.bits()));
+    });
 }
 
 #[test]

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use app::{
     Buffer, Device, Disposition, FindFiles, LockOptions, MoveMethod, OpenOptions, Overlapped, Transport,
-    Win32Error, create_directory, delete_file, directory_changes, disk_free_space, remove_directory,
-    set_volume_label,
+    Win32Error, create_directory, delete_file, directory_changes, disk_free_space, move_file,
+    remove_directory, set_volume_label,
 };
 use gate::{FileCall, Handle, Memory, SystemCall};
 use host::Machine;
@@ -25,7 +25,7 @@ const SAYS: [&str; 7] = [
     "found fox.txt 9, dog.txt 4",
     "waited: true, then action 1 of news",
     "at once: Some(33), waited: true, the other is kept out: Some(33)",
-    "cleared away: Some(2)",
+    "cleared away: Some(3)",
 ];
 
 fn ends_well(machine: &Machine) {
@@ -183,7 +183,7 @@ fn folders(transport: &dyn Transport) {
     assert_eq!(list("X*7?.TXT").expect("lists"), expected[70..80]);
     assert_eq!(list(&expected[42]).expect("lists"), expected[42..43]);
     assert_eq!(code(list("*.doc")), abi::ERROR_FILE_NOT_FOUND);
-    assert_eq!(code(FindFiles::new(transport, &path(r"nowhere\*"))), abi::ERROR_FILE_NOT_FOUND);
+    assert_eq!(code(FindFiles::new(transport, &path(r"nowhere\*"))), abi::ERROR_PATH_NOT_FOUND);
     assert_eq!(code(remove_directory(transport, &path("many"))), abi::ERROR_DIR_NOT_EMPTY);
     assert_eq!(code(delete_file(transport, &path("many"))), abi::ERROR_ACCESS_DENIED, "it is a folder");
     for name in &expected {
@@ -211,6 +211,93 @@ fn deletion(transport: &dyn Transport) {
     assert_eq!(code(how(Disposition::OpenExisting).open(transport, &path("gone"))), abi::ERROR_ACCESS_DENIED);
     drop(second);
     assert_eq!(code(delete_file(transport, &path("gone"))), abi::ERROR_FILE_NOT_FOUND);
+}
+
+rule!(fn a_file_is_renamed_in_its_folder_and_moved_to_another(), fn application_of_moves(), moves);
+
+fn moves(transport: &dyn Transport) {
+    let names = |folder: &str| -> Vec<String> {
+        let Ok(found) = FindFiles::new(transport, &path(&format!(r"{folder}\*"))) else { return Vec::new() };
+        found.map(|file| file.expect("lists").name).collect()
+    };
+    let moved = |from: &str, to: &str, replace| code(move_file(transport, &path(from), &path(to), replace));
+    create_directory(transport, &path("from")).expect("is made");
+    create_directory(transport, &path("to")).expect("is made");
+    file(transport, r"from\a").write(b"one").expect("writes");
+    drop(file(transport, r"to\b"));
+    assert_eq!(moved(r"from\a", r"from\A2", false), 0);
+    assert_eq!(names("from"), ["A2"]);
+    assert_eq!(moved(r"from\a2", r"to\B", false), abi::ERROR_ALREADY_EXISTS);
+    assert_eq!(moved(r"from\a2", r"nowhere\b", false), abi::ERROR_PATH_NOT_FOUND);
+    assert_eq!(moved(r"from\none", r"to\c", false), abi::ERROR_FILE_NOT_FOUND);
+    let kept = file(transport, r"to\b");
+    assert_eq!(moved(r"from\a2", r"to\b", true), abi::ERROR_ACCESS_DENIED, "somebody has it");
+    drop(kept);
+    assert_eq!(moved(r"from\a2", r"to\b", true), 0);
+    assert_eq!((names("from").len(), names("to")), (0, vec!["b".to_owned()]));
+    assert_eq!(file(transport, r"to\b").file_size().expect("is told"), 3);
+    assert_eq!(moved("to", r"to\below", false), abi::ERROR_SHARING_VIOLATION, "into itself");
+    assert_eq!(moved("to", r"from\below", false), 0);
+    assert_eq!(names(r"from\below"), ["b"]);
+    delete_file(transport, &path(r"from\below\b")).expect("goes");
+    for name in [r"from\below", "from"] {
+        remove_directory(transport, &path(name)).expect("goes");
+    }
+}
+
+rule!(fn a_new_name_is_the_files_own_folders_or_another_ones(), fn application_of_new_names(), new_names);
+
+/// FileRenameInformation, or its Ex form, of a file.
+fn rename(transport: &dyn Transport, handle: Handle, class: i32, (root, name): (u64, &str)) -> abi::NTSTATUS {
+    let name: Vec<u8> = name.encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let length = u32::try_from(name.len()).expect("short");
+    let mut data = [&[0; 8][..], &root.to_le_bytes(), &length.to_le_bytes(), &name].concat();
+    data.resize(data.len().max(size_of::<abi::FILE_RENAME_INFORMATION>()), 0);
+    transport.system_call(&SystemCall::SetInformationFile { handle, class, data: &data }, &mut []).status
+}
+
+fn new_names(transport: &dyn Transport) {
+    let class = abi::FileRenameInformation;
+    let deleting = |name: &str| {
+        let opened =
+            OpenOptions::new().access(abi::DELETE).share(SHARE).directory(true).open(transport, &path(name));
+        opened.expect("opens")
+    };
+    let is_there = |name: &str| how(Disposition::OpenExisting).open(transport, &path(name)).is_ok();
+    create_directory(transport, &path("names")).expect("is made");
+    create_directory(transport, &path("gone")).expect("is made");
+    for name in [r"names\a", r"names\b"] {
+        drop(file(transport, name));
+    }
+    let kept = deleting(r"names\a");
+    let folder = OpenOptions::new().access(abi::FILE_LIST_DIRECTORY).share(SHARE).directory(true);
+    let folder = folder.open(transport, &path("names")).expect("opens");
+    let asked = |root, name: &str| rename(transport, kept.handle(), class, (root, name));
+    assert_eq!(asked(0, "b"), abi::STATUS_OBJECT_NAME_COLLISION);
+    assert_eq!(asked(0, "c"), abi::STATUS_SUCCESS);
+    assert!(is_there(r"names\c") && !is_there(r"names\a"));
+    assert_eq!(asked(0, r"below\c"), abi::STATUS_OBJECT_NAME_INVALID, "no name");
+    assert_eq!(asked(0, "c?"), abi::STATUS_OBJECT_NAME_INVALID);
+    assert_eq!(asked(0, &"n".repeat(65)), abi::STATUS_OBJECT_NAME_INVALID);
+    assert_eq!(asked(0, r"\??\Shelf"), abi::STATUS_OBJECT_NAME_INVALID, "the volume has no folder");
+    assert_eq!(asked(0, r"\??\Shelf\names\"), abi::STATUS_OBJECT_NAME_INVALID);
+    assert_eq!(asked(0, r"\??\Shelf\d"), abi::STATUS_SUCCESS, "to the root");
+    assert_eq!(asked(u64::from(folder.handle().0), "e"), abi::STATUS_SUCCESS, "and back, by a handle");
+    assert!(is_there(r"names\e") && !is_there("d"));
+    let reader = how(Disposition::OpenExisting).access(abi::GENERIC_READ);
+    let reader = reader.open(transport, &path(r"names\e")).expect("opens");
+    assert_eq!(rename(transport, reader.handle(), class, (0, "d")), abi::STATUS_ACCESS_DENIED);
+    // What is deleted is not moved, and nothing goes into a folder that is.
+    let gone = deleting("gone");
+    gone.set_delete(true).expect("is noted");
+    assert_eq!(asked(u64::from(gone.handle().0), "f"), abi::STATUS_DELETE_PENDING);
+    kept.set_delete(true).expect("is noted");
+    let ex = abi::FileRenameInformationEx;
+    assert_eq!(rename(transport, kept.handle(), ex, (0, "f")), abi::STATUS_DELETE_PENDING);
+    drop((kept, reader, gone));
+    delete_file(transport, &path(r"names\b")).expect("goes");
+    drop(folder);
+    remove_directory(transport, &path("names")).expect("goes");
 }
 
 rule!(fn a_volume_tells_its_label_and_its_space(), fn application_of_volumes(), volumes);
@@ -349,6 +436,36 @@ fn locks(transport: &dyn Transport) {
     delete_file(transport, &path("l")).expect("goes");
 }
 
+scenario! {
+    fn what_a_process_has_locked_is_free_when_it_closes_its_last_handle_though_another_has_the_file(form: Form) {
+        const NOW: LockOptions = LockOptions { exclusive: true, fail_immediately: true };
+        let machine = SHELF.machine(form);
+        {
+            let (first, second) = (machine.process("first"), machine.process("second"));
+            let other = file(&second, "shared");
+            for dies in [false, true] {
+                let process = machine.process("short");
+                let owner = file(&process, "shared");
+                owner.lock(0, 1, NOW).expect("is free");
+                let kept = process.duplicate_into(owner.handle(), &first, 0, abi::DUPLICATE_SAME_ACCESS);
+                let kept = kept.expect("is duplicated");
+                assert_eq!(code(other.lock(0, 1, NOW)), abi::ERROR_LOCK_VIOLATION);
+                if dies {
+                    // Its handles are closed with it.
+                    std::mem::forget(owner);
+                    drop(process);
+                } else {
+                    owner.close().expect("closes");
+                }
+                other.lock(0, 1, NOW).expect("is free again");
+                other.unlock(0, 1).expect("is its own");
+                assert_eq!(Transport::close(&first, kept), abi::STATUS_SUCCESS);
+            }
+        }
+        ends_well(&machine);
+    }
+}
+
 rule!(fn calls_about_files_with_wrong_memory_or_handles_are_refused(), fn application_of_bad_calls(), bad_calls);
 
 fn bad_calls(transport: &dyn Transport) {
@@ -400,8 +517,14 @@ fn bad_calls(transport: &dyn Transport) {
         io_status_block: block,
     };
     assert_eq!(status(query), abi::STATUS_ACCESS_DENIED);
-    let quota =
-        FileCall::QueryQuota { handle: file.handle(), buffer, flags: 0, sids: &[], io_status_block: block };
+    let quota = FileCall::QueryQuota {
+        handle: file.handle(),
+        buffer,
+        flags: 0,
+        sids: &[],
+        start_sid: 0,
+        io_status_block: block,
+    };
     assert_eq!(status(quota), abi::STATUS_INVALID_DEVICE_REQUEST, "the volume has none");
     drop((file, folder, reader));
     delete_file(transport, &path("b")).expect("goes");

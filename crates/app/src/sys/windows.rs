@@ -48,7 +48,7 @@ use crate::wait::Waited;
 
 pub(crate) use file::{
     FindHandle, create_directory, create_file, delete_file, disk_free_space, file_information, file_size,
-    file_type, find_first_file, find_next_file, remove_directory, set_delete, set_end_of_file,
+    file_type, find_first_file, find_next_file, move_file, remove_directory, set_delete, set_end_of_file,
     set_file_pointer, set_volume_label, unlock, volume_information,
 };
 pub(crate) use named_pipe::{

@@ -68,6 +68,7 @@ fn open(
             mailslot: how.mailslot,
             force_access_check: how.force_access_check
                 || attributes.attributes & abi::OBJ_FORCE_ACCESS_CHECK != 0,
+            open_target_directory: false,
             quality: how.quality,
         };
         let process = ob::current_process(call.kernel, call.thread)?;

@@ -32,6 +32,18 @@ fn list(address: u64, length: u32) -> Outcome<Vec<u8>> {
     Ok(list)
 }
 
+/// A copy of a SID of the caller's; of none no bytes.
+fn sid(address: u64) -> Outcome<Result<Vec<u8>, NTSTATUS>> {
+    if address == 0 {
+        return Ok(Ok(Vec::new()));
+    }
+    let [revision, sub_authorities] = raw::read::<u16>(address)?.to_le_bytes();
+    if revision != 1 || sub_authorities > 15 {
+        return Ok(Err(abi::STATUS_INVALID_SID));
+    }
+    list(address, 8 + 4 * u32::from(sub_authorities)).map(Ok)
+}
+
 /// SL_* of a query's two BOOLEANs.
 fn scan_flags(single: u8, restart: u8) -> u8 {
     let single = if single != 0 { abi::SL_RETURN_SINGLE_ENTRY } else { 0 };
@@ -135,8 +147,8 @@ rows! {
         }
     }
 
-    /// Tells who may take how much of a volume, by its driver; a first SID to begin behind is not implemented.
-    irql(PASSIVE_LEVEL) support(Partial) alias("NtQueryQuotaInformationFile")
+    /// Tells who may take how much of a volume, by its driver.
+    irql(PASSIVE_LEVEL) alias("NtQueryQuotaInformationFile")
     fn ZwQueryQuotaInformationFile(
         call,
         file_handle: u64,
@@ -149,12 +161,10 @@ rows! {
         start_sid: u64,
         restart_scan: u8
     ) -> NTSTATUS {
-        if start_sid != 0 {
-            return Ok(abi::STATUS_NOT_IMPLEMENTED);
-        }
+        let Ok(start_sid) = sid(start_sid)? else { return Ok(abi::STATUS_INVALID_SID) };
         let sids = list(sid_list, sid_list_length)?;
         let flags = scan_flags(return_single_entry, restart_scan);
-        let asked = FileSystemRequest::QueryQuota { flags, sids: &sids };
+        let asked = FileSystemRequest::QueryQuota { flags, sids: &sids, start_sid: &start_sid };
         request(call, file_handle, (buffer, length), &asked, block(io_status_block))
     }
 

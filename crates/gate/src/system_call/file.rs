@@ -115,8 +115,11 @@ pub enum FileCall<'a> {
         buffer: Memory,
         /// SL_RESTART_SCAN, SL_RETURN_SINGLE_ENTRY.
         flags: u8,
-        /// FILE_GET_QUOTA_INFORMATION: who is asked about; at most 65,535 bytes, none for all.
+        /// FILE_GET_QUOTA_INFORMATION: who is asked about, none for all; then the SID that the scan begins at, if there is one. At most
+        /// 65,535 bytes together.
         sids: &'a [u8],
+        /// Bytes of that SID, at the end of `sids`.
+        start_sid: u32,
         /// Address of the IO_STATUS_BLOCK.
         io_status_block: u64,
     },
@@ -210,8 +213,8 @@ pub(super) fn encode<'a>(
             let (offset, length) = (range.offset.cast_unsigned(), range.length.cast_unsigned());
             (UNLOCK, handle, fill(&[offset, length, range.key.into(), io_status_block]), Tail::Nothing)
         }
-        FileCall::QueryQuota { handle, buffer, flags, sids, io_status_block } => {
-            let values = [buffer.address, buffer.length.into(), flags.into(), io_status_block];
+        FileCall::QueryQuota { handle, buffer, flags, sids, start_sid, io_status_block } => {
+            let values = [buffer.address, pair(buffer.length, start_sid), flags.into(), io_status_block];
             (QUOTA, handle, fill(&values), Tail::Bytes(sids))
         }
         FileCall::SetQuota { handle, buffer, io_status_block } => {
@@ -307,6 +310,7 @@ pub(super) fn read<'a>(
             buffer: buffer(),
             flags: flags(word(2))?,
             sids: bytes,
+            start_sid: Some(high(1)).filter(|length| *length as usize <= bytes.len())?,
             io_status_block: word(3),
         },
         _ => return None,
@@ -362,7 +366,10 @@ mod tests {
         travels(FileCall::SetEa { handle, buffer, io_status_block });
         travels(FileCall::Lock { handle, range, flags: 3, notice });
         travels(FileCall::Unlock { handle, range, io_status_block });
-        travels(FileCall::QueryQuota { handle, buffer, flags: 3, sids: b"sid", io_status_block });
+        for start_sid in [0, 2, 3] {
+            let sids = b"sid";
+            travels(FileCall::QueryQuota { handle, buffer, flags: 3, sids, start_sid, io_status_block });
+        }
         travels(FileCall::SetQuota { handle, buffer, io_status_block });
     }
 
@@ -384,5 +391,7 @@ mod tests {
         assert_eq!(refused(QUERY_DIRECTORY, &odd), Some(abi::STATUS_INVALID_PARAMETER), "half a unit");
         let flags = [0, 0, 0x100_u64 << 32, 0, 0, 0].map(u64::to_le_bytes).concat();
         assert_eq!(refused(QUERY_DIRECTORY, &flags), Some(abi::STATUS_NOT_IMPLEMENTED), "no such flag");
+        let start = [0, 1_u64 << 32, 0, 0].map(u64::to_le_bytes).concat();
+        assert_eq!(refused(QUOTA, &start), Some(abi::STATUS_NOT_IMPLEMENTED), "a SID beyond the end");
     }
 }

@@ -82,9 +82,15 @@ impl Entries {
 fn sid_end(entry: &[u8], length_at: usize, sid_at: usize) -> Option<usize> {
     let length = u32::from_le_bytes(*entry.get(length_at..)?.first_chunk()?) as usize;
     let sid = entry.get(sid_at..)?.get(..length)?;
-    let sub_authorities = usize::from(*sid.get(1)?);
-    let sound = sid[0] == 1 && sub_authorities <= 15 && length == 8 + 4 * sub_authorities;
-    sound.then_some(sid_at + length)
+    is_sid(sid).then_some(sid_at + length)
+}
+
+/// Whether these bytes are a SID, and nothing else.
+pub(super) fn is_sid(bytes: &[u8]) -> bool {
+    match *bytes {
+        [1, sub_authorities @ 0..=15, ..] => bytes.len() == 8 + 4 * usize::from(sub_authorities),
+        _ => false,
+    }
 }
 
 #[cfg(test)]

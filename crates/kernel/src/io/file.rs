@@ -47,10 +47,21 @@ impl ObjectBody for File {
         ObjectType { name: "File", parses: false, generic_mapping: GENERIC_MAPPING }
     }
 
-    fn close(&self, kernel: &Kernel, _process: &Process, _object: &Arc<Object>, last_in_system: bool) {
-        if last_in_system && self.is_created() {
+    /// Locks are a process's: with the last handle of its own they go, also when others still have the file. CLEANUP says so of the last
+    /// handle of all.
+    ///
+    /// Source: kernel, IRP_MJ_LOCK_CONTROL (IRP_MN_UNLOCK_ALL); IRP_MJ_CLEANUP.
+    fn close(&self, kernel: &Kernel, process: &Process, object: &Arc<Object>, last_in_system: bool) {
+        if !self.is_created() {
+            return;
+        }
+        if last_in_system {
             self.cleaned_up.store(true, Ordering::Release);
             request::cleanup(kernel, self);
+        } else if self.object.lock_operation().is_ok_and(|locked| locked != 0)
+            && !process.handles.holds(object)
+        {
+            request::unlock_all(kernel, self);
         }
     }
 

@@ -3,11 +3,15 @@
 //!
 //! What drivers ask by handle is `information`'s.
 
+use std::sync::Arc;
+
+use super::asynchronous::application;
 use super::fast_io;
 use super::file::File;
 use super::information::{self, Class};
 use super::packet::{InFlight, Needs};
 use super::request::{IoResult, Route, buffered_flags, copy_back, with_file};
+use super::target_directory::{self, TargetDirectory};
 use crate::Kernel;
 use crate::ke::Thread;
 use crate::ps::Process;
@@ -91,10 +95,10 @@ fn wants_attributes(class: i32) -> bool {
 }
 
 /// `NtSetInformationFile`; as [`query_information_file`], with FILE_WRITE_ATTRIBUTES, FILE_WRITE_DATA for lengths, DELETE for
-/// dispositions.
+/// dispositions and renaming. What is renamed or linked may end with `STATUS_NOT_SAME_DEVICE`, and with what opening its folder ends with.
 pub fn set_information_file(
     kernel: &Kernel,
-    process: &Process,
+    process: &Arc<Process>,
     thread: &Thread,
     handle: u32,
     class: i32,
@@ -116,6 +120,7 @@ pub fn set_information_file(
             | abi::FileEndOfFileInformation
             | abi::FileValidDataLengthInformation => abi::FILE_WRITE_DATA,
             abi::FileDispositionInformation | abi::FileDispositionInformationEx => abi::DELETE,
+            class if target_directory::is_rename(class) => abi::DELETE,
             _ => 0,
         };
         if granted & right != right {
@@ -126,16 +131,26 @@ pub fn set_information_file(
             abi::FileModeInformation => return IoResult::failed(abi::STATUS_NOT_IMPLEMENTED),
             _ => {}
         }
+        let caller = application(kernel, process, thread);
+        let target = match TargetDirectory::open(caller, file, class, data) {
+            Ok(target) => target,
+            Err(status) => return IoResult::failed(status),
+        };
+        let (directory, replace) = target.parameters();
         let fill = |irp: Irp, location: IoStackLocation, request: &InFlight| {
             location.set_major_function(abi::IRP_MJ_SET_INFORMATION)?;
             location.set_parameter(0, u64::from(length))?;
             location.set_parameter(1, u64::from(class.cast_unsigned()))?;
+            location.set_parameter(2, directory)?;
+            location.set_parameter(3, replace)?;
             irp.set_flags(buffered_flags(request.buffer))?;
             irp.set_system_buffer(request.buffer)
         };
         let route = Route::of(kernel, thread, file);
         let needs = Needs { buffer: length, pages: 0 };
-        route.send(needs, |to| buffer.copy_to(to), fill, |_, _| Ok(())).0
+        let result = route.send(needs, |to| buffer.copy_to(to), fill, |_, _| Ok(())).0;
+        target.release(caller);
+        result
     })
 }
 

@@ -13,7 +13,7 @@ use abi::NTSTATUS;
 
 use super::asynchronous::{Caller, Notice, Target, answered, application, find_event, start};
 use super::device;
-use super::entry_lists::Entries;
+use super::entry_lists::{Entries, is_sid};
 use super::file::File;
 use super::kernel_file::wait_for;
 use super::operation::{Bytes, Flow, Operation, Parts};
@@ -76,6 +76,8 @@ pub enum FileSystemRequest<'a> {
         flags: u8,
         /// FILE_GET_QUOTA_INFORMATION; none for all.
         sids: &'a [u8],
+        /// The SID that the scan begins at; none for the first.
+        start_sid: &'a [u8],
     },
     /// `NtSetQuotaInformationFile`.
     SetQuota,
@@ -102,7 +104,7 @@ pub struct LockedRange {
 /// attributes FILE_READ_EA or FILE_WRITE_EA, locks FILE_READ_DATA or FILE_WRITE_DATA, changing quotas FILE_WRITE_DATA),
 /// `STATUS_ACCESS_VIOLATION`, `STATUS_INVALID_INFO_CLASS` for a class that is no directory's, `STATUS_INFO_LENGTH_MISMATCH` for a
 /// buffer that cannot hold an entry of the class, `STATUS_INVALID_PARAMETER` for a filter of no changes or unknown ones,
-/// `STATUS_EA_LIST_INCONSISTENT`, `STATUS_QUOTA_LIST_INCONSISTENT`, `STATUS_INSUFFICIENT_RESOURCES`, or the driver's status.
+/// `STATUS_EA_LIST_INCONSISTENT`, `STATUS_QUOTA_LIST_INCONSISTENT`, `STATUS_INVALID_SID`, `STATUS_INSUFFICIENT_RESOURCES`, or the driver's status.
 /// (Confirm: that asking for quotas wants no right.)
 ///
 /// Source: ddi, ZwQueryDirectoryFile, ZwQueryEaFile, ZwSetEaFile, ZwLockFile, ZwUnlockFile; NtNotifyChangeDirectoryFile;
@@ -209,6 +211,9 @@ impl FileSystemRequest<'_> {
             Self::QueryEa { list, .. } if !list.is_empty() => {
                 Entries::GetEa.check(list).map_err(|(status, _)| status)
             }
+            Self::QueryQuota { start_sid, .. } if !start_sid.is_empty() && !is_sid(start_sid) => {
+                Err(abi::STATUS_INVALID_SID)
+            }
             Self::QueryQuota { sids, .. } if !sids.is_empty() => {
                 Entries::GetQuota.check(sids).map_err(|(status, _)| status)
             }
@@ -266,9 +271,17 @@ impl FileSystemRequest<'_> {
                 return range.plan(kernel, abi::IRP_MN_LOCK, flags);
             }
             Self::Unlock { range } => return range.plan(kernel, abi::IRP_MN_UNLOCK_SINGLE, 0),
-            Self::QueryQuota { flags, sids } => {
-                let auxiliary = capture(kernel, sids)?;
-                let parameters = [length, 0, auxiliary, sids.len() as u64];
+            Self::QueryQuota { flags, sids, start_sid } => {
+                let start = sids.len().next_multiple_of(size_of::<u32>());
+                let mut captured = sids.to_vec();
+                captured.resize(start, 0);
+                captured.extend(start_sid);
+                let auxiliary = capture(kernel, &captured)?;
+                let begin =
+                    |bytes: &[u8], at: usize| if bytes.is_empty() { 0 } else { auxiliary + at as u64 };
+                let parameters = [length, begin(start_sid, start), begin(sids, 0), sids.len() as u64];
+                // (Confirm: which flag says of a first SID.)
+                let flags = flags | if start_sid.is_empty() { 0 } else { abi::SL_INDEX_SPECIFIED };
                 Parts { auxiliary, ..of(abi::IRP_MJ_QUERY_QUOTA, 0, flags, Flow::ToCaller, parameters) }
             }
             Self::SetQuota => {

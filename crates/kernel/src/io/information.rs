@@ -16,6 +16,7 @@ use super::file::File;
 use super::kernel_file::wait_for;
 use super::operation::Operation;
 use super::request::Route;
+use super::target_directory::{self, TargetDirectory};
 use super::volume;
 use crate::Kernel;
 use crate::ke::Thread;
@@ -132,11 +133,12 @@ fn least_of_query(class: FILE_INFORMATION_CLASS) -> Option<usize> {
     })
 }
 
-/// The same for changes. Renaming and linking want their target's folder opened, which is missing.
+/// The same for changes.
 fn least_of_change(class: FILE_INFORMATION_CLASS) -> Option<usize> {
     Some(match class {
         abi::FileBasicInformation => size_of::<abi::FILE_BASIC_INFORMATION>(),
         abi::FileDispositionInformation => size_of::<abi::FILE_DISPOSITION_INFORMATION>(),
+        class if target_directory::is_named_by(class) => size_of::<abi::FILE_RENAME_INFORMATION>(),
         // Flags.
         abi::FileDispositionInformationEx => size_of::<u32>(),
         abi::FilePositionInformation => size_of::<abi::FILE_POSITION_INFORMATION>(),
@@ -243,7 +245,22 @@ pub fn set_file(kernel: &Kernel, thread: &Thread, query: &FileQuery) -> Outcome<
                 ended(query, 0)
             }
             abi::FileModeInformation => Ok(abi::STATUS_NOT_IMPLEMENTED),
-            _ => ask(caller, query, abi::IRP_MJ_SET_INFORMATION),
+            class => {
+                let bytes = (query.buffer, query.length);
+                let target = match TargetDirectory::open_at(caller, file, class, bytes)? {
+                    Ok(target) => target,
+                    Err(status) => return Ok(status),
+                };
+                let change = Operation::information(abi::IRP_MJ_SET_INFORMATION, class, bytes)
+                    .with_target(target.parameters());
+                let notice = Notice { io_status_block: query.io_status_block, ..Notice::default() };
+                let ended = wait_for(caller, Target::Handle(query.handle), notice, &[], |_, _| Ok(change));
+                // A request that was given up may still be with its driver.
+                if !matches!(ended, Err(crate::Unwind::Halt)) {
+                    target.release(caller);
+                }
+                ended
+            }
         }
     })
 }

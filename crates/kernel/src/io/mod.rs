@@ -41,6 +41,7 @@ mod service;
 mod share_access;
 mod shutdown;
 mod symbolic_link;
+mod target_directory;
 #[cfg(test)]
 mod tests;
 mod unbuffered;

@@ -48,6 +48,8 @@ pub struct OpenRequest<'a> {
     pub mailslot: Option<Mailslot>,
     /// Whether rights are checked for kernel mode too (IO_FORCE_ACCESS_CHECK, OBJ_FORCE_ACCESS_CHECK).
     pub force_access_check: bool,
+    /// Whether not the file but the folder that it is in is opened, for a file that gets this name (IO_OPEN_TARGET_DIRECTORY).
+    pub open_target_directory: bool,
     /// How far the driver may go with the caller's token (OBJECT_ATTRIBUTES.SecurityQualityOfService).
     pub quality: QualityOfService,
 }
@@ -336,7 +338,8 @@ fn send_create(
     let file = object.body::<File>().ok_or(abi::STATUS_OBJECT_TYPE_MISMATCH)?;
     let context = SecurityContext::new(kernel, process, request, granted)?;
     let options = (request.create_disposition << 24) | (request.create_options & 0x00FF_FFFF);
-    let force = if request.force_access_check { abi::SL_FORCE_ACCESS_CHECK } else { 0 };
+    let force = if request.force_access_check { abi::SL_FORCE_ACCESS_CHECK } else { 0 }
+        | if request.open_target_directory { abi::SL_OPEN_TARGET_DIRECTORY } else { 0 };
     let word = u64::from(request.file_attributes & 0xFFFF) | (u64::from(request.share_access & 0xFFFF) << 16);
     let extended = match extended_buffer(kernel, request.extended) {
         Ok(extended) => extended,

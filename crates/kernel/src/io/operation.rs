@@ -46,12 +46,34 @@ pub(super) struct Operation {
 
 #[derive(Clone, Copy, Debug)]
 enum Kind {
-    Transfer { major: u8, position: u64, data: Bytes },
-    Control { major: u8, code: u32, input: Bytes, output: Bytes },
-    Information { major: u8, class: i32, data: Bytes },
-    Security { major: u8, information: u32, descriptor: Bytes },
+    Transfer {
+        major: u8,
+        position: u64,
+        data: Bytes,
+    },
+    Control {
+        major: u8,
+        code: u32,
+        input: Bytes,
+        output: Bytes,
+    },
+    /// With what Parameters.SetFile says besides.
+    Information {
+        major: u8,
+        class: i32,
+        data: Bytes,
+        target: (u64, u64),
+    },
+    Security {
+        major: u8,
+        information: u32,
+        descriptor: Bytes,
+    },
     Flush,
-    FileSystem { parts: Parts, data: Bytes },
+    FileSystem {
+        parts: Parts,
+        data: Bytes,
+    },
 }
 
 /// Which way the data of a request goes.
@@ -121,7 +143,19 @@ impl Operation {
 
     /// A query, or a change, of what a file or volume is (`major`: IRP_MJ_QUERY_INFORMATION and its like).
     pub(super) fn information(major: u8, class: i32, data: Bytes) -> Self {
-        Self { kind: Kind::Information { major, class, data }, mode: BufferMode::Buffered, extra_flags: 0 }
+        Self {
+            kind: Kind::Information { major, class, data, target: (0, 0) },
+            mode: BufferMode::Buffered,
+            extra_flags: 0,
+        }
+    }
+
+    /// A change, with FileObject and ReplaceIfExists of Parameters.SetFile.
+    pub(super) fn with_target(mut self, parameters: (u64, u64)) -> Self {
+        if let Kind::Information { target, .. } = &mut self.kind {
+            *target = parameters;
+        }
+        self
     }
 
     /// A request of a file system, to a device with these flags. It owns what the parts have captured.
@@ -255,12 +289,13 @@ impl Operation {
                     irp.set_user_buffer(output.0)?;
                 }
             }
-            Kind::Information { major, class, data: (_, length) } => {
+            Kind::Information { major, class, data: (_, length), target } => {
                 location.set_major_function(major)?;
                 location.set_parameter(0, u64::from(length))?;
                 location.set_parameter(1, u64::from(class.cast_unsigned()))?;
                 if is_change(major) {
-                    location.set_parameter(2, 0)?;
+                    location.set_parameter(2, target.0)?;
+                    location.set_parameter(3, target.1)?;
                 } else {
                     flags |= abi::IRP_INPUT_OPERATION;
                 }

@@ -366,6 +366,16 @@ pub(super) fn cleanup(kernel: &Kernel, file: &File) {
         file.object.flags().and_then(|flags| file.object.set_flags(flags | FO_CLEANUP_COMPLETE));
 }
 
+/// Sends IRP_MN_UNLOCK_ALL: a process has closed its last handle. Not one at a time with a synchronous file's other requests, for which
+/// another process, or the driver that has the file, may wait as long as it likes: a process that ends would wait with it.
+pub(super) fn unlock_all(kernel: &Kernel, file: &File) {
+    let _ignored = send_plain(kernel, file, false, |irp, location| {
+        irp.set_flags(abi::IRP_SYNCHRONOUS_API)?;
+        location.set_major_function(abi::IRP_MJ_LOCK_CONTROL)?;
+        location.set_minor_function(abi::IRP_MN_UNLOCK_ALL)
+    });
+}
+
 /// Sends IRP_MJ_CLOSE: the last reference is gone.
 pub(super) fn close(kernel: &Kernel, file: &File) {
     let _ignored = send_plain(kernel, file, false, |irp, location| {

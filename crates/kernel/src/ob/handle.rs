@@ -165,6 +165,12 @@ impl HandleTable {
         Ok(entry)
     }
 
+    /// Whether one of the handles stands for `object`.
+    pub(crate) fn holds(&self, object: &Arc<Object>) -> bool {
+        let slots = self.slots.read().unwrap_or_else(PoisonError::into_inner);
+        slots.entries.iter().flatten().any(|entry| Arc::ptr_eq(&entry.object, object))
+    }
+
     /// All open handles.
     #[must_use]
     pub fn values(&self) -> Vec<u32> {

@@ -326,6 +326,30 @@ pub(crate) fn delete_file(transport: &dyn Transport, path: &str) -> Result<(), W
     delete(transport, "DeleteFile", path, abi::FILE_NON_DIRECTORY_FILE | abi::FILE_OPEN_FOR_BACKUP_INTENT)
 }
 
+pub(crate) fn move_file(
+    transport: &dyn Transport,
+    from: &str,
+    to: &str,
+    replace: bool,
+) -> Result<(), Win32Error> {
+    type Layout = abi::FILE_RENAME_INFORMATION;
+    const FUNCTION: &str = "MoveFileEx";
+    let path = nt_path(to);
+    let mut data = vec![0; offset_of!(Layout, FileName) + path.len() * 2];
+    data.resize(data.len().max(size_of::<Layout>()), 0);
+    data[0] = u8::from(replace);
+    let length = u32::try_from(path.len() * 2).unwrap_or(u32::MAX);
+    data[offset_of!(Layout, FileNameLength)..][..4].copy_from_slice(&length.to_le_bytes());
+    for (place, unit) in data[offset_of!(Layout, FileName)..].chunks_exact_mut(2).zip(&path) {
+        place.copy_from_slice(&unit.to_le_bytes());
+    }
+    let how = (abi::DELETE, abi::FILE_OPEN, abi::FILE_OPEN_FOR_BACKUP_INTENT);
+    let handle = open(transport, FUNCTION, from, how)?;
+    let moved = set_file(transport, FUNCTION, handle, abi::FileRenameInformation, &data);
+    let _is_ours = close(transport, handle);
+    moved
+}
+
 pub(crate) fn remove_directory(transport: &dyn Transport, path: &str) -> Result<(), Win32Error> {
     delete(transport, "RemoveDirectory", path, abi::FILE_DIRECTORY_FILE | abi::FILE_OPEN_FOR_BACKUP_INTENT)
 }
@@ -415,7 +439,13 @@ pub(crate) fn find_first_file<'a>(
     let (folder, pattern) = path.split_at(at + 1);
     let options = abi::FILE_DIRECTORY_FILE | abi::FILE_OPEN_FOR_BACKUP_INTENT;
     let how = (abi::FILE_LIST_DIRECTORY, abi::FILE_OPEN, options);
-    let directory = open(transport, FUNCTION, folder, how)?;
+    let directory = open(transport, FUNCTION, folder, how).map_err(|mut error| {
+        // The folder is a path to what is looked for.
+        if error.code == abi::ERROR_FILE_NOT_FOUND {
+            error.code = abi::ERROR_PATH_NOT_FOUND;
+        }
+        error
+    })?;
     let made = Buffer::new(transport, ENTRIES);
     let buffer = match made {
         Ok(buffer) => buffer,

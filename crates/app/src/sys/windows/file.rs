@@ -12,9 +12,9 @@ use windows_sys::Win32::Storage::FileSystem::{
     FILE_TYPE_DISK, FILE_TYPE_PIPE, FileDispositionInfo, FindClose, FindFirstFileW, FindNextFileW,
     GetDiskFreeSpaceExW, GetFileInformationByHandle, GetFileSizeEx, GetFileType,
     GetVolumeInformationByHandleW, LOCKFILE_EXCLUSIVE_LOCK, LOCKFILE_FAIL_IMMEDIATELY, LockFileEx,
-    OPEN_ALWAYS, OPEN_EXISTING, ReadDirectoryChangesW, RemoveDirectoryW, SetEndOfFile,
-    SetFileInformationByHandle, SetFilePointerEx, SetVolumeLabelW, TRUNCATE_EXISTING, UnlockFileEx,
-    WIN32_FIND_DATAW,
+    MOVEFILE_REPLACE_EXISTING, MoveFileExW, OPEN_ALWAYS, OPEN_EXISTING, ReadDirectoryChangesW,
+    RemoveDirectoryW, SetEndOfFile, SetFileInformationByHandle, SetFilePointerEx, SetVolumeLabelW,
+    TRUNCATE_EXISTING, UnlockFileEx, WIN32_FIND_DATAW,
 };
 use windows_sys::Win32::System::IO::OVERLAPPED;
 
@@ -255,6 +255,18 @@ pub(crate) fn delete_file(_transport: &dyn Transport, path: &str) -> Result<(), 
     let name = win32_path(path);
     // SAFETY: a path with its terminating zero.
     named("DeleteFile", path, unsafe { DeleteFileW(name.as_ptr()) })
+}
+
+pub(crate) fn move_file(
+    _transport: &dyn Transport,
+    from: &str,
+    to: &str,
+    replace: bool,
+) -> Result<(), Win32Error> {
+    let (old, new) = (win32_path(from), win32_path(to));
+    let flags = if replace { MOVEFILE_REPLACE_EXISTING } else { 0 };
+    // SAFETY: two paths with their terminating zeroes.
+    named("MoveFileEx", from, unsafe { MoveFileExW(old.as_ptr(), new.as_ptr(), flags) })
 }
 
 pub(crate) fn remove_directory(_transport: &dyn Transport, path: &str) -> Result<(), Win32Error> {
