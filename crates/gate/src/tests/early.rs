@@ -3,6 +3,7 @@
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::thread;
+use std::time::Duration;
 
 use abi::*;
 
@@ -49,7 +50,7 @@ impl Service for Waits {
     }
 
     fn close(&self, _: Handle) -> NTSTATUS {
-        STATUS_SUCCESS
+        self.wait(None, NOWHERE)
     }
 
     fn duplicate_handle(&self, _: Handle, _: u32, _: u32) -> Result<Handle, NTSTATUS> {
@@ -171,6 +172,38 @@ fn a_request_of_method_neither_is_answered_early_with_what_was_written() {
         let (status, output) = caller.join().unwrap();
         assert_eq!((status.status, status.information, output), (STATUS_SUCCESS, 3, [7, 7, 7, 1]));
         request.go_on.send(STATUS_UNSUCCESSFUL).unwrap();
+    });
+    drop(client);
+    server.stop();
+}
+
+#[test]
+fn a_handle_is_closed_when_the_threads_of_calls_answered_early_have_come_back() {
+    // How long a close that does not wait for them has to show itself.
+    const LONG: Duration = Duration::from_millis(100);
+    let path = socket_path("early-close");
+    let (server, held) = serve(&path, 8);
+    let client = connect(&path);
+    thread::scope(|scope| {
+        let (answered, over) = (channel(), channel::<()>());
+        let client = &client;
+        scope.spawn(move || {
+            answered.0.send(client.system_call(&CALL, &mut []).status).unwrap();
+            // Its slot stays its own.
+            let _closed = over.1.recv();
+        });
+        let call = held.recv().unwrap();
+        call.answer(STATUS_SUCCESS, 0, &[]);
+        assert_eq!(answered.1.recv().unwrap(), STATUS_SUCCESS);
+        let closer = scope.spawn(|| client.close(Handle(4)));
+        assert!(held.recv_timeout(LONG).is_err(), "its thread has a reference");
+        let other = scope.spawn(|| client.close(Handle(8)));
+        held.recv().unwrap().go_on.send(STATUS_SUCCESS).unwrap();
+        assert_eq!(other.join().unwrap(), STATUS_SUCCESS, "of another handle it has none");
+        call.go_on.send(STATUS_UNSUCCESSFUL).unwrap();
+        held.recv().unwrap().go_on.send(STATUS_SUCCESS).unwrap();
+        assert_eq!(closer.join().unwrap(), STATUS_SUCCESS);
+        drop(over.0);
     });
     drop(client);
     server.stop();
