@@ -1,5 +1,6 @@
 //! Requests that somebody else answers while the thread that serves them still waits.
 
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -9,6 +10,9 @@ use abi::*;
 
 use super::fake::socket_path;
 use super::{connect, small};
+use crate::bell;
+use crate::socket::tell;
+use crate::wire::{Message, Request, SLOT_SIZE, SLOTS_OFFSET, operation};
 use crate::{
     CreateFile, DirectoryEntry, EarlyCall, Handle, IoStatus, Listener, Peer, Server, Service, SystemCall,
     SystemReply, Transport, WindowBuffer,
@@ -246,4 +250,70 @@ fn an_answer_after_the_end_of_its_session_harms_nobody() {
     });
     drop(client);
     call.answer(STATUS_SUCCESS, 4, &[b"late"]);
+}
+
+#[test]
+fn an_application_that_rewrites_its_slots_while_they_are_answered_early_harms_itself_alone() {
+    const SLOTS: u32 = 8;
+    const ROUNDS: u32 = 20_000;
+    let path = socket_path("early-noise");
+    let (server, held) = serve(&path, SLOTS);
+    let (hostile, honest) = (connect(&path), connect(&path));
+    for slot in 1..SLOTS {
+        tell(&hostile.link.socket, &Message::Activate { slot }).unwrap();
+    }
+    thread::scope(|scope| {
+        let responder = scope.spawn(move || {
+            let mut early = 0_u32;
+            for (round, call) in held.iter().enumerate() {
+                let answer = || {
+                    if let Some(early) = &call.early {
+                        early.answer(STATUS_SUCCESS, 8, &[&[7; 3], &[7; 5]]);
+                    }
+                };
+                // Before the call's thread goes on, or against it.
+                if round.is_multiple_of(2) {
+                    answer();
+                    early += u32::from(call.early.is_some());
+                }
+                call.go_on.send(STATUS_SUCCESS).unwrap();
+                answer();
+            }
+            early
+        });
+        scope.spawn(|| {
+            let mut number = 1;
+            for round in 0..ROUNDS {
+                let lines = hostile.link.window.slot(1 + round % (SLOTS - 1));
+                let own = SLOTS_OFFSET + u64::from(1 + round % (SLOTS - 1)) * SLOT_SIZE;
+                // Numbers come again, and go back; outputs lie anywhere, and end anywhere.
+                number = (number * 5 + round) % 7;
+                let request = Request {
+                    operation: if round % 3 == 0 {
+                        operation::DEVICE_CONTROL
+                    } else {
+                        operation::SYSTEM_CALL
+                    },
+                    code: if round % 3 == 0 { NEITHER } else { round % 100 },
+                    output_offset: own + u64::from(round % 5) * 0x40,
+                    output_length: round % 11 * 4,
+                    handle: round % 3,
+                    ..Request::default()
+                };
+                lines.request.write(&request, 0);
+                lines.request.parked.store(round & 1, Ordering::Relaxed);
+                bell::ring(&lines.request.bell, number, &lines.reply.parked);
+                lines.reply.bell.store(number, Ordering::Relaxed);
+            }
+        });
+        for _ in 0..500 {
+            let mut output = [0; 8];
+            let reply = honest.system_call(&CALL, &mut output);
+            assert_eq!((reply.status, reply.information), (STATUS_SUCCESS, 8));
+            assert!(output == [7; 8] || output == [0xEE; 8], "one answer or the other: {output:?}");
+        }
+        assert_eq!(honest.close(Handle(4)), STATUS_SUCCESS, "nobody is late for ever");
+        server.stop();
+        assert!(responder.join().unwrap() > 0);
+    });
 }
