@@ -40,7 +40,8 @@ impl Late {
         self.number.store(number, Ordering::SeqCst);
     }
 
-    fn end(&self) {
+    /// The thread has come back, or has ended.
+    pub(super) fn end(&self) {
         self.number.store(bell::POISON, Ordering::SeqCst);
         if self.waiting.load(Ordering::SeqCst) != 0 {
             self.number.wake();

@@ -189,6 +189,8 @@ impl Session {
             // A panic ends this session, not the host; the application learns of it like of a dead host.
             if catch_unwind(AssertUnwindSafe(|| slot::serve(&session, slot))).is_err() {
                 let _down = shutdown(&*session.socket, Shutdown::Both);
+                // Others of the session may wait for it.
+                session.slots[slot as usize].late.end();
             }
             session.leave();
         };

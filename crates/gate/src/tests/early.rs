@@ -42,7 +42,9 @@ impl Waits {
         let (go_on, status) = channel();
         self.0.lock().unwrap().send(Held { early: early.cloned(), output, go_on }).unwrap();
         // The test is over without it.
-        status.recv().unwrap_or(STATUS_CANCELLED)
+        let status = status.recv().unwrap_or(STATUS_CANCELLED);
+        assert_ne!(status, STATUS_ASSERTION_FAILURE, "the service panics");
+        status
     }
 }
 
@@ -100,6 +102,9 @@ impl Service for Waits {
 
     fn session_ended(&self) {}
 }
+
+/// How long a close that does not wait has to show itself.
+const LONG: Duration = Duration::from_millis(100);
 
 fn serve(path: &str, slots: u32) -> (Server, Receiver<Held>) {
     let (sender, held) = channel();
@@ -183,8 +188,6 @@ fn a_request_of_method_neither_is_answered_early_with_what_was_written() {
 
 #[test]
 fn a_handle_is_closed_when_the_threads_of_calls_answered_early_have_come_back() {
-    // How long a close that does not wait for them has to show itself.
-    const LONG: Duration = Duration::from_millis(100);
     let path = socket_path("early-close");
     let (server, held) = serve(&path, 8);
     let client = connect(&path);
@@ -211,6 +214,33 @@ fn a_handle_is_closed_when_the_threads_of_calls_answered_early_have_come_back() 
     });
     drop(client);
     server.stop();
+}
+
+#[test]
+fn a_thread_that_panics_behind_its_early_answer_keeps_nobody_from_closing() {
+    let path = socket_path("early-panic");
+    let (server, held) = serve(&path, 8);
+    let client = connect(&path);
+    thread::scope(|scope| {
+        let (answered, over) = (channel(), channel::<()>());
+        let client = &client;
+        scope.spawn(move || {
+            answered.0.send(client.system_call(&CALL, &mut []).status).unwrap();
+            let _closed = over.1.recv();
+        });
+        let call = held.recv().unwrap();
+        call.answer(STATUS_SUCCESS, 0, &[]);
+        assert_eq!(answered.1.recv().unwrap(), STATUS_SUCCESS);
+        let closer = scope.spawn(|| client.close(Handle(4)));
+        assert!(held.recv_timeout(LONG).is_err(), "it waits");
+        // Lets go whatever still comes.
+        scope.spawn(move || held.iter().for_each(drop));
+        call.go_on.send(STATUS_ASSERTION_FAILURE).unwrap();
+        let closed = closer.join().unwrap();
+        assert!([STATUS_DEVICE_NOT_CONNECTED, STATUS_CANCELLED].contains(&closed), "{closed:?}");
+        server.stop();
+        drop(over.0);
+    });
 }
 
 #[test]
