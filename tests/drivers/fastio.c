@@ -19,6 +19,9 @@ NTSYSAPI NTSTATUS NTAPI ZwCreateEvent(HANDLE *event, ACCESS_MASK access, OBJECT_
 #define BY_HANDLE 8
 #define TABLE_SIZE 9
 #define REGION 10
+#define ROUTINE 11
+#define TABLE 12
+#define LEAST 13
 
 #define RAISED ((NTSTATUS)0xC0000123)
 
@@ -33,6 +36,7 @@ static struct {
 static DEVICE_OBJECT *main_device;
 static FAST_IO_DISPATCH table;
 static FILE_OBJECT *last_file;
+static PVOID pool;
 
 static void look(FILE_OBJECT *file, BOOLEAN wait, PVOID in, ULONG in_length, PVOID out, ULONG out_length, ULONG code, DEVICE_OBJECT *device) {
     seen.fast++;
@@ -67,6 +71,8 @@ static BOOLEAN NTAPI fast_control(FILE_OBJECT *file, BOOLEAN wait, PVOID in, ULO
     case SEEN:
     case BY_HANDLE:
     case TABLE_SIZE:
+    case ROUTINE:
+    case TABLE:
         return FALSE;
     }
     look(file, wait, in, in_length, out, out_length, code, device);
@@ -92,6 +98,8 @@ static BOOLEAN NTAPI fast_control(FILE_OBJECT *file, BOOLEAN wait, PVOID in, ULO
     case REGION:
         KeEnterCriticalRegion();
         return tell(block, STATUS_SUCCESS, 0);
+    case LEAST: // Says more than it has written.
+        return tell(block, STATUS_SUCCESS, out_length);
     case OVERFLOW: // A warning.
         return tell(block, STATUS_BUFFER_OVERFLOW, invert(out, out_length, in, in_length));
     default: // Left to an IRP. What is written there counts for nothing.
@@ -214,6 +222,14 @@ static ULONG by_handle(ULONG64 *words) {
     return 40;
 }
 
+// Too large to be kept for another block.
+static PVOID freed(void) {
+    PVOID block = ExAllocatePoolWithTag(NonPagedPool, 64 * PAGE_SIZE, 'tsaF');
+    if (block)
+        ExFreePoolWithTag(block, 'tsaF');
+    return block;
+}
+
 static NTSTATUS NTAPI control(DEVICE_OBJECT *device, IRP *irp) {
     IO_STACK_LOCATION *location = IoGetCurrentIrpStackLocation(irp);
     ULONG code = location->Parameters.DeviceIoControl.IoControlCode;
@@ -226,6 +242,12 @@ static NTSTATUS NTAPI control(DEVICE_OBJECT *device, IRP *irp) {
     case TABLE_SIZE: // The size of its table is the input's first word; 0 takes the table away.
         table.SizeOfFastIoDispatch = *(ULONG *)buffer;
         main_device->DriverObject->FastIoDispatch = *(ULONG *)buffer ? &table : NULL;
+        return complete(irp, STATUS_SUCCESS, 0);
+    case ROUTINE: // The control routine is where the input's word says; 0 is a block of pool.
+        table.FastIoDeviceControl = *(PVOID *)buffer ? *(PVOID *)buffer : (PVOID)pool;
+        return complete(irp, STATUS_SUCCESS, 0);
+    case TABLE: // So is the table; 0 is a block of pool that has been freed.
+        main_device->DriverObject->FastIoDispatch = *(PVOID *)buffer ? *(PVOID *)buffer : freed();
         return complete(irp, STATUS_SUCCESS, 0);
     case BY_HANDLE:
         return complete(irp, STATUS_SUCCESS, by_handle((ULONG64 *)buffer));
@@ -242,6 +264,8 @@ static VOID NTAPI unload(DRIVER_OBJECT *driver) {
     UNICODE_STRING link = RTL_CONSTANT_STRING(L"\\??\\RbFast");
     IoDeleteSymbolicLink(&link);
     IoDeleteDevice(driver->DeviceObject);
+    if (pool)
+        ExFreePoolWithTag(pool, 'tsaF');
 }
 
 NTSTATUS NTAPI DriverEntry(DRIVER_OBJECT *driver, UNICODE_STRING *path) {
@@ -255,6 +279,7 @@ NTSTATUS NTAPI DriverEntry(DRIVER_OBJECT *driver, UNICODE_STRING *path) {
         IoDeleteDevice(main_device);
         return status;
     }
+    pool = ExAllocatePoolWithTag(NonPagedPoolNx, 64, 'tsaF');
     table.SizeOfFastIoDispatch = sizeof table;
     table.FastIoDeviceControl = fast_control;
     table.FastIoRead = fast_read;

@@ -30,6 +30,9 @@ const SEEN: u32 = 7;
 const BY_HANDLE: u32 = 8;
 const TABLE_SIZE: u32 = 9;
 const REGION: u32 = 10;
+const ROUTINE: u32 = 11;
+const TABLE: u32 = 12;
+const LEAST: u32 = 13;
 
 const RAISED: u32 = 0xC000_0123;
 const ZERO: Option<Duration> = Some(Duration::ZERO);
@@ -363,6 +366,77 @@ in_both_places! {
         assert_eq!(by_handle(&device, RAISE, 0)[..3], [RAISED.into(), UNTOUCHED[0], UNTOUCHED[1]]);
         assert_eq!(by_handle(&device, DECLINE, 0), [0, 0, 8, 0x4949_4949_4949_4949, 1], "by an IRP");
     }
+}
+
+// ---- hostile buffers, and drivers gone wrong -----------------------------------------------------------------------------
+
+in_both_places! {
+    fn whatever_a_routine_claims_to_have_written_the_caller_finds_its_own_bytes_there(transport) {
+        let device = open(transport, DEVICE);
+        assert_eq!(device.control(code(INVERT, METHOD_NEITHER), &[0xA5; 4000], &mut [0; 4000]), Ok(4000));
+        for method in [METHOD_IN_DIRECT, METHOD_OUT_DIRECT, METHOD_NEITHER] {
+            for length in [0_u16, 1, 4000, 65_000] {
+                let mut own = vec![0x11; length.into()];
+                assert_eq!(device.control(code(LEAST, method), &[], &mut own), Ok(length.into()));
+                assert!(own.iter().all(|byte| *byte == 0x11), "{method} {length}");
+            }
+        }
+        assert_eq!(seen(&device).irps, 0);
+    }
+}
+
+in_both_places! {
+    fn a_request_for_bytes_that_are_not_all_the_applications_meets_no_routine(transport) {
+        let device = overlapped(transport);
+        let memory = buffer(transport);
+        let block = buffer(transport);
+        for (address, length) in [
+            (memory.address(), u32::MAX),
+            (memory.address(), 1 << 31),
+            (u64::MAX - 15, 16),
+            (u64::MAX, 1),
+            (0, 1),
+            (0x10, u32::MAX),
+        ] {
+            let bad = gate::Memory { address, length };
+            for (input, output) in [(bad, gate::Memory::default()), (gate::Memory::default(), bad)] {
+                let notice = gate::Notice { io_status_block: block.address(), ..gate::Notice::default() };
+                let code = code(INVERT, METHOD_NEITHER).0;
+                let call = SystemCall::DeviceControl { handle: device.handle(), code, input, output, notice };
+                let refused = transport.system_call(&call, &mut []).status;
+                assert_eq!(refused, abi::STATUS_ACCESS_VIOLATION, "{address:#x} {length:#x}");
+            }
+        }
+        assert_eq!((seen(&device).fast, seen(&device).irps), (0, 0));
+    }
+}
+
+/// What becomes of a control request when the control routine (`ROUTINE`) or the table (`TABLE`) of its driver is there, and the
+/// stop code of the machine, if it stops.
+fn lost(what: u32, address: u64) -> (Result<u32, abi::NTSTATUS>, Option<u32>) {
+    let machine = machine_with(DRIVER);
+    let process = machine.process("application");
+    let device = open(&process, DEVICE);
+    assert_eq!(device.control(code(what, METHOD_BUFFERED), &words(&[address]), &mut []), Ok(0));
+    let called = device.control(code(DECLINE, METHOD_BUFFERED), &[], &mut []);
+    (called.map_err(|error| error.status), machine.bugcheck().map(|report| report.bugcheck.stop.code))
+}
+
+#[test]
+fn a_routine_in_memory_that_is_no_code_stops_the_machine() {
+    let halted = Err(abi::STATUS_DEVICE_NOT_CONNECTED);
+    // Where no image is (any more), whatever lies there.
+    let gone = Some(abi::DRIVER_UNLOADED_WITHOUT_CANCELLING_PENDING_OPERATIONS);
+    assert_eq!(lost(ROUTINE, 0), (halted, gone), "pool");
+    let stopped = lost(ROUTINE, 0x10);
+    assert_eq!(stopped, (halted, Some(abi::KMODE_EXCEPTION_NOT_HANDLED)), "no memory of anybody's");
+}
+
+#[test]
+fn a_table_in_memory_that_is_gone_is_none() {
+    assert_eq!(lost(TABLE, 0x10), (Ok(0), None));
+    assert_eq!(lost(TABLE, u64::MAX - 7), (Ok(0), None));
+    assert_eq!(lost(TABLE, 0), (Ok(0), None), "freed");
 }
 
 // ---- what stops the machine, and what is seen -----------------------------------------------------------------------------

@@ -5,6 +5,7 @@
 //! thread finds its request answered when it comes back, and touches neither the slot nor the application's buffers any more.
 //! It may be late: the next request waits for it in the slot.
 
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use abi::NTSTATUS;
@@ -13,14 +14,60 @@ use super::slot::{OUTPUT_LIMIT, copy_out};
 use crate::bell::{self, Word as _};
 use crate::patience::processor;
 use crate::service::WindowBuffer;
+use crate::transport::Handle;
 use crate::window::Window;
 use crate::wire::Reply;
+
+/// Whether a slot's thread is still to come back from a call that was answered early. Until then it keeps what the call's handle stands
+/// for, so whoever closes that waits: the application has seen the call's end, and may expect that the last handle is the last reference.
+#[derive(Debug)]
+pub(super) struct Late {
+    /// The call's sequence number; [`bell::POISON`], which is none, when there is no such call.
+    number: AtomicU32,
+    /// Of the slot's last call that could be answered early.
+    handle: AtomicU32,
+    waiting: AtomicU32,
+}
+
+impl Default for Late {
+    fn default() -> Self {
+        Self { number: AtomicU32::new(bell::POISON), handle: AtomicU32::new(0), waiting: AtomicU32::new(0) }
+    }
+}
+
+impl Late {
+    fn begin(&self, number: u32) {
+        self.number.store(number, Ordering::SeqCst);
+    }
+
+    /// The thread has come back, or has ended.
+    pub(super) fn end(&self) {
+        self.number.store(bell::POISON, Ordering::SeqCst);
+        if self.waiting.load(Ordering::SeqCst) != 0 {
+            self.number.wake();
+        }
+    }
+
+    /// Returns when the thread has come back from the call on this handle that it is late with now, if it is with any.
+    pub(super) fn wait(&self, handle: Handle) {
+        let number = self.number.load(Ordering::SeqCst);
+        if number == bell::POISON || self.handle.load(Ordering::SeqCst) != handle.0 {
+            return;
+        }
+        self.waiting.fetch_add(1, Ordering::SeqCst);
+        while self.number.load(Ordering::SeqCst) == number {
+            self.number.sleep(number);
+        }
+        self.waiting.fetch_sub(1, Ordering::SeqCst);
+    }
+}
 
 /// The request that a slot's thread serves, if somebody else may answer it.
 #[derive(Debug)]
 pub(super) struct EarlyAnswer {
     window: Arc<Window>,
     slot: u32,
+    late: Arc<Late>,
     open: Mutex<Option<Open>>,
 }
 
@@ -32,19 +79,25 @@ struct Open {
 }
 
 impl EarlyAnswer {
-    pub(super) fn new(window: &Arc<Window>, slot: u32) -> Arc<Self> {
-        Arc::new(Self { window: Arc::clone(window), slot, open: Mutex::default() })
+    pub(super) fn new(window: &Arc<Window>, slot: u32, late: &Arc<Late>) -> Arc<Self> {
+        let (window, late) = (Arc::clone(window), Arc::clone(late));
+        Arc::new(Self { window, slot, late, open: Mutex::default() })
     }
 
-    /// Lets others answer the request with this sequence number, whose output goes to `output`, until [`Self::close`].
-    pub(super) fn open(self: &Arc<Self>, number: u32, output: WindowBuffer) -> EarlyCall {
+    /// Lets others answer the request with this sequence number, on `handle`, whose output goes to `output`, until [`Self::close`].
+    pub(super) fn open(self: &Arc<Self>, number: u32, handle: Handle, output: WindowBuffer) -> EarlyCall {
+        self.late.handle.store(handle.0, Ordering::SeqCst);
         *self.lock() = Some(Open { number, output });
         EarlyCall { place: Arc::clone(self), number }
     }
 
     /// Nobody else answers it from now on; false when somebody has.
     pub(super) fn close(&self) -> bool {
-        self.lock().take().is_some()
+        let is_open = self.lock().take().is_some();
+        if !is_open {
+            self.late.end();
+        }
+        is_open
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<Open>> {
@@ -83,6 +136,7 @@ impl EarlyCall {
                 to = WindowBuffer { address: to.address + u64::from(count), length: to.length - count };
             }
             lines.reply.write(&Reply { status: status.bits(), information, handle: 0 }, processor());
+            self.place.late.begin(self.number);
             // In here: from the moment that the slot's thread finds its request answered, only that thread rings.
             bell::set(&lines.reply.bell, self.number, &lines.request.parked)
         };

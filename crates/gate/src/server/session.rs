@@ -13,6 +13,7 @@ use rustix::io::Errno;
 use rustix::net::{Shutdown, shutdown};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
+use super::early::Late;
 use super::slot;
 use super::views::Views;
 use crate::admission::peer_groups;
@@ -58,6 +59,8 @@ pub(super) struct SlotRecord {
     pub(super) active: AtomicBool,
     /// The last sequence number that was answered before its thread ended.
     pub(super) served: AtomicU32,
+    /// Whether its thread is still in a call that was answered early.
+    pub(super) late: Arc<Late>,
 }
 
 /// Serves whoever is at the other end of `socket`, to the end.
@@ -186,6 +189,8 @@ impl Session {
             // A panic ends this session, not the host; the application learns of it like of a dead host.
             if catch_unwind(AssertUnwindSafe(|| slot::serve(&session, slot))).is_err() {
                 let _down = shutdown(&*session.socket, Shutdown::Both);
+                // Others of the session may wait for it.
+                session.slots[slot as usize].late.end();
             }
             session.leave();
         };

@@ -25,9 +25,9 @@ use crate::wire::{HAS_FILE_OFFSET, PATH_LIMIT, Reply, Request, SHARED_TURN, oper
 /// Serves slot `index` until its application thread or the session ends.
 pub(super) fn serve(session: &Session, index: u32) {
     session.service.thread_started();
-    let early = EarlyAnswer::new(&session.window, index);
     let lines = session.window.slot(index);
     let record = &session.slots[index as usize];
+    let early = EarlyAnswer::new(&session.window, index, &record.late);
     let patience = Patience::default();
     let gone = || session.has_ended();
     let mut last = record.served.load(Ordering::Acquire);
@@ -87,7 +87,7 @@ fn answer(call: &Call<'_>) -> Option<Reply> {
         operation::DEVICE_CONTROL
             if request.code & 3 == METHOD_NEITHER && request.flags & SHARED_TURN == 0 =>
         {
-            let early = call.early.open(call.number, output);
+            let early = call.early.open(call.number, handle, output);
             let result = service.device_control_early(handle, request.code, input, output, &early);
             return call.early.close().then(|| io(result));
         }
@@ -95,7 +95,10 @@ fn answer(call: &Call<'_>) -> Option<Reply> {
         operation::READ => io(service.read(handle, output, offset)),
         operation::WRITE => io(service.write(handle, input, offset)),
         operation::CREATE => create(session, input),
-        operation::CLOSE => status(service.close(handle)),
+        operation::CLOSE => {
+            session.slots.iter().for_each(|record| record.late.wait(handle));
+            status(service.close(handle))
+        }
         operation::DUPLICATE => duplicate(session, request),
         operation::SYSTEM_CALL => return system_call(call, input, output),
         operation::QUERY_DIRECTORY => query_directory(session, input, output),
@@ -169,11 +172,12 @@ pub(super) const OUTPUT_LIMIT: usize = 64 * CompletionPacket::SIZE;
 
 fn system_call(call: &Call<'_>, input: WindowBuffer, output: WindowBuffer) -> Option<Reply> {
     let Call { session, request, .. } = *call;
-    let early = (request.flags & SHARED_TURN == 0).then(|| call.early.open(call.number, output));
+    let handle = Handle(request.handle);
+    let early = (request.flags & SHARED_TURN == 0).then(|| call.early.open(call.number, handle, output));
     let mut room = [0; OUTPUT_LIMIT];
     let room = &mut room[..(output.length as usize).min(OUTPUT_LIMIT)];
     let answered = with_input(input, |bytes| {
-        decode(request.code, Handle(request.handle), bytes, |call| {
+        decode(request.code, handle, bytes, |call| {
             if request.flags & SHARED_TURN != 0 && call.impersonates() {
                 return SystemReply::status(STATUS_INSUFFICIENT_RESOURCES);
             }

@@ -1,13 +1,18 @@
 //! Requests that somebody else answers while the thread that serves them still waits.
 
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::thread;
+use std::time::Duration;
 
 use abi::*;
 
 use super::fake::socket_path;
 use super::{connect, small};
+use crate::bell;
+use crate::socket::tell;
+use crate::wire::{Message, Request, SLOT_SIZE, SLOTS_OFFSET, operation};
 use crate::{
     CreateFile, DirectoryEntry, EarlyCall, Handle, IoStatus, Listener, Peer, Server, Service, SystemCall,
     SystemReply, Transport, WindowBuffer,
@@ -37,7 +42,9 @@ impl Waits {
         let (go_on, status) = channel();
         self.0.lock().unwrap().send(Held { early: early.cloned(), output, go_on }).unwrap();
         // The test is over without it.
-        status.recv().unwrap_or(STATUS_CANCELLED)
+        let status = status.recv().unwrap_or(STATUS_CANCELLED);
+        assert_ne!(status, STATUS_ASSERTION_FAILURE, "the service panics");
+        status
     }
 }
 
@@ -49,7 +56,7 @@ impl Service for Waits {
     }
 
     fn close(&self, _: Handle) -> NTSTATUS {
-        STATUS_SUCCESS
+        self.wait(None, NOWHERE)
     }
 
     fn duplicate_handle(&self, _: Handle, _: u32, _: u32) -> Result<Handle, NTSTATUS> {
@@ -95,6 +102,9 @@ impl Service for Waits {
 
     fn session_ended(&self) {}
 }
+
+/// How long a close that does not wait has to show itself.
+const LONG: Duration = Duration::from_millis(100);
 
 fn serve(path: &str, slots: u32) -> (Server, Receiver<Held>) {
     let (sender, held) = channel();
@@ -177,6 +187,63 @@ fn a_request_of_method_neither_is_answered_early_with_what_was_written() {
 }
 
 #[test]
+fn a_handle_is_closed_when_the_threads_of_calls_answered_early_have_come_back() {
+    let path = socket_path("early-close");
+    let (server, held) = serve(&path, 8);
+    let client = connect(&path);
+    thread::scope(|scope| {
+        let (answered, over) = (channel(), channel::<()>());
+        let client = &client;
+        scope.spawn(move || {
+            answered.0.send(client.system_call(&CALL, &mut []).status).unwrap();
+            // Its slot stays its own.
+            let _closed = over.1.recv();
+        });
+        let call = held.recv().unwrap();
+        call.answer(STATUS_SUCCESS, 0, &[]);
+        assert_eq!(answered.1.recv().unwrap(), STATUS_SUCCESS);
+        let closer = scope.spawn(|| client.close(Handle(4)));
+        assert!(held.recv_timeout(LONG).is_err(), "its thread has a reference");
+        let other = scope.spawn(|| client.close(Handle(8)));
+        held.recv().unwrap().go_on.send(STATUS_SUCCESS).unwrap();
+        assert_eq!(other.join().unwrap(), STATUS_SUCCESS, "of another handle it has none");
+        call.go_on.send(STATUS_UNSUCCESSFUL).unwrap();
+        held.recv().unwrap().go_on.send(STATUS_SUCCESS).unwrap();
+        assert_eq!(closer.join().unwrap(), STATUS_SUCCESS);
+        drop(over.0);
+    });
+    drop(client);
+    server.stop();
+}
+
+#[test]
+fn a_thread_that_panics_behind_its_early_answer_keeps_nobody_from_closing() {
+    let path = socket_path("early-panic");
+    let (server, held) = serve(&path, 8);
+    let client = connect(&path);
+    thread::scope(|scope| {
+        let (answered, over) = (channel(), channel::<()>());
+        let client = &client;
+        scope.spawn(move || {
+            answered.0.send(client.system_call(&CALL, &mut []).status).unwrap();
+            let _closed = over.1.recv();
+        });
+        let call = held.recv().unwrap();
+        call.answer(STATUS_SUCCESS, 0, &[]);
+        assert_eq!(answered.1.recv().unwrap(), STATUS_SUCCESS);
+        let closer = scope.spawn(|| client.close(Handle(4)));
+        assert!(held.recv_timeout(LONG).is_err(), "it waits");
+        // Lets go whatever still comes.
+        scope.spawn(move || held.iter().for_each(drop));
+        call.go_on.send(STATUS_ASSERTION_FAILURE).unwrap();
+        let closed = closer.join().unwrap();
+        assert!([STATUS_DEVICE_NOT_CONNECTED, STATUS_CANCELLED].contains(&closed), "{closed:?}");
+        server.stop();
+        drop(over.0);
+    });
+}
+
+#[test]
 fn threads_that_share_a_slot_are_not_answered_early() {
     let path = socket_path("early-shared");
     // One to be shared, one of its own.
@@ -213,4 +280,70 @@ fn an_answer_after_the_end_of_its_session_harms_nobody() {
     });
     drop(client);
     call.answer(STATUS_SUCCESS, 4, &[b"late"]);
+}
+
+#[test]
+fn an_application_that_rewrites_its_slots_while_they_are_answered_early_harms_itself_alone() {
+    const SLOTS: u32 = 8;
+    const ROUNDS: u32 = 20_000;
+    let path = socket_path("early-noise");
+    let (server, held) = serve(&path, SLOTS);
+    let (hostile, honest) = (connect(&path), connect(&path));
+    for slot in 1..SLOTS {
+        tell(&hostile.link.socket, &Message::Activate { slot }).unwrap();
+    }
+    thread::scope(|scope| {
+        let responder = scope.spawn(move || {
+            let mut early = 0_u32;
+            for (round, call) in held.iter().enumerate() {
+                let answer = || {
+                    if let Some(early) = &call.early {
+                        early.answer(STATUS_SUCCESS, 8, &[&[7; 3], &[7; 5]]);
+                    }
+                };
+                // Before the call's thread goes on, or against it.
+                if round.is_multiple_of(2) {
+                    answer();
+                    early += u32::from(call.early.is_some());
+                }
+                call.go_on.send(STATUS_SUCCESS).unwrap();
+                answer();
+            }
+            early
+        });
+        scope.spawn(|| {
+            let mut number = 1;
+            for round in 0..ROUNDS {
+                let lines = hostile.link.window.slot(1 + round % (SLOTS - 1));
+                let own = SLOTS_OFFSET + u64::from(1 + round % (SLOTS - 1)) * SLOT_SIZE;
+                // Numbers come again, and go back; outputs lie anywhere, and end anywhere.
+                number = (number * 5 + round) % 7;
+                let request = Request {
+                    operation: if round % 3 == 0 {
+                        operation::DEVICE_CONTROL
+                    } else {
+                        operation::SYSTEM_CALL
+                    },
+                    code: if round % 3 == 0 { NEITHER } else { round % 100 },
+                    output_offset: own + u64::from(round % 5) * 0x40,
+                    output_length: round % 11 * 4,
+                    handle: round % 3,
+                    ..Request::default()
+                };
+                lines.request.write(&request, 0);
+                lines.request.parked.store(round & 1, Ordering::Relaxed);
+                bell::ring(&lines.request.bell, number, &lines.reply.parked);
+                lines.reply.bell.store(number, Ordering::Relaxed);
+            }
+        });
+        for _ in 0..500 {
+            let mut output = [0; 8];
+            let reply = honest.system_call(&CALL, &mut output);
+            assert_eq!((reply.status, reply.information), (STATUS_SUCCESS, 8));
+            assert!(output == [7; 8] || output == [0xEE; 8], "one answer or the other: {output:?}");
+        }
+        assert_eq!(honest.close(Handle(4)), STATUS_SUCCESS, "nobody is late for ever");
+        server.stop();
+        assert!(responder.join().unwrap() > 0);
+    });
 }

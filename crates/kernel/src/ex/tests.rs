@@ -2,6 +2,7 @@
 
 mod callback;
 mod rundown;
+mod synchronization;
 
 use super::{Resource, SharedPolicy};
 use crate::ke::Thread;

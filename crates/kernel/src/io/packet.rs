@@ -297,13 +297,13 @@ impl Packet {
         }
     }
 
-    /// Tells the application what the request has come to. One with MDLs, which the thread that waits unlocks, is that thread's
-    /// to tell.
+    /// Signals the file and tells the application what the request has come to. One with MDLs, which the thread that waits
+    /// unlocks, is that thread's to tell.
     fn answer_early(&self, kernel: &Kernel) -> Outcome<()> {
-        let Some(early) = self.take_early() else { return Ok(()) };
         if self.irp.mdl()? != 0 {
             return Ok(());
         }
+        let Some(early) = self.take_early() else { return Ok(()) };
         kernel.ke.set_event(kernel, early.event, 0)?;
         let status = NTSTATUS::from_bits(self.irp.status()?);
         early.answer.answer(status, self.irp.information()?, &[]);
@@ -361,19 +361,25 @@ impl Packet {
         None
     }
 
-    /// Blocks until the IRP is completed. False when it was given up: its process ends, and its driver does not let go
-    /// of it.
+    /// Blocks until the IRP is completed.
     ///
     /// # Errors
     /// `Unwind::Halt` when the machine stops meanwhile; what a cancel routine raised.
-    fn wait(&self, kernel: &Kernel, thread: &Thread, early: Option<Early>) -> Outcome<bool> {
-        let Some(early) = early else { return self.wait_awaited(kernel, thread) };
-        *self.early.lock().unwrap_or_else(PoisonError::into_inner) = Some(early);
+    fn wait(&self, kernel: &Kernel, thread: &Thread, early: Option<Early>) -> Outcome<Waited> {
+        let may_be_told = early.is_some();
+        if may_be_told {
+            *self.early.lock().unwrap_or_else(PoisonError::into_inner) = early;
+        }
         let waited = self.wait_awaited(kernel, thread);
-        let _not_used = self.take_early();
-        waited
+        let is_told = may_be_told && self.take_early().is_none();
+        Ok(match waited? {
+            false => Waited::GivenUp,
+            true if is_told => Waited::Told,
+            true => Waited::Completed,
+        })
     }
 
+    /// False when the request was given up.
     fn wait_awaited(&self, kernel: &Kernel, thread: &Thread) -> Outcome<bool> {
         self.process.store(thread.process_id, Ordering::Relaxed);
         let _found = kernel.ps.get(thread.process_id).map(|process| Findable::new(process, self.irp));
@@ -743,12 +749,22 @@ pub(super) fn is_completed(kernel: &Kernel) -> bool {
     })
 }
 
-/// Blocks until the calling thread's innermost request is completed. False when the request was given up, because its
-/// process ends: a driver still knows it. By `early` whoever completes the request tells the application.
+/// How a wait for a request has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Waited {
+    /// It is completed.
+    Completed,
+    /// It is completed, and whoever did that has signaled the file and told the application.
+    Told,
+    /// Its process ends, and its driver does not let go of it: a driver still knows it.
+    GivenUp,
+}
+
+/// Blocks until the calling thread's innermost request is completed. By `early` whoever completes it tells the application.
 ///
 /// # Errors
 /// `Unwind::Halt` when the machine stops meanwhile; what a cancel routine raised.
-pub(super) fn wait(kernel: &Kernel, thread: &Thread, early: Option<Early>) -> Outcome<bool> {
+pub(super) fn wait(kernel: &Kernel, thread: &Thread, early: Option<Early>) -> Outcome<Waited> {
     let innermost =
         with_kept(kernel, |kept| Some(kept.packets.get(kept.in_flight.checked_sub(1)?)?.packet.clone()));
     innermost.map_or(Err(Unwind::Halt), |packet| packet.wait(kernel, thread, early))

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use abi::NTSTATUS;
 
 use super::file::File;
-use super::packet::{self, Early, Heading, InFlight, Needs};
+use super::packet::{self, Early, Heading, InFlight, Needs, Waited};
 use super::{device, dispatch, fast_io, mdl, unbuffered};
 use crate::ke::Thread;
 use crate::ob::{HandleEntry, Object};
@@ -527,9 +527,12 @@ impl<'a> Route<'a> {
         let (kernel, event) = (self.kernel, self.file.object.event());
         kernel.ke.clear_event(kernel, event)?;
         let early = self.early.map(|answer| Early { answer: answer.clone(), event });
-        let completed = packet::wait(kernel, self.thread, early)?;
-        kernel.ke.set_event(kernel, event, 0)?;
-        if !completed {
+        let waited = packet::wait(kernel, self.thread, early)?;
+        // What was told may have another request under way by now, which the event is for.
+        if waited != Waited::Told {
+            kernel.ke.set_event(kernel, event, 0)?;
+        }
+        if waited == Waited::GivenUp {
             return Ok((IoResult::failed(abi::STATUS_CANCELLED), false));
         }
         if irp.pending_returned()? == 0 {

@@ -69,11 +69,19 @@ pub(super) fn acquire(object: u64, waiter: &Waiter) -> Outcome<bool> {
     }
 }
 
-fn acquire_mutant(mutant: Kmutant, waiter: &Waiter) -> Outcome<bool> {
-    let state = state_of(mutant.header())?;
-    if state == i32::MIN {
+/// # Errors
+/// `STATUS_MUTANT_LIMIT_EXCEEDED` for a mutant that its owner cannot acquire once more.
+fn check_limit(object: u64) -> Outcome<()> {
+    let header = DispatcherHeader::at(object);
+    if state_of(header)? == i32::MIN && header.object_type()? == MutantObject {
         return Err(Unwind::status(abi::STATUS_MUTANT_LIMIT_EXCEEDED));
     }
+    Ok(())
+}
+
+fn acquire_mutant(mutant: Kmutant, waiter: &Waiter) -> Outcome<bool> {
+    check_limit(mutant.address())?;
+    let state = state_of(mutant.header())?;
     mutant.header().set_signal_state((state - 1).cast_unsigned())?;
     if state != 1 {
         return Ok(false);
@@ -107,6 +115,8 @@ pub(super) fn try_acquire(objects: &[u64], kind: WaitType, waiter: &Waiter) -> O
                     return Ok(None);
                 }
             }
+            // Before any is taken: who is refused one has none of the others either.
+            objects.iter().try_for_each(|object| check_limit(*object))?;
             let mut abandoned = false;
             for object in objects {
                 abandoned |= acquire(*object, waiter)?;

@@ -287,7 +287,7 @@ impl Processes {
         all
     }
 
-    /// Ends a process: its handles are closed, in its context, on the calling thread. What drivers have still mapped for it then is
+    /// Ends a process: the mutants of its threads are abandoned, and its handles closed, in its context, on the calling thread. What drivers have still mapped for it then is
     /// unmapped, and told to whoever watches. Pages of it that a driver has
     /// still locked then stop the machine: 76h (PROCESS_HAS_LOCKED_PAGES) with 0, the process's identifier, the number of
     /// pages, 0.
@@ -298,6 +298,10 @@ impl Processes {
     /// # Errors
     /// As for [`inside`](super::inside): the machine has stopped, or there is no memory for the thread.
     pub fn terminate(&self, kernel: &Kernel, process: &Arc<Process>) -> Result<(), abi::NTSTATUS> {
+        // Those of a process that lives in this one may go on running, in others.
+        for thread in process.threads() {
+            kernel.ke.abandon_mutants(kernel, &thread);
+        }
         let closed = super::inside(kernel, process, |thread| {
             kernel.ke.withdraw_termination(kernel, thread);
             process.handles.close_all(kernel, process);

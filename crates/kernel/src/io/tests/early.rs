@@ -4,11 +4,14 @@ use std::sync::Mutex;
 
 use super::*;
 use crate::ps::EarlyAnswer;
+use crate::raw::DispatcherHeader;
 
 /// Where an application's answer goes.
 #[derive(Debug, Default)]
 struct Slot {
     answers: Mutex<Vec<(abi::NTSTATUS, u64)>>,
+    /// The file's event, if the application makes its next request on it at once.
+    next: Option<DispatcherHeader>,
     /// The call has returned.
     over: AtomicBool,
 }
@@ -17,13 +20,28 @@ impl EarlyAnswer for Slot {
     fn answer(&self, status: abi::NTSTATUS, information: u64, output: &[&[u8]]) {
         assert!(!self.over.load(Ordering::SeqCst), "the thread may not go on before");
         assert!(output.is_empty(), "it is where the driver has written it");
+        if let Some(event) = self.next {
+            assert_ne!(event.signal_state().expect("readable"), 0, "the request's end is the file's");
+            let cleared = Kernel::with_current(|kernel, _| kernel.ke.clear_event(kernel, event));
+            cleared.expect("inside").expect("writable");
+        }
         self.answers.lock().expect("not poisoned").push((status, information));
     }
 }
 
 /// A request of this method, to be answered early; its status, and whether it was.
 fn early_request(kernel: &Kernel, process: &Arc<Process>, handle: u32, method: u32) -> (abi::NTSTATUS, bool) {
-    let slot = Arc::new(Slot::default());
+    early_request_to(kernel, process, handle, method, Slot::default())
+}
+
+fn early_request_to(
+    kernel: &Kernel,
+    process: &Arc<Process>,
+    handle: u32,
+    method: u32,
+    slot: Slot,
+) -> (abi::NTSTATUS, bool) {
+    let slot = Arc::new(slot);
     let early: Arc<dyn EarlyAnswer> = slot.clone();
     let control = DeviceControl {
         handle,
@@ -99,4 +117,31 @@ fn a_request_whose_data_is_still_to_be_copied_is_not_told_early() {
         });
         machine.join();
     });
+}
+
+#[test]
+fn a_file_is_not_signaled_again_behind_an_early_answer_when_its_next_request_is_under_way() {
+    static EARLY: AtomicUsize = AtomicUsize::new(0);
+    on_mock(0..100, 2, |machine| {
+        let rig = rig_with(machine, 0);
+        let done = Arc::new(AtomicBool::new(false));
+        let ended = done.clone();
+        machine.spawn("application", move |kernel, _| {
+            let event = rig.file.event();
+            let slot = Slot { next: Some(event), ..Slot::default() };
+            let told = early_request_to(kernel, &rig.process, rig.handle, abi::METHOD_NEITHER, slot);
+            assert_eq!(told.0, abi::STATUS_SUCCESS);
+            assert_eq!(event.signal_state().expect("readable") == 0, told.1);
+            EARLY.fetch_add(told.1.into(), Ordering::Relaxed);
+            ended.store(true, Ordering::SeqCst);
+        });
+        machine.spawn("device", move |kernel, _| {
+            while !done.load(Ordering::SeqCst) {
+                serve(kernel);
+                kernel.platform.relax(0);
+            }
+        });
+        machine.join();
+    });
+    assert!(EARLY.load(Ordering::Relaxed) > 0);
 }
