@@ -389,6 +389,7 @@ fn query_quota(transport: &dyn Transport) -> NTSTATUS {
         buffer,
         flags: 0,
         sids: &[],
+        start_sid: &[],
         io_status_block,
     })
 }
