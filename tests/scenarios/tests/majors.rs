@@ -389,7 +389,7 @@ fn query_quota(transport: &dyn Transport) -> NTSTATUS {
         buffer,
         flags: 0,
         sids: &[],
-        start_sid: &[],
+        start_sid: 0,
         io_status_block,
     })
 }
