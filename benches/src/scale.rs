@@ -73,16 +73,14 @@ impl std::fmt::Display for Place {
 }
 
 fn median(place: Place, count: usize, rounds: usize) -> Result<Measured> {
+    // It takes a while.
+    eprintln!("measuring P10, {place}, {count} …");
     let mut all = Vec::new();
     for _ in 0..rounds {
-        let measured = match place {
+        all.push(match place {
             Place::Embedded => embedded(count)?,
             Place::Apart => apart(count)?,
-        };
-        // It takes a while.
-        let told = |(work, unit, value): &(&str, &str, f64)| format!("{work}: {value:.0} {unit}");
-        eprintln!("{count}, {place}: {}", measured.iter().map(told).collect::<Vec<_>>().join("; "));
-        all.push(measured);
+        });
     }
     let mut measured = all[0].clone();
     for (index, entry) in measured.iter_mut().enumerate() {

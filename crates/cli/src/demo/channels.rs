@@ -116,7 +116,7 @@ pub(super) const CHANNELS: &[Channel] = &[
         &["delay", "pipe"],
         objects::handles,
     ),
-    channel("majors", "Every kind of request", &["M14"], &["hello", "lifecycle"], requests::majors),
+    channel("majors", "Every kind of request", &["M14"], &["hello", "shelf", "lifecycle"], requests::majors),
     channel("volume", "A volume of files", &["M14"], &["shelf"], shelf::show),
     channel(
         "device",

@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::{Result, ensure};
-use app::{ControlCode, Device, NamedPipe, NamedPipeOptions, OpenOptions};
+use app::{
+    ControlCode, Device, Disposition, FindFiles, LockOptions, NamedPipe, NamedPipeOptions, OpenOptions,
+    disk_free_space,
+};
 use host::{DeviceAction, DeviceRequest, Event};
 
 use super::route::{From, major_name, name, routes};
@@ -15,7 +18,7 @@ use crate::output::{Output, Tone};
 /// See samples/hello and lifecycle; named pipes are a driver too.
 pub(super) fn majors(folder: &Path, output: &mut Output) -> Result<()> {
     const NAME: &str = r"\\.\pipe\Majors";
-    let stage = Stage::new(folder, &["hello", "lifecycle"])?;
+    let stage = Stage::new(folder, &["hello", "shelf", "lifecycle"])?;
     let process = stage.process();
     output.line("   What an application calls, and what a driver gets. A device that is a file:")?;
     let server = NamedPipeOptions::new().messages(true).create(&process, NAME)?;
@@ -44,6 +47,16 @@ pub(super) fn majors(folder: &Path, output: &mut Output) -> Result<()> {
     seen("PeekNamedPipe", abi::IRP_MJ_FILE_SYSTEM_CONTROL, output)?;
     client.close()?;
     server.close()?;
+    output.line("   A volume:")?;
+    disk_free_space(&process, r"\\.\Shelf\")?;
+    seen("GetDiskFreeSpaceEx", abi::IRP_MJ_QUERY_VOLUME_INFORMATION, output)?;
+    let new = OpenOptions::new().disposition(Disposition::CreateNew);
+    let file = new.open(&process, r"\\.\Shelf\file")?;
+    FindFiles::new(&process, r"\\.\Shelf\*")?.next().transpose()?;
+    seen("FindFirstFile", abi::IRP_MJ_DIRECTORY_CONTROL, output)?;
+    file.lock(0, 1, LockOptions { exclusive: true, fail_immediately: true })?;
+    seen("LockFileEx", abi::IRP_MJ_LOCK_CONTROL, output)?;
+    file.close()?;
     let device = Device::open(&process, DEVICE)?;
     device.control(super::ECHO, b"echo", &mut [0; 4])?;
     device.close()?;
@@ -76,16 +89,14 @@ fn count(events: &[Event], output: &mut Output) -> Result<()> {
     for (major, drivers) in &counted {
         let drivers: Vec<_> = drivers.iter().map(|(driver, count)| format!("{driver} {count}")).collect();
         output.line(format_args!(
-            "      {:#04x} {:<26} {}",
+            "      {:#04x} {:<31} {}",
             major,
             major_name(*major),
             drivers.join(", ")
         ))?;
     }
-    let others =
-        (0..=abi::IRP_MJ_PNP).filter(|major| !counted.contains_key(major) && major_name(*major) != "IRP");
-    let others: Vec<_> = others.map(major_name).collect();
-    output.line(format_args!("      not seen here: {}", others.join(", ")))
+    let others = usize::from(abi::IRP_MJ_MAXIMUM_FUNCTION) + 1 - counted.len();
+    output.line(format_args!("      nothing here causes the {others} others; docs/majors.md says what does"))
 }
 
 /// See samples/boost: the code, and the kinds in its order, each by the middle of its name.

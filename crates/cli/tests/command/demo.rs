@@ -18,7 +18,7 @@ const SCREENS: &[(&str, &str)] = &[
     ("pipe", "\"from a process of its own\""),
     ("pool", "hello holds 28 bytes of pool in 1 block with tag 'Helo'"),
     ("handles", "no IRP is made: the file has another handle"),
-    ("majors", "0x0d IRP_MJ_FILE_SYSTEM_CONTROL \\Driver\\Npfs 1"),
+    ("majors", "0x0c IRP_MJ_DIRECTORY_CONTROL        \\Driver\\shelf 1"),
     ("volume", "ReadDirectoryChangesW -> action 1: news"),
     ("device", "removal cancelled, asked to sleep, powered down, powered up, gone"),
     ("boost", "IO_SOUND_INCREMENT          8"),
